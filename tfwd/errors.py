@@ -1,0 +1,23 @@
+"""Errors that are the user's to mend: the command line prints them as one message and exits with 2."""
+
+from __future__ import annotations
+
+
+class TfwdError(Exception):
+    """Base of every error that tfwd raises on purpose."""
+
+
+class ConfigError(TfwdError):
+    """A configuration that cannot be carried out: an unknown key, a wrong type, an impossible cross."""
+
+
+class DataError(TfwdError):
+    """Data that does not fit the configuration: a missing column, a text in a numeric column."""
+
+
+class RunError(TfwdError):
+    """A run directory that cannot be used: it exists, it is of another version, it is incomplete."""
+
+
+class ExportError(TfwdError):
+    """A model that cannot be exported, or an export that disagrees with its model."""
