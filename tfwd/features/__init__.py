@@ -1,0 +1,1 @@
+"""Features: how they are declared (`columns`), laid out (`layout`) and computed (`transform`)."""

@@ -1,0 +1,255 @@
+"""The features as a person declares them, in YAML or in Python.
+
+Each class only stores and checks what can be checked without data. What is learnt from data is in
+`tfwd.analysis.FeatureStatistics`; what is computed is in `tfwd.features.transform`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from tfwd.naming import input_name, is_valid
+
+Normalization = Literal["none", "zscore", "minmax", "log", "quantile"]
+Embedding = Annotated[int, Field(ge=1, le=4096)] | Literal["auto"] | None
+
+MAX_BINS = 2**31 - 1
+
+
+class Column(BaseModel):
+    """Base of all features: frozen, no unknown keys, a valid name."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = ""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The data columns that the feature reads itself (a cross reads none: it reads its keys)."""
+        return ()
+
+    @model_validator(mode="after")
+    def _check_name(self) -> Column:
+        if not is_valid(self.name):
+            raise ValueError(
+                f"a feature's name is made of letters, digits and _, a letter first. Received: {self.name!r}"
+            )
+        return self
+
+
+class _OnColumn(Column):
+    column: str = Field(min_length=1)
+
+    def __init__(self, column: str | None = None, /, **options: Any) -> None:
+        if column is not None:
+            options["column"] = column
+        super().__init__(**options)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.column,)
+
+
+class _Placed(BaseModel):
+    """Where ids go: the wide head, the deep head as an embedding, the deep head as one-hot."""
+
+    wide: bool = True
+    embedding: Embedding = None
+    one_hot: bool = False
+
+
+def _default_name(values: Any, suffix: str = "") -> Any:
+    if isinstance(values, dict) and not values.get("name") and isinstance(values.get("column"), str):
+        values = {**values, "name": input_name(values["column"]) + suffix}
+    return values
+
+
+class Numeric(_OnColumn):
+    """A number, as one or several real inputs of the heads.
+
+    Values are float32, clipped to the range seen in training; NaN and infinities become `fill`.
+
+    Args:
+        column: the data column.
+        normalization: one or several of `none`, `zscore`, `minmax` (to [0, 1]), `log`
+            (log(1 + x - min), then z-scored) and `quantile`: value -> (i - 1) / (n - 1) for the i-th of n quantiles
+            (Cheng et al. 2016, section 4.1).
+        quantiles: n of the quantile mapping.
+        fill: what a missing value becomes before normalization: the `median` or `mean` of
+            the training rows, or a number.
+        missing_indicator: adds an input that is 1 where the value was missing, else 0.
+        wide: whether the wide head reads it.
+        deep: whether the deep head reads it.
+    """
+
+    type: Literal["numeric"] = "numeric"
+    normalization: Normalization | tuple[Normalization, ...] = "zscore"
+    quantiles: int = Field(default=100, ge=2, le=10_000)
+    fill: float | Literal["median", "mean"] = "median"
+    missing_indicator: bool = False
+    wide: bool = False
+    deep: bool = True
+
+    _name = model_validator(mode="before")(_default_name)
+
+    @property
+    def normalizations(self) -> tuple[Normalization, ...]:
+        """The normalizations as a tuple, whichever way they were given."""
+        return (self.normalization,) if isinstance(self.normalization, str) else self.normalization
+
+    @model_validator(mode="after")
+    def _check(self) -> Numeric:
+        if not self.normalizations or len(set(self.normalizations)) != len(self.normalizations):
+            raise ValueError("normalization needs at least one form, each of them once")
+        if not (self.wide or self.deep):
+            raise ValueError("a numeric feature must go to wide, to deep, or to both")
+        return self
+
+
+class Bucketized(_OnColumn, _Placed):
+    """A number as one of a row of buckets; bucket i holds boundaries[i-1] <= x < boundaries[i].
+
+    A missing value has a bucket of its own. Exactly one of `boundaries`, `quantiles` and `exact` says how the
+    buckets are made.
+
+    Args:
+        column: the data column.
+        boundaries: the boundaries, rising.
+        quantiles: the number of equally full buckets, learnt from the training rows.
+        exact: the distinct values of the training rows are the boundaries, so that each value is a category.
+        min_count: with `exact`, values that are rarer share the bucket of the next lower value.
+        max_size: with `exact`, at most so many values, the most frequent.
+        oov: with `exact`, a value that is none of the distinct ones goes to a bucket of its own, not to that of its
+            lower neighbour.
+        wide: one weight per bucket in the wide head.
+        embedding: a width, or `auto`, for an embedding in the deep head.
+        one_hot: one-hot in the deep head.
+    """
+
+    type: Literal["bucketized"] = "bucketized"
+    boundaries: tuple[float, ...] | None = None
+    quantiles: int | None = Field(default=None, ge=2, le=10_000)
+    exact: bool = False
+    min_count: int = Field(default=1, ge=1)
+    max_size: int | None = Field(default=None, ge=1)
+    oov: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name(cls, values: Any) -> Any:
+        return _default_name(values, "_buckets")
+
+    @model_validator(mode="after")
+    def _check(self) -> Bucketized:
+        if (self.boundaries is not None) + (self.quantiles is not None) + self.exact != 1:
+            raise ValueError("give exactly one of boundaries, quantiles and exact: true")
+        if self.boundaries is not None and (
+            not self.boundaries
+            or any(a >= b for a, b in zip(self.boundaries, self.boundaries[1:], strict=False))
+            or any(b != b or b in (float("inf"), float("-inf")) for b in self.boundaries)
+        ):
+            raise ValueError("boundaries must be finite and rise, each once")
+        if not self.exact and (self.oov or self.max_size is not None or self.min_count != 1):
+            raise ValueError("oov, min_count and max_size belong to exact: true")
+        return self
+
+
+class Categorical(_OnColumn, _Placed):
+    """A category: a string, or an integer that is formatted as one.
+
+    Rows of its table: out-of-vocabulary (OOV), missing, then the vocabulary. At most one of `vocabulary`,
+    `vocabulary_file`, `hash_bins` and `identity` is given; without any, the vocabulary is learnt.
+
+    Args:
+        column: the data column.
+        dtype: `string` or `integer`; by default what the data says, and `string` for CSV.
+        vocabulary: the categories.
+        vocabulary_file: a UTF-8 text file with one category a line.
+        min_count: learnt: a category seen fewer times is OOV.
+        max_size: learnt: at most so many categories, the most frequent, ties by value.
+        hash_bins: no vocabulary: Fingerprint64(value) mod so many bins.
+        identity: no vocabulary: integers 0 to identity - 1 are the categories.
+        wide: one weight per category in the wide head.
+        embedding: a width, or `auto`, for an embedding in the deep head.
+        one_hot: one-hot in the deep head.
+    """
+
+    type: Literal["categorical"] = "categorical"
+    dtype: Literal["string", "integer"] | None = None
+    vocabulary: tuple[str | int, ...] | None = Field(default=None, min_length=1)
+    vocabulary_file: str | None = None
+    min_count: int = Field(default=1, ge=1)
+    max_size: int | None = Field(default=None, ge=1)
+    hash_bins: int | None = Field(default=None, ge=1, le=MAX_BINS)
+    identity: int | None = Field(default=None, ge=1, le=MAX_BINS)
+
+    _name = model_validator(mode="before")(_default_name)
+
+    @property
+    def learnt(self) -> bool:
+        """Whether the vocabulary is learnt from the training rows."""
+        return all(source is None for source in (self.vocabulary, self.vocabulary_file, self.hash_bins, self.identity))
+
+    @model_validator(mode="after")
+    def _check(self) -> Categorical:
+        sources = (self.vocabulary, self.vocabulary_file, self.hash_bins, self.identity)
+        if sum(source is not None for source in sources) > 1:
+            raise ValueError("give at most one of vocabulary, vocabulary_file, hash_bins and identity")
+        if not self.learnt and (self.max_size is not None or self.min_count != 1):
+            raise ValueError("min_count and max_size belong to a learnt vocabulary")
+        if self.identity is not None and self.dtype == "string":
+            raise ValueError("identity needs integers: dtype: string does not go with it")
+        if self.vocabulary is not None:
+            values = [str(value) for value in self.vocabulary]
+            if len(set(values)) != len(values):
+                raise ValueError("vocabulary holds a value twice")
+            if "" in values:
+                raise ValueError("the empty string is the missing value, which has a row of its own")
+        return self
+
+
+class Cross(Column, _Placed):
+    """The cross-product of 2 or more categories or buckets (Cheng et al. 2016, equation 1), hashed into bins.
+
+    Equal to `keras.layers.HashedCrossing` on the raw strings (and on the bucket indices of bucketized keys);
+    all out-of-vocabulary values of a key count as one value.
+
+    Args:
+        keys: names of categorical or bucketized features.
+        bins: the number of hash bins; `exact` numbers every combination instead, without collisions.
+        wide: one weight per bin in the wide head.
+        embedding: a width, or `auto`, for an embedding in the deep head.
+        one_hot: one-hot in the deep head.
+    """
+
+    type: Literal["cross"] = "cross"
+    keys: tuple[str, ...] = Field(min_length=2)
+    bins: Annotated[int, Field(ge=1, le=MAX_BINS)] | Literal["exact"]
+
+    def __init__(self, keys: Any = None, bins: Any = None, /, **options: Any) -> None:
+        if keys is not None:
+            options["keys"] = tuple(keys)
+        if bins is not None:
+            options["bins"] = bins
+        super().__init__(**options)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name(cls, values: Any) -> Any:
+        if isinstance(values, dict) and not values.get("name") and values.get("keys"):
+            values = {**values, "name": "_x_".join(str(key) for key in values["keys"])}
+        return values
+
+    @model_validator(mode="after")
+    def _check(self) -> Cross:
+        if len(set(self.keys)) != len(self.keys):
+            raise ValueError("a key of a cross stands in it twice")
+        if not (self.wide or self.embedding or self.one_hot):
+            raise ValueError("a cross must go somewhere: wide, embedding or one_hot")
+        return self
+
+
+AnyColumn = Annotated[Numeric | Bucketized | Categorical | Cross, Field(discriminator="type")]
+IdColumn = Bucketized | Categorical | Cross

@@ -1,0 +1,62 @@
+"""Names that survive the whole way: data column -> Keras input -> SavedModel signature -> ONNX input.
+
+A data column may be called anything (`user id`, `class`, `città`). Graph inputs may not, so every
+column is mapped to an input name once, when the configuration is read, and a clash is refused there.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+
+from tfwd.errors import ConfigError
+
+_VALID = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+
+
+def is_valid(name: str) -> bool:
+    """Whether `name` may be used as an input, signature and file name on every road."""
+    return _VALID.fullmatch(name) is not None
+
+
+def input_name(column: str) -> str:
+    """The graph input name of a data column: `user id` becomes `user_id`, `2nd` becomes `x2nd`.
+
+    Raises:
+        ConfigError: nothing that a graph accepts is left of the name, as for `年齢`.
+    """
+    if is_valid(column):
+        return column
+    name = re.sub(r"[^A-Za-z0-9_]", "_", column)
+    if not re.search(r"[A-Za-z0-9]", name):
+        raise ConfigError(
+            f"Column {column!r} has no letter or digit that a graph input may carry. "
+            f"Give the feature a `name`, and the input one in data.names, as in {{{column!r}: my_column}}."
+        )
+    return name if name[0].isalpha() else "x" + name
+
+
+def nearest(word: str, choices: Iterable[str]) -> str:
+    """` Did you mean 'x'?` for the choice closest to `word`, else a list of what there is."""
+    options = sorted(set(choices))
+    match = difflib.get_close_matches(word, options, n=1, cutoff=0.5)
+    if match:
+        return f" Did you mean {match[0]!r}?"
+    return f" There is: {', '.join(options)}." if options else ""
+
+
+def refuse_case_twins(names: Iterable[str], what: str) -> None:
+    """Refuses two different names that differ only in case: SQL and some file systems take them for one.
+
+    Raises:
+        ConfigError: names both twins.
+    """
+    seen: dict[str, str] = {}
+    for name in names:
+        twin = seen.setdefault(name.lower(), name)
+        if twin != name:
+            raise ConfigError(
+                f"{what} {twin!r} and {name!r} differ only in case, which SQL and some file systems "
+                "take for one name. Rename one of them."
+            )
