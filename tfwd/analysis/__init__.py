@@ -1,0 +1,1 @@
+"""One pass over the training rows: vocabularies, quantiles, the label's base rate."""

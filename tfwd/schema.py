@@ -1,0 +1,59 @@
+"""The schema: which raw inputs a model takes and what it answers, resolved once and carried by every export."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Kind = Literal["string", "integer", "float"]
+
+# A missing integer on the road to a graph: int64 has no null, and nobody's category is this number.
+MISSING_INTEGER = -(2**63)
+
+
+@dataclass(frozen=True)
+class Input:
+    """One raw input of the model, a scalar per example.
+
+    Attributes:
+        name: its name in the graph: Keras input, signature argument, ONNX input.
+        column: the data column it comes from.
+        kind: `string` (missing: ""), `integer` (int64; missing: `MISSING_INTEGER`) or `float` (float32;
+            missing: NaN).
+    """
+
+    name: str
+    column: str
+    kind: Kind
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The raw inputs and the answer of a model.
+
+    Attributes:
+        inputs: the raw inputs in order.
+        task: `binary`, `multiclass` or `regression`.
+        label: the label's column.
+        classes: binary `(negative, positive)`, multi-class all classes in order, regression empty.
+        weight: the column of example weights, if any.
+        version: of tfwd, when the model was made.
+    """
+
+    inputs: tuple[Input, ...]
+    task: Literal["binary", "multiclass", "regression"]
+    label: str
+    classes: tuple[str, ...] = ()
+    weight: str | None = None
+    version: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-able dict that `from_dict` reads."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Schema:
+        """The schema that `to_dict` wrote."""
+        inputs = tuple(Input(**entry) for entry in values["inputs"])
+        return cls(**{**values, "inputs": inputs, "classes": tuple(values["classes"])})
