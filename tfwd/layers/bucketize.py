@@ -1,0 +1,86 @@
+"""Numbers to bucket indices, for many features at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+
+def bucketize(values: tf.Tensor, boundaries: tf.Tensor, starts: np.ndarray, counts: np.ndarray) -> tf.Tensor:
+    """The number of boundaries b with not (x < b), column by column, by binary search.
+
+    Equal to `keras.layers.Discretization`: bucket i holds boundaries[i-1] <= x < boundaries[i], and NaN is in the
+    top bucket. A search costs log2(n) gathers, where counting would cost n comparisons, and every operation of it exists in ONNX.
+
+    Args:
+        values: float32 `(B, F)`.
+        boundaries: float32 `(P,)`: the rising boundaries of all columns, one after the other.
+        starts: int32 `(F,)`: where each column's boundaries begin.
+        counts: int32 `(F,)`: how many it has, at least 1.
+
+    Returns:
+        int32 `(B, F)`, from 0 to `counts`.
+    """
+    position = tf.zeros_like(values, tf.int32)
+    for power in reversed(range(int(np.max(counts)).bit_length())):
+        candidate = position + 2**power
+        boundary = tf.gather(boundaries, tf.minimum(candidate, counts) - 1 + starts)
+        passed = tf.logical_and(candidate <= counts, tf.logical_not(values < boundary))
+        position = tf.where(passed, candidate, position)
+    return position
+
+
+@keras.saving.register_keras_serializable("tfwd")
+class Bucketize(keras.layers.Layer):
+    """Bucket ids of several numbers: the buckets, then missing, then (where asked for) OOV.
+
+    May be used inside `tf.data` and in exported graphs.
+
+    Args:
+        sizes: the number of boundaries of each column.
+        oov: for each column, whether a value that is not itself a boundary gets the OOV id.
+
+    Call:
+        float32 `(B, F)` -> int32 `(B, F)`. NaN is missing; infinities are in the outer buckets.
+    """
+
+    def __init__(self, sizes: list[int], oov: list[bool], **options: Any) -> None:
+        super().__init__(**options)
+        self.sizes = list(sizes)
+        self.oov = list(oov)
+        self._counts = np.array(self.sizes, np.int32)
+        self._starts = np.cumsum([0, *self.sizes[:-1]]).astype(np.int32)
+
+    def build(self, input_shape: Any) -> None:
+        """Makes the weight that holds all boundaries."""
+        self.boundaries = self.add_weight(
+            name="boundaries", shape=(sum(self.sizes),), initializer="zeros", trainable=False
+        )
+
+    def set_boundaries(self, boundaries: list[list[float]]) -> None:
+        """Gives every column its rising boundaries, as many as its size says."""
+        if [len(column) for column in boundaries] != self.sizes:
+            raise ValueError(f"Expected {self.sizes} boundaries. Received: {[len(b) for b in boundaries]}")
+        self.boundaries.assign(np.concatenate([np.asarray(b, np.float32) for b in boundaries]))
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """float32 `(B, F)` -> int32 `(B, F)`."""
+        position = bucketize(inputs, self.boundaries.value, self._starts, self._counts)
+        ids = position
+        if any(self.oov):
+            nearest = tf.gather(self.boundaries.value, tf.maximum(position, 1) - 1 + self._starts)
+            unseen = tf.logical_or(position < 1, tf.not_equal(nearest, inputs))
+            unseen = tf.logical_and(unseen, tf.constant(self.oov))
+            ids = tf.where(unseen, tf.constant(self._counts + 2), ids)
+        return tf.where(tf.math.is_nan(inputs), tf.constant(self._counts + 1), ids)
+
+    def compute_output_spec(self, inputs: Any) -> keras.KerasTensor:
+        """int32, the shape of the input."""
+        return keras.KerasTensor(inputs.shape, "int32")
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments; the boundaries are a weight."""
+        return {**super().get_config(), "sizes": self.sizes, "oov": self.oov}

@@ -1,0 +1,148 @@
+"""The deep head: embeddings and numbers through a feed-forward tower (Cheng et al. 2016, section 3.2)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tfwd.layers.seeded_dropout import SeededDropout
+from tfwd.layers.shared_table import SharedTable
+
+
+@keras.saving.register_keras_serializable("tfwd")
+class DeepHead(keras.layers.Layer):
+    """`w_deep . a(last)`: embeddings, one-hot categories and numbers, concatenated, through a tower.
+
+    Args:
+        tables: `{name: (rows, dim)}` of the embedding tables.
+        one_hot: the numbers of rows of the one-hot features.
+        numeric: the indices of the numeric columns it reads.
+        tower: a Keras layer from `(B, inputs)` to `(B, units)`; see `tower`.
+        outputs: the number of logits.
+        input_dropout: the share of the tower's inputs dropped in training.
+        seed: of the initial embeddings and of that dropout.
+
+    Call:
+        a dict with an int32 `(B, N)` matrix `<table>_ids` a table, `one_hot_ids` int32 `(B, K)` and `numeric` float32 `(B, M)`
+        -> float32 `(B, outputs)`.
+    """
+
+    def __init__(
+        self,
+        tables: dict[str, tuple[int, int]],
+        one_hot: tuple[int, ...],
+        numeric: tuple[int, ...],
+        tower: keras.layers.Layer,
+        outputs: int = 1,
+        input_dropout: float = 0.0,
+        seed: int = 0,
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        self.tables = {name: (int(rows), int(dim)) for name, (rows, dim) in tables.items()}
+        self.one_hot, self.numeric = tuple(one_hot), tuple(numeric)
+        self.tower = tower
+        self.outputs, self.input_dropout, self.seed = outputs, input_dropout, seed
+        self.embeddings = [
+            # 1 / sqrt(dim), as tf.feature_column.embedding_column had it.
+            SharedTable(rows, dim, stddev=dim**-0.5, seed=seed + index, name=name)
+            for index, (name, (rows, dim)) in enumerate(self.tables.items())
+        ]
+        self.dropout = SeededDropout(input_dropout, seed=seed, name="input_dropout") if input_dropout else None
+        self.logits = keras.layers.Dense(
+            outputs, name="logits", kernel_initializer=keras.initializers.GlorotUniform(seed=seed)
+        )
+
+    def build(self, input_shape: Any) -> None:
+        """Builds the tables, the tower and the last layer."""
+        width = sum(self.one_hot) + len(self.numeric)
+        for embedding in self.embeddings:
+            ids = input_shape[f"{embedding.name}_ids"]
+            embedding.build(ids)
+            width += ids[1] * embedding.dim
+        if self.dropout is not None:
+            self.dropout.build((None, width))
+        self.tower.build((None, width))
+        self.logits.build(self.tower.compute_output_shape((None, width)))
+
+    def call(self, inputs: dict[str, tf.Tensor], training: bool = False) -> tf.Tensor:
+        """float32 `(B, outputs)`."""
+        joined = self.tower_inputs(inputs)
+        if self.dropout is not None:
+            joined = self.dropout(joined, training=training)
+        return self.logits(self.tower(joined, training=training))
+
+    def tower_inputs(self, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
+        """What the tower reads, float32 `(B, width)`: embeddings by table, then one-hot, then numbers."""
+        parts = []
+        for embedding in self.embeddings:
+            ids = inputs[f"{embedding.name}_ids"]
+            parts.append(tf.reshape(embedding(ids), [-1, ids.shape[1] * embedding.dim]))
+        parts += [tf.one_hot(inputs["one_hot_ids"][:, index], depth) for index, depth in enumerate(self.one_hot)]
+        if self.numeric:
+            parts.append(tf.gather(inputs["numeric"], tf.constant(self.numeric), axis=1))
+        return tf.concat(parts, axis=1)
+
+    def compute_output_spec(self, inputs: Any, training: bool = False) -> keras.KerasTensor:
+        """float32 `(B, outputs)`."""
+        return keras.KerasTensor((next(iter(inputs.values())).shape[0], self.outputs), "float32")
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments, the tower serialized."""
+        return {
+            **super().get_config(),
+            "tables": {name: list(shape) for name, shape in self.tables.items()},
+            "one_hot": self.one_hot,
+            "numeric": self.numeric,
+            "tower": keras.saving.serialize_keras_object(self.tower),
+            "outputs": self.outputs,
+            "input_dropout": self.input_dropout,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> DeepHead:
+        """The head that `get_config` described."""
+        # Keras builds a layer while it deserializes it; the scopes keep the head's name in the paths of its variables.
+        with keras.name_scope(config["name"]), keras.name_scope("tower"):
+            body = keras.saving.deserialize_keras_object(config["tower"])
+        return cls(**{**config, "tower": body})
+
+
+def tower(
+    hidden_units: tuple[int, ...],
+    activation: str = "relu",
+    dropout: float = 0.0,
+    batch_norm: bool = False,
+    l2: float = 0.0,
+    seed: int = 0,
+) -> keras.Sequential:
+    """A feed-forward tower: dense, (batch normalization), activation, (dropout), as often as there are hidden units.
+
+    Args:
+        hidden_units: the width of each layer.
+        activation: a Keras activation.
+        dropout: the share of units dropped after each layer.
+        batch_norm: whether to normalize before each activation.
+        l2: L2 penalty on the kernels.
+        seed: of the initial kernels and the dropout.
+    """
+    layers: list[keras.layers.Layer] = []
+    for index, units in enumerate(hidden_units):
+        layers.append(
+            keras.layers.Dense(
+                units,
+                use_bias=not batch_norm,
+                kernel_initializer=keras.initializers.GlorotUniform(seed=seed + index),
+                kernel_regularizer=keras.regularizers.L2(l2) if l2 else None,
+                name=f"dense_{index}",
+            )
+        )
+        if batch_norm:
+            layers.append(keras.layers.BatchNormalization(name=f"batch_norm_{index}"))
+        layers.append(keras.layers.Activation(activation, name=f"activation_{index}"))
+        if dropout:
+            layers.append(SeededDropout(dropout, seed=seed + 1 + index, name=f"dropout_{index}"))
+    return keras.Sequential(layers, name="tower")

@@ -1,0 +1,91 @@
+"""Categories to ids without a vocabulary: hashed strings and small integers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tfwd.layers.fingerprint import fingerprint64
+from tfwd.schema import MISSING_INTEGER
+
+
+class _Lookup(keras.layers.Layer):
+    """Base: takes any shape to int64 of the same shape."""
+
+    def __init__(self, size: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.size = size
+
+    def compute_output_spec(self, inputs: Any) -> keras.KerasTensor:
+        """int64, the shape of the input."""
+        return keras.KerasTensor(inputs.shape, "int64")
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {**super().get_config(), "size": self.size}
+
+
+@keras.saving.register_keras_serializable("tfwd")
+class Fingerprint(keras.layers.Layer):
+    """Fingerprint64 (FarmHash) of categories; integers are formatted in decimal first, missing ones as "".
+
+    No ONNX operation computes it: a model with this layer is exported to ONNX with the fingerprint as its input.
+
+    Call:
+        string or int64, any shape -> uint64, the same shape.
+    """
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """string or int64 -> uint64, shape kept."""
+        words = inputs
+        if inputs.dtype != tf.string:
+            words = tf.where(tf.equal(inputs, MISSING_INTEGER), "", tf.strings.as_string(inputs))
+        return tf.ensure_shape(fingerprint64(words), inputs.shape)
+
+    def compute_output_spec(self, inputs: Any) -> keras.KerasTensor:
+        """uint64, the shape of the input."""
+        return keras.KerasTensor(inputs.shape, "uint64")
+
+
+@keras.saving.register_keras_serializable("tfwd")
+class HashedLookup(_Lookup):
+    """Fingerprints to bins: fingerprint mod `size`; missing, the fingerprint of "", has the id `size`.
+
+    Equal to `tf.strings.to_hash_bucket_fast` on the strings that the fingerprints are of.
+
+    Args:
+        size: the number of bins.
+
+    Call:
+        uint64, any shape -> int64, the same shape.
+    """
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """uint64 -> int64, shape kept."""
+        bins = tf.cast(tf.math.floormod(inputs, tf.constant(self.size, tf.uint64)), tf.int64)
+        missing = tf.equal(inputs, tf.constant(EMPTY_FINGERPRINT, tf.uint64))
+        return tf.where(missing, tf.constant(self.size, tf.int64), bins)
+
+
+# Fingerprint64(""), FarmHash's k2 constant.
+EMPTY_FINGERPRINT = 0x9AE16A3B2F90404F
+
+
+@keras.saving.register_keras_serializable("tfwd")
+class IdentityLookup(_Lookup):
+    """Integers 0 to `size - 1` are their own ids; others are OOV (`size`), missing is `size + 1`.
+
+    Args:
+        size: the number of categories.
+
+    Call:
+        int64, any shape -> int64, the same shape.
+    """
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """int64 -> int64, shape kept."""
+        known = tf.logical_and(inputs >= 0, inputs < self.size)
+        ids = tf.where(known, inputs, tf.constant(self.size, tf.int64))
+        return tf.where(tf.equal(inputs, MISSING_INTEGER), tf.constant(self.size + 1, tf.int64), ids)

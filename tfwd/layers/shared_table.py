@@ -1,0 +1,57 @@
+"""The trainable matrix that features share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+
+@keras.saving.register_keras_serializable("tfwd")
+class SharedTable(keras.layers.Layer):
+    """Looks ids up in one `(rows, dim)` matrix of which row 0 is padding and zero.
+
+    Unlike `keras.layers.Embedding` it gathers from the variable, never from its value as a whole, so that a step costs what the
+    batch costs: no graph holds a read of the full table.
+
+    Args:
+        rows: the number of rows, the padding row included.
+        dim: the number of columns.
+        stddev: of the truncated normal initial values; 0 starts at zero.
+        seed: of the initial values.
+
+    Call:
+        int32 `(B, N)` -> float32 `(B, N, dim)`.
+    """
+
+    def __init__(self, rows: int, dim: int, stddev: float = 0.0, seed: int = 0, **options: Any) -> None:
+        super().__init__(**options)
+        self.rows, self.dim, self.stddev, self.seed = rows, dim, stddev, seed
+
+    def build(self, input_shape: Any) -> None:
+        """Makes the matrix."""
+        self.table = self.add_weight(name="table", shape=(self.rows, self.dim), initializer=self._initial)
+
+    def _initial(self, shape: Any, dtype: Any = None) -> tf.Tensor:
+        if not self.stddev:
+            return tf.zeros(shape, tf.float32)
+        values = keras.initializers.TruncatedNormal(stddev=self.stddev, seed=self.seed)(shape, "float32")
+        return tf.concat([tf.zeros((1, self.dim)), values[1:]], axis=0)
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """int32 `(B, N)` -> float32 `(B, N, dim)`."""
+        table = self.table.value
+        if isinstance(table, tf.distribute.DistributedValues):
+            # The mirrored container would be read whole before the gather.
+            table = tf.distribute.get_replica_context() and table._get_replica() or table
+        return tf.gather(table, inputs)
+
+    def compute_output_spec(self, inputs: Any) -> keras.KerasTensor:
+        """float32 `(B, N, dim)`."""
+        return keras.KerasTensor((*inputs.shape, self.dim), "float32")
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        config = {"rows": self.rows, "dim": self.dim, "stddev": self.stddev, "seed": self.seed}
+        return {**super().get_config(), **config}

@@ -1,0 +1,38 @@
+"""Ids of features to rows of tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+
+@keras.saving.register_keras_serializable("tfwd")
+class TableIds(keras.layers.Layer):
+    """Moves the ids of chosen features to their rows of one table.
+
+    Args:
+        columns: for each column of the result, the column of the input it is made of.
+        starts: for each column of the result, the first row of its feature in the table.
+
+    Call:
+        int64 `(B, N)` -> int32 `(B, len(columns))`.
+    """
+
+    def __init__(self, columns: list[int], starts: list[int], **options: Any) -> None:
+        super().__init__(**options)
+        self.columns, self.starts = list(columns), list(starts)
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """int64 `(B, N)` -> int32 `(B, len(columns))`."""
+        chosen = tf.gather(inputs, tf.constant(self.columns), axis=1)
+        return tf.cast(chosen + tf.constant(self.starts, tf.int64), tf.int32)
+
+    def compute_output_spec(self, inputs: Any) -> keras.KerasTensor:
+        """int32 `(B, len(columns))`."""
+        return keras.KerasTensor((inputs.shape[0], len(self.columns)), "int32")
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {**super().get_config(), "columns": self.columns, "starts": self.starts}

@@ -1,0 +1,61 @@
+"""The wide head: a generalized linear model over sparse features (Cheng et al. 2016, section 3.1)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tfwd.layers.shared_table import SharedTable
+
+
+@keras.saving.register_keras_serializable("tfwd")
+class WideHead(keras.layers.Layer):
+    """`w_wide . [x, phi(x)]`: the sum of the weights of a row's categories, buckets and crosses, and of its numbers.
+
+    Args:
+        rows: of the wide table; 0 leaves the table out.
+        outputs: the number of logits.
+        numeric: the indices of the numeric columns it reads.
+        use_bias: adds a bias; only where there is no deep head, which has one of its own.
+
+    Call:
+        a dict with `wide_ids` int32 `(B, N)` and `numeric` float32 `(B, M)` -> float32 `(B, outputs)`.
+    """
+
+    def __init__(
+        self, rows: int, outputs: int = 1, numeric: tuple[int, ...] = (), use_bias: bool = False, **options: Any
+    ) -> None:
+        super().__init__(**options)
+        self.rows, self.outputs, self.numeric, self.use_bias = rows, outputs, tuple(numeric), use_bias
+        self.table = SharedTable(rows, outputs, name="categories") if rows else None
+
+    def build(self, input_shape: Any) -> None:
+        """Makes the weights."""
+        if self.table is not None:
+            self.table.build(input_shape["wide_ids"])
+        if self.numeric:
+            self.kernel = self.add_weight(name="numbers", shape=(len(self.numeric), self.outputs), initializer="zeros")
+        if self.use_bias:
+            self.bias = self.add_weight(name="bias", shape=(self.outputs,), initializer="zeros")
+
+    def call(self, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
+        """float32 `(B, outputs)`."""
+        terms = []
+        if self.table is not None:
+            terms.append(tf.reduce_sum(self.table(inputs["wide_ids"]), axis=1))
+        if self.numeric:
+            chosen = tf.gather(inputs["numeric"], tf.constant(self.numeric), axis=1)
+            terms.append(tf.matmul(chosen, self.kernel.value))
+        logits = tf.add_n(terms)
+        return logits + self.bias.value if self.use_bias else logits
+
+    def compute_output_spec(self, inputs: Any) -> keras.KerasTensor:
+        """float32 `(B, outputs)`."""
+        return keras.KerasTensor((next(iter(inputs.values())).shape[0], self.outputs), "float32")
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        config = {"rows": self.rows, "outputs": self.outputs, "numeric": self.numeric, "use_bias": self.use_bias}
+        return {**super().get_config(), **config}

@@ -1,0 +1,212 @@
+"""`WideDeep`: the transform and the two heads as one Keras model."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfwd.analysis.statistics import FeatureStatistics
+from tfwd.config import Config
+from tfwd.features.layout import Layout, build_layout
+from tfwd.features.transform import build_transform
+from tfwd.losses import task_loss, task_metrics
+from tfwd.optimizers import JointOptimizer, LazyAdam, SparseFtrl
+from tfwd.ranker import build_ranker
+from tfwd.schema import Schema
+from tfwd.training_loop import steps_function
+
+Tensors = dict[str, tf.Tensor]
+
+
+@keras.saving.register_keras_serializable("tfwd")
+class WideDeep(keras.Model):
+    """Wide & Deep (Cheng et al. 2016): `link(ranker(transform(raw)))`.
+
+    A Keras model like any other: `compile`, `fit`, `evaluate`, `predict`, `save("m.keras")` and
+    `keras.saving.load_model`. It takes raw batches, or prepared ones (see `prepare`); what is learnt is the same.
+
+    Args:
+        transform: raw inputs to ids and numbers, from `build_transform`.
+        ranker: ids and numbers to logits, from `build_ranker`.
+        schema: the raw inputs and the answer.
+        layout: the rows of the tables.
+
+    Call:
+        `{input: (B,)}` or the transform's outputs -> float32: the probability of the positive class `(B, 1)`, the
+        probabilities of the classes `(B, C)`, or the prediction `(B, 1)`.
+    """
+
+    def __init__(
+        self,
+        transform: keras.Model,
+        ranker: keras.Model,
+        schema: Schema | dict[str, Any],
+        layout: Layout | dict[str, Any],
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        self.transform, self.ranker = transform, ranker
+        self.schema = schema if isinstance(schema, Schema) else Schema.from_dict(schema)
+        self.layout = layout if isinstance(layout, Layout) else Layout.from_dict(layout)
+        self.built = True
+
+    def call(self, inputs: Tensors, training: bool = False) -> tf.Tensor:
+        """Raw or prepared inputs to the answer; see the class."""
+        return self.link(self.logits(inputs, training=training))
+
+    def logits(self, inputs: Tensors, training: bool = False) -> tf.Tensor:
+        """Raw or prepared inputs to logits, float32 `(B, 1)` or `(B, C)`."""
+        prepared = inputs if self.is_prepared(inputs) else self.transform(inputs)
+        return self.ranker(prepared, training=training)
+
+    def link(self, logits: tf.Tensor) -> tf.Tensor:
+        """Logits to the answer: sigmoid (binary), softmax (multi-class) or as they are (regression)."""
+        if self.schema.task == "binary":
+            return tf.sigmoid(logits)
+        return tf.nn.softmax(logits) if self.schema.task == "multiclass" else logits
+
+    def is_prepared(self, inputs: Tensors) -> bool:
+        """Whether a batch has been through the transform."""
+        return set(inputs) == {tensor.name for tensor in self.ranker.inputs}
+
+    def prepare(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
+        """Maps the transform over a dataset of raw `(x, y)`, `(x, y, w)` or `x` batches, in parallel to the training."""
+
+        @tf.function
+        def transform(inputs: Tensors, *rest: Any) -> Any:
+            prepared = self.transform(inputs)
+            return (prepared, *rest) if rest else prepared
+
+        return dataset.map(transform, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+
+    def compile(
+        self,
+        optimizer: Any = None,
+        loss: Any = None,
+        metrics: Any = None,
+        jit_compile: bool = False,
+        steps_per_execution: int = 1,
+        **options: Any,
+    ) -> None:
+        """As `keras.Model.compile`, with what Wide & Deep is trained with where nothing is given.
+
+        Args:
+            optimizer: a `JointOptimizer` of `SparseFtrl` and `LazyAdam` when None.
+            loss: the task's when None. A loss with `from_logits` set gets logits, any other the model's answer.
+            metrics: the task's when None; they get the model's answer.
+            jit_compile: must stay False: XLA knows neither strings nor sparse updates.
+            steps_per_execution: steps in one call of the compiled loop.
+            options: the rest of `keras.Model.compile`.
+        """
+        if jit_compile:
+            raise ValueError("jit_compile=True cannot be: XLA knows neither strings nor sparse updates.")
+        heads = {layer.name for layer in self.ranker.layers}
+        super().compile(
+            optimizer=optimizer
+            or JointOptimizer(
+                wide=SparseFtrl() if "wide" in heads else None,
+                deep=LazyAdam() if "deep" in heads else None,
+            ),
+            loss=loss if loss is not None else task_loss(self.schema, float(self.ranker.get_layer("logit").scale)),
+            metrics=metrics if metrics is not None else task_metrics(self.schema),
+            jit_compile=False,
+            steps_per_execution=steps_per_execution,
+            **options,
+        )
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compiles as the saved model was, called by Keras when it is loaded."""
+        known = set(inspect.signature(keras.Model.compile).parameters)
+        arguments = keras.saving.deserialize_keras_object(config)
+        self.compile(**{key: value for key, value in arguments.items() if key in known})
+        self.optimizer.build(self.trainable_variables)
+
+    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """One joint step: one loss, back-propagated into both heads at once (section 3.3)."""
+        x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
+        with tf.GradientTape() as tape:
+            answer, loss = self._forward(x, y, weight, training=True)
+        variables = self.trainable_variables
+        self.optimizer.apply(tape.gradient(loss, variables), variables)
+        return self.compute_metrics(x, y, answer, sample_weight=weight)
+
+    def test_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """Loss and metrics of one batch."""
+        x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
+        answer, _ = self._forward(x, y, weight, training=False)
+        return self.compute_metrics(x, y, answer, sample_weight=weight)
+
+    def _forward(self, x: Any, y: Any, weight: Any, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
+        logits = self.logits(x, training=training)
+        answer = self.link(logits)
+        scored = logits if getattr(self.loss, "from_logits", False) else answer
+        loss = self.compute_loss(x=x, y=y, y_pred=scored, sample_weight=weight, training=training)
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        self._loss_tracker.update_state(loss, sample_weight=tf.shape(logits)[0])
+        return answer, loss / replicas
+
+    def make_train_function(self, force: bool = False) -> Any:
+        """Compiles `steps_per_execution` steps into one call; see `training_loop`."""
+        if self.run_eagerly:
+            return super().make_train_function(force)
+        if self.train_function is None or force:
+            self.train_function = steps_function(self)
+        return self.train_function
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments; vocabularies are assets, what was learnt is in weights."""
+        return {
+            **super().get_config(),
+            "transform": keras.saving.serialize_keras_object(self.transform),
+            "ranker": keras.saving.serialize_keras_object(self.ranker),
+            "schema": self.schema.to_dict(),
+            "layout": self.layout.to_dict(),
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> WideDeep:
+        """The model that `get_config` described."""
+        parts = {
+            key: keras.saving.deserialize_keras_object(config[key], custom_objects=custom_objects)
+            for key in ("transform", "ranker")
+        }
+        return cls(**{**config, **parts})
+
+
+def build_model(
+    config: Config,
+    statistics: FeatureStatistics,
+    schema: Schema,
+    tower: keras.layers.Layer | None = None,
+) -> WideDeep:
+    """A new, uncompiled model for a configuration.
+
+    Args:
+        config: features, heads and seed.
+        statistics: of the training rows.
+        schema: the raw inputs; its classes must be known.
+        tower: a layer of your own in place of the feed-forward tower.
+    """
+    outputs = len(schema.classes) if schema.task == "multiclass" else 1
+    layout = build_layout(config.features, statistics, config.model.heads, outputs)
+    transform = build_transform(config.features, statistics, schema, layout)
+    ranker = build_ranker(layout, config.model, outputs, config.train.seed, tower)
+    base, scale = base_logits(statistics, schema)
+    ranker.get_layer("logit").set_base(base, scale)
+    return WideDeep(transform, ranker, schema, layout, name="wide_deep")
+
+
+def base_logits(statistics: FeatureStatistics, schema: Schema) -> tuple[list[float], float]:
+    """The logits of a model that knows no feature, and the unit that the heads work in."""
+    label = statistics.label
+    if schema.task == "binary":
+        return [float(np.log(label.mean) - np.log1p(-label.mean))], 1.0
+    if schema.task == "multiclass":
+        # A class that no training row has gets the share of half a row, not the logarithm of 0.
+        shares = np.maximum(np.array(label.shares), 0.5 / max(statistics.rows, 1))
+        return [float(value) for value in np.log(shares / shares.sum())], 1.0
+    return [label.mean], label.stddev if label.stddev > 0 else 1.0

@@ -1,0 +1,60 @@
+"""The ranker: transformed ids and numbers to logits, the wide head and the deep head summed."""
+
+from __future__ import annotations
+
+import keras
+
+from tfwd.config import ModelConfig
+from tfwd.features.layout import Layout
+from tfwd.layers.deep_head import DeepHead, tower
+from tfwd.layers.logit_sum import LogitSum
+from tfwd.layers.wide_head import WideHead
+
+
+def build_ranker(
+    layout: Layout,
+    model: ModelConfig,
+    outputs: int = 1,
+    seed: int = 0,
+    own_tower: keras.layers.Layer | None = None,
+) -> keras.Model:
+    """Builds the ranker.
+
+    Args:
+        layout: the tables and columns.
+        model: the heads and their sizes.
+        outputs: the number of logits: 1, or the number of classes.
+        seed: of the initial weights and the dropout.
+        own_tower: a layer from `(B, inputs)` to `(B, units)` in place of the feed-forward tower.
+
+    Returns:
+        A functional model from the transform's outputs to logits `(B, outputs)`. The variables of the heads have paths
+        with `wide/` and `deep/`.
+    """
+    inputs = {table.ids: keras.Input((len(table.ranges),), dtype="int32", name=table.ids) for table in layout.tables}
+    if layout.one_hot:
+        inputs["one_hot_ids"] = keras.Input((len(layout.one_hot),), dtype="int32", name="one_hot_ids")
+    if layout.numeric:
+        inputs["numeric"] = keras.Input((len(layout.numeric),), dtype="float32", name="numeric")
+    logits = []
+    if "wide" in model.heads:
+        rows = layout.wide.rows if layout.wide else 0
+        head = WideHead(rows, outputs, layout.wide_numeric, use_bias="deep" not in model.heads, name="wide")
+        read = {"wide_ids"} | ({"numeric"} if layout.wide_numeric else set())
+        logits.append(head({name: inputs[name] for name in inputs if name in read}))
+    if "deep" in model.heads:
+        body = own_tower or tower(model.hidden_units, model.activation, model.dropout, model.batch_norm, model.l2, seed)
+        deep = DeepHead(
+            {table.name: (table.rows, table.dim) for table in layout.embeddings},
+            tuple(entry.rows for entry in layout.one_hot),
+            layout.deep_numeric,
+            body,
+            outputs,
+            model.embedding_dropout,
+            seed,
+            name="deep",
+        )
+        read = {table.ids for table in layout.embeddings} | ({"one_hot_ids"} if layout.one_hot else set())
+        read |= {"numeric"} if layout.deep_numeric else set()
+        logits.append(deep({name: inputs[name] for name in inputs if name in read}))
+    return keras.Model(inputs, LogitSum(outputs, name="logit")(logits), name="ranker")
