@@ -1,0 +1,78 @@
+"""Run as a program: the same steps on one device and on two, the tables of both printed as JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import numpy as np
+import tensorflow as tf
+from optimizer_cases import click_batches, two_headed_model
+from test_row_cost import ROWS, tensors_as_long_as_the_table
+
+from tfwd import optimizers
+
+
+def train(
+    strategy: tf.distribute.Strategy, wide: dict[str, object], deep: dict[str, object]
+) -> tuple[list[np.ndarray], list[str]]:
+    """Ten steps on global batches of 8; also what the graph holds that is as long as a table."""
+    with strategy.scope():
+        model = two_headed_model(ROWS)
+        optimizer = optimizers.JointOptimizer(optimizers.get(**wide), optimizers.get(**deep))
+        optimizer.build(model.trainable_variables)
+
+    def replica_step(ids: tf.Tensor, labels: tf.Tensor) -> None:
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(tf.square(model(ids, training=True) - labels)) / 8.0
+        variables = model.trainable_variables
+        optimizer.apply(tape.gradient(loss, [v.value for v in variables]), variables)
+
+    @tf.function
+    def step(ids: tf.Tensor, labels: tf.Tensor) -> None:
+        count = strategy.num_replicas_in_sync
+        parts = [
+            strategy.experimental_distribute_values_from_function(
+                lambda context, values=values: tf.split(values, count)[
+                    context.replica_id_in_sync_group
+                ]
+            )
+            for values in (ids, labels)
+        ]
+        strategy.run(replica_step, args=tuple(parts))
+
+    batches = click_batches(10)
+    for ids, labels in batches:
+        step(tf.constant(ids), tf.constant(labels))
+    # Every replica's copy, so that one that was left behind shows.
+    copies = [
+        copy.numpy()
+        for variable in [*model.trainable_variables, *optimizer.variables]
+        for copy in strategy.experimental_local_results(variable.value)
+    ]
+    return copies, tensors_as_long_as_the_table(step, batches[0])
+
+
+def main() -> None:
+    """Reads [{"wide": {...}, "deep": {...}}, ...] from the first argument."""
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+    # One for all: the collectives of a second one would take the numbers of the first's.
+    mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    report = []
+    for case in json.loads(sys.argv[1]):
+        single, _ = train(tf.distribute.get_strategy(), **case)
+        double, long = train(mirrored, **case)
+        pairs = zip(np.repeat(np.array(single, object), 2), double, strict=True)
+        report.append(
+            {
+                "difference": max(float(np.abs(one - two).max()) for one, two in pairs),
+                "moved": float(np.abs(single[0]).max()),
+                "long": long,
+            }
+        )
+    print(json.dumps(report))
+
+
+if __name__ == "__main__":
+    main()

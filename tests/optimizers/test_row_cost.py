@@ -1,0 +1,62 @@
+"""A traced step of a row-sparse optimizer reads no whole table, anywhere in its graph."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from optimizer_cases import click_batches, two_headed_model
+
+from tfwd import optimizers
+
+ROWS = 1234
+PAIRS = {
+    "ftrl_fused": lambda: (optimizers.SparseFtrl(kernel="fused"), optimizers.LazyAdam()),
+    "ftrl_gather": lambda: (optimizers.SparseFtrl(kernel="gather"), optimizers.SparseSgd()),
+    "amsgrad": lambda: (optimizers.SparseAdagrad(), optimizers.LazyAdam(amsgrad=True)),
+    "clipnorm": lambda: (optimizers.SparseFtrl(clipnorm=1.0), optimizers.LazyAdam(clipnorm=1.0)),
+    "clipvalue": lambda: (optimizers.SparseSgd(clipvalue=1.0), optimizers.LazyAdam(clipvalue=1.0)),
+}
+
+
+def tensors_as_long_as_the_table(step: Any, batch: tuple[np.ndarray, np.ndarray]) -> list[str]:
+    """Operations of the step, nested functions included, with an output of ROWS rows."""
+    graph = step.get_concrete_function(*map(tf.constant, batch)).graph
+    definition = graph.as_graph_def(add_shapes=True)
+    nodes = list(definition.node)
+    for function in definition.library.function:
+        nodes.extend(function.node_def)
+    return [
+        f"{node.op} {node.name}"
+        for node in nodes
+        for shape in node.attr["_output_shapes"].list.shape
+        if shape.dim and shape.dim[0].size == ROWS
+    ]
+
+
+def step_of(wide: Any, deep: Any) -> Any:
+    model = two_headed_model(ROWS)
+    optimizer = optimizers.JointOptimizer(wide, deep)
+    optimizer.build(model.trainable_variables)
+
+    @tf.function
+    def step(ids: tf.Tensor, labels: tf.Tensor) -> None:
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(tf.square(model(ids, training=True) - labels))
+        variables = model.trainable_variables
+        optimizer.apply(tape.gradient(loss, [v.value for v in variables]), variables)
+
+    return step
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_no_tensor_of_a_step_is_as_long_as_the_table(pair: str) -> None:
+    assert tensors_as_long_as_the_table(step_of(*PAIRS[pair]()), click_batches(1)[0]) == []
+
+
+def test_the_search_finds_the_reads_of_a_dense_optimizer() -> None:
+    step = step_of(optimizers.DenseFtrl(), optimizers.LazyAdam())
+    found = tensors_as_long_as_the_table(step, click_batches(1)[0])
+    assert any(operation.startswith("ReadVariableOp") for operation in found)

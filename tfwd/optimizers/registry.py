@@ -1,0 +1,84 @@
+"""Optimizers by name, as a configuration file asks for them."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Iterable
+from typing import Any
+
+import keras
+
+from tfwd.errors import ConfigError
+from tfwd.optimizers.dense import DenseAdam, DenseFtrl
+from tfwd.optimizers.lazy_adam import LazyAdam
+from tfwd.optimizers.sparse import RowSparseUpdates
+from tfwd.optimizers.sparse_adagrad import SparseAdagrad
+from tfwd.optimizers.sparse_ftrl import SparseFtrl
+from tfwd.optimizers.sparse_sgd import SparseSgd
+
+_BY_NAME: dict[str, type[keras.optimizers.Optimizer]] = {
+    "sparse_ftrl": SparseFtrl,
+    "lazy_adam": LazyAdam,
+    "adagrad": SparseAdagrad,
+    "sgd": SparseSgd,
+    "ftrl": DenseFtrl,
+    "adam": DenseAdam,
+}
+
+
+def get(name: str, **options: Any) -> keras.optimizers.Optimizer:
+    """Make an optimizer by name.
+
+    Args:
+        name: Row-sparse: "sparse_ftrl", "lazy_adam", "adagrad", "sgd". Dense, a pass over every
+            table per step: "ftrl", "adam".
+        **options: The constructor's arguments. `learning_rate` is a number or a
+            `keras.optimizers.schedules.LearningRateSchedule`.
+
+    Returns:
+        The optimizer, not built yet.
+
+    Raises:
+        ConfigError: If the name, an option or its value is not right.
+
+    Example:
+        >>> get("sparse_ftrl", l1_regularization_strength=0.01).kernel
+        'auto'
+    """
+    if name not in _BY_NAME:
+        raise ConfigError(f"There is no optimizer {name!r}. {_nearest(name, _BY_NAME)}")
+    chosen = _BY_NAME[name]
+    known = _options_of(chosen)
+    for option in options:
+        # What a class refuses by name goes on to it: its own message says why.
+        if option not in known:
+            offered = _own_options(chosen) if issubclass(chosen, RowSparseUpdates) else known
+            raise ConfigError(
+                f"Optimizer {name!r} has no option {option!r}. {_nearest(option, offered)}"
+            )
+    rate = options.get("learning_rate")
+    if isinstance(rate, int) and not isinstance(rate, bool):
+        options["learning_rate"] = float(rate)
+    try:
+        return chosen(**options)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"Optimizer {name!r} cannot be made from {options}: {error}") from error
+
+
+def _options_of(optimizer: type[keras.optimizers.Optimizer]) -> list[str]:
+    """The names of all constructor arguments, those that go on to a base class included."""
+    bases = [base for base in optimizer.__mro__ if issubclass(base, keras.optimizers.Optimizer)]
+    return list(dict.fromkeys(option for base in bases for option in _own_options(base)))
+
+
+def _own_options(optimizer: type[keras.optimizers.Optimizer]) -> list[str]:
+    parameters = inspect.signature(optimizer).parameters.values()
+    variadic = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+    return [parameter.name for parameter in parameters if parameter.kind not in variadic]
+
+
+def _nearest(wrong: str, right: Iterable[str]) -> str:
+    near = difflib.get_close_matches(wrong, right, n=1)
+    guess = f"Did you mean {near[0]!r}? " if near else ""
+    return f"{guess}It is one of: {', '.join(right)}"

@@ -1,0 +1,160 @@
+"""What every row-sparse optimizer shares: sum repeated rows, then clip, then update those rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tfwd.errors import ConfigError
+
+_GOES_DENSE = {
+    "global_clipnorm": "Set clipnorm or clipvalue, which act on each variable",
+    "weight_decay": "Use the optimizer's own L2 where it has one, or decay in the deep layers only",
+    "use_ema": "Leave it out",
+    "gradient_accumulation_steps": "Set a larger batch size",
+    "loss_scale_factor": "Leave it out and keep the tables float32",
+}
+
+
+def deduplicate(slices: tf.IndexedSlices) -> tf.IndexedSlices:
+    """Sum the rows of a sparse gradient that name the same row of the table.
+
+    Args:
+        slices: `values` of shape (n, ...), any float dtype, and integer `indices` of shape (n,).
+
+    Returns:
+        `tf.IndexedSlices` whose `indices`, shape (m,) with m <= n, are distinct and in order of
+        first appearance, and whose `values`, shape (m, ...), are the sums. `dense_shape` is kept.
+    """
+    indices, positions = tf.unique(slices.indices)
+    values = tf.math.unsorted_segment_sum(slices.values, positions, tf.shape(indices)[0])
+    return tf.IndexedSlices(values, indices, slices.dense_shape)
+
+
+def table_of(variable: Any) -> tf.Variable:
+    """The tf.Variable behind a Keras variable, or the one given."""
+    return variable.value if isinstance(variable, keras.Variable) else variable
+
+
+def gather_rows(variable: Any, rows: tf.Tensor) -> tf.Tensor:
+    """Read `rows`, shape (m,), of a table; inside `Strategy.update`, of the local replica's copy.
+
+    Returns:
+        A tensor of shape (m, ...) and the table's dtype. Nothing else of the table is read.
+    """
+    # By handle: `tf.gather` of a distributed variable may fall back to reading all of it.
+    table = table_of(variable)
+    found = tf.raw_ops.ResourceGather(resource=table.handle, indices=rows, dtype=table.dtype)
+    return tf.ensure_shape(found, [None, *table.shape[1:]])
+
+
+def set_rows(variable: Any, rows: tf.Tensor, values: tf.Tensor) -> None:
+    """Write `values`, shape (m, ...), into distinct `rows`, shape (m,), of a table."""
+    handle = table_of(variable).handle
+    tf.raw_ops.ResourceScatterUpdate(resource=handle, indices=rows, updates=values)
+
+
+def subtract_rows(variable: Any, rows: tf.Tensor, values: tf.Tensor) -> None:
+    """Subtract `values`, shape (m, ...), from `rows`, shape (m,), of a table."""
+    handle = table_of(variable).handle
+    tf.raw_ops.ResourceScatterSub(resource=handle, indices=rows, updates=values)
+
+
+def refuse_dense_options(owner: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Check the Keras options that a row-sparse optimizer is given beside its own.
+
+    Args:
+        owner: Name of the optimizer, for the message.
+        options: Keyword arguments of `keras.optimizers.Optimizer`.
+
+    Returns:
+        The options that may go on to Keras.
+
+    Raises:
+        ConfigError: If one is set that has to pass over the whole table at every step.
+    """
+    for name, advice in _GOES_DENSE.items():
+        if options.get(name):
+            raise ConfigError(
+                f"{owner} updates only the rows that a batch touches, and {name} needs the whole "
+                f"table at every step. {advice}, or take a dense optimizer ('ftrl', 'adam'). "
+                f"Received: {name}={options[name]!r}"
+            )
+    return {name: value for name, value in options.items() if name not in _GOES_DENSE}
+
+
+class RowSparseUpdates:
+    """Mixin, left of a Keras optimizer: sparse gradients update rows, dense ones go to Keras.
+
+    A subclass implements `update_rows`. It works in eager mode, in `tf.function`, inside
+    `keras.optimizers.MultiOptimizer` and under `tf.distribute`. It does not work with
+    `jit_compile=True`: XLA has no `tf.unique`.
+
+    Gradients are first summed over replicas, then repeated rows are summed, and only then
+    `clipnorm` and `clipvalue` act, on dense gradients too. So a step on several replicas equals the
+    same step on one; Keras clips every replica's part.
+
+    Args:
+        **options: Arguments of the Keras optimizer.
+
+    Raises:
+        ConfigError: If an option would make the update dense: global_clipnorm, weight_decay,
+            use_ema, gradient_accumulation_steps, loss_scale_factor.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**refuse_dense_options(type(self).__name__, options))
+
+    def update_rows(
+        self, gradient: tf.IndexedSlices, variable: tf.Variable, learning_rate: tf.Tensor
+    ) -> None:
+        """Update the rows of one table and of its slots.
+
+        Args:
+            gradient: Distinct `indices`, shape (m,), and `values`, shape (m, ...), of the table's
+                dtype.
+            variable: The table, shape (rows, ...).
+            learning_rate: Scalar of the table's dtype.
+        """
+        raise NotImplementedError
+
+    def update_step(self, gradient: Any, variable: tf.Variable, learning_rate: Any) -> None:
+        """Keras' hook, called once for every variable (and replica) with the summed gradient."""
+        if not isinstance(gradient, tf.IndexedSlices):
+            super().update_step(gradient, variable, learning_rate)  # type: ignore[misc]
+            return
+        rate = tf.cast(learning_rate, variable.dtype)
+        self.update_rows(tf.cast(gradient, variable.dtype), variable, rate)
+
+    def _clip_gradients(self, grads: Sequence[Any]) -> Sequence[Any]:
+        # Called by Keras before the sum over replicas: too early, see `_all_reduce_sum_gradients`.
+        return grads
+
+    def _all_reduce_sum_gradients(
+        self, grads_and_vars: Sequence[tuple[Any, tf.Variable]]
+    ) -> list[tuple[Any, tf.Variable]]:
+        summed = super()._all_reduce_sum_gradients(grads_and_vars)  # type: ignore[misc]
+        gradients = [
+            deduplicate(gradient) if isinstance(gradient, tf.IndexedSlices) else gradient
+            for gradient, _ in summed
+        ]
+        clipped = super()._clip_gradients(gradients)  # type: ignore[misc]
+        return [
+            (gradient, variable) for gradient, (_, variable) in zip(clipped, summed, strict=True)
+        ]
+
+    def _backend_update_step(
+        self, grads: Sequence[Any], trainable_variables: Sequence[Any], learning_rate: Any
+    ) -> None:
+        for gradient, variable in zip(grads, trainable_variables, strict=True):
+            constraint = getattr(variable, "constraint", None)
+            if constraint is not None and isinstance(gradient, tf.IndexedSlices):
+                raise ConfigError(
+                    f"{type(self).__name__} updates only the rows that a batch touches, and a "
+                    f"constraint needs the whole table at every step. Build {variable.path!r} "
+                    f"without one. Received: {constraint!r}"
+                )
+        super()._backend_update_step(grads, trainable_variables, learning_rate)  # type: ignore[misc]
