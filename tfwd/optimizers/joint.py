@@ -43,7 +43,8 @@ class JointOptimizer(keras.optimizers.MultiOptimizer):
     or `build` fails. `variables` lists the own counter and both optimizers' variables, slots
     included. There are two learning rates, so `learning_rate` raises AttributeError, as in Keras:
     read and set `optimizer.wide.learning_rate` and `optimizer.deep.learning_rate`. Keras'
-    ReduceLROnPlateau, LearningRateScheduler and TensorBoard do so through `optimizers`.
+    ReduceLROnPlateau, LearningRateScheduler and TensorBoard do so through `optimizers`; a smaller
+    rate scales the weights of FTRL as well, see `SparseFtrl`.
 
     Args:
         wide: Optimizer of the variables whose path has a folder "wide".

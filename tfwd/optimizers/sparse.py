@@ -90,8 +90,7 @@ class RowSparseUpdates:
     """Mixin, left of a Keras optimizer: sparse gradients update rows, dense ones go to Keras.
 
     A subclass implements `update_rows`. It works in eager mode, in `tf.function`, inside
-    `keras.optimizers.MultiOptimizer` and under `tf.distribute`. It does not work with
-    `jit_compile=True`: XLA has no `tf.unique`.
+    `keras.optimizers.MultiOptimizer` and under `tf.distribute`.
 
     Gradients are first summed over replicas, then repeated rows are summed, and only then
     `clipnorm` and `clipvalue` act, on dense gradients too. So a step on several replicas equals the

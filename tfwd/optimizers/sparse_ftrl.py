@@ -61,15 +61,18 @@ def ftrl_rows(
 class SparseFtrl(RowSparseUpdates, keras.optimizers.Ftrl):
     """FTRL-Proximal on the touched rows of a table; `keras.optimizers.Ftrl` on dense gradients.
 
-    Rows without a gradient stay bit for bit as they are, slots included. For a table that starts at
-    zero and a fixed learning rate this equals dense FTRL, and the L1 and L2 terms are exact: they
-    act in closed form when a row is touched. Where it differs: dense FTRL recomputes untouched rows
-    too, so it zeroes weights that were set by hand without their slots, and rescales them when the
-    learning rate changes.
+    Rows without a gradient stay bit for bit as they are, slots included. For a table that starts
+    at zero and a fixed learning rate this equals dense FTRL, and the L1 and L2 terms are exact:
+    they act in closed form when a row is touched. Where it differs: dense FTRL recomputes untouched
+    rows too, so it zeroes weights that were set by hand without their slots.
+
+    Keep the learning rate fixed: every coordinate has its own decay, 1 / sqrt(n). FTRL, Keras' too,
+    computes a weight as z times the current rate, so that a rate ten times smaller makes each row
+    ten times smaller when it is next touched, and a rate of 0 is an error.
 
     Args:
         learning_rate: A float or a `keras.optimizers.schedules.LearningRateSchedule`; alpha in the
-            paper. Positive at every step, so a warm-up must not start at 0.
+            paper.
         learning_rate_power: At most 0; -0.5 is the paper's 1 / sqrt(n).
         initial_accumulator_value: Start of n, at least 0. Small by default because gradients are
             means over the batch.
@@ -80,7 +83,8 @@ class SparseFtrl(RowSparseUpdates, keras.optimizers.Ftrl):
         clipnorm: Largest L2 norm of a variable's gradient, after repeated rows are summed.
         clipvalue: Largest absolute value in a gradient, after repeated rows are summed.
         kernel: "fused" is TensorFlow's CPU kernel, "gather" reads, updates and writes the rows on
-            any device, and "auto" takes "fused" where the variable lives on a CPU.
+            any device, and "auto" takes "fused" where the variable lives on a CPU. With
+            `jit_compile=True` only "gather" compiles.
         name: Name of the optimizer.
         **options: Other options of Keras' optimizers.
 
