@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from tfwd.config_errors import explain
 from tfwd.errors import ConfigError
 from tfwd.features.columns import AnyColumn, Categorical, Cross, Numeric
+from tfwd.metrics import MONITORS
 from tfwd.naming import input_name, is_valid, nearest, refuse_case_twins
 
 Task = Literal["binary", "multiclass", "regression"]
@@ -166,9 +167,14 @@ class ModelConfig(_Section):
 
 
 class EarlyStoppingConfig(_Section):
-    """When to stop: `patience` evaluations without a better `monitor` (on the validation rows)."""
+    """When to stop: `patience` evaluations without a better `monitor` on the validation rows.
 
-    monitor: str = "log_loss"
+    Args:
+        monitor: a metric of the task; `auto` is the log loss, or the RMSE of a regression.
+        patience: evaluations.
+    """
+
+    monitor: str = "auto"
     patience: int = Field(default=3, ge=1)
 
 
@@ -265,6 +271,7 @@ class Config(_Section):
         label = self.data.label
         if self.task != "binary" and label.positive is not None:
             raise ConfigError(f"data.label.positive belongs to task: binary, not to {self.task}.")
+        self.monitor()
         if self.task != "multiclass" and label.classes is not None:
             raise ConfigError(f"data.label.classes belongs to task: multiclass, not to {self.task}.")
         for index, feature in enumerate(self.features):
@@ -281,6 +288,22 @@ class Config(_Section):
                     f"or leave {head!r} out of model.heads."
                 )
         return self
+
+    def monitor(self) -> str:
+        """The metric on the validation rows that tells which step is the best.
+
+        Raises:
+            ConfigError: the task has no such metric.
+        """
+        known = MONITORS[self.task]
+        chosen = self.train.early_stopping.monitor if self.train.early_stopping else "auto"
+        if chosen == "auto":
+            return known[0]
+        if chosen not in known:
+            raise ConfigError(
+                f"train.early_stopping.monitor: task {self.task} has no metric {chosen!r}.{nearest(chosen, known)}"
+            )
+        return chosen
 
     def wide_features(self) -> list[str]:
         """The names of the features with a place in the wide head."""

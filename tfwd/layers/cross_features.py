@@ -83,6 +83,28 @@ class CrossFeatures(keras.layers.Layer):
         joined = tf.concat(columns, axis=1)
         return tf.gather(joined, tf.constant(np.argsort(order)), axis=1)
 
+    def single(self, index: int, ids: tf.Tensor) -> tf.Tensor:
+        """The bins of one cross for given ids of its keys, none of them hashed: what a person asks for, not a graph.
+
+        Args:
+            index: which cross.
+            ids: int64 `(N, keys)`, in the order of the cross's keys.
+
+        Returns:
+            int64 `(N,)`.
+        """
+        keys = self.crosses[index]
+        wide = tf.zeros((tf.shape(ids)[0], len(self.sizes)), tf.int64)
+        columns = tf.unstack(wide, num=len(self.sizes), axis=1)
+        for position, key in enumerate(keys):
+            columns[key] = ids[:, position]
+        placed = tf.stack(columns, axis=1)
+        if not self.bins[index]:
+            return self._combination(placed, keys)
+        values = self._values(placed, None)
+        bins = tf.constant(self.bins[index], tf.uint64)
+        return tf.cast(tf.math.floormod(cross_fingerprints([values[:, key] for key in keys]), bins), tf.int64)
+
     def _values(self, ids: tf.Tensor, fingerprints: tf.Tensor | None) -> tf.Tensor:
         values = tf.cast(ids, tf.uint64)
         if self._rows:

@@ -1,0 +1,42 @@
+# `make train`: environment, install, the main job on the bundled census data.
+# `make test`: environment, install, lint, types, tests.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+RUN ?= $(shell n=1; while [ -e runs/census-$$n ]; do n=$$((n + 1)); done; echo runs/census-$$n)
+# TensorFlow's start-up notes hide what a command says.
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+.PHONY: train test lint types bench clean
+
+train: $(VENV)/installed
+	$(BIN)/python -m tfwd.train --config census --output $(RUN)
+
+test: $(VENV)/installed-test lint types
+	$(BIN)/python -m pytest -n 2
+
+lint: $(VENV)/installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/installed-test
+	$(BIN)/mypy
+
+bench: $(VENV)/installed-test
+	$(BIN)/python -m benchmarks.step
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit("tfwd needs Python 3.11 or newer, this is " + sys.version) if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: setup.py pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+$(VENV)/installed-test: setup.py pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	touch $@ $(VENV)/installed
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,73 @@
+"""Packaging of tfwd: the library `tfwd` and the top-level package `export`."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+VERSION = {}
+exec((ROOT / "tfwd" / "version.py").read_text(encoding="utf-8"), VERSION)
+
+TEST = [
+    "hypothesis>=6.100",
+    "mypy>=1.15",
+    "pandas-stubs>=2.2",
+    "pre-commit>=4.0",
+    "psutil>=6.0",
+    "pytest>=8.3",
+    "pytest-xdist>=3.6",
+    "ruff>=0.9",
+    "scikit-learn>=1.6",
+    "types-psutil>=6.0",
+    "types-PyYAML>=6.0",
+    # Packages that ship real data, for the tests of a regression and of a multi-class task.
+    "palmerpenguins>=0.1.4",
+    "plotnine>=0.14",
+]
+DOCS = ["matplotlib>=3.9"]
+
+setup(
+    name="tfwd",
+    version=VERSION["__version__"],
+    description="Wide & Deep Learning for TensorFlow and Keras 3: from declared features to one SavedModel and one ONNX file",
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    python_requires=">=3.11",
+    packages=find_packages(include=["tfwd", "tfwd.*", "export", "export.*"]),
+    package_data={
+        "tfwd": ["py.typed", "configs/*.yaml", "datasets/census/*.parquet", "datasets/census/*.md"],
+        "export": ["py.typed", "serving/*.md"],
+    },
+    install_requires=[
+        "tensorflow>=2.21,<2.22",
+        "keras>=3.15,<3.16",
+        "tensorflow-datasets>=4.9.10",
+        # tensorflow-datasets imports it without asking for it.
+        "importlib_resources>=6.0",
+        "tensorflow-serving-api>=2.21,<2.22",
+        "pandas>=2.2",
+        "numpy>=2.0",
+        "pyarrow>=18",
+        "duckdb>=2.0,<3",
+        "ibis-framework[duckdb]>=12.0,<13",
+        "onnx>=1.20",
+        "onnxruntime>=1.22",
+        "tf2onnx>=1.17,<1.18",
+        "pydantic>=2.10,<3",
+        "PyYAML>=6.0",
+        "typer>=0.15",
+        "rich>=13.9",
+    ],
+    extras_require={"test": TEST, "docs": DOCS, "dev": TEST + DOCS},
+    entry_points={"console_scripts": ["tfwd=tfwd.cli:main"]},
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Intended Audience :: Developers",
+        "Intended Audience :: Science/Research",
+        "Programming Language :: Python :: 3.11",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Typing :: Typed",
+    ],
+)

@@ -1,0 +1,129 @@
+"""Training batches as a function of the global step, so that training can go on from any step exactly.
+
+The order of the rows in each pass over the data is a function of (seed, pass). Data that is read more than once and fits is kept in memory
+as transformed ids and shuffled as a whole; other data is read and transformed again in every pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfwd.data.rows import Rows
+
+if TYPE_CHECKING:
+    from tfwd.model import WideDeep
+
+Weights = dict[str, float] | None
+
+
+class Stream:
+    """Base: which batches of which pass make up a span of global steps.
+
+    Args:
+        count: training rows.
+        batch_size: rows a step; the last step of a pass may have fewer.
+        seed: of the order.
+    """
+
+    def __init__(self, count: int, batch_size: int, seed: int) -> None:
+        self.count, self.batch_size, self.seed = count, batch_size, seed
+        self.steps_per_epoch = -(-count // batch_size)
+
+    def steps(self, start: int, stop: int) -> tf.data.Dataset:
+        """The prepared batches of the global steps `start` to `stop - 1`."""
+        parts = [self._part(epoch, first, last) for epoch, first, last in self._spans(start, stop)]
+        dataset = parts[0]
+        for part in parts[1:]:
+            dataset = dataset.concatenate(part)
+        return dataset.prefetch(tf.data.AUTOTUNE)
+
+    def _spans(self, start: int, stop: int) -> Iterator[tuple[int, int, int]]:
+        while start < stop:
+            epoch, first = divmod(start, self.steps_per_epoch)
+            last = min(self.steps_per_epoch, first + stop - start)
+            yield epoch, first, last
+            start += last - first
+
+    def _part(self, epoch: int, first: int, last: int) -> tf.data.Dataset:
+        raise NotImplementedError
+
+
+class StreamedRows(Stream):
+    """Rows that are read and transformed in every pass; memory does not grow with the data.
+
+    Args:
+        model: whose transform is mapped.
+        rows: the training rows.
+        batch_size, seed: see `Stream`.
+        shuffle_rows: rows in the shuffle buffer.
+        class_weights: a weight per label value.
+    """
+
+    def __init__(
+        self, model: WideDeep, rows: Rows, batch_size: int, seed: int, shuffle_rows: int, class_weights: Weights
+    ) -> None:
+        super().__init__(rows.count(), batch_size, seed)
+        self.model, self.rows = model, rows
+        self.shuffle_rows, self.class_weights = shuffle_rows, class_weights
+
+    def _part(self, epoch: int, first: int, last: int) -> tf.data.Dataset:
+        raw = self.rows.dataset(
+            self.batch_size,
+            order=(self.seed, epoch),
+            shuffle_rows=self.shuffle_rows,
+            skip=first,
+            class_weights=self.class_weights,
+        )
+        return self.model.prepare(raw).take(last - first)
+
+
+class CachedIds(Stream):
+    """Rows whose ids and numbers are kept in memory and shuffled as a whole in every pass.
+
+    Args:
+        model: whose transform is mapped, once.
+        rows: the training rows.
+        batch_size, seed: see `Stream`.
+        class_weights: a weight per label value.
+    """
+
+    def __init__(self, model: WideDeep, rows: Rows, batch_size: int, seed: int, class_weights: Weights) -> None:
+        super().__init__(rows.count(), batch_size, seed)
+        self._structure: Any = None
+        self._columns = self._read(model.prepare(rows.dataset(READ_ROWS, class_weights=class_weights)))
+
+    def _read(self, dataset: tf.data.Dataset) -> list[tf.Tensor]:
+        arrays: list[np.ndarray] = []
+        filled = 0
+        for batch in dataset:
+            parts = [part.numpy() for part in tf.nest.flatten(batch)]
+            if not arrays:
+                self._structure = dataset.element_spec
+                arrays = [np.empty((self.count, *part.shape[1:]), part.dtype) for part in parts]
+            for array, part in zip(arrays, parts, strict=True):
+                array[filled : filled + len(part)] = part
+            filled += len(parts[0])
+        with tf.device("/CPU:0"):
+            return [tf.constant(array) for array in arrays]
+
+    def _part(self, epoch: int, first: int, last: int) -> tf.data.Dataset:
+        order = np.random.Generator(np.random.Philox(key=[self.seed, epoch])).permutation(self.count)
+        chosen = order[first * self.batch_size : last * self.batch_size].astype(np.int32)
+
+        def gather(rows: tf.Tensor) -> Any:
+            return tf.nest.pack_sequence_as(self._structure, [tf.gather(column, rows) for column in self._columns])
+
+        dataset = tf.data.Dataset.from_tensor_slices(chosen).batch(self.batch_size)
+        return dataset.map(gather, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+
+
+READ_ROWS = 8192
+
+
+def row_bytes(model: WideDeep) -> int:
+    """The memory that one cached row takes: int32 ids, float32 numbers, label and weight."""
+    return 8 + 4 * sum(tensor.shape[1] for tensor in model.ranker.inputs)

@@ -1,0 +1,110 @@
+"""Batch prediction: a file in, a file with one row a row out."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+from tfwd.data.rows import Rows
+from tfwd.data.source import Source
+from tfwd.errors import DataError
+from tfwd.run import file_beside, reason
+from tfwd.schema import Schema
+from tfwd.scoring import Answer, Scorer
+
+BATCH_ROWS = 8192
+
+
+def predict(
+    scorer: Scorer,
+    source: Source,
+    output: str | Path,
+    *,
+    key: tuple[str, ...] = (),
+    batch_size: int = BATCH_ROWS,
+    advance: Callable[[int], None] | None = None,
+) -> int:
+    """Scores every row of a source, in order, and writes the answers; memory does not grow with the rows.
+
+    Columns: those of `key` as they are in the source, then for a binary task `probability`, `logit` and `predicted`, for a
+    multi-class one `probability_<class>` and `predicted`, for a regression `prediction`.
+
+    Args:
+        scorer: what answers.
+        source: the rows; a label is not needed.
+        output: a `.parquet` or `.csv` file, which appears when it is whole.
+        key: columns of the source that are passed through.
+        batch_size: rows a call.
+        advance: called with the number of rows after every batch.
+
+    Returns:
+        The number of rows.
+
+    Raises:
+        DataError: the source lacks a column, or the output cannot be written.
+    """
+    output = Path(output)
+    rows = Rows(source, scorer.schema, labelled=False, key=key)
+    if not output.parent.is_dir():
+        raise DataError(f"{output} cannot be written: the folder {output.parent} is not there.")
+    if output.suffix not in (".parquet", ".csv"):
+        raise DataError(f"{output}: predictions are written as .parquet or .csv. Received: {output.suffix!r}")
+    done = 0
+    try:
+        with file_beside(output) as temporary, _Writer(temporary) as writer:
+            for batch in rows.batches(batch_size):
+                answer = scorer.score(batch.inputs)
+                table = answer_table(scorer.schema, answer)
+                if batch.key is not None:
+                    arrays = [*batch.key.columns, *table.columns]
+                    table = pa.table(arrays, names=[*batch.key.column_names, *table.column_names])
+                writer.write(table)
+                done += table.num_rows
+                if advance is not None:
+                    advance(table.num_rows)
+    except OSError as error:
+        raise DataError(f"{output} cannot be written: {reason(error)}.") from None
+    return done
+
+
+def answer_table(schema: Schema, answer: Answer) -> pa.Table:
+    """Answers as named columns; see `predict`."""
+    if schema.task == "regression":
+        return pa.table({"prediction": answer["prediction"]})
+    probability = answer["probability"]
+    classes = np.array(schema.classes, object)
+    if schema.task == "binary":
+        predicted = classes[(probability >= 0.5).astype(int)]
+        return pa.table({"probability": probability, "logit": answer["logit"], "predicted": predicted})
+    columns = {f"probability_{name}": probability[:, index] for index, name in enumerate(schema.classes)}
+    return pa.table({**columns, "predicted": classes[probability.argmax(axis=1)]})
+
+
+class _Writer(contextlib.AbstractContextManager["_Writer"]):
+    """Appends tables of one schema to a CSV or Parquet file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._writer: Any = None
+
+    def write(self, table: pa.Table) -> None:
+        if self._writer is None:
+            make = pa.csv.CSVWriter if self._path.suffix == ".csv" else pa.parquet.ParquetWriter
+            self._writer = make(str(self._path), table.schema)
+        self._writer.write_table(table)
+
+    def __exit__(self, *_: object) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+
+def key_columns(source: Source, wanted: tuple[str, ...]) -> Iterator[str]:
+    """The wanted columns that a source has: a key is a convenience, not a condition."""
+    return (column for column in wanted if column in source.columns)

@@ -1,0 +1,221 @@
+"""The run directory: everything that a training leaves, readable at any moment.
+
+    config.yaml      the complete configuration, from which the run can be repeated
+    run.json         format, version of tfwd, how far the run is
+    statistics/      what was learnt from the training rows
+    model.keras      the full state of the best step, optimizer slots included
+    metrics.json     exact metrics: {"validation": {...}, "test": {...}}
+    history.csv      a line an evaluation
+    checkpoints/     the full state of the last step
+    logs/            TensorBoard
+
+Files are written beside and renamed, so that a crash leaves the last whole one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import tfwd.version
+from tfwd.analysis.statistics import FeatureStatistics
+from tfwd.config import Config
+from tfwd.errors import RunError
+
+if TYPE_CHECKING:
+    from tfwd.model import WideDeep
+
+FORMAT = 1
+
+
+class Run:
+    """A run directory that exists. Make one with `Run.create`, read one with `Run.open`.
+
+    Args:
+        path: the directory.
+        config: its configuration.
+    """
+
+    def __init__(self, path: Path, config: Config) -> None:
+        self.path, self.config = path, config
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r})"
+
+    @classmethod
+    def create(cls, path: str | Path, config: Config) -> Run:
+        """Makes the directory, with its configuration in it.
+
+        Raises:
+            RunError: something is there already, or the place cannot be written to.
+        """
+        path = Path(path)
+        if path.exists():
+            raise RunError(f"{path} exists already. Resume it with --resume, or choose another --output.")
+        run = cls(path, config)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with folder_beside(path) as temporary:
+                (temporary / "config.yaml").write_text(config.dump(), encoding="utf-8")
+                (temporary / "run.json").write_text(_head("created"), encoding="utf-8")
+                for name in ("statistics", "checkpoints", "logs"):
+                    (temporary / name).mkdir()
+        except OSError as error:
+            raise RunError(f"The run cannot be made in {path}: {reason(error)}.") from None
+        return run
+
+    @classmethod
+    def open(cls, path: str | Path) -> Run:
+        """Opens a run that was made before.
+
+        Raises:
+            RunError: the path is no run, or one of a version that this one cannot read.
+        """
+        path = Path(path)
+        try:
+            head = json.loads((path / "run.json").read_text(encoding="utf-8"))
+        except (FileNotFoundError, NotADirectoryError):
+            raise RunError(f"{path} is not a run directory: it has no run.json.") from None
+        except ValueError:
+            raise RunError(f"{path}/run.json is damaged: it is not JSON.") from None
+        if not isinstance(head, dict) or head.get("format") != FORMAT:
+            found = head.get("format") if isinstance(head, dict) else head
+            raise RunError(
+                f"{path} was written by tfwd {_version(head)} in run format {found!r}; "
+                f"this is tfwd {tfwd.version.__version__}, which reads format {FORMAT}. Train again, or use that version."
+            )
+        return cls(path, Config.load(path / "config.yaml"))
+
+    @property
+    def status(self) -> str:
+        """How far the run is: `created`, `training` or `finished`."""
+        return str(json.loads((self.path / "run.json").read_text(encoding="utf-8"))["status"])
+
+    def set_status(self, status: str) -> None:
+        """Records how far the run is."""
+        write_text(self.path / "run.json", _head(status))
+
+    @cached_property
+    def model(self) -> WideDeep:
+        """The model of the best step, compiled as it was trained.
+
+        Raises:
+            RunError: training has not come to a first evaluation yet, or the file is damaged.
+        """
+        return load_model(self.path / "model.keras")
+
+    @property
+    def statistics(self) -> FeatureStatistics:
+        """What was learnt from the training rows."""
+        return FeatureStatistics.load(self.path / "statistics")
+
+    @property
+    def metrics(self) -> dict[str, dict[str, float]]:
+        """The contents of metrics.json; empty before the end of the training."""
+        path = self.path / "metrics.json"
+        return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+
+    def save_statistics(self, statistics: FeatureStatistics) -> None:
+        """Writes the statistics, in place of earlier ones."""
+        with folder_beside(self.path / "statistics", replace=True) as temporary:
+            statistics.save(temporary)
+
+    def save_metrics(self, metrics: dict[str, Any]) -> None:
+        """Writes metrics.json; what is not a number (NaN) becomes null."""
+        plain = {
+            part: {name: None if value != value else value for name, value in values.items()}
+            for part, values in metrics.items()
+        }
+        write_text(self.path / "metrics.json", json.dumps(plain, indent=1) + "\n")
+
+
+def load_model(path: Path) -> WideDeep:
+    """Loads a `.keras` file in Keras' safe mode.
+
+    Raises:
+        RunError: there is none, it is damaged, or it holds another kind of model.
+    """
+    import keras
+
+    from tfwd.model import WideDeep
+
+    if not path.is_file():
+        raise RunError(f"{path} is not there: the training has not come to an evaluation yet.")
+    try:
+        model = keras.saving.load_model(path)
+    except Exception as error:  # zip, HDF5 and Keras raise what they like on a damaged file
+        raise RunError(f"{path} cannot be read as a Keras model: {str(error).splitlines()[0]}") from None
+    if not isinstance(model, WideDeep):
+        raise RunError(f"{path} holds a {type(model).__name__}, not a tfwd.WideDeep.")
+    return model
+
+
+def save_model(model: WideDeep, path: Path) -> None:
+    """Writes a `.keras` file beside and renames it: whoever reads sees the old one or the new one, whole."""
+    with file_beside(path) as temporary:
+        model.save(temporary)
+
+
+@contextlib.contextmanager
+def file_beside(path: Path) -> Iterator[Path]:
+    """A path to write to, in the same folder and with the same ending, renamed to `path` when all went well."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o644)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def folder_beside(path: Path, replace: bool = False) -> Iterator[Path]:
+    """A folder to fill, beside `path` and hidden, renamed to `path` when all went well.
+
+    Args:
+        path: the folder to appear.
+        replace: whether one that is there is replaced; otherwise it must not be there.
+    """
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    old = Path(f"{temporary}-old")
+    try:
+        yield temporary
+        temporary.chmod(0o755)
+        if replace and path.exists():
+            os.rename(path, old)
+        os.rename(temporary, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a text file beside and renames it."""
+    with file_beside(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def reason(error: OSError) -> str:
+    """Why the system refused, in words."""
+    if error.errno == errno.ENOSPC or "No space left" in str(error):
+        return "the disk is full"
+    return error.strerror or str(error)
+
+
+def _head(status: str) -> str:
+    head = {"format": FORMAT, "version": tfwd.version.__version__, "status": status}
+    return json.dumps(head, indent=1) + "\n"
+
+
+def _version(head: Any) -> str:
+    return str(head.get("version", "of an unknown version")) if isinstance(head, dict) else "of an unknown version"

@@ -1,0 +1,369 @@
+"""Training: data in, a run directory out."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import keras
+import tensorflow as tf
+
+from tfwd import optimizers
+from tfwd.analysis.analyze import analyze
+from tfwd.analysis.statistics import FeatureStatistics
+from tfwd.callbacks import (
+    BestModel,
+    Checkpoints,
+    ExactValidation,
+    History,
+    ProgressBar,
+    State,
+    StepCounter,
+    progress,
+)
+from tfwd.config import Config, OptimizerConfig, ScheduleConfig
+from tfwd.console import console
+from tfwd.data.rows import Rows
+from tfwd.data.schema import resolve_schema
+from tfwd.data.source import Source
+from tfwd.data.stream import CachedIds, Stream, StreamedRows, row_bytes
+from tfwd.errors import ConfigError, RunError
+from tfwd.evaluation import BATCH_ROWS, Evaluator, evaluate
+from tfwd.model import WideDeep, build_model
+from tfwd.optimizers.schedule import WarmupDecay
+from tfwd.run import Run, save_model
+from tfwd.schema import Schema
+from tfwd.scoring import keras_scorer
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The rows of a training by what they are for.
+
+    Attributes:
+        schema: of all of them.
+        fit: rows that are learnt from.
+        validation: rows that choose the step, if any.
+        everything: rows that a refit learns from.
+        test: rows that are read once, at the end, if any.
+    """
+
+    schema: Schema
+    fit: Rows
+    validation: Rows | None
+    everything: Rows
+    test: Rows | None
+
+    def with_classes(self, classes: tuple[str, ...]) -> Parts:
+        """The same rows, their labels encoded by these classes."""
+        return Parts(
+            dataclasses.replace(self.schema, classes=classes),
+            self.fit.with_classes(classes),
+            self.validation and self.validation.with_classes(classes),
+            self.everything.with_classes(classes),
+            self.test and self.test.with_classes(classes),
+        )
+
+
+def open_parts(
+    config: Config,
+    train: pd.DataFrame | None = None,
+    validation: pd.DataFrame | None = None,
+    test: pd.DataFrame | None = None,
+) -> Parts:
+    """Opens and checks all data of a configuration before anything is made of it.
+
+    Args:
+        config: says where the data is.
+        train, validation, test: frames in place of `data.train` and so on.
+
+    Raises:
+        ConfigError: there is no training data, or a refit that cannot be.
+        DataError: a source that is missing, damaged or has other columns.
+    """
+    data = config.data
+
+    def source(frame: pd.DataFrame | None, path: str | None) -> Source | None:
+        chosen = frame if frame is not None else path
+        if chosen is None:
+            return None
+        return Source.open(chosen, csv=data.csv, format=data.format, filter=data.filter)
+
+    main = source(train, data.train)
+    if main is None:
+        raise ConfigError("There is nothing to train on: set data.train to a file, or give a DataFrame.")
+    schema = resolve_schema(config, main)
+    held_out = source(validation, data.validation)
+    tested = source(test, data.test)
+    fraction = data.validation_fraction if held_out is None else 0.0
+    if held_out is not None and config.train.refit:
+        raise ConfigError("train.refit needs validation rows of the training file: leave data.validation out.")
+    if fraction == 0.0 and held_out is None and config.train.early_stopping is not None:
+        raise ConfigError(
+            "train.early_stopping needs validation rows: set data.validation or data.validation_fraction, "
+            "or train.early_stopping=null."
+        )
+    whole = Rows(main, schema)
+    split = {"fraction": fraction}
+    if fraction:
+        fit, validation_rows = Rows(main, schema, split="train", **split), Rows(
+            main, schema, split="validation", **split
+        )
+    else:
+        fit, validation_rows = whole, Rows(held_out, schema) if held_out is not None else None
+    return Parts(schema, fit, validation_rows, whole, Rows(tested, schema) if tested is not None else None)
+
+
+def fit(
+    config: Config,
+    output: str | Path,
+    *,
+    train: pd.DataFrame | None = None,
+    validation: pd.DataFrame | None = None,
+    test: pd.DataFrame | None = None,
+    tower: keras.layers.Layer | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> Run:
+    """Trains a model as a configuration says.
+
+    Args:
+        config: the whole configuration.
+        output: the run directory to make.
+        train, validation, test: frames in place of the files that the configuration names.
+        tower: a layer of your own in place of the feed-forward tower, from `(B, inputs)` to `(B, units)`, unbuilt.
+        callbacks: Keras callbacks; their logs hold the exact validation metrics, as `val_auc`.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        ConfigError, DataError: before anything is made.
+        RunError: the directory exists, the disk is full, or the loss is not a number.
+    """
+    # A misspelt option of an optimizer is found here, not after the data was read.
+    joint_optimizer(config, steps=1)
+    if Path(output).exists():
+        raise RunError(f"{output} exists already. Resume it with --resume, or choose another --output.")
+    parts = open_parts(config, train, validation, test)
+    prepare_process(config)
+    with console.status("Reading the training rows once for vocabularies and quantiles"):
+        statistics = analyze(parts.fit, config)
+    run = Run.create(output, config)
+    run.save_statistics(statistics)
+    return _Training(run, parts.with_classes(statistics.label.classes), statistics, tower, callbacks).go()
+
+
+def resume(
+    output: str | Path,
+    *,
+    train: pd.DataFrame | None = None,
+    validation: pd.DataFrame | None = None,
+    test: pd.DataFrame | None = None,
+    tower: keras.layers.Layer | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> Run:
+    """Goes on with a training that was broken off, to the same end as if it had not been.
+
+    Args:
+        output: the run directory.
+        train, validation, test, tower, callbacks: as they were given to `fit`.
+
+    Raises:
+        RunError: no run, or one of a version that this one cannot read.
+    """
+    run = Run.open(output)
+    if run.status == "finished":
+        return run
+    parts = open_parts(run.config, train, validation, test)
+    prepare_process(run.config)
+    if run.status == "created":
+        run.save_statistics(analyze(parts.fit, run.config))
+    statistics = run.statistics
+    return _Training(run, parts.with_classes(statistics.label.classes), statistics, tower, callbacks).go()
+
+
+def prepare_process(config: Config) -> None:
+    """Seeds this process, and makes TensorFlow deterministic if that is asked for."""
+    keras.utils.set_random_seed(config.train.seed)
+    if config.train.deterministic:
+        tf.config.experimental.enable_op_determinism()
+
+
+class _Training:
+    """One training, from its statistics to its metrics."""
+
+    def __init__(
+        self,
+        run: Run,
+        parts: Parts,
+        statistics: FeatureStatistics,
+        tower: keras.layers.Layer | None,
+        callbacks: Sequence[keras.callbacks.Callback],
+    ) -> None:
+        self.run, self.parts, self.statistics = run, parts, statistics
+        self.config = run.config
+        self.tower, self.callbacks = tower, list(callbacks)
+        self.checkpoints = Checkpoints(run.path / "checkpoints")
+
+    def go(self) -> Run:
+        self.run.set_status("training")
+        resumed = self.checkpoints.load()
+        model, state = resumed if resumed else (None, State())
+        if state.phase == "fit":
+            model, state = self._fit(model, state)
+        if self.config.train.refit and self.parts.validation is not None:
+            if state.phase == "fit":
+                model = None
+                state = State("refit", best_metrics=state.best_metrics, history=state.history, total=self._refit(state))
+            model, state = self._fit(model, state)
+            assert model is not None
+            save_model(model, self.run.path / "model.keras")
+        metrics: dict[str, dict[str, float]] = {}
+        if self.parts.validation is not None:
+            metrics["validation"] = state.best_metrics
+        if self.parts.test is not None:
+            # The run's model is that of the best step, not of the last one.
+            scorer = keras_scorer(self.run.model)
+            with progress() as bar:
+                task = bar.add_task("Test", total=self.parts.test.count())
+                metrics["test"] = evaluate(scorer, self.parts.test, advance=lambda n: bar.advance(task, n))
+        self.run.save_metrics(metrics)
+        self.run.set_status("finished")
+        return self.run
+
+    def _refit(self, state: State) -> int:
+        """The steps of the refit: as many passes over all rows as validation chose over its own."""
+        batch = self.config.train.batch_size
+        passes = state.best_step / math.ceil(self.parts.fit.count() / batch)
+        return max(1, round(passes * math.ceil(self.parts.everything.count() / batch)))
+
+    def _fit(self, model: WideDeep | None, state: State) -> tuple[WideDeep, State]:
+        options = self.config.train
+        rows = self.parts.fit if state.phase == "fit" else self.parts.everything
+        if model is None:
+            # New weights, equal to those that a training left alone would have begun with.
+            keras.utils.set_random_seed(options.seed)
+            model = build_model(self.config, self.statistics, self.parts.schema, self.tower)
+        stream = self._stream(model, rows)
+        planned = options.epochs * stream.steps_per_epoch
+        planned = min(planned, options.max_steps) if options.max_steps else planned
+        state.total = state.total or planned
+        if not model.compiled:
+            model.compile(joint_optimizer(self.config, planned), steps_per_execution=options.steps_per_execution)
+        period = options.evaluate_every or stream.steps_per_epoch
+        model.make_train_function(force=True)
+        chain = _Chain(self._callbacks(model, state), model)
+        model.stop_training = False
+        chain.begin()
+        try:
+            # An evaluation may have stopped the training just before it was broken off.
+            stopped = bool(
+                state.phase == "fit" and options.early_stopping and state.waited >= options.early_stopping.patience
+            )
+            while state.step < state.total and not stopped:
+                index = state.step // period
+                stop = min((index + 1) * period, state.total)
+                model.fit(
+                    stream.steps(state.step, stop),
+                    initial_epoch=index,
+                    epochs=index + 1,
+                    callbacks=chain,
+                    verbose=0,
+                )
+                self.checkpoints.save(model, state)
+                stopped = model.stop_training
+        finally:
+            chain.end()
+        return model, state
+
+    def _stream(self, model: WideDeep, rows: Rows) -> Stream:
+        options = self.config.train
+        weights = options.class_weights
+        fits = rows.count() * row_bytes(model) <= options.cache_bytes
+        if options.cache == "ids" or (options.cache == "auto" and options.epochs > 1 and fits):
+            with console.status("Transforming the training rows once"):
+                return CachedIds(model, rows, options.batch_size, options.seed, weights)
+        return StreamedRows(model, rows, options.batch_size, options.seed, options.shuffle_rows, weights)
+
+    def _callbacks(self, model: WideDeep, state: State) -> list[keras.callbacks.Callback]:
+        options, path = self.config.train, self.run.path
+        chain: list[keras.callbacks.Callback] = [StepCounter(state, self.checkpoints, options.checkpoint_every)]
+        validated = state.phase == "fit" and self.parts.validation is not None
+        if validated:
+            assert self.parts.validation is not None
+            dataset = model.prepare(self.parts.validation.dataset(BATCH_ROWS))
+            if self.parts.validation.count() * row_bytes(model) <= options.cache_bytes:
+                dataset = dataset.cache()
+            chain.append(ExactValidation(Evaluator(model, dataset)))
+        chain += self.callbacks
+        if options.tensorboard:
+            chain.append(keras.callbacks.TensorBoard(str(path / "logs" / state.phase), write_graph=False))
+        if state.phase == "fit":
+            patience = options.early_stopping.patience if options.early_stopping else None
+            monitor = self.config.monitor() if validated else None
+            chain.append(BestModel(state, path / "model.keras", monitor, patience))
+        chain.append(History(state, path / "history.csv", console.print))
+        chain.append(ProgressBar(state, state.total, "Training" if state.phase == "fit" else "Refit"))
+        return chain
+
+
+class _Chain(keras.callbacks.CallbackList):
+    """Callbacks whose training begins and ends once, although `fit` is called for every evaluation."""
+
+    def __init__(self, callbacks: list[keras.callbacks.Callback], model: WideDeep) -> None:
+        super().__init__(callbacks, add_history=False, add_progbar=False, model=model)
+
+    def begin(self) -> None:
+        """The one beginning."""
+        super().on_train_begin()
+
+    def end(self) -> None:
+        """The one end."""
+        super().on_train_end()
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Not at every call of `fit`."""
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Not at every call of `fit`."""
+
+
+def joint_optimizer(config: Config, steps: int) -> optimizers.JointOptimizer:
+    """The optimizer of the heads as a configuration says.
+
+    Args:
+        config: names the heads and the optimizers.
+        steps: of the whole training, for schedules with `steps: auto`.
+
+    Raises:
+        ConfigError: an optimizer has no such option.
+    """
+
+    def optimizer(head: str, chosen: OptimizerConfig) -> keras.optimizers.Optimizer | None:
+        if head not in config.model.heads:
+            return None
+        return optimizers.get(chosen.name, learning_rate=rate(chosen.learning_rate, steps), **chosen.options)
+
+    return optimizers.JointOptimizer(
+        wide=optimizer("wide", config.train.wide_optimizer), deep=optimizer("deep", config.train.deep_optimizer)
+    )
+
+
+def rate(chosen: float | ScheduleConfig, steps: int) -> float | WarmupDecay:
+    """A learning rate as the optimizers take it.
+
+    Args:
+        chosen: a number or a schedule.
+        steps: of the whole training.
+    """
+    if not isinstance(chosen, ScheduleConfig):
+        return chosen
+    decay = steps - chosen.warmup if chosen.steps == "auto" else chosen.steps
+    return WarmupDecay(chosen.schedule, chosen.start, chosen.end, chosen.warmup, decay)
