@@ -9,25 +9,38 @@ import numpy as np
 import tensorflow as tf
 
 
+# TensorFlow's kernels take denormal floats for 0, other runtimes don't: -1e-40 would be on either side of a boundary at 0.
+_SMALLEST_NORMAL = float(np.finfo(np.float32).tiny)
+
+
+def flush_denormals(values: tf.Tensor) -> tf.Tensor:
+    """float32, any shape: denormal values become 0, whatever the runtime makes of them."""
+    return tf.where(tf.abs(values) < _SMALLEST_NORMAL, tf.zeros_like(values), values)
+
+
 def bucketize(values: tf.Tensor, boundaries: tf.Tensor, starts: np.ndarray, counts: np.ndarray) -> tf.Tensor:
     """The number of boundaries b with not (x < b), column by column, by binary search.
 
     Equal to `keras.layers.Discretization`: bucket i holds boundaries[i-1] <= x < boundaries[i], and NaN is in the
-    top bucket. A search costs log2(n) gathers, where counting would cost n comparisons, and every operation of it exists in ONNX.
+    top bucket. A search costs log2(n) gathers, where counting would cost n comparisons, and every operation of it
+    exists in ONNX.
 
     Args:
         values: float32 `(B, F)`.
-        boundaries: float32 `(P,)`: the rising boundaries of all columns, one after the other.
+        boundaries: float32 `(P,)`, P at least 1: the rising boundaries of all columns, one after the other.
         starts: int32 `(F,)`: where each column's boundaries begin.
-        counts: int32 `(F,)`: how many it has, at least 1.
+        counts: int32 `(F,)`: how many it has, 0 for a column that is one bucket.
 
     Returns:
         int32 `(B, F)`, from 0 to `counts`.
     """
+    # A column without boundaries reads one of another column, which the comparison with its count then ignores.
+    last = np.maximum(counts - 1, 0)
+    starts = np.minimum(starts, max(int(np.sum(counts)) - 1, 0))
     position = tf.zeros_like(values, tf.int32)
     for power in reversed(range(int(np.max(counts)).bit_length())):
         candidate = position + 2**power
-        boundary = tf.gather(boundaries, tf.minimum(candidate, counts) - 1 + starts)
+        boundary = tf.gather(boundaries, tf.minimum(candidate - 1, last) + starts)
         passed = tf.logical_and(candidate <= counts, tf.logical_not(values < boundary))
         position = tf.where(passed, candidate, position)
     return position
@@ -44,7 +57,7 @@ class Bucketize(keras.layers.Layer):
         oov: for each column, whether a value that is not itself a boundary gets the OOV id.
 
     Call:
-        float32 `(B, F)` -> int32 `(B, F)`. NaN is missing; infinities are in the outer buckets.
+        float32 `(B, F)` -> int32 `(B, F)`. NaN is missing; infinities are in the outer buckets, or OOV.
     """
 
     def __init__(self, sizes: list[int], oov: list[bool], **options: Any) -> None:
@@ -57,21 +70,24 @@ class Bucketize(keras.layers.Layer):
     def build(self, input_shape: Any) -> None:
         """Makes the weight that holds all boundaries."""
         self.boundaries = self.add_weight(
-            name="boundaries", shape=(sum(self.sizes),), initializer="zeros", trainable=False
+            name="boundaries", shape=(max(sum(self.sizes), 1),), initializer="zeros", trainable=False
         )
 
     def set_boundaries(self, boundaries: list[list[float]]) -> None:
         """Gives every column its rising boundaries, as many as its size says."""
         if [len(column) for column in boundaries] != self.sizes:
             raise ValueError(f"Expected {self.sizes} boundaries. Received: {[len(b) for b in boundaries]}")
-        self.boundaries.assign(np.concatenate([np.asarray(b, np.float32) for b in boundaries]))
+        if sum(self.sizes):
+            self.boundaries.assign(np.concatenate([np.asarray(b, np.float32) for b in boundaries]))
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """float32 `(B, F)` -> int32 `(B, F)`."""
+        inputs = flush_denormals(inputs)
         position = bucketize(inputs, self.boundaries.value, self._starts, self._counts)
         ids = position
         if any(self.oov):
-            nearest = tf.gather(self.boundaries.value, tf.maximum(position, 1) - 1 + self._starts)
+            starts = np.minimum(self._starts, max(sum(self.sizes) - 1, 0))
+            nearest = tf.gather(self.boundaries.value, tf.maximum(position - 1, 0) + starts)
             unseen = tf.logical_or(position < 1, tf.not_equal(nearest, inputs))
             unseen = tf.logical_and(unseen, tf.constant(self.oov))
             ids = tf.where(unseen, tf.constant(self._counts + 2), ids)
