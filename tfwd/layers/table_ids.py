@@ -17,7 +17,7 @@ class TableIds(keras.layers.Layer):
         starts: for each column of the result, the first row of its feature in the table.
 
     Call:
-        int64 `(B, N)` -> int32 `(B, len(columns))`.
+        int32 or int64 `(B, N)` -> int32 `(B, len(columns))`.
     """
 
     def __init__(self, columns: list[int], starts: list[int], **options: Any) -> None:
@@ -25,9 +25,9 @@ class TableIds(keras.layers.Layer):
         self.columns, self.starts = list(columns), list(starts)
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """int64 `(B, N)` -> int32 `(B, len(columns))`."""
+        """int32 or int64 `(B, N)` -> int32 `(B, len(columns))`."""
         chosen = tf.gather(inputs, tf.constant(self.columns), axis=1)
-        return tf.cast(chosen + tf.constant(self.starts, tf.int64), tf.int32)
+        return tf.cast(tf.cast(chosen, tf.int64) + tf.constant(self.starts, tf.int64), tf.int32)
 
     def compute_output_spec(self, inputs: Any) -> keras.KerasTensor:
         """int32 `(B, len(columns))`."""
