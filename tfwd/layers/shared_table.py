@@ -12,8 +12,8 @@ import tensorflow as tf
 class SharedTable(keras.layers.Layer):
     """Looks ids up in one `(rows, dim)` matrix of which row 0 is padding and zero.
 
-    Unlike `keras.layers.Embedding` it gathers from the variable, never from its value as a whole, so that a step costs what the
-    batch costs: no graph holds a read of the full table.
+    Unlike `keras.layers.Embedding` it gathers from the variable, never from its value as a whole, so that a step costs
+    what the batch costs: no graph holds a read of the full table.
 
     Args:
         rows: the number of rows, the padding row included.
@@ -31,7 +31,10 @@ class SharedTable(keras.layers.Layer):
 
     def build(self, input_shape: Any) -> None:
         """Makes the matrix."""
-        self.table = self.add_weight(name="table", shape=(self.rows, self.dim), initializer=self._initial)
+        # Under a half-precision policy Keras would cast all of the table at every step.
+        self.table = self.add_weight(
+            name="table", shape=(self.rows, self.dim), dtype="float32", initializer=self._initial, autocast=False
+        )
 
     def _initial(self, shape: Any, dtype: Any = None) -> tf.Tensor:
         if not self.stddev:
@@ -42,9 +45,12 @@ class SharedTable(keras.layers.Layer):
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """int32 `(B, N)` -> float32 `(B, N, dim)`."""
         table = self.table.value
-        if isinstance(table, tf.distribute.DistributedValues):
-            # The mirrored container would be read whole before the gather.
-            table = tf.distribute.get_replica_context() and table._get_replica() or table
+        context = tf.distribute.get_replica_context()
+        if isinstance(table, tf.distribute.DistributedValues) and context:
+            # tf.gather would read the mirrored variable as a whole, of a replica's own copy it reads rows.
+            copies = context.strategy.experimental_local_results(table)
+            # Replicas are numbered over all workers, each of which has as many.
+            table = copies[int(tf.get_static_value(context.replica_id_in_sync_group)) % len(copies)]
         return tf.gather(table, inputs)
 
     def compute_output_spec(self, inputs: Any) -> keras.KerasTensor:
