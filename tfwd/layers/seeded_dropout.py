@@ -12,8 +12,8 @@ import tensorflow as tf
 class SeededDropout(keras.layers.Layer):
     """Inverted dropout (Srivastava et al. 2014) with mask = f(seed, step).
 
-    `keras.layers.Dropout` keeps its generator's state outside of what `model.save` writes; the step here is a weight, saved
-    with the others.
+    `keras.layers.Dropout` keeps its generator's state outside of what `model.save` writes; the step here is a weight,
+    saved with the others.
 
     Args:
         rate: the share of units that is set to 0; the others are divided by `1 - rate`.
@@ -29,7 +29,15 @@ class SeededDropout(keras.layers.Layer):
 
     def build(self, input_shape: Any) -> None:
         """Makes the step counter."""
-        self.step = self.add_weight(name="step", shape=(), dtype="int64", initializer="zeros", trainable=False)
+        self.step = self.add_weight(
+            name="step",
+            shape=(),
+            dtype="int64",
+            initializer="zeros",
+            trainable=False,
+            # All replicas count the same steps; without it TensorFlow refuses the assignment.
+            aggregation="only_first_replica",
+        )
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         """The inputs, in training with dropped units."""
