@@ -33,9 +33,7 @@ def train(
         count = strategy.num_replicas_in_sync
         parts = [
             strategy.experimental_distribute_values_from_function(
-                lambda context, values=values: tf.split(values, count)[
-                    context.replica_id_in_sync_group
-                ]
+                lambda context, values=values: tf.split(values, count)[context.replica_id_in_sync_group]
             )
             for values in (ids, labels)
         ]

@@ -68,9 +68,7 @@ def test_clips_dense_gradients_as_keras_does() -> None:
     ],
     ids=str,
 )
-@pytest.mark.parametrize(
-    ("name", "keras_class"), [("ftrl", keras.optimizers.Ftrl), ("adam", keras.optimizers.Adam)]
-)
+@pytest.mark.parametrize(("name", "keras_class"), [("ftrl", keras.optimizers.Ftrl), ("adam", keras.optimizers.Adam)])
 def test_dense_optimizers_equal_keras_on_summed_gradients(
     name: str, keras_class: type, options: dict[str, Any]
 ) -> None:
@@ -107,5 +105,5 @@ def test_a_constraint_on_a_table_is_refused() -> None:
     table = keras.Variable(np.ones((ROWS, 2), np.float32), name="table")
     table.constraint = keras.constraints.NonNeg()
     gradient = tf.IndexedSlices(tf.ones((1, 2)), tf.constant([3]))
-    with pytest.raises(ConfigError, match="constraint needs the whole table.*'table'"):
+    with pytest.raises(ConfigError, match=r"constraint needs the whole table.*'table'"):
         optimizers.SparseSgd().apply([gradient], [table])

@@ -26,9 +26,7 @@ def compiled(optimizer: keras.optimizers.Optimizer) -> keras.Model:
 
 
 def joint() -> JointOptimizer:
-    return JointOptimizer(
-        wide=SparseFtrl(l1_regularization_strength=0.001, beta=1.0), deep=LazyAdam(0.01)
-    )
+    return JointOptimizer(wide=SparseFtrl(l1_regularization_strength=0.001, beta=1.0), deep=LazyAdam(0.01))
 
 
 def train(model: keras.Model, batches: list[tuple[np.ndarray, np.ndarray]]) -> list[float]:
@@ -68,9 +66,7 @@ def test_a_variable_of_no_head_or_both_is_an_error_at_build(path: str, belongs: 
         joint().build([variable])
 
 
-@pytest.mark.parametrize(
-    ("head", "variable"), [("wide", "deep/embedding/table"), ("deep", "wide/table")]
-)
+@pytest.mark.parametrize(("head", "variable"), [("wide", "deep/embedding/table"), ("deep", "wide/table")])
 def test_a_head_without_optimizer_is_an_error_at_build(head: str, variable: str) -> None:
     only = JointOptimizer(**{head: SparseSgd()})
     other = variable.split("/")[0]

@@ -25,9 +25,7 @@ START = np.random.default_rng(0).normal(size=(ROWS, 3)).astype(np.float32)
 def test_equals_a_numpy_row_loop(amsgrad: bool) -> None:
     rate, beta_1, beta_2, epsilon = 0.01, 0.9, 0.99, 1e-7
 
-    def row_step(
-        weights: np.ndarray, gradient: np.ndarray, state: dict[str, np.ndarray], step: int
-    ) -> np.ndarray:
+    def row_step(weights: np.ndarray, gradient: np.ndarray, state: dict[str, np.ndarray], step: int) -> np.ndarray:
         state["m"] = beta_1 * state["m"] + (1 - beta_1) * gradient
         state["v"] = beta_2 * state["v"] + (1 - beta_2) * gradient**2
         state["largest"] = np.maximum(state["largest"], state["v"])

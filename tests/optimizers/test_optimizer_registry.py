@@ -51,8 +51,6 @@ def test_takes_a_schedule(name: str) -> None:
         ("sparse_ftrl", {"beta": 1.0, "clipnorm": 1.0, "clipvalue": 1.0}, "Only one of `clipnorm`"),
     ],
 )
-def test_wrong_names_options_and_values(
-    name: str, options: dict[str, object], message: str
-) -> None:
+def test_wrong_names_options_and_values(name: str, options: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         optimizers.get(name, **options)

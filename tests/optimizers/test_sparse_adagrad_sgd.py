@@ -13,16 +13,12 @@ from tfwd.optimizers import SparseAdagrad, SparseSgd
 START = np.random.default_rng(0).normal(size=(ROWS, 3)).astype(np.float32)
 
 
-def adagrad_row(
-    weights: np.ndarray, gradient: np.ndarray, state: dict[str, np.ndarray], _: int
-) -> np.ndarray:
+def adagrad_row(weights: np.ndarray, gradient: np.ndarray, state: dict[str, np.ndarray], _: int) -> np.ndarray:
     state["sum"] = state["sum"] + gradient**2
     return weights - 0.05 * gradient / np.sqrt(state["sum"] + 1e-7)
 
 
-def sgd_row(
-    weights: np.ndarray, gradient: np.ndarray, _state: dict[str, np.ndarray], _: int
-) -> np.ndarray:
+def sgd_row(weights: np.ndarray, gradient: np.ndarray, _state: dict[str, np.ndarray], _: int) -> np.ndarray:
     return weights - 0.05 * gradient
 
 

@@ -69,9 +69,7 @@ def test_shrinkage_equals_keras_ftrl_while_every_row_is_touched(kernel: str, dim
 def test_equals_the_paper(kernel: str) -> None:
     alpha, beta, lambda_1, lambda_2 = 0.1, 0.7, 0.3, 0.1
 
-    def row_step(
-        weights: np.ndarray, gradient: np.ndarray, state: dict[str, np.ndarray], _: int
-    ) -> np.ndarray:
+    def row_step(weights: np.ndarray, gradient: np.ndarray, state: dict[str, np.ndarray], _: int) -> np.ndarray:
         """Algorithm 1 of McMahan et al. 2013, with w stored instead of computed when it is read."""
         grown = state["n"] + gradient**2
         sigma = (np.sqrt(grown) - np.sqrt(state["n"])) / alpha
@@ -124,7 +122,7 @@ def test_dense_gradients_take_the_path_of_keras() -> None:
 
 @pytest.mark.parametrize("kernel", ["fused", "gather"])
 def test_a_rate_of_zero_is_an_error_and_not_nan(kernel: str) -> None:
-    with pytest.raises(ConfigError, match="learning_rate must be positive.*Received: 0.0"):
+    with pytest.raises(ConfigError, match=r"learning_rate must be positive.*Received: 0.0"):
         SparseFtrl(0.0)
     warm_up = keras.optimizers.schedules.PolynomialDecay(0.0, 10, 0.1)
     slices = random_slices(1, 1)
@@ -153,5 +151,5 @@ def test_a_smaller_rate_scales_the_weights(ftrl: type, gradient: Any) -> None:
 
 
 def test_unknown_kernel_is_refused() -> None:
-    with pytest.raises(ConfigError, match="'auto', 'fused', 'gather'.*Received: kernel='gpu'"):
+    with pytest.raises(ConfigError, match=r"'auto', 'fused', 'gather'.*Received: kernel='gpu'"):
         SparseFtrl(kernel="gpu")

@@ -65,9 +65,7 @@ class JointOptimizer(keras.optimizers.MultiOptimizer):
         if not given:
             raise ConfigError("JointOptimizer needs an optimizer for wide=, for deep=, or for both")
         if wide is deep:
-            raise ConfigError(
-                "JointOptimizer got the same object for wide= and deep=. Make one for each"
-            )
+            raise ConfigError("JointOptimizer got the same object for wide= and deep=. Make one for each")
         super().__init__(optimizer_map=self._optimizer_of, name=name)
         # As attributes, so that `tf.train.Checkpoint` and `.keras` files find the slots.
         self.wide = wide
@@ -104,12 +102,9 @@ class JointOptimizer(keras.optimizers.MultiOptimizer):
         }
 
     @classmethod
-    def from_config(
-        cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None
-    ) -> JointOptimizer:
+    def from_config(cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> JointOptimizer:
         """Make the optimizer, without its state, from `get_config`."""
         heads = {
-            head: keras.saving.deserialize_keras_object(config[head], custom_objects=custom_objects)
-            for head in _HEADS
+            head: keras.saving.deserialize_keras_object(config[head], custom_objects=custom_objects) for head in _HEADS
         }
         return cls(**heads, name=config["name"])

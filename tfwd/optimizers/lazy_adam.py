@@ -61,9 +61,7 @@ class LazyAdam(RowSparseUpdates, keras.optimizers.Adam):
             **options,
         )
 
-    def update_rows(
-        self, gradient: tf.IndexedSlices, variable: tf.Variable, learning_rate: tf.Tensor
-    ) -> None:
+    def update_rows(self, gradient: tf.IndexedSlices, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
         """See `RowSparseUpdates.update_rows`."""
         position = self._get_variable_index(variable)
         rows, values = gradient.indices, gradient.values

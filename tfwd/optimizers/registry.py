@@ -54,9 +54,7 @@ def get(name: str, **options: Any) -> keras.optimizers.Optimizer:
         # What a class refuses by name goes on to it: its own message says why.
         if option not in known:
             offered = _own_options(chosen) if issubclass(chosen, RowSparseUpdates) else known
-            raise ConfigError(
-                f"Optimizer {name!r} has no option {option!r}. {_nearest(option, offered)}"
-            )
+            raise ConfigError(f"Optimizer {name!r} has no option {option!r}. {_nearest(option, offered)}")
     rate = options.get("learning_rate")
     if isinstance(rate, int) and not isinstance(rate, bool):
         options["learning_rate"] = float(rate)

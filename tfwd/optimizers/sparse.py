@@ -107,9 +107,7 @@ class RowSparseUpdates:
     def __init__(self, **options: Any) -> None:
         super().__init__(**refuse_dense_options(type(self).__name__, options))
 
-    def update_rows(
-        self, gradient: tf.IndexedSlices, variable: tf.Variable, learning_rate: tf.Tensor
-    ) -> None:
+    def update_rows(self, gradient: tf.IndexedSlices, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
         """Update the rows of one table and of its slots.
 
         Args:
@@ -137,13 +135,10 @@ class RowSparseUpdates:
     ) -> list[tuple[Any, tf.Variable]]:
         summed = super()._all_reduce_sum_gradients(grads_and_vars)  # type: ignore[misc]
         gradients = [
-            deduplicate(gradient) if isinstance(gradient, tf.IndexedSlices) else gradient
-            for gradient, _ in summed
+            deduplicate(gradient) if isinstance(gradient, tf.IndexedSlices) else gradient for gradient, _ in summed
         ]
         clipped = super()._clip_gradients(gradients)  # type: ignore[misc]
-        return [
-            (gradient, variable) for gradient, (_, variable) in zip(clipped, summed, strict=True)
-        ]
+        return [(gradient, variable) for gradient, (_, variable) in zip(clipped, summed, strict=True)]
 
     def _backend_update_step(
         self, grads: Sequence[Any], trainable_variables: Sequence[Any], learning_rate: Any

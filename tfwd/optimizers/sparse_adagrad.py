@@ -50,9 +50,7 @@ class SparseAdagrad(RowSparseUpdates, keras.optimizers.Adagrad):
             **options,
         )
 
-    def update_rows(
-        self, gradient: tf.IndexedSlices, variable: tf.Variable, learning_rate: tf.Tensor
-    ) -> None:
+    def update_rows(self, gradient: tf.IndexedSlices, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
         """See `RowSparseUpdates.update_rows`."""
         accumulator = self._accumulators[self._get_variable_index(variable)]
         rows, values = gradient.indices, gradient.values

@@ -109,14 +109,9 @@ class SparseFtrl(RowSparseUpdates, keras.optimizers.Ftrl):
         **options: Any,
     ) -> None:
         if kernel not in _KERNELS:
-            raise ConfigError(
-                f"kernel must be one of {', '.join(map(repr, _KERNELS))}. "
-                f"Received: kernel={kernel!r}"
-            )
+            raise ConfigError(f"kernel must be one of {', '.join(map(repr, _KERNELS))}. Received: kernel={kernel!r}")
         if isinstance(learning_rate, float) and learning_rate <= 0.0:
-            raise ConfigError(
-                f"learning_rate must be positive: FTRL divides by it. Received: {learning_rate}"
-            )
+            raise ConfigError(f"learning_rate must be positive: FTRL divides by it. Received: {learning_rate}")
         super().__init__(
             learning_rate=learning_rate,
             learning_rate_power=learning_rate_power,
@@ -132,9 +127,7 @@ class SparseFtrl(RowSparseUpdates, keras.optimizers.Ftrl):
         )
         self.kernel = kernel
 
-    def update_rows(
-        self, gradient: tf.IndexedSlices, variable: tf.Variable, learning_rate: tf.Tensor
-    ) -> None:
+    def update_rows(self, gradient: tf.IndexedSlices, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
         """See `RowSparseUpdates.update_rows`."""
         position = self._get_variable_index(variable)
         accumulator = self._accumulators[position]

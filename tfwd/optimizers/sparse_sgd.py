@@ -52,8 +52,6 @@ class SparseSgd(RowSparseUpdates, keras.optimizers.SGD):
             **options,
         )
 
-    def update_rows(
-        self, gradient: tf.IndexedSlices, variable: tf.Variable, learning_rate: tf.Tensor
-    ) -> None:
+    def update_rows(self, gradient: tf.IndexedSlices, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
         """See `RowSparseUpdates.update_rows`."""
         subtract_rows(variable, gradient.indices, learning_rate * gradient.values)
