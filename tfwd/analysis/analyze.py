@@ -1,0 +1,62 @@
+"""Everything that is learnt from the training rows before training, from one reading of them."""
+
+from __future__ import annotations
+
+from tfwd.analysis.labels import label_statistics
+from tfwd.analysis.numerics import numerics
+from tfwd.analysis.statistics import FeatureStatistics
+from tfwd.analysis.vocabularies import vocabulary
+from tfwd.analysis.workspace import open_workspace
+from tfwd.config import Config
+from tfwd.data.rows import Rows
+from tfwd.errors import DataError
+from tfwd.features.columns import Bucketized, Categorical, Numeric
+
+
+def analyze(rows: Rows, config: Config) -> FeatureStatistics:
+    """Vocabularies, quantiles, ranges and the label's classes.
+
+    The rows are read once into a temporary database on disk, so that memory doesn't grow with them. The result is
+    the same to the last bit whatever the order of the rows, the number of files and the number of threads.
+
+    Args:
+        rows: the training rows, labelled; their schema may be without classes.
+        config: the features, the task and the label.
+
+    Returns:
+        The statistics; `label.classes` belongs into the schema: `rows.with_classes(statistics.label.classes)`.
+
+    Raises:
+        DataError: there are no rows, a value does not fit, a column is missing throughout, a vocabulary came out
+            empty, or the labels are not what the task needs.
+        ConfigError: a given vocabulary cannot be read.
+    """
+    kinds = {entry.column: entry.kind for entry in rows.schema.inputs}
+    numbers = [feature for feature in config.features if isinstance(feature, Numeric | Bucketized)]
+    categories = [
+        feature
+        for feature in config.features
+        if isinstance(feature, Categorical) and feature.hash_bins is None and feature.identity is None
+    ]
+    columns = {feature.column for feature in [*numbers, *categories]}
+    with open_workspace(rows, columns) as workspace:
+        if workspace.rows == 0:
+            raise DataError(_no_rows(rows))
+        return FeatureStatistics(
+            rows=workspace.rows,
+            label=label_statistics(workspace, rows, config),
+            vocabularies={
+                feature.name: vocabulary(workspace, feature, kinds[feature.column]) for feature in categories
+            },
+            numerics=numerics(workspace, numbers),
+        )
+
+
+def _no_rows(rows: Rows) -> str:
+    reasons = []
+    if rows.source.filter is not None:
+        reasons.append("data.filter may leave out all of them")
+    if rows.split is not None:
+        reasons.append("the validation split may have taken all of them")
+    because = f" ({', or '.join(reasons)})" if reasons else ""
+    return f"{rows.source.name} has no rows to train on{because}."

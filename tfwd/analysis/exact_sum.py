@@ -1,0 +1,32 @@
+"""Sums of floating-point numbers that don't depend on the order of the rows.
+
+Floating-point addition isn't associative, so a parallel sum differs between runs in its last digits. Here every value
+is rounded to a whole multiple of 2^-k, with k such that the largest takes 62 bits, and whole numbers add up the same in
+any order. What the rounding takes away is below 2^-62 of the largest value a row.
+"""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import ibis
+import ibis.expr.types as ir
+
+BITS = 62
+
+
+def exponent(largest: float) -> int:
+    """The k for values of at most `largest` in absolute value."""
+    return BITS - math.frexp(largest)[1] if largest > 0 else 0
+
+
+def scaled_sum(values: ir.NumericValue, k: int) -> ir.NumericScalar:
+    """The sum of the values in units of 2^-k, as an integer of 128 bits."""
+    factor = ibis.literal(math.ldexp(1.0, k), type="float64")
+    return (values.cast("float64") * factor).round().cast("int64").sum()
+
+
+def unscaled(total: int | None, k: int) -> Fraction:
+    """The sum that `scaled_sum` stands for; 0 of no rows."""
+    return Fraction(total or 0) / Fraction(2) ** k

@@ -1,0 +1,169 @@
+"""Numbers: range, moments, quantiles and bucket boundaries, equal between runs to the last bit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from fractions import Fraction
+from typing import Any
+
+import ibis
+import ibis.expr.types as ir
+
+from tfwd.analysis.exact_sum import exponent, scaled_sum, unscaled
+from tfwd.analysis.statistics import NumericStatistics
+from tfwd.analysis.workspace import Workspace
+from tfwd.errors import DataError
+from tfwd.features.columns import Bucketized, Numeric
+
+
+@ibis.udf.agg.builtin
+def quantile_disc(values: float, positions: list[float]) -> list[float]:  # type: ignore[empty-body]
+    """DuckDB's exact quantiles: values of the data, not means of two."""
+
+
+def numerics(workspace: Workspace, features: Iterable[Numeric | Bucketized]) -> dict[str, NumericStatistics]:
+    """The statistics of every numeric and bucketized feature, by name.
+
+    The rows are scanned three times for the moments of all columns together, and once a column for its quantiles.
+
+    Raises:
+        DataError: a column has no finite value, or no value is frequent enough to be a boundary.
+    """
+    features = list(features)
+    columns = {feature.column: workspace.column(feature.column) for feature in features}
+    if not columns:
+        return {}
+    moments = _moments(workspace, columns)
+    ranks: dict[str, set[int]] = {column: {_rank(1, 2, moments[column]["count"])} for column in columns}
+    for feature in features:
+        ranks[feature.column].update(_quantile_ranks(feature, moments[feature.column]["count"]))
+    found = {
+        column: _values_at(workspace, columns[column], ranks[column], moments[column]["count"]) for column in columns
+    }
+    statistics = {}
+    for feature in features:
+        moment, at = moments[feature.column], found[feature.column]
+        inner = tuple(sorted({at[rank] for rank in _quantile_ranks(feature, moment["count"])}))
+        boundaries: tuple[float, ...] = ()
+        if isinstance(feature, Bucketized):
+            boundaries = inner
+            if feature.boundaries is not None:
+                boundaries = feature.boundaries
+            elif feature.exact:
+                boundaries = _distinct(workspace, feature)
+        statistics[feature.name] = NumericStatistics(
+            **moment,
+            missing=workspace.rows - moment["count"],
+            median=at[_rank(1, 2, moment["count"])],
+            quantiles=inner if isinstance(feature, Numeric) else (),
+            boundaries=boundaries,
+        )
+    return statistics
+
+
+def _rank(numerator: int, denominator: int, count: int) -> int:
+    """The place, from 1, of a quantile among `count` sorted values: the first that so large a share doesn't exceed."""
+    return max(-(-numerator * count // denominator), 1)
+
+
+def _quantile_ranks(feature: Numeric | Bucketized, count: int) -> list[int]:
+    wanted = feature.quantiles
+    if isinstance(feature, Numeric) and "quantile" not in feature.normalizations:
+        wanted = None
+    return [_rank(part, wanted, count) for part in range(1, wanted)] if wanted else []
+
+
+def _values_at(workspace: Workspace, column: str, ranks: set[int], count: int) -> dict[int, float]:
+    """The values at some places, by place."""
+    ordered = sorted(ranks)
+    # The middle of the interval of positions that lead to a rank: no rounding of q * n can miss it.
+    positions = ibis.literal([(rank - 0.5) / count for rank in ordered], type="array<float64>")
+    values = workspace.record(workspace.table.aggregate(q=quantile_disc(workspace.table[column], positions)))["q"]
+    return dict(zip(ordered, values, strict=True))
+
+
+def _distinct(workspace: Workspace, feature: Bucketized) -> tuple[float, ...]:
+    values = workspace.table.select(value=workspace.table[workspace.column(feature.column)])
+    counts = values.filter(values.value.notnull()).group_by("value").aggregate(n=lambda table: table.count())
+    kept = counts.filter(counts.n >= feature.min_count)
+    if feature.max_size is not None:
+        kept = kept.order_by([ibis.desc("n"), ibis.asc("value")]).limit(feature.max_size)
+    answer = workspace.arrow(kept)["value"].to_pylist()
+    if not answer:
+        raise DataError(
+            f"The feature {feature.name!r} has no boundaries: no value of {feature.column!r} occurs "
+            f"min_count = {feature.min_count} times. Lower min_count, or use quantiles."
+        )
+    return tuple(sorted(answer))
+
+
+def _moments(workspace: Workspace, columns: dict[str, str]) -> dict[str, dict[str, Any]]:
+    """By data column: count, minimum, maximum, mean, stddev, log_mean and log_stddev."""
+    table = workspace.table
+    asked: dict[str, ir.Scalar] = {}
+    for name in columns.values():
+        asked |= {f"{name}_n": table[name].count(), f"{name}_lo": table[name].min(), f"{name}_hi": table[name].max()}
+    first = workspace.record(table.aggregate(**asked))
+    ranges: dict[str, tuple[int, float, float]] = {}
+    for column, name in columns.items():
+        count, low, high = (first[f"{name}_{key}"] for key in ("n", "lo", "hi"))
+        if count == 0:
+            raise DataError(f"The column {column!r} has no finite number in any of the {workspace.rows} training rows.")
+        ranges[name] = (count, low, high)
+    values = {name: table[name].cast("float64") for name in columns.values()}
+    logs = {name: (_double(1.0) + (values[name] - _double(ranges[name][1]))).ln() for name in ranges}
+    means = _means(
+        workspace, values, {name: max(abs(low), abs(high)) for name, (_, low, high) in ranges.items()}, ranges
+    )
+    spans = {name: math.log1p(high - low) * 1.001 for name, (_, low, high) in ranges.items()}
+    log_means = _means(workspace, logs, spans, ranges)
+    stddevs = _stddevs(
+        workspace, values, means, {n: max(h - means[n], means[n] - lo) for n, (_, lo, h) in ranges.items()}, ranges
+    )
+    log_stddevs = _stddevs(workspace, logs, log_means, spans, ranges)
+    return {
+        column: {
+            "count": ranges[name][0],
+            "minimum": ranges[name][1],
+            "maximum": ranges[name][2],
+            "mean": means[name],
+            "stddev": stddevs[name],
+            "log_mean": log_means[name],
+            "log_stddev": log_stddevs[name],
+        }
+        for column, name in columns.items()
+    }
+
+
+def _double(value: float) -> ir.FloatingScalar:
+    return ibis.literal(float(value), type="float64")
+
+
+def _means(
+    workspace: Workspace,
+    values: dict[str, ir.FloatingColumn],
+    largest: dict[str, float],
+    ranges: dict[str, tuple[int, float, float]],
+) -> dict[str, float]:
+    powers = {name: exponent(largest[name]) for name in values}
+    sums = {name: scaled_sum(value, powers[name]) for name, value in values.items()}
+    answer = workspace.record(workspace.table.aggregate(**sums))
+    return {name: float(unscaled(answer[name], powers[name]) / Fraction(ranges[name][0])) for name in values}
+
+
+def _stddevs(
+    workspace: Workspace,
+    values: dict[str, ir.FloatingColumn],
+    means: dict[str, float],
+    furthest: dict[str, float],
+    ranges: dict[str, tuple[int, float, float]],
+) -> dict[str, float]:
+    squares = {}
+    for name, value in values.items():
+        deviation = value - _double(means[name])
+        squares[name] = deviation * deviation
+    # A little more than the furthest value's, for the rounding of the mean.
+    largest = {name: (furthest[name] * 1.001) ** 2 for name in values}
+    variances = _means(workspace, squares, largest, ranges)
+    return {name: math.sqrt(variance) for name, variance in variances.items()}

@@ -1,0 +1,107 @@
+"""Vocabularies: the values of a column by how often they occur, learnt or given."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import ibis
+import pyarrow as pa
+
+from tfwd.analysis.statistics import VocabularyStatistics
+from tfwd.analysis.workspace import Workspace
+from tfwd.errors import ConfigError, DataError
+from tfwd.features.columns import Categorical
+from tfwd.schema import Kind
+
+
+def vocabulary(workspace: Workspace, feature: Categorical, kind: Kind) -> VocabularyStatistics:
+    """The vocabulary of a feature that has one.
+
+    Learnt: by count falling, equal counts by value rising (text by code point, integers by number). Given: in the
+    given order, with the counts of the training rows, which may be 0.
+
+    Args:
+        workspace: the training rows.
+        feature: without `hash_bins` and `identity`.
+        kind: of the feature's input.
+
+    Raises:
+        DataError: nothing was learnt.
+        ConfigError: a given vocabulary cannot be read or does not fit the column.
+    """
+    column = workspace.column(feature.column)
+    values = workspace.table.select(value=workspace.table[column])
+    present = int(workspace.record(values.aggregate(n=values.value.count()))["n"])
+    missing = workspace.rows - present
+    counts = values.filter(values.value.notnull()).group_by("value").aggregate(n=lambda table: table.count())
+    if feature.learnt:
+        kept = counts.filter(counts.n >= feature.min_count).order_by([ibis.desc("n"), ibis.asc("value")])
+        answer = workspace.arrow(kept if feature.max_size is None else kept.limit(feature.max_size))
+        words, numbers = answer["value"].to_pylist(), answer["n"].to_pylist()
+        if not words:
+            raise DataError(_empty(feature, workspace.rows, missing))
+    else:
+        words = given_values(feature, kind)
+        listed = workspace.given(pa.array(words, pa.int64() if kind == "integer" else pa.string()))
+        answer = workspace.arrow(counts.semi_join(listed, "value"))
+        found = dict(zip(answer["value"].to_pylist(), answer["n"].to_pylist(), strict=True))
+        numbers = [found.get(word, 0) for word in words]
+    return VocabularyStatistics(
+        values=tuple(map(str, words)),
+        counts=tuple(numbers),
+        missing=missing,
+        unlisted=present - sum(numbers),
+    )
+
+
+def given_values(feature: Categorical, kind: Kind) -> list[str] | list[int]:
+    """The values of `vocabulary` or `vocabulary_file`, as the column holds them.
+
+    Raises:
+        ConfigError: no such file, not UTF-8, an empty or repeated value, or text for a column of integers.
+    """
+    if feature.vocabulary is not None:
+        where, texts = f"The vocabulary of {feature.name!r}", [str(value) for value in feature.vocabulary]
+    else:
+        assert feature.vocabulary_file is not None
+        where, texts = feature.vocabulary_file, _lines(feature.vocabulary_file, feature.name)
+    seen: set[str] = set()
+    for number, text in enumerate(texts, 1):
+        if text == "":
+            raise ConfigError(f"{where}, value {number}, is empty: a missing value has a row of its own.")
+        if text in seen:
+            raise ConfigError(f"{where} holds {text!r} twice.")
+        seen.add(text)
+    if kind != "integer":
+        return texts
+    try:
+        return [int(text) for text in texts]
+    except ValueError as error:
+        raise ConfigError(
+            f"{where} must hold whole numbers, since the column {feature.column!r} does: {error}. "
+            "Or give the feature dtype: string."
+        ) from None
+
+
+def _lines(file: str, name: str) -> list[str]:
+    try:
+        text = Path(file).read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise ConfigError(f"The vocabulary_file of {name!r} is not there: {file}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file} is not UTF-8 text: {error.reason} at byte {error.start}.") from None
+    lines = text.split("\n")
+    if lines[-1] == "":
+        lines.pop()
+    if not lines:
+        raise ConfigError(f"{file}, the vocabulary_file of {name!r}, is empty: expected one category a line.")
+    return [line.removesuffix("\r") for line in lines]
+
+
+def _empty(feature: Categorical, rows: int, missing: int) -> str:
+    if missing == rows:
+        return f"The feature {feature.name!r} has no vocabulary: {feature.column!r} is missing in all {rows} rows."
+    return (
+        f"The feature {feature.name!r} has no vocabulary: no value of {feature.column!r} occurs "
+        f"min_count = {feature.min_count} times. Lower min_count, or hash the column with hash_bins."
+    )

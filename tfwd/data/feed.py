@@ -1,0 +1,130 @@
+"""Rows on the cheapest road into `tf.data`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import tensorflow as tf
+
+from tfwd.data.chunk import Chunk
+from tfwd.data.labels import weights_of
+from tfwd.data.rows import Rows
+from tfwd.errors import ConfigError, DataError
+from tfwd.schema import Schema
+
+
+def dataset(
+    rows: Rows,
+    batch_size: int,
+    *,
+    order: tuple[int, int] | None,
+    shuffle_rows: int,
+    skip: int,
+    class_weights: dict[str, float] | None,
+) -> tf.data.Dataset:
+    """`Rows.dataset`: see there."""
+    schema = rows.schema
+    factors = None
+    if class_weights is not None:
+        if schema.task == "regression":
+            raise ConfigError("train.class_weights needs classes: a regression has none.")
+        factors = weights_of(class_weights, schema.classes)
+
+    def parts() -> Iterator[dict[str, np.ndarray]]:
+        for chunk in rows.chunks(batch_size, order=order, shuffle_rows=shuffle_rows, skip=skip):
+            yield _arrays(chunk, factors)
+
+    weighted = rows.labelled and (factors is not None or schema.weight is not None)
+    signature = _signature(schema, rows.labelled, weighted)
+    chunks = tf.data.Dataset.from_generator(parts, output_signature=signature)
+    unpack = _unpacker(schema, rows.labelled, weighted)
+    return chunks.map(unpack).rebatch(batch_size)
+
+
+@contextmanager
+def original_errors() -> Iterator[None]:
+    """Inside, a `DataError` that TensorFlow wrapped while it iterated a dataset of rows comes out as it was."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        match = re.search(r"tfwd\.errors\.(?:Data|Config)Error: (.*?)(?:\nTraceback|\n\n|$)", str(error), re.DOTALL)
+        if match is None:
+            match = re.search(r"DataError: (.*?)(?:\nTraceback|\n\n|$)", str(error), re.DOTALL)
+        if match is None:
+            raise
+        raise DataError(match[1].strip()) from None
+
+
+def _names(schema: Schema, kind: str) -> list[str]:
+    return [entry.name for entry in schema.inputs if entry.kind == kind]
+
+
+def _arrays(chunk: Chunk, factors: np.ndarray | None) -> dict[str, np.ndarray]:
+    # Crossing into TensorFlow costs by the Python string and by the array. So: each distinct string crosses once,
+    # as bytes, in one dictionary of all columns, and numbers of one type cross as one matrix.
+    arrays: dict[str, np.ndarray] = {}
+    strings, integers, floats = ([e.name for e in chunk.inputs if e.kind == k] for k in ("string", "integer", "float"))
+    if strings:
+        codes = np.empty((len(strings), chunk.rows), np.int32)
+        dictionaries, offset = [], 0
+        for index, name in enumerate(strings):
+            np.add(chunk.values[name], np.int32(offset), out=codes[index])
+            dictionary = chunk.dictionaries[name]
+            dictionaries.append(dictionary.cast(pa.large_string()))
+            offset += len(dictionary)
+        words = pa.concat_arrays(dictionaries).cast(pa.large_binary())
+        arrays["words"], arrays["codes"] = words.to_numpy(zero_copy_only=False), codes
+    if integers:
+        arrays["integers"] = np.stack([chunk.values[name] for name in integers])
+    if floats:
+        arrays["floats"] = np.stack([chunk.values[name] for name in floats])
+    if chunk.label is not None:
+        arrays["label"] = chunk.label
+        weight = chunk.weight
+        if factors is not None:
+            by_class = factors[chunk.label[:, 0].astype(np.int64)]
+            weight = by_class if weight is None else weight * by_class
+        if weight is not None:
+            arrays["weight"] = weight
+    return arrays
+
+
+def _signature(schema: Schema, labelled: bool, weighted: bool) -> dict[str, tf.TensorSpec]:
+    signature: dict[str, tf.TensorSpec] = {}
+    for kind, key, dtype in (
+        ("string", "codes", tf.int32),
+        ("integer", "integers", tf.int64),
+        ("float", "floats", tf.float32),
+    ):
+        names = _names(schema, kind)
+        if names:
+            signature[key] = tf.TensorSpec([len(names), None], dtype)
+    if "codes" in signature:
+        signature["words"] = tf.TensorSpec([None], tf.string)
+    if labelled:
+        signature["label"] = tf.TensorSpec([None, 1], tf.int32 if schema.task == "multiclass" else tf.float32)
+    if weighted:
+        signature["weight"] = tf.TensorSpec([None], tf.float32)
+    return signature
+
+
+def _unpacker(schema: Schema, labelled: bool, weighted: bool) -> Any:
+    def unpack(arrays: dict[str, tf.Tensor]) -> Any:
+        columns: dict[str, tf.Tensor] = {}
+        if "codes" in arrays:
+            words = tf.gather(arrays["words"], arrays["codes"])
+            columns.update(zip(_names(schema, "string"), tf.unstack(words), strict=True))
+        for kind, key in (("integer", "integers"), ("float", "floats")):
+            if key in arrays:
+                columns.update(zip(_names(schema, kind), tf.unstack(arrays[key]), strict=True))
+        inputs = {entry.name: columns[entry.name] for entry in schema.inputs}
+        if not labelled:
+            return inputs
+        return (inputs, arrays["label"], arrays["weight"]) if weighted else (inputs, arrays["label"])
+
+    return unpack

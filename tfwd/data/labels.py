@@ -1,0 +1,81 @@
+"""Labels: the text form in which their values are compared, and their classes as numbers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tfwd.errors import ConfigError
+from tfwd.naming import nearest
+
+# The labels that need no `positive`, as (negative, positive).
+PLAIN = (("0", "1"), ("false", "true"))
+
+_WHOLE = re.compile(r"([+-]?\d+)\.0*")
+_MISSING = frozenset({"", "nan", "NaN"})
+
+
+def text_of(value: Any) -> str:
+    """The form in which label values are compared, whatever type a file gives them.
+
+    `1`, `1.0`, `"1"` and `"1.0"` are one label, as are `True`, `"True"` and `"true"`.
+    """
+    text = str(value)
+    whole = _WHOLE.fullmatch(text)
+    if whole:
+        return whole[1]
+    return text.lower() if text.lower() in ("true", "false") else text
+
+
+def is_missing(text: str | None) -> bool:
+    """Whether a label's text stands for no label."""
+    return text is None or text in _MISSING
+
+
+def class_order(values: Sequence[str]) -> tuple[str, ...]:
+    """Classes in order: by number if all of them are integers, else by text."""
+    if all(re.fullmatch(r"[+-]?\d+", value) for value in values):
+        return tuple(sorted(values, key=lambda value: (int(value), value)))
+    return tuple(sorted(values))
+
+
+class LabelCoder:
+    """Label texts -> class indices.
+
+    Args:
+        classes: in order, in their text form. A 0/1 label and a boolean one are read alike.
+    """
+
+    def __init__(self, classes: tuple[str, ...]) -> None:
+        self._codes = {text: index for index, text in enumerate(classes)}
+        if classes in PLAIN:
+            self._codes = {text: index for pair in PLAIN for index, text in enumerate(pair)}
+
+    def code(self, text: str | None) -> int:
+        """The class's index; -1 for a text that is no class, -2 for a missing label."""
+        if is_missing(text):
+            return -2
+        return self._codes.get(text_of(text), -1)
+
+    def codes(self, texts: Sequence[str | None]) -> np.ndarray:
+        """`code` of every text, int32."""
+        return np.fromiter((self.code(text) for text in texts), np.int32, len(texts))
+
+
+def weights_of(class_weights: dict[str, float], classes: tuple[str, ...]) -> np.ndarray:
+    """The weight of each class, (C,) float32; 1 for those not named.
+
+    Raises:
+        ConfigError: a key is no class.
+    """
+    weights = np.ones(len(classes), np.float32)
+    coder = LabelCoder(classes)
+    for value, weight in class_weights.items():
+        index = coder.code(value)
+        if index < 0:
+            raise ConfigError(f"train.class_weights names {value!r}, which is no class.{nearest(value, classes)}")
+        weights[index] = weight
+    return weights

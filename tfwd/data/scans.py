@@ -1,0 +1,247 @@
+"""The three things that are read, CSV files, Parquet files and Arrow tables, as relations of DuckDB."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tfwd.config import CsvConfig
+from tfwd.data.failures import reading
+from tfwd.data.sql import literal
+from tfwd.errors import DataError
+
+# Rows of a block: the unit whose order a shuffle permutes. Small enough to mix a file that one program wrote as a
+# single row group, large enough that a query a block costs little.
+BLOCK_ROWS = 65_536
+
+_TABLE = "tfwd_table"
+
+
+@dataclass(frozen=True)
+class Block:
+    """Rows of one part that are read together; `stop` is None where the part cannot be cut (CSV)."""
+
+    part: int
+    start: int = 0
+    stop: int | None = None
+
+
+class Scan(Protocol):
+    """A relation with named, typed columns in one or several parts (files)."""
+
+    parts: Sequence[str]
+    columns: dict[str, str]
+
+    def attach(self, connection: duckdb.DuckDBPyConnection, block: Block | None = None) -> None:
+        """Makes the relation, or one block of it, known to a connection."""
+
+    def relation(self, part: int | None = None) -> str:
+        """What stands behind FROM, for all parts in order or for one."""
+
+    def block(self, block: Block) -> str:
+        """What stands behind FROM for one block."""
+
+    def blocks(self) -> list[Block]:
+        """All rows, cut where cutting is cheap."""
+
+
+class CsvScan:
+    """CSV files of one dialect and header; every column is text."""
+
+    def __init__(self, files: Sequence[str], dialect: CsvConfig) -> None:
+        self.parts = files
+        self._dialect = dialect
+        names = list(dialect.columns) if dialect.columns else header(files[0], dialect)
+        if dialect.header:
+            self._check_headers(names)
+        refuse_twins(names, files[0])
+        self.columns = dict.fromkeys(names, "VARCHAR")
+
+    def _check_headers(self, names: list[str]) -> None:
+        for file in self.parts:
+            found = header(file, self._dialect)
+            if self._dialect.columns and len(found) != len(names):
+                raise DataError(f"{file} has {len(found)} columns, and data.csv.columns names {len(names)}.")
+            if not self._dialect.columns and found != names:
+                raise DataError(
+                    f"{file} has the columns {', '.join(found)}, but {self.parts[0]} has {', '.join(names)}. "
+                    "Files that are read together need one header."
+                )
+
+    def attach(self, connection: duckdb.DuckDBPyConnection, block: Block | None = None) -> None:
+        """Files need no registration."""
+
+    def relation(self, part: int | None = None) -> str:
+        """`read_csv` with the dialect and the columns given, so that nothing is guessed from the data."""
+        files = self.parts if part is None else [self.parts[part]]
+        columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in self.columns)
+        return (
+            f"read_csv({_paths(files)}, {_dialect(self._dialect)}, header={str(self._dialect.header).lower()}, "
+            f"columns={{{columns}}}, strict_mode=true, null_padding=false, auto_detect=false)"
+        )
+
+    def block(self, block: Block) -> str:
+        """A whole file."""
+        return self.relation(block.part)
+
+    def blocks(self) -> list[Block]:
+        """One a file: where a row begins is known only after reading what comes before."""
+        return [Block(part) for part in range(len(self.parts))]
+
+
+class ParquetScan:
+    """Parquet files with one schema."""
+
+    def __init__(self, files: Sequence[str], connection: duckdb.DuckDBPyConnection) -> None:
+        self.parts = files
+        self._lengths: list[int] = []
+        first: dict[str, str] = {}
+        for file in files:
+            with reading(file):
+                metadata = pq.read_metadata(file)
+                schema = metadata.schema.to_arrow_schema()
+            refuse_twins(schema.names, file)
+            types = {field.name: str(field.type) for field in schema}
+            first = first or types
+            if types != first:
+                raise DataError(f"{file} {_difference(types, first)} {files[0]}. Files read together need one schema.")
+            self._lengths.append(metadata.num_rows)
+        with reading(files[0]):
+            described = connection.sql(f"DESCRIBE SELECT * FROM {self.relation(0)}").fetchall()
+        self.columns = {row[0]: row[1] for row in described}
+
+    def attach(self, connection: duckdb.DuckDBPyConnection, block: Block | None = None) -> None:
+        """Files need no registration."""
+
+    def relation(self, part: int | None = None) -> str:
+        """`read_parquet`; columns come from the files alone, never from folder names."""
+        files = self.parts if part is None else [self.parts[part]]
+        return f"read_parquet({_paths(files)}, binary_as_string=true, hive_partitioning=false)"
+
+    def block(self, block: Block) -> str:
+        """A range of rows; DuckDB skips the row groups outside of it."""
+        relation = self.relation(block.part)[:-1] + ", file_row_number=true)"
+        return (
+            f"(SELECT * EXCLUDE (file_row_number) FROM {relation} "
+            f"WHERE file_row_number >= {block.start} AND file_row_number < {block.stop})"
+        )
+
+    def blocks(self) -> list[Block]:
+        """Ranges of `BLOCK_ROWS` rows of every file."""
+        return [block for part, length in enumerate(self._lengths) for block in _cut(part, length)]
+
+
+class TableScan:
+    """An Arrow table in memory."""
+
+    def __init__(self, table: pa.Table, connection: duckdb.DuckDBPyConnection) -> None:
+        self.parts = ["DataFrame"]
+        refuse_twins(table.column_names, "The DataFrame")
+        self._table = _plain(table)
+        cursor = connection.cursor()
+        self.attach(cursor)
+        described = cursor.sql(f"DESCRIBE SELECT * FROM {_TABLE}").fetchall()
+        self.columns = {row[0]: row[1] for row in described}
+
+    def attach(self, connection: duckdb.DuckDBPyConnection, block: Block | None = None) -> None:
+        """Registers the table, or a slice of it, under the name that `relation` uses."""
+        table = self._table
+        if block is not None and block.stop is not None:
+            table = table.slice(block.start, block.stop - block.start)
+        connection.register(_TABLE, table)
+
+    def relation(self, part: int | None = None) -> str:
+        """The registered name."""
+        return _TABLE
+
+    def block(self, block: Block) -> str:
+        """The registered name, under which `attach` put the slice."""
+        return _TABLE
+
+    def blocks(self) -> list[Block]:
+        """Slices of `BLOCK_ROWS` rows."""
+        return _cut(0, self._table.num_rows)
+
+
+def header(file: str, dialect: CsvConfig) -> list[str]:
+    """The first record of a CSV file, as it stands there.
+
+    Raises:
+        DataError: there is none, or a name is empty.
+    """
+    # Read as a row without a header: DuckDB renames a column whose name differs from another only in case.
+    query = (
+        f"SELECT * FROM read_csv({_paths([file])}, {_dialect(dialect)}, header=false, all_varchar=true, "
+        "strict_mode=false, null_padding=true, ignore_errors=true, parallel=false, sample_size=1) LIMIT 1"
+    )
+    with reading(file):
+        rows = duckdb.connect().sql(query).fetchall()
+    names = list(rows[0]) if rows else []
+    while names and names[-1] is None:
+        names.pop()
+    if not names:
+        raise DataError(f"{file} is empty: expected a first line with the columns' names.")
+    if None in names or "" in names:
+        raise DataError(f"{file} has a column without a name: its first line is {rows[0]!r}.")
+    return [str(name) for name in names]
+
+
+def refuse_twins(names: Sequence[str], where: str) -> None:
+    """Refuses two columns of one name, or of names that differ only in case.
+
+    Raises:
+        DataError: names both.
+    """
+    seen: dict[str, str] = {}
+    for name in names:
+        twin = seen.setdefault(name.lower(), name)
+        if twin is not name:
+            what = "twice" if twin == name else f"and {name!r}, which differ only in case"
+            raise DataError(f"{where} has the column {twin!r} {what}. Rename one of them.")
+
+
+def _cut(part: int, length: int) -> list[Block]:
+    return [Block(part, start, min(start + BLOCK_ROWS, length)) for start in range(0, length, BLOCK_ROWS)]
+
+
+def _paths(files: Sequence[str]) -> str:
+    # DuckDB reads a path as a pattern: a bracket in a file's name must stand for itself.
+    escaped = ["".join(f"[{char}]" if char in "*?[" else char for char in file) for file in files]
+    return f"[{', '.join(map(literal, escaped))}]"
+
+
+def _dialect(dialect: CsvConfig) -> str:
+    nulls = ", ".join(map(literal, dialect.null))
+    return (
+        f"delim={literal(dialect.delimiter)}, quote={literal(dialect.quote)}, escape={literal(dialect.escape)}, "
+        f"nullstr=[{nulls}], skip={dialect.skip}"
+    )
+
+
+def _difference(found: dict[str, str], first: dict[str, str]) -> str:
+    for name in [*first, *found]:
+        if name not in found:
+            return f"has no column {name!r}, unlike"
+        if name not in first:
+            return f"has a column {name!r}, unlike"
+        if found[name] != first[name]:
+            return f"holds {found[name]} in column {name!r}, not {first[name]} as"
+    return "differs from"
+
+
+def _plain(table: pa.Table) -> pa.Table:
+    columns = []
+    for column in table.columns:
+        if pa.types.is_dictionary(column.type):
+            column = column.cast(column.type.value_type)
+        if pa.types.is_null(column.type):
+            column = column.cast(pa.string())
+        if pa.types.is_float16(column.type):
+            column = column.cast(pa.float32())
+        columns.append(column)
+    return pa.table(columns, names=table.column_names)

@@ -1,0 +1,220 @@
+"""Where rows come from: a file, a folder, a glob, the bundled census, a DataFrame, an Arrow table."""
+
+from __future__ import annotations
+
+import glob
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import duckdb
+import pyarrow as pa
+
+from tfwd.config import CsvConfig
+from tfwd.data.failures import reading
+from tfwd.data.filters import checked
+from tfwd.data.scans import Block, CsvScan, ParquetScan, Scan, TableScan
+from tfwd.data.sql import as_text, both
+from tfwd.errors import DataError
+from tfwd.naming import nearest
+
+Format = Literal["auto", "csv", "parquet"]
+
+_ENDINGS = {
+    ".csv": "csv",
+    ".csv.gz": "csv",
+    ".tsv": "csv",
+    ".tsv.gz": "csv",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+}
+
+
+class Place(NamedTuple):
+    """Where a value stands: the file, the number of the row in it (from 1, without the header), the value's text."""
+
+    part: str
+    row: int
+    value: str | None
+
+
+class Source:
+    """Rows with named columns, and the one reader for all that read them.
+
+    Attributes:
+        name: the path as it was given, or `DataFrame`, for messages.
+        files: the files in the order in which they are read; none for a table in memory.
+        columns: column -> DuckDB type as read; every column of a CSV file is `VARCHAR`.
+        filter: the condition on the rows, as checked SQL.
+    """
+
+    def __init__(self, name: str, scan: Scan, files: list[str], filter: str | None) -> None:
+        self.name = name
+        self.files = files
+        self.columns = scan.columns
+        self.filter = checked(filter, scan.columns) if filter is not None else None
+        self._scan = scan
+        self._connection = duckdb.connect()
+
+    @classmethod
+    def open(
+        cls,
+        data: Any,
+        *,
+        csv: CsvConfig | None = None,
+        format: Format = "auto",
+        filter: str | None = None,
+    ) -> Source:
+        """Finds the files and reads their columns.
+
+        Args:
+            data: a path (CSV, also `.gz`; TSV; Parquet), a folder, a glob, `census:train`, `census:test`, a
+                `pandas.DataFrame` or a `pyarrow.Table`.
+            csv: the dialect; a `.tsv` is separated by tabs unless the dialect says otherwise.
+            format: `auto` goes by the ending.
+            filter: a SQL condition on the columns of a row; other rows are not there.
+
+        Raises:
+            DataError: there is no such file, it cannot be read, or its columns cannot be told apart.
+            ConfigError: the filter is more than a condition on known columns.
+        """
+        csv = csv or CsvConfig()
+        if isinstance(data, pa.Table) or type(data).__module__.split(".")[0] == "pandas":
+            return cls("DataFrame", TableScan(_table(data), duckdb.connect()), [], filter)
+        if not isinstance(data, str | Path):
+            raise DataError(
+                f"Data must be a path, a pandas.DataFrame or a pyarrow.Table. Received: {type(data).__name__}"
+            )
+        files = _files(str(data))
+        kind = _format(files) if format == "auto" else format
+        for file in files:
+            if Path(file).stat().st_size == 0:
+                raise DataError(f"{file} is empty.")
+        if kind == "parquet":
+            return cls(str(data), ParquetScan(files, duckdb.connect()), files, filter)
+        if files[0].lower().endswith((".tsv", ".tsv.gz")) and csv.delimiter == CsvConfig().delimiter:
+            csv = csv.model_copy(update={"delimiter": "\t"})
+        return cls(str(data), CsvScan(files, csv), files, filter)
+
+    def require(self, column: str, what: str = "a feature") -> str:
+        """The type of a column.
+
+        Raises:
+            DataError: there is no such column; names the nearest.
+        """
+        if column not in self.columns:
+            raise DataError(f"{self.name} has no column {column!r}, which {what} reads.{nearest(column, self.columns)}")
+        return self.columns[column]
+
+    def connect(self, block: Block | None = None) -> duckdb.DuckDBPyConnection:
+        """A connection that knows the relation, or one block of it, for one thread."""
+        cursor = self._connection.cursor()
+        self._scan.attach(cursor, block)
+        return cursor
+
+    def attach(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Makes the relation known to another database's connection."""
+        self._scan.attach(connection)
+
+    def select(self, expressions: str, *, where: str | None = None, block: Block | None = None) -> str:
+        """A query over the source's rows that pass the filter, or those of one block."""
+        relation = self._scan.relation() if block is None else self._scan.block(block)
+        return f"SELECT {expressions} FROM {relation}{both([self.filter, where])}"
+
+    def blocks(self) -> list[Block]:
+        """The blocks whose order a shuffle permutes."""
+        return self._scan.blocks()
+
+    def stream(
+        self, expressions: str, *, where: str | None = None, block: Block | None = None, rows: int = 65_536
+    ) -> Iterator[pa.RecordBatch]:
+        """Rows in the order of the source, in record batches of at most about `rows`, memory bounded."""
+        query = self.select(expressions, where=where, block=block)
+        yield from self.connect(block).sql(query).to_arrow_reader(rows)
+
+    def first(self, column: str, condition: str, where: str | None = None) -> Place | None:
+        """The first row that fulfils `condition`, for a message."""
+        connection = self.connect()
+        value = as_text(column, self.columns[column])
+        for part, name in enumerate(self._scan.parts):
+            numbered = f"(SELECT *, row_number() OVER () AS tfwd_row FROM {self._scan.relation(part)})"
+            query = (
+                f"SELECT tfwd_row, {value} FROM {numbered}{both([self.filter, where, condition])} "
+                "ORDER BY tfwd_row LIMIT 1"
+            )
+            with reading(name):
+                rows = connection.sql(query).fetchall()
+            if rows:
+                return Place(name, int(rows[0][0]), rows[0][1])
+        return None
+
+
+def _table(data: Any) -> pa.Table:
+    if isinstance(data, pa.Table):
+        return data
+    if type(data).__name__ != "DataFrame":
+        raise DataError(f"Data must be a pandas.DataFrame, not a pandas.{type(data).__name__}.")
+    data = data.rename(columns=str)
+    twins = data.columns[data.columns.duplicated()]
+    if len(twins):
+        raise DataError(f"The DataFrame has the column {twins[0]!r} twice. Rename one of them.")
+    arrays = {}
+    for column in data.columns:
+        try:
+            arrays[column] = pa.Array.from_pandas(data[column])
+        except pa.ArrowException as error:
+            raise DataError(
+                f"The DataFrame's column {column!r} mixes types: {str(error).splitlines()[0]}. "
+                "Convert it to one, as with .astype(str)."
+            ) from None
+    return pa.table(arrays)
+
+
+def _files(data: str) -> list[str]:
+    if re.fullmatch(r"census:.*", data):
+        from tfwd.datasets import census
+
+        return [str(census.path(data.split(":", 1)[1]))]  # type: ignore[arg-type]
+    path = Path(data)
+    if path.is_file():
+        return [data]
+    if path.is_dir():
+        files = sorted(str(entry) for entry in path.iterdir() if entry.is_file() and _is_data(entry))
+        if not files:
+            raise DataError(f"The folder {data} holds no data file: expected {_endings()}.")
+        return files
+    if glob.has_magic(data):
+        files = sorted(file for file in glob.glob(data, recursive=True) if Path(file).is_file())
+        if not files:
+            raise DataError(f"No file matches {data}.")
+        return files
+    neighbours = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+    hint = nearest(path.name, neighbours) if len(neighbours) <= 20 else ""
+    raise DataError(f"There is no file {data}.{hint}")
+
+
+def _is_data(entry: Path) -> bool:
+    return not entry.name.startswith((".", "_")) and _ending(entry.name) is not None
+
+
+def _ending(file: str) -> str | None:
+    return next((kind for ending, kind in _ENDINGS.items() if file.lower().endswith(ending)), None)
+
+
+def _endings() -> str:
+    return ", ".join(_ENDINGS)
+
+
+def _format(files: list[str]) -> str:
+    kinds: dict[str, str] = {}
+    for file in files:
+        kind = _ending(file)
+        if kind is None:
+            raise DataError(f"{file} ends in none of {_endings()}. Say what it is with data.format.")
+        kinds.setdefault(kind, file)
+    if len(kinds) > 1:
+        raise DataError(
+            f"{kinds['csv']} is CSV and {kinds['parquet']} is Parquet. Files read together need one format."
+        )
+    return next(iter(kinds))

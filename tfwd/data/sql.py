@@ -1,0 +1,155 @@
+"""Pieces of DuckDB SQL: quoting, the typed form of a column, and the digest of a row that splits the data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tfwd.schema import MISSING_INTEGER, Kind
+
+INTEGERS = frozenset({"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER"})
+WIDE_INTEGERS = frozenset({"UBIGINT", "HUGEINT", "UHUGEINT"})
+FLOATS = frozenset({"FLOAT", "DOUBLE"})
+TEXTS = frozenset({"VARCHAR", "UUID"})
+MOMENTS = ("DATE", "TIME")
+
+# Hexadecimal digits of the digest that decide the split: 52 bits, what a Python float holds exactly.
+_DIGITS = 13
+
+
+def identifier(name: str) -> str:
+    """A column's name, quoted."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """A string, quoted."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def is_fractional(duckdb_type: str) -> bool:
+    """Whether a type holds numbers with a fraction."""
+    return duckdb_type in FLOATS or duckdb_type.startswith("DECIMAL")
+
+
+def is_number(duckdb_type: str) -> bool:
+    """Whether a type holds numbers (text that holds numbers is judged by its rows)."""
+    return duckdb_type in INTEGERS or duckdb_type in WIDE_INTEGERS or is_fractional(duckdb_type)
+
+
+def is_scalar(duckdb_type: str) -> bool:
+    """Whether a type can be formatted as a category: text, whole numbers, truth values, days and moments."""
+    return (
+        duckdb_type in INTEGERS
+        or duckdb_type in WIDE_INTEGERS
+        or duckdb_type in TEXTS
+        or duckdb_type == "BOOLEAN"
+        or duckdb_type.startswith(("ENUM", *MOMENTS))
+    )
+
+
+def as_text(column: str, duckdb_type: str) -> str:
+    """The text form of a column, NULL where it is NULL; moments with a time zone are in UTC."""
+    name = identifier(column)
+    if duckdb_type == "VARCHAR":
+        return name
+    if duckdb_type == "TIMESTAMP WITH TIME ZONE":
+        return f"CAST({name} AT TIME ZONE 'UTC' AS VARCHAR)"
+    return f"CAST({name} AS VARCHAR)"
+
+
+def as_double(column: str, duckdb_type: str) -> str:
+    """A column as DOUBLE; empty text is NULL, other text that is no number is a conversion error."""
+    name = identifier(column)
+    if duckdb_type == "DOUBLE":
+        return name
+    return f"CAST(NULLIF({name}, '') AS DOUBLE)" if duckdb_type == "VARCHAR" else f"CAST({name} AS DOUBLE)"
+
+
+def as_float(column: str, duckdb_type: str) -> str:
+    """A column as FLOAT; beyond the range of float32 it is NULL, like any value that is missing."""
+    if duckdb_type == "FLOAT":
+        return identifier(column)
+    return f"TRY_CAST({as_double(column, duckdb_type)} AS FLOAT)"
+
+
+def as_integer(column: str, duckdb_type: str) -> str:
+    """A column as BIGINT; a conversion error where it holds anything but a whole number."""
+    name = identifier(column)
+    if duckdb_type == "VARCHAR":
+        # DuckDB rounds '1.5' to 2 and reads '1e3': a category is written in decimal digits or refused.
+        return (
+            f"CAST(CASE WHEN {name} = '' THEN NULL WHEN regexp_full_match({name}, '[+-]?[0-9]+') "
+            f"THEN {name} ELSE 'no integer' END AS BIGINT)"
+        )
+    if is_fractional(duckdb_type):
+        return (
+            f"CAST(CASE WHEN isnan(CAST({name} AS DOUBLE)) THEN NULL WHEN {name} = trunc({name}) "
+            f"THEN CAST(CAST({name} AS BIGINT) AS VARCHAR) WHEN {name} IS NOT NULL THEN 'no integer' END AS BIGINT)"
+        )
+    return f"CAST({name} AS BIGINT)"
+
+
+def is_bad(column: str, duckdb_type: str, kind: Kind) -> str | None:
+    """The condition under which `typed` raises a conversion error in a row, None if it never does."""
+    name = identifier(column)
+    if kind == "string":
+        return None
+    if duckdb_type == "VARCHAR":
+        filled = f"({name} IS NOT NULL AND {name} <> '')"
+        if kind == "float":
+            return f"({filled} AND TRY_CAST({name} AS DOUBLE) IS NULL)"
+        whole = f"(regexp_full_match({name}, '[+-]?[0-9]+') AND TRY_CAST({name} AS BIGINT) IS NOT NULL)"
+        return f"({filled} AND NOT {whole})"
+    if kind == "integer" and is_fractional(duckdb_type):
+        return (
+            f"(NOT isnan(CAST({name} AS DOUBLE)) AND ({name} <> trunc({name}) OR TRY_CAST({name} AS BIGINT) IS NULL))"
+        )
+    if kind == "integer" and duckdb_type in WIDE_INTEGERS:
+        return f"({name} IS NOT NULL AND TRY_CAST({name} AS BIGINT) IS NULL)"
+    return None
+
+
+def typed(column: str, duckdb_type: str, kind: Kind, *, nulls: bool = False) -> str:
+    """A column as the kind of input that the schema says.
+
+    Args:
+        column: its name.
+        duckdb_type: as the source reads it.
+        kind: of the input.
+        nulls: leave missing values NULL; otherwise a missing string is "" and a missing integer
+            `MISSING_INTEGER`. A missing float is NULL in any case: it is NaN outside of SQL.
+    """
+    if kind == "float":
+        return as_float(column, duckdb_type)
+    if kind == "integer":
+        value = as_integer(column, duckdb_type)
+        return value if nulls else f"coalesce({value}, CAST({literal(str(MISSING_INTEGER))} AS BIGINT))"
+    value = as_text(column, duckdb_type)
+    return f"NULLIF({value}, '')" if nulls else f"coalesce({value}, '')"
+
+
+def in_split(columns: dict[str, str], split: str, fraction: float) -> str:
+    """The condition that a row is in a split: MD5 of all of its columns, as a number in [0, 1), against `fraction`.
+
+    It depends on nothing but the row's own text, so that equal rows stay together and no run, machine, order or number
+    of files moves one. NULL and "" are different texts.
+
+    Args:
+        columns: all columns of the source with their types.
+        split: `validation` (below `fraction`) or `train`.
+        fraction: the share of validation rows.
+    """
+    threshold = literal(f"{round(fraction * 16**_DIGITS):0{_DIGITS}x}")
+    return f"{digest(columns)} {'<' if split == 'validation' else '>='} {threshold}"
+
+
+def digest(columns: dict[str, str]) -> str:
+    """MD5 of a row's columns, by name, as hexadecimal text."""
+    fields = [f"coalesce({as_text(column, columns[column])}, chr(30))" for column in sorted(columns)]
+    return f"md5(concat_ws(chr(31), {', '.join(fields)}))"
+
+
+def both(conditions: Iterable[str | None]) -> str:
+    """` WHERE` all the conditions that are there, or nothing."""
+    given = [f"({condition})" for condition in conditions if condition]
+    return " WHERE " + " AND ".join(given) if given else ""
