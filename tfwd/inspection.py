@@ -107,7 +107,7 @@ def _cross_names(
     if hashed or math.prod(sizes) > MAX_COMBINATIONS:
         return [f"{' x '.join(cross.keys)} in bin {index}" for index in range(rows)]
     ids = np.stack(np.meshgrid(*map(np.arange, sizes), indexing="ij"), axis=-1).reshape(-1, len(keys))
-    layer = model.transform.get_layer("crosses")
+    layer = model.transform.get_layer("features.crosses")
     bins = layer.single(_position(cross, by_name), tf.constant(ids, tf.int64)).numpy()
     parts = [row_names(key, statistics, by_name, model) for key in keys]
     found: list[list[str]] = [[] for _ in range(rows)]
