@@ -59,7 +59,7 @@ class Layout:
     Attributes:
         tables: the wide table (if there is one) and the embedding tables.
         one_hot: features that enter the tower as one-hot, with their numbers of rows; `start` counts tower inputs.
-        numeric: names of the columns of the numeric matrix.
+        numeric: names of the columns of the numeric matrix: those of the features that a head reads.
         wide_numeric: indices of those that the wide head reads.
         deep_numeric: indices of those that the deep head reads.
     """
@@ -123,7 +123,8 @@ def feature_rows(feature: Column, statistics: FeatureStatistics, by_name: dict[s
             rows *= feature_rows(by_name[key], statistics, by_name)
         if rows > MAX_ROWS:
             raise ConfigError(
-                f"The cross {feature.name!r} has {rows:,} combinations, too many for bins: exact. Give a number of bins."
+                f"The cross {feature.name!r} has {rows:,} combinations, too many for bins: exact. "
+                "Give a number of bins."
             )
         return rows
     raise TypeError(f"Only features with ids have rows. Received: {feature!r}")
@@ -170,11 +171,12 @@ def build_layout(
     deep_numeric: list[int] = []
     for feature in features:
         if isinstance(feature, Numeric):
-            names = numeric_names(feature)
+            in_wide, in_deep = feature.wide and "wide" in heads, feature.deep and "deep" in heads
+            names = numeric_names(feature) if in_wide or in_deep else []
             columns = range(len(numeric), len(numeric) + len(names))
             numeric += names
-            wide_numeric += columns if feature.wide and "wide" in heads else ()
-            deep_numeric += columns if feature.deep and "deep" in heads else ()
+            wide_numeric += columns if in_wide else ()
+            deep_numeric += columns if in_deep else ()
             continue
         assert isinstance(feature, Bucketized | Categorical | Cross)
         rows = feature_rows(feature, statistics, by_name)
