@@ -25,8 +25,9 @@ class ScaledSquaredError(keras.losses.Loss):
         self.scale = float(scale)
 
     def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
-        """float32 `(B, 1)`, `(B, 1)` -> `(B,)`."""
-        error = (tf.cast(y_true, tf.float32) - y_pred) / self.scale
+        """`(B,)` or `(B, 1)`, float32 `(B, 1)` -> `(B,)`."""
+        # Labels `(B,)` less predictions `(B, 1)` would be a `(B, B)` matrix.
+        error = (tf.reshape(tf.cast(y_true, tf.float32), tf.shape(y_pred)) - y_pred) / self.scale
         return tf.reduce_mean(tf.square(error), axis=-1)
 
     def get_config(self) -> dict[str, Any]:
