@@ -145,9 +145,10 @@ class WideDeep(keras.Model):
         answer = self.link(logits)
         scored = logits if getattr(self.loss, "from_logits", False) else answer
         loss = self.compute_loss(x=x, y=y, y_pred=scored, sample_weight=weight, training=training)
+        # Keras has divided the loss by the number of replicas, for gradients that are then summed over them.
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        self._loss_tracker.update_state(loss, sample_weight=tf.shape(logits)[0])
-        return answer, loss / replicas
+        self._loss_tracker.update_state(loss * replicas, sample_weight=tf.shape(logits)[0])
+        return answer, loss
 
     def make_train_function(self, force: bool = False) -> Any:
         """Compiles `steps_per_execution` steps into one call; see `training_loop`."""
@@ -203,10 +204,12 @@ def build_model(
 def base_logits(statistics: FeatureStatistics, schema: Schema) -> tuple[list[float], float]:
     """The logits of a model that knows no feature, and the unit that the heads work in."""
     label = statistics.label
+    # A class that no training row has gets the share of half a row, not the logarithm of 0.
+    least = 0.5 / max(statistics.rows, 1)
     if schema.task == "binary":
-        return [float(np.log(label.mean) - np.log1p(-label.mean))], 1.0
+        share = min(max(label.mean, least), 1 - least)
+        return [float(np.log(share) - np.log1p(-share))], 1.0
     if schema.task == "multiclass":
-        # A class that no training row has gets the share of half a row, not the logarithm of 0.
-        shares = np.maximum(np.array(label.shares), 0.5 / max(statistics.rows, 1))
+        shares = np.maximum(np.array(label.shares), least)
         return [float(value) for value in np.log(shares / shares.sum())], 1.0
     return [label.mean], label.stddev if label.stddev > 0 else 1.0
