@@ -43,7 +43,10 @@ def build_ranker(
         read = {"wide_ids"} | ({"numeric"} if layout.wide_numeric else set())
         logits.append(head({name: inputs[name] for name in inputs if name in read}))
     if "deep" in model.heads:
-        body = own_tower or tower(model.hidden_units, model.activation, model.dropout, model.batch_norm, model.l2, seed)
+        if own_tower is None:
+            body = tower(model.hidden_units, model.activation, model.dropout, model.batch_norm, model.l2, seed)
+        else:
+            body = under_deep(own_tower)
         deep = DeepHead(
             {table.name: (table.rows, table.dim) for table in layout.embeddings},
             tuple(entry.rows for entry in layout.one_hot),
@@ -58,3 +61,19 @@ def build_ranker(
         read |= {"numeric"} if layout.deep_numeric else set()
         logits.append(deep({name: inputs[name] for name in inputs if name in read}))
     return keras.Model(inputs, LogitSum(outputs, name="logit")(logits), name="ranker")
+
+
+def under_deep(own_tower: keras.layers.Layer) -> keras.layers.Layer:
+    """The tower itself, or a copy with equal weights where it was built already.
+
+    The paths of its variables tell which head's optimizer trains them, and are fixed when they are made: a functional
+    model, or a layer that was called, has made its own outside of the deep head.
+    """
+    if not own_tower.built:
+        return own_tower
+    with keras.name_scope("deep"), keras.name_scope("tower"):
+        copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(own_tower))
+        if not copy.built:
+            copy.build_from_config(own_tower.get_build_config())
+    copy.set_weights(own_tower.get_weights())
+    return copy
