@@ -47,6 +47,8 @@ setup(
         # tensorflow-datasets imports it without asking for it.
         "importlib_resources>=6.0",
         "tensorflow-serving-api>=2.21,<2.22",
+        # Keras' TensorBoard callback needs it, and TensorFlow no longer brings it.
+        "tensorboard>=2.20",
         "pandas>=2.2",
         "numpy>=2.0",
         "pyarrow>=18",

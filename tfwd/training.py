@@ -318,7 +318,7 @@ class _Chain(keras.callbacks.CallbackList):
     """Callbacks whose training begins and ends once, although `fit` is called for every evaluation."""
 
     def __init__(self, callbacks: list[keras.callbacks.Callback], model: WideDeep) -> None:
-        super().__init__(callbacks, add_history=False, add_progbar=False, model=model)
+        super().__init__(callbacks, add_history=True, add_progbar=False, model=model)
 
     def begin(self) -> None:
         """The one beginning."""
