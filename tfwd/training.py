@@ -27,6 +27,7 @@ from tfwd.callbacks import (
 )
 from tfwd.config import Config, OptimizerConfig, ScheduleConfig
 from tfwd.console import console
+from tfwd.data.feed import original_errors
 from tfwd.data.rows import Rows
 from tfwd.data.schema import resolve_schema
 from tfwd.data.source import Source
@@ -38,6 +39,7 @@ from tfwd.optimizers.schedule import WarmupDecay
 from tfwd.run import Run, save_model
 from tfwd.schema import Schema
 from tfwd.scoring import keras_scorer
+from tfwd.version import __version__
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,7 +66,7 @@ class Parts:
     def with_classes(self, classes: tuple[str, ...]) -> Parts:
         """The same rows, their labels encoded by these classes."""
         return Parts(
-            dataclasses.replace(self.schema, classes=classes),
+            dataclasses.replace(self.schema, classes=classes, version=__version__),
             self.fit.with_classes(classes),
             self.validation and self.validation.with_classes(classes),
             self.everything.with_classes(classes),
@@ -213,6 +215,10 @@ class _Training:
         self.checkpoints = Checkpoints(run.path / "checkpoints")
 
     def go(self) -> Run:
+        with original_errors():
+            return self._go()
+
+    def _go(self) -> Run:
         self.run.set_status("training")
         resumed = self.checkpoints.load()
         model, state = resumed if resumed else (None, State())
