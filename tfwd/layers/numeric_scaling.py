@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tfwd.analysis.statistics import NumericStatistics
 from tfwd.features.columns import Numeric
-from tfwd.layers.bucketize import bucketize
+from tfwd.layers.bucketize import bucketize, flush_denormals
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class NumericScaling(keras.layers.Layer):
             logs = tf.math.log(1.0 + tf.maximum(values - self.low.value, 0.0))
             scaled = tf.where(tf.constant(self._log), logs, scaled)
         if self._ranked.any():
-            ranks = bucketize(values, self.boundaries.value, self._starts, self._counts)
+            ranks = bucketize(flush_denormals(values), self.boundaries.value, self._starts, self._counts)
             scaled = tf.where(tf.constant(self._ranked), tf.cast(ranks, tf.float32), scaled)
         scaled = (scaled - self.shift.value) * self.scale.value
         if self._missing.any():

@@ -42,6 +42,11 @@ class VocabularyLookup(keras.layers.Layer):
         """The categories, in the order of their ids from 2."""
         return list(self._vocabulary)
 
+    @property
+    def table(self) -> tf.lookup.StaticHashTable | None:
+        """The lookup table, a resource that an export has to carry along; None before there is a vocabulary."""
+        return self._table
+
     def set_vocabulary(self, vocabulary: list[str]) -> None:
         """Gives the layer its categories, once, as many as its size says.
 
