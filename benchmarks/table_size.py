@@ -23,13 +23,9 @@ BATCH, STEPS = 1024, 160
 def contender(rows: int) -> Callable[[], object]:
     """A model with a wide table of about so many rows; a call trains it for `STEPS` steps."""
     wide = [tfwd.Categorical(f"c{i}", identity=rows // 8, dtype="integer") for i in range(8)]
-    deep = [
-        tfwd.Categorical(f"e{i}", identity=1000, dtype="integer", wide=False, embedding=16) for i in range(8)
-    ]
+    deep = [tfwd.Categorical(f"e{i}", identity=1000, dtype="integer", wide=False, embedding=16) for i in range(8)]
     numbers = [tfwd.Numeric(f"x{i}") for i in range(5)]
-    config = tfwd.Config(
-        data=tfwd.DataConfig(label=tfwd.LabelConfig(column="y")), features=(*wide, *deep, *numbers)
-    )
+    config = tfwd.Config(data=tfwd.DataConfig(label=tfwd.LabelConfig(column="y")), features=(*wide, *deep, *numbers))
     schema = tfwd.Schema(
         inputs=tuple(
             tfwd.Input(name, name, "float" if name.startswith("x") else "integer") for name in config.input_names()
@@ -64,9 +60,7 @@ def main() -> None:
     options = parser.parse_args()
     timings = side_by_side({f"{rows:,}": contender(rows) for rows in options.rows}, options.rounds)
     base = next(iter(timings.values())).median
-    table = [
-        [name, timing.spread(1000 / STEPS), f"{timing.median / base:.2f}"] for name, timing in timings.items()
-    ]
+    table = [[name, timing.spread(1000 / STEPS), f"{timing.median / base:.2f}"] for name, timing in timings.items()]
     print(markdown(["rows of the wide table", "ms a step, median (min to max)", "ratio"], table))
 
 
