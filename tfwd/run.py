@@ -25,6 +25,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from numpy.typing import NDArray
+
 import tfwd.version
 from tfwd.analysis.statistics import FeatureStatistics
 from tfwd.config import Config
@@ -122,6 +124,25 @@ class Run:
         """The contents of metrics.json; empty before the end of the training."""
         path = self.path / "metrics.json"
         return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+
+    def sample(self, count: int) -> dict[str, NDArray[Any]] | None:
+        """The first raw rows of the run's test data, or else of its training data: `{input: (N,)}`, N at most `count`.
+
+        None where the run was trained on frames, whose rows it does not have.
+
+        Raises:
+            DataError: the file is gone, or has changed its columns.
+        """
+        from tfwd.data.rows import Rows
+        from tfwd.data.source import Source
+
+        data = self.config.data
+        path = data.test or data.train
+        if path is None:
+            return None
+        source = Source.open(path, csv=data.csv, format=data.format, filter=data.filter)
+        batch = next(Rows(source, self.model.schema, labelled=False).batches(count), None)
+        return None if batch is None else batch.inputs
 
     def save_statistics(self, statistics: FeatureStatistics) -> None:
         """Writes the statistics, in place of earlier ones."""
