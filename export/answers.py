@@ -1,0 +1,66 @@
+"""What an exported model takes and answers, the same in every format."""
+
+from __future__ import annotations
+
+import keras
+import tensorflow as tf
+
+from tfwd.features.layout import Layout
+from tfwd.layers.vocabulary_lookup import VocabularyLookup
+from tfwd.model import WideDeep
+from tfwd.schema import Schema
+
+DTYPES = {"string": tf.string, "integer": tf.int64, "float": tf.float32}
+
+
+def answer_names(schema: Schema) -> tuple[str, ...]:
+    """The names of the outputs: `prediction`, or `probability` and `logit`, with `classes` where there are several."""
+    if schema.task == "regression":
+        return ("prediction",)
+    return ("probability", "logit") if schema.task == "binary" else ("probability", "logit", "classes")
+
+
+def answers(model: WideDeep, logits: tf.Tensor) -> dict[str, tf.Tensor]:
+    """The outputs for logits `(B, 1)` or `(B, C)`.
+
+    Returns:
+        Regression: `prediction` `(B,)`. Binary: `probability` of the positive class and its `logit`, `(B,)`.
+            Multi-class:
+        `probability` and `logit` `(B, C)`, and `classes` `(B, C)`: the class names, column for column those of
+        `probability`.
+    """
+    answer = model.link(logits)
+    if model.schema.task == "regression":
+        return {"prediction": answer[:, 0]}
+    if model.schema.task == "binary":
+        return {"probability": answer[:, 0], "logit": logits[:, 0]}
+    return {"probability": answer, "logit": logits, "classes": class_names(model.schema, answer)}
+
+
+def class_names(schema: Schema, scores: tf.Tensor) -> tf.Tensor:
+    """The class names, repeated for every row of scores `(B, C)`; string `(B, C)`."""
+    columns = tf.zeros_like(scores, tf.int32) + tf.range(len(schema.classes))
+    return tf.gather(tf.constant(schema.classes), columns)
+
+
+def transformed_names(layout: Layout) -> tuple[str, ...]:
+    """The names of the transform's outputs, sorted, as Keras flattens them."""
+    names = [table.ids for table in layout.tables]
+    names += ["one_hot_ids"] if layout.one_hot else []
+    return tuple(sorted(names + (["numeric"] if layout.numeric else [])))
+
+
+def tables(ranker: keras.Model) -> dict[str, keras.Variable]:
+    """The variables of the tables of a ranker, by table name."""
+    heads = {layer.name: layer for layer in ranker.layers}
+    found = {}
+    if "wide" in heads and heads["wide"].table is not None:
+        found["wide"] = heads["wide"].table.table
+    for embedding in heads["deep"].embeddings if "deep" in heads else ():
+        found[embedding.name] = embedding.table
+    return found
+
+
+def lookups(model: WideDeep) -> list[VocabularyLookup]:
+    """The layers with a vocabulary."""
+    return [layer for layer in model.transform.layers if isinstance(layer, VocabularyLookup)]

@@ -1,0 +1,68 @@
+"""The command lines of `export`: each parses, calls one function and prints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tfwd.cli import guarded, say
+from tfwd.model import WideDeep
+
+Source = Annotated[Path, typer.Argument(help="A run directory or a .keras file.")]
+
+
+@guarded
+def savedmodel(
+    run: Source,
+    output: Annotated[Path | None, typer.Option(help="The folder of all models. [default: RUN/export]")] = None,
+    name: Annotated[str | None, typer.Option(help="The model's name. [default: export.name of the run]")] = None,
+    version: Annotated[int | None, typer.Option(help="The version. [default: the next one]")] = None,
+) -> None:
+    """Writes OUTPUT/NAME/VERSION for TF Serving, compared with the model."""
+    from export.savedmodel import save
+
+    model, default_name, folder = _load(run)
+    written = save(model, output or folder, name=name or default_name, version=version)
+    say(f"SavedModel in {written}, equal to the model on ordinary and hostile rows.")
+    say(f"Serve it: python -m export.serving {written.parent.parent}")
+
+
+@guarded
+def onnx(
+    run: Source,
+    output: Annotated[Path | None, typer.Option(help="The file. [default: RUN/export/NAME.onnx]")] = None,
+    fingerprint_inputs: Annotated[
+        bool, typer.Option("--fingerprint-inputs", help="Let hashed features enter as their 64-bit fingerprints.")
+    ] = False,
+) -> None:
+    """Writes one ONNX file from raw features to probabilities, compared with the model."""
+    from export.onnx import save
+
+    model, name, folder = _load(run)
+    written = save(model, output or folder / f"{name}.onnx", fingerprint_inputs=fingerprint_inputs)
+    say(f"ONNX in {written}, equal to the model on ordinary and hostile rows.")
+    say(f"Score a file with it: python -m tfwd.predict {written} --data FILE --output FILE")
+
+
+@guarded
+def serving(
+    output: Annotated[Path, typer.Argument(help="The folder of all models, as of `python -m export.savedmodel`.")],
+) -> None:
+    """Writes models.config and a one-page how-to for TF Serving beside the models."""
+    from export.serving.kit import write
+
+    written = write(output)
+    say(f"models.config and README.md in {written}.")
+    say(f"Start the server as {written / 'README.md'} says.")
+
+
+def _load(source: Path) -> tuple[WideDeep, str, Path]:
+    """The model, its name and where its exports go."""
+    from tfwd.run import Run, load_model
+
+    if source.suffix == ".keras":
+        return load_model(source), "wide_deep", source.parent / "export"
+    run = Run.open(source)
+    return run.model, run.config.export.name, run.path / "export"

@@ -1,0 +1,203 @@
+"""A model as an ONNX graph whose tables are small stand-ins.
+
+tf2onnx takes about 55 times a table's size in memory to convert it. A stand-in of a few rows goes through in its
+place, and the table itself is put in afterwards, by `export.onnx`.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import keras
+import numpy as np
+import onnx
+import tensorflow as tf
+import tf2onnx
+from tf2onnx.onnx_opset.controlflow import Select
+
+from export.answers import DTYPES, answer_names, answers, tables, transformed_names
+from export.onnx_file import OPSET, SUFFIX, table_name, transform_name
+from export.quiet import quiet
+from tfwd.errors import ExportError
+from tfwd.layers.deep_head import DeepHead
+from tfwd.layers.direct_lookup import Fingerprint
+from tfwd.layers.vocabulary_lookup import VocabularyLookup
+from tfwd.layers.wide_head import WideHead
+from tfwd.model import WideDeep
+
+_STAND_IN_ROWS = 3
+
+
+class HashedFeatureError(ExportError):
+    """A model with hashed strings, which ONNX cannot compute, and leave to take fingerprints was not given."""
+
+
+def convert(model: WideDeep, fingerprint_inputs: bool = False) -> onnx.ModelProto:
+    """The graph of `answers(ranker(transform(raw)))`, without its tables.
+
+    Args:
+        model: a trained model.
+        fingerprint_inputs: let hashed features enter as their fingerprints, int64 `<input>_fingerprint`.
+
+    Returns:
+        A graph whose initializers `tables/<name>` are stand-ins and whose values `transform/<output>` are the
+        transform's.
+
+    Raises:
+        ExportError: a feature that ONNX cannot compute, or an input with the name of an output.
+    """
+    transform, sources = _transform(model, fingerprint_inputs)
+    twins = sorted(set(sources.values()) & set(answer_names(model.schema)))
+    if twins:
+        raise ExportError(
+            f"ONNX tells inputs and outputs apart by name, and {twins} would be both. Rename the inputs in data.names."
+        )
+    ranker = _small_ranker(model)
+    kinds = {entry.name: DTYPES[entry.kind] for entry in model.schema.inputs}
+    inputs = {
+        name: keras.Input((), dtype=kinds.get(name, tf.int64), name=name) for name in dict.fromkeys(sources.values())
+    }
+    outputs = _Whole(model, transform, ranker, sources)(inputs)
+    whole = keras.Model(list(inputs.values()), list(outputs.values()))
+    signature = [tf.TensorSpec((None,), tensor.dtype, name=tensor.name) for tensor in whole.inputs]
+    with quiet():
+        proto, _ = tf2onnx.convert.from_keras(
+            whole, input_signature=signature, opset=OPSET, custom_op_handlers={"SelectV2": (_where, [])}
+        )
+    _rename(proto.graph, dict(zip([entry.name for entry in proto.graph.output], outputs, strict=True)))
+    _order_inputs(proto.graph, [entry.name + end for entry in model.schema.inputs for end in ("", SUFFIX)])
+    for name, variable in tables(ranker).items():
+        _rename(proto.graph, {_find(proto.graph, variable.numpy(), name): table_name(name)})
+    return proto
+
+
+def _where(graph: Any, node: Any, name: str, arguments: list[Any]) -> None:
+    """`tf.where` as ONNX' Where.
+
+    tf2onnx makes it c * x + (1 - c) * y, which is NaN wherever the value that is not chosen is NaN or infinite. For
+    uint64 and bool, which ONNX Runtime's Where doesn't take, that is exact.
+    """
+    if graph.get_dtype(node.output[0]) in (onnx.TensorProto.UINT64, onnx.TensorProto.BOOL):
+        Select.version_7(graph, node)
+    else:
+        node.type = "Where"
+
+
+def _order_inputs(graph: onnx.GraphProto, order: list[str]) -> None:
+    """Sorts the inputs as the schema has them, without those that fingerprints stand in for."""
+    read = {name for node in graph.node for name in node.input}
+    inputs = {entry.name: entry for entry in graph.input if entry.name in read}
+    ordered = [inputs[name] for name in order if name in inputs]
+    del graph.input[:]
+    graph.input.extend(ordered)
+
+
+def _transform(model: WideDeep, fingerprint_inputs: bool) -> tuple[keras.Model, dict[str, str]]:
+    """The transform, from the fingerprints on where it hashes any input; and for each of its inputs, that of the file."""
+    hashed = [layer for layer in model.transform.layers if isinstance(layer, Fingerprint)]
+    raw = {entry.name: entry.name for entry in model.schema.inputs}
+    if not hashed:
+        return model.transform, raw
+    if not fingerprint_inputs:
+        features = [layer.name.removesuffix(".fingerprint") for layer in hashed]
+        raise HashedFeatureError(
+            f"ONNX has no operation that hashes a string, which the features {features} need (hash_bins). Give them a "
+            "vocabulary, or export with fingerprint_inputs=True (--fingerprint-inputs): the file then takes their "
+            f"64-bit Fingerprint64, computed by the client, as int64 inputs named <input>{SUFFIX}."
+        )
+    given = {layer.name: layer.input.name + SUFFIX for layer in hashed}
+    twins = sorted(set(raw) & set(given.values()))
+    if twins:
+        raise ExportError(f"Fingerprints would be the inputs {twins}, as others are. Rename these in data.names.")
+    # A clone, as a model that starts at inner tensors adds nodes to the layers that it shares.
+    clone = _clone(model.transform)
+    inner = {layer.name: layer.output for layer in clone.layers if isinstance(layer, Fingerprint)}
+    starts = {tensor.name: tensor for tensor in clone.inputs} | inner
+    rest = keras.Model(starts, dict(zip(transformed_names(model.layout), clone.outputs, strict=True)))
+    return rest, raw | given
+
+
+def _clone(transform: keras.Model) -> keras.Model:
+    clone = keras.models.clone_model(transform)
+    clone.set_weights(transform.get_weights())
+    for ours, theirs in zip(clone.layers, transform.layers, strict=True):
+        if isinstance(ours, VocabularyLookup):
+            ours.set_vocabulary(theirs.vocabulary)
+    return clone
+
+
+def _small_ranker(model: WideDeep) -> keras.Model:
+    """The ranker with tables of a few rows, each of other random values so that it is found again in the graph."""
+
+    def small(layer: keras.layers.Layer) -> keras.layers.Layer:
+        config = layer.get_config()
+        if isinstance(layer, WideHead) and layer.rows:
+            config["rows"] = _STAND_IN_ROWS
+        elif isinstance(layer, DeepHead):
+            config["tables"] = {name: (_STAND_IN_ROWS, dim) for name, (_, dim) in layer.tables.items()}
+        return type(layer).from_config(config)
+
+    ranker = keras.models.clone_model(model.ranker, clone_function=small)
+    generator = np.random.default_rng(0)
+    stand_ins = {id(variable) for variable in tables(ranker).values()}
+    for ours, theirs in zip(ranker.variables, model.ranker.variables, strict=True):
+        ours.assign(generator.normal(size=ours.shape) if id(ours) in stand_ins else theirs)
+    return ranker
+
+
+class _Whole(keras.layers.Layer):
+    """Raw inputs to the answers and the transform's outputs.
+
+    One layer, with a name that no input can have: in a Keras model an input and a layer cannot share a name.
+    """
+
+    def __init__(self, model: WideDeep, transform: keras.Model, ranker: keras.Model, sources: dict[str, str]) -> None:
+        super().__init__(name="export.whole")
+        self.transform, self.ranker, self.sources = transform, ranker, sources
+        self._answers = functools.partial(answers, model)
+        self._specs = _specs(model)
+
+    def call(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        raw = {
+            name: tf.cast(inputs[source], tf.uint64) if source.endswith(SUFFIX) and name != source else inputs[source]
+            for name, source in self.sources.items()
+        }
+        prepared = self.transform(raw)
+        found = self._answers(self.ranker(prepared, training=False))
+        return found | {transform_name(name): tensor for name, tensor in prepared.items()}
+
+    def compute_output_spec(self, inputs: dict[str, keras.KerasTensor]) -> dict[str, keras.KerasTensor]:
+        return self._specs
+
+
+def _specs(model: WideDeep) -> dict[str, keras.KerasTensor]:
+    classes = len(model.schema.classes)
+    shape = (None, classes) if model.schema.task == "multiclass" else (None,)
+    specs = {
+        name: keras.KerasTensor(shape, "string" if name == "classes" else "float32")
+        for name in answer_names(model.schema)
+    }
+    prepared = zip(transformed_names(model.layout), model.transform.outputs, strict=True)
+    return specs | {transform_name(name): keras.KerasTensor(t.shape, t.dtype) for name, t in prepared}
+
+
+def _find(graph: onnx.GraphProto, values: np.ndarray, table: str) -> str:
+    """The name of the one initializer that holds a stand-in."""
+    found = [
+        entry.name
+        for entry in graph.initializer
+        if tuple(entry.dims) == values.shape and np.array_equal(onnx.numpy_helper.to_array(entry), values)
+    ]
+    if len(found) != 1:
+        raise ExportError(f"The table {table!r} stands {len(found)} times in the converted graph. Expected: once.")
+    return found[0]
+
+
+def _rename(graph: onnx.GraphProto, names: dict[str, str]) -> None:
+    """Gives values of a graph other names, wherever they stand."""
+    for node in graph.node:
+        node.input[:] = [names.get(name, name) for name in node.input]
+        node.output[:] = [names.get(name, name) for name in node.output]
+    for entry in (*graph.initializer, *graph.output):
+        entry.name = names.get(entry.name, entry.name)

@@ -1,0 +1,140 @@
+"""ONNX: one file from raw features to probabilities, for any ONNX runtime.
+
+`python -m export.onnx RUN`
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+from export import parity
+from export.answers import answer_names, tables
+from export.conversion import convert
+from export.onnx_file import DOMAINS, SUFFIX, table_name
+from tfwd.errors import ExportError
+from tfwd.model import WideDeep
+
+# A protobuf message ends at 2 GiB; what of it is not tables gets 64 MiB of that, on top of its own size.
+INLINE_BYTES = 2**31 - 2**26
+_PAGE = 2**16
+
+
+def save(
+    model: WideDeep,
+    output_file: str | Path,
+    *,
+    fingerprint_inputs: bool = False,
+    rows: Mapping[str, Any] | None = None,
+) -> Path:
+    """Writes a model as an ONNX file, compared with the model row by row before it appears.
+
+    Opset 18, no domains but `ai.onnx` and `ai.onnx.ml`.
+
+    Inputs are the raw features by name, `(B,)`: string, int64 (missing: -2^63) and float32 (missing: NaN). Outputs
+    are those of `export.answers.answers`. The metadata hold `tfwd_schema`, `tfwd_layout` and `tfwd_version`. Tables
+    that a protobuf message cannot hold (2 GB) are written beside the file, as `<output_file>.data`. In Python give
+    strings as arrays of `object`: NumPy's fixed-width strings end at a NUL, and bytes are silently OOV.
+
+    Args:
+        model: a trained model.
+        output_file: where to; an existing file is replaced.
+        fingerprint_inputs: let features with hash_bins enter as int64 `<input>_fingerprint`; see
+            `export.onnx_file.fingerprints`.
+        rows: real raw rows by input, for the comparison.
+
+    Returns:
+        The file.
+
+    Raises:
+        ExportError: a feature that ONNX cannot compute, or a file that disagrees with the model.
+    """
+    target = Path(output_file)
+    proto = convert(model, fingerprint_inputs)
+    transformed = [entry for entry in proto.graph.output if "/" in entry.name]
+    for entry in transformed:
+        proto.graph.output.remove(entry)
+    facts = {"tfwd_schema": model.schema.to_dict(), "tfwd_layout": model.layout.to_dict()}
+    metadata = {key: json.dumps(value, ensure_ascii=False) for key, value in facts.items()}
+    onnx.helper.set_model_props(proto, {**metadata, "tfwd_version": model.schema.version})
+    proto.producer_name, proto.producer_version, proto.doc_string = "tfwd", model.schema.version, ""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=".tmp-", dir=target.parent))
+    try:
+        whole, data = staging / target.name, staging / f"{target.name}.data"
+        _write(model, proto, whole, data)
+        _gate(model, whole, fingerprint_inputs)
+        parity.check_onnx(model, whole, rows)
+        if data.exists():
+            # Two files cannot be replaced as one: for a moment there is none, rather than one with the tables of the
+            # other.
+            target.unlink(missing_ok=True)
+            os.replace(data, target.parent / data.name)
+        os.replace(whole, target)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return target
+
+
+def _write(model: WideDeep, proto: onnx.ModelProto, whole: Path, data: Path) -> None:
+    """Puts the tables in the place of their stand-ins and writes the file, the tables beside it if they are too large."""
+    variables = {table_name(name): variable for name, variable in tables(model.ranker).items()}
+    size = sum(int(np.prod(variable.shape)) * 4 for variable in variables.values())
+    external = size + proto.ByteSize() > INLINE_BYTES
+    for entry in [entry for entry in proto.graph.initializer if entry.name in variables]:
+        values = np.ascontiguousarray(variables[entry.name].numpy(), "<f4")
+        tensor = onnx.TensorProto(name=entry.name, data_type=onnx.TensorProto.FLOAT, dims=values.shape)
+        if external:
+            _append(tensor, values, data)
+        else:
+            tensor.raw_data = values.tobytes()
+        entry.CopyFrom(tensor)
+    whole.write_bytes(proto.SerializeToString())
+
+
+def _append(tensor: onnx.TensorProto, values: np.ndarray, data: Path) -> None:
+    with data.open("ab") as file:
+        # Where a page begins, so that a runtime can map it.
+        start = -(-file.tell() // _PAGE) * _PAGE
+        file.truncate(start)
+        file.seek(start)
+        values.tofile(file)
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    for key, value in {"location": data.name, "offset": start, "length": values.nbytes}.items():
+        tensor.external_data.add(key=key, value=str(value))
+
+
+def _gate(model: WideDeep, file: Path, fingerprint_inputs: bool) -> None:
+    """What the converter does not promise by ending without an error."""
+    onnx.checker.check_model(str(file))
+    proto = onnx.load(str(file), load_external_data=False)
+    strange = sorted({entry.domain for entry in (*proto.opset_import, *proto.graph.node)} - set(DOMAINS))
+    if strange:
+        raise ExportError(
+            f"The converted graph uses the domains {strange}. Only the standard ones are portable: {DOMAINS}"
+        )
+    inputs = [entry.name for entry in proto.graph.input]
+    expected = [entry.name for entry in model.schema.inputs]
+    if not fingerprint_inputs and inputs != expected:
+        raise ExportError(f"The converted graph has the inputs {inputs}. Expected: {expected}")
+    unknown = [name for name in inputs if name not in expected and name.removesuffix(SUFFIX) not in expected]
+    outputs = tuple(entry.name for entry in proto.graph.output)
+    if unknown or outputs != answer_names(model.schema):
+        raise ExportError(
+            f"The converted graph maps {inputs} to {outputs}. Expected: {expected} to {answer_names(model.schema)}"
+        )
+
+
+if __name__ == "__main__":
+    from export.commands import onnx as command
+    from tfwd.cli import run_single
+
+    run_single(command)

@@ -1,0 +1,108 @@
+"""An exported ONNX file: its names, its tables inline or beside it, and ONNX Runtime over it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import tensorflow as tf
+from onnx.external_data_helper import ExternalDataInfo, uses_external_data
+
+from export.rows import Rows
+from tfwd.layers.direct_lookup import Fingerprint
+from tfwd.schema import Schema
+
+SUFFIX = "_fingerprint"
+OPSET = 18
+DOMAINS = ("", "ai.onnx", "ai.onnx.ml")
+
+
+def table_name(table: str) -> str:
+    """The initializer that holds a table; no input can have this name, as inputs have no slash."""
+    return f"tables/{table}"
+
+
+def transform_name(output: str) -> str:
+    """The value inside the graph that is an output of the transform."""
+    return f"transform/{output}"
+
+
+class OnnxFile:
+    """A file that `export.onnx.save` wrote.
+
+    Args:
+        path: the file; external data lie beside it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.proto = onnx.load(str(path), load_external_data=False)
+
+    @property
+    def schema(self) -> Schema:
+        """The schema in the file's metadata."""
+        return Schema.from_dict(json.loads({p.key: p.value for p in self.proto.metadata_props}["tfwd_schema"]))
+
+    def table(self, name: str) -> np.ndarray:
+        """The values of a table, float32 `(rows, dim)`."""
+        tensor = next(entry for entry in self.proto.graph.initializer if entry.name == table_name(name))
+        if not uses_external_data(tensor):
+            return np.frombuffer(tensor.raw_data, "<f4").reshape(tensor.dims)
+        place = ExternalDataInfo(tensor)
+        file = self.path.parent / place.location
+        return np.memmap(file, "<f4", mode="r", offset=place.offset or 0, shape=tuple(tensor.dims))
+
+    def session(self, transformed: tuple[str, ...] = ()) -> OnnxSession:
+        """The file in ONNX Runtime.
+
+        Args:
+            transformed: outputs of the transform to give as well.
+        """
+        outputs = self.proto.graph.output
+        for name in transformed:
+            kind = onnx.TensorProto.FLOAT if name == "numeric" else onnx.TensorProto.INT32
+            outputs.append(onnx.helper.make_tensor_value_info(transform_name(name), kind, None))
+        serialized = self.proto.SerializeToString()
+        del outputs[len(outputs) - len(transformed) :]
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        # Loaded from memory, the session has to be told where the external data lie.
+        options.add_session_config_entry(
+            "session.model_external_initializers_file_folder_path", str(self.path.parent.resolve())
+        )
+        return OnnxSession(onnxruntime.InferenceSession(serialized, options, providers=["CPUExecutionProvider"]))
+
+
+class OnnxSession:
+    """ONNX Runtime on raw rows.
+
+    Args:
+        session: of an exported file.
+    """
+
+    def __init__(self, session: onnxruntime.InferenceSession) -> None:
+        self.inputs = [entry.name for entry in session.get_inputs()]
+        self._session = session
+        self._outputs = [entry.name for entry in session.get_outputs()]
+
+    def run(self, rows: Rows) -> dict[str, np.ndarray]:
+        """The outputs for rows as `as_rows` makes them, those of the transform under its own names."""
+        feeds = {name: rows[name] if name in rows else fingerprints(rows[name[: -len(SUFFIX)]]) for name in self.inputs}
+        values = self._session.run(None, feeds)
+        return {name.removeprefix("transform/"): value for name, value in zip(self._outputs, values, strict=True)}
+
+
+def fingerprints(values: np.ndarray) -> np.ndarray:
+    """What a client gives for a hashed input: Fingerprint64 (FarmHash) of the UTF-8 bytes, as int64 `(B,)`.
+
+    Integers are formatted in decimal first; a missing value is the empty string. In Python, with the package
+    pyfarmhash: `numpy.array([farmhash.fingerprint64(text) for text in texts], "uint64").view("int64")`.
+
+    Args:
+        values: strings (object array) or int64.
+    """
+    tensor = tf.constant(values.tolist() if values.dtype == object else values)
+    return np.asarray(Fingerprint()(tensor).numpy().view(np.int64))

@@ -1,0 +1,166 @@
+"""Compares an export with its Keras model: tables bit for bit; ids, numbers and answers on real and hostile rows.
+
+A difference is an `ExportError` that names the feature, the value and both results.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from export.answers import answers, tables, transformed_names
+from export.onnx_file import OnnxFile
+from export.rows import Rows, as_rows, hostile_rows, known_values, length, part, tensors
+from tfwd.errors import ExportError
+from tfwd.features.layout import Range
+from tfwd.model import WideDeep
+
+Results = dict[str, np.ndarray]
+
+HOSTILE_ROWS = 10_000
+PROBABILITY_TOLERANCE = 1e-6
+# Of values that grow with the data, relative: a few units in the last place of float32, after a sum of hundreds.
+_RELATIVE = 1e-5
+_BATCH = 2048
+
+
+def check_savedmodel(
+    model: WideDeep, folder: str | Path, rows: Mapping[str, Any] | None = None, hostile: int = HOSTILE_ROWS
+) -> None:
+    """Compares a SavedModel with its model.
+
+    Args:
+        model: what was exported.
+        folder: the SavedModel.
+        rows: real rows by input.
+        hostile: how many hostile rows to add.
+
+    Raises:
+        ExportError: a difference, by feature.
+    """
+    loaded = tf.saved_model.load(str(folder))
+    _compare_tables(model, {name: variable.numpy() for name, variable in loaded.tables.items()}, "The SavedModel")
+
+    def results(batch: Rows) -> Results:
+        raw = tensors(batch)
+        found = {**loaded.signatures["transform"](**raw), **loaded.signatures["serving_default"](**raw)}
+        return {name: tensor.numpy() for name, tensor in found.items()}
+
+    _compare(model, results, rows, hostile, "The SavedModel")
+
+
+def check_onnx(
+    model: WideDeep, file: str | Path, rows: Mapping[str, Any] | None = None, hostile: int = HOSTILE_ROWS
+) -> None:
+    """Compares an ONNX file, run by ONNX Runtime on the CPU, with its model.
+
+    Args:
+        model: what was exported.
+        file: the ONNX file.
+        rows: real rows by input.
+        hostile: how many hostile rows to add.
+
+    Raises:
+        ExportError: a difference, by feature.
+    """
+    exported = OnnxFile(Path(file))
+    _compare_tables(model, {name: exported.table(name) for name in tables(model.ranker)}, "The ONNX file")
+    _compare(model, exported.session(transformed_names(model.layout)).run, rows, hostile, "The ONNX file")
+
+
+def _compare_tables(model: WideDeep, found: Mapping[str, np.ndarray], what: str) -> None:
+    for table in model.layout.tables:
+        expected, received = tables(model.ranker)[table.name].numpy(), found[table.name]
+        if expected.shape != received.shape:
+            raise ExportError(f"{what}: table {table.name!r} is {received.shape}. Expected: {expected.shape}")
+        differing = np.flatnonzero((expected != received).any(axis=1))
+        if len(differing):
+            row = int(differing[0])
+            feature, local = _feature(table.ranges, row)
+            raise ExportError(
+                f"{what} disagrees with the model on feature {feature!r}: the weights of its id {local} (row {row} of "
+                f"table {table.name!r}) are {received[row]}. Expected: {expected[row]}. {len(differing)} rows differ."
+            )
+
+
+def _feature(ranges: tuple[Range, ...], row: int) -> tuple[str, int]:
+    found = next((r for r in ranges if r.start <= row < r.start + r.rows), None)
+    return (found.feature, row - found.start) if found else ("padding", row)
+
+
+def _compare(
+    model: WideDeep, results: Callable[[Rows], Results], rows: Mapping[str, Any] | None, hostile: int, what: str
+) -> None:
+    real = {} if rows is None else {"real": as_rows(model.schema, rows)}
+    made = {"hostile": hostile_rows(model.schema, known_values(model), hostile)} if hostile else {}
+    for kind, batchable in (real | made).items():
+        for start in range(0, length(batchable), _BATCH):
+            batch = part(batchable, start, start + _BATCH)
+            _compare_batch(model, batch, results(batch), f"{what}, on {kind} row", start)
+
+
+def _compare_batch(model: WideDeep, batch: Rows, received: Results, what: str, start: int) -> None:
+    prepared = model.transform(tensors(batch))
+    found = answers(model, model.ranker(prepared, training=False))
+    expected = {name: tensor.numpy() for name, tensor in {**prepared, **found}.items()}
+    for name, values in expected.items():
+        if received[name].shape != values.shape:
+            raise ExportError(f"{what}s: {name!r} has the shape {received[name].shape}. Expected: {values.shape}")
+    ranges = {table.ids: table.ranges for table in model.layout.tables} | {"one_hot_ids": model.layout.one_hot}
+    for name in prepared:
+        wrong = np.argwhere(_differs(name, expected[name], received[name], 1.0))
+        if len(wrong):
+            row, column = map(int, wrong[0])
+            feature = model.layout.numeric[column] if name == "numeric" else ranges[name][column].feature
+            values = _read_values(model, batch, row, name, column)
+            raise ExportError(
+                f"{what} {start + row}, disagrees with the model on feature {feature!r}: {name}[{column}] is "
+                f"{received[name][row, column]}. Expected: {expected[name][row, column]}. The inputs: {values}"
+            )
+    scale = float(model.ranker.get_layer("logit").scale)
+    for name in found:
+        wrong = np.argwhere(_differs(name, expected[name], received[name], scale))
+        if len(wrong):
+            row = int(wrong[0][0])
+            raise ExportError(
+                f"{what} {start + row}, disagrees with the model: {name} is {received[name][row]}. Expected: "
+                f"{expected[name][row]}. Tables, ids and numbers are equal, so that the difference is in the tower or "
+                f"the sum of the heads. The inputs: { {key: _short(values[row]) for key, values in batch.items()} }"
+            )
+
+
+def _differs(name: str, expected: np.ndarray, received: np.ndarray, scale: float) -> np.ndarray:
+    if name == "classes" or expected.dtype.kind == "i":
+        return np.asarray(_strings(expected) != _strings(received))
+    tolerance = PROBABILITY_TOLERANCE if name == "probability" else _RELATIVE * (scale + np.abs(expected))
+    # Negated, so that NaN differs from everything.
+    return np.asarray(~(np.abs(expected - received) <= tolerance))
+
+
+def _strings(values: np.ndarray) -> np.ndarray:
+    if values.dtype != object:
+        return values
+    return np.array([[v.decode() if isinstance(v, bytes) else v for v in row] for row in values], object)
+
+
+def _read_values(model: WideDeep, batch: Rows, row: int, name: str, column: int) -> dict[str, Any]:
+    """The inputs, with their values in a row, that one transformed column depends on: those whose change changes it."""
+    count = length(batch)
+    repeated = {key: np.repeat(values[row : row + 1], count) for key, values in batch.items()}
+    original = model.transform(tensors(repeated))[name].numpy()[0, column]
+    found = {}
+    for key, values in batch.items():
+        changed = model.transform(tensors({**repeated, key: values}))[name].numpy()[:, column]
+        if (changed != original).any():
+            found[key] = _short(values[row])
+    return found or {key: _short(values[row]) for key, values in batch.items()}
+
+
+def _short(value: Any) -> Any:
+    if isinstance(value, str) and len(value) > 60:
+        return f"{value[:40]}... ({len(value)} characters)"
+    return value if isinstance(value, str) else value.item()

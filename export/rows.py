@@ -1,0 +1,224 @@
+"""Raw rows for warm-up and comparison: given ones made fit, ordinary and hostile ones made up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfwd.errors import ExportError
+from tfwd.layers.bucketize import Bucketize
+from tfwd.layers.direct_lookup import IdentityLookup
+from tfwd.layers.numeric_scaling import NumericScaling
+from tfwd.layers.vocabulary_lookup import VocabularyLookup
+from tfwd.model import WideDeep
+from tfwd.schema import MISSING_INTEGER, Kind, Schema
+
+Rows = dict[str, np.ndarray]
+
+LONG = 100_000
+_LONG_CELLS = 20
+_TEXTS = (
+    *("", " ", "\t", "\n", "\r\n", "a\nb", "\x00", "a\x00b", "\x1b[31m", "\x7f", "\ufeff", "\u202e", "\u200b"),
+    *("é", "e\u0301", "ß", "İ", "Ωμέγα", "日本語", "🦄", "👩‍👩‍👧", "\U0010ffff", "\ufffd"),
+    *(
+        "[OOV]",
+        "[UNK]",
+        "nan",
+        "NaN",
+        "None",
+        "null",
+        "NULL",
+        "?",
+        "0",
+        "-1",
+        "1.0",
+        "1e3",
+        "True",
+        '"',
+        "'",
+        "\\",
+        ",",
+    ),
+    *("never seen", "'; DROP TABLE users; --", str(MISSING_INTEGER)),
+)
+_LIMIT = float(np.finfo(np.float32).max)
+_FLOATS = (
+    *(np.nan, np.inf, -np.inf, _LIMIT, -_LIMIT, 1e38, -1e38, 1e10, -1e10, 16777217.0, 1.0, -1.0, 0.5),
+    *(0.0, -0.0, 1e-38, -1e-38, 1e-40, -1e-40, 1.4e-45, -1.4e-45),
+)
+_INTEGERS = (
+    MISSING_INTEGER,
+    MISSING_INTEGER + 1,
+    2**63 - 1,
+    -1,
+    0,
+    1,
+    2,
+    2**31 - 1,
+    2**31,
+    -(2**31),
+    2**53 + 1,
+    10**18,
+)
+
+
+def as_rows(schema: Schema, rows: Mapping[str, Any]) -> Rows:
+    """Raw rows as the model takes them.
+
+    Args:
+        schema: of the model.
+        rows: a column of values for every input, by input name; None is a missing value in any of them.
+
+    Returns:
+        By input, in order: object arrays of `str`, int64 or float32 arrays, all `(B,)`.
+
+    Raises:
+        ExportError: an input is missing, columns differ in length, or a string is not valid UTF-8.
+    """
+    absent = [entry.name for entry in schema.inputs if entry.name not in rows]
+    if absent:
+        raise ExportError(f"The rows lack the inputs {absent}. There is: {sorted(rows)}.")
+    made = {entry.name: _column(entry.name, entry.kind, rows[entry.name]) for entry in schema.inputs}
+    lengths = {name: len(values) for name, values in made.items()}
+    if len(set(lengths.values())) != 1:
+        raise ExportError(f"The columns of the rows must have one length. Received: {lengths}")
+    return made
+
+
+def _column(name: str, kind: Kind, values: Any) -> np.ndarray:
+    if kind == "string":
+        return _objects([_text(name, value) for value in values])
+    if kind == "float":
+        return np.array([np.nan if value is None else value for value in values], np.float32)
+    # By way of a list, as None among integers makes NumPy choose objects or floats.
+    integers = [MISSING_INTEGER if value is None or value != value else int(value) for value in values]
+    return np.array(integers, np.int64)
+
+
+def _text(name: str, value: Any) -> str:
+    if value is None or value != value:
+        return ""
+    try:
+        text = value.decode() if isinstance(value, bytes) else str(value)
+        text.encode()
+    except UnicodeError:
+        raise ExportError(f"The input {name!r} takes UTF-8 text. Received: {value!r}") from None
+    return text
+
+
+def _objects(values: Sequence[Any]) -> np.ndarray:
+    # np.array(values) would make a fixed-width array, which cuts strings off at a NUL.
+    made = np.empty(len(values), object)
+    made[:] = values
+    return made
+
+
+def length(rows: Rows) -> int:
+    """The number of rows."""
+    return len(next(iter(rows.values())))
+
+
+def part(rows: Rows, start: int, stop: int) -> Rows:
+    """Rows `start` to `stop - 1`."""
+    return {name: values[start:stop] for name, values in rows.items()}
+
+
+def tensors(rows: Rows) -> dict[str, tf.Tensor]:
+    """Rows as a raw batch."""
+    return {name: tf.constant(values.tolist() if values.dtype == object else values) for name, values in rows.items()}
+
+
+def known_values(model: WideDeep) -> Rows:
+    """Values that a model tells apart, by input: vocabularies, integers of identity features, boundaries."""
+    known: dict[str, list[Any]] = {entry.name: [] for entry in model.schema.inputs}
+    kinds = {entry.name: entry.kind for entry in model.schema.inputs}
+    numbers: list[float] = []
+    for layer in model.transform.layers:
+        if isinstance(layer, VocabularyLookup):
+            words = layer.vocabulary
+            known[layer.input.name] += [int(word) for word in words if _is_int64(word)] if layer.integer else words
+        elif isinstance(layer, IdentityLookup):
+            known[layer.input.name] += [0, layer.size - 1, layer.size]
+        elif isinstance(layer, Bucketize | NumericScaling):
+            numbers += layer.boundaries.numpy().tolist()
+        if isinstance(layer, NumericScaling):
+            numbers += [value for weight in (layer.fill, layer.low, layer.high) for value in weight.numpy().tolist()]
+    made: Rows = {}
+    for name, values in known.items():
+        if kinds[name] == "float":
+            made[name] = np.unique(np.array(numbers or [0.0], np.float32))
+        elif kinds[name] == "integer":
+            made[name] = np.array(values or [0, 1], np.int64)
+        else:
+            made[name] = _objects(values or ["a", "b"])
+    return made
+
+
+def _is_int64(word: str) -> bool:
+    try:
+        return -(2**63) < int(word) < 2**63
+    except ValueError:
+        return False
+
+
+def ordinary_rows(schema: Schema, known: Mapping[str, np.ndarray], n: int, seed: int = 0) -> Rows:
+    """`n` rows of known values, each drawn by itself: a stand-in where no real rows are at hand."""
+    generator = np.random.default_rng(seed)
+    return {
+        entry.name: known[entry.name][generator.integers(len(known[entry.name]), size=n)] for entry in schema.inputs
+    }
+
+
+def hostile_rows(schema: Schema, vocabularies: Mapping[str, np.ndarray], n: int, seed: int = 0) -> Rows:
+    """Rows with the values that break exports, every other cell a known one.
+
+    Unseen, empty, very long, non-ASCII and control-character strings (NUL among them), near misses of known
+    categories; NaN, infinities, the largest and the denormal floats, known numbers and their neighbours; extreme
+    integers, the missing one included. All strings are valid UTF-8: other bytes cannot be given to ONNX Runtime from
+    Python, and a vocabulary takes them for OOV in either export.
+
+    Args:
+        schema: of the model.
+        vocabularies: the known values of each input, from `known_values`.
+        n: the number of rows.
+        seed: of all choices: the same rows for the same arguments.
+    """
+    generator = np.random.default_rng(seed)
+    made: Rows = {}
+    for entry in schema.inputs:
+        known = vocabularies[entry.name]
+        pool = _POOLS[entry.kind](known, generator)
+        chosen = pool[generator.integers(len(pool), size=n)]
+        usual = known[generator.integers(len(known), size=n)]
+        made[entry.name] = np.where(generator.random(n) < 0.5, usual, chosen)
+        if entry.kind == "string":
+            for row in generator.integers(n, size=min(_LONG_CELLS, n // 20)):
+                made[entry.name][row] = str(known[0]) + "x" * LONG
+    return made
+
+
+def _texts(known: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    some = [str(value) for value in known[generator.integers(len(known), size=20)]]
+    near = [change for text in some for change in (text + " ", " " + text, text.swapcase(), text[:-1], text + "\x00")]
+    random = ["".join(chr(c) for c in generator.integers(1, 0xD800, size=generator.integers(1, 20))) for _ in range(50)]
+    return _objects([*_TEXTS, *near, *random])
+
+
+def _floats(known: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    up, down = np.nextafter(known, np.float32(np.inf)), np.nextafter(known, np.float32(-np.inf))
+    spread = generator.normal(size=200) * 10.0 ** generator.uniform(-40, 37, size=200)
+    special = np.repeat(np.array(_FLOATS, np.float32), 5)
+    some = generator.integers(len(known), size=100)
+    return np.concatenate([special, up[some], down[some], spread.astype(np.float32)])
+
+
+def _integers(known: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    random = generator.integers(-(2**63), 2**63 - 1, size=50)
+    near = known[generator.integers(len(known), size=20)]
+    return np.concatenate([np.repeat(np.array(_INTEGERS, np.int64), 5), near + 1, near - 1, random])
+
+
+_POOLS = {"string": _texts, "float": _floats, "integer": _integers}

@@ -1,0 +1,162 @@
+"""SavedModel for TF Serving: `OUT/<name>/<version>/`, there only when it is whole and checked.
+
+`python -m export.savedmodel RUN`
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from export import parity, warmup
+from export.answers import DTYPES, answers, class_names, lookups, tables
+from export.quiet import quiet
+from export.rows import Rows, as_rows, known_values, ordinary_rows
+from tfwd.errors import ExportError
+from tfwd.model import WideDeep
+from tfwd.naming import is_valid
+from tfwd.schema import MISSING_INTEGER
+
+Tensors = dict[str, tf.Tensor]
+
+DEFAULT, TRANSFORM, CLASSIFY, REGRESS = "serving_default", "transform", "classify", "regress"
+_METHODS = {CLASSIFY: "tensorflow/serving/classify", REGRESS: "tensorflow/serving/regress"}
+_MISSING: dict[str, Any] = {"string": "", "integer": MISSING_INTEGER, "float": np.nan}
+_ROWS = 256
+
+
+def save(
+    model: WideDeep, output: str | Path, *, name: str, rows: Mapping[str, Any] | None = None, version: int | None = None
+) -> Path:
+    """Writes a model as `OUT/<name>/<version>/`, compared with the model row by row before it appears.
+
+    Signatures: `serving_default` (raw inputs by name, `(B,)` -> see `export.answers.answers`), `transform` (raw
+        inputs ->
+    the ids and numbers that the heads read), `classify` (not for regression: `inputs`, serialized `tf.Example` `(N,)`
+    -> `classes` string and `scores` float32 `(N, C)`) and `regress` (not for multi-class: `inputs` -> `outputs`
+    float32 `(N, 1)`, the probability or the prediction). A feature that an Example lacks is missing. In REST's
+    `classify` and `regress` a float must be written as one (39.0): TF Serving makes an integer of 39.
+
+    Args:
+        model: a trained model.
+        output: the folder of all models.
+        name: the model's name in TF Serving, and its folder's.
+        rows: raw rows by input, for the warm-up and the comparison; without them, rows are made of the values the
+            model knows.
+        version: the version; the next one when None.
+
+    Returns:
+        The folder of the version.
+
+    Raises:
+        ExportError: the version exists, the name is none, or the export disagrees with the model.
+    """
+    folder = _model_folder(Path(output), name, version)
+    schema = model.schema
+    given = as_rows(schema, rows) if rows is not None else ordinary_rows(schema, known_values(model), _ROWS)
+    # TF Serving takes any folder with a number for a name, whole or not, so that a version is made under another name.
+    staging = Path(tempfile.mkdtemp(prefix=".tmp-", dir=folder))
+    try:
+        whole = staging / "whole"
+        with quiet():
+            _write(model, whole, name, given)
+        parity.check_savedmodel(model, whole, given)
+        return _publish(whole, folder, version)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _model_folder(output: Path, name: str, version: int | None) -> Path:
+    if not is_valid(name):
+        raise ExportError(f"The name becomes a folder: letters, digits and _, a letter first. Received: {name!r}")
+    folder = output / name
+    if version is not None and (version < 1 or (folder / str(version)).exists()):
+        reason = "exists already" if version > 0 else "is not a version"
+        raise ExportError(f"{folder / str(version)} {reason}. The next free version is {_next(folder)}.")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _next(folder: Path) -> int:
+    taken = [int(entry.name) for entry in folder.iterdir() if entry.name.isdecimal()] if folder.is_dir() else []
+    return max(taken, default=0) + 1
+
+
+def _publish(whole: Path, folder: Path, version: int | None) -> Path:
+    while True:
+        target = folder / str(version if version is not None else _next(folder))
+        try:
+            os.rename(whole, target)
+        except OSError:
+            if not target.exists():
+                raise
+            # Another export took the version meanwhile.
+            if version is not None:
+                raise ExportError(f"{target} exists already. The next free version is {_next(folder)}.") from None
+        else:
+            return target
+
+
+def _write(model: WideDeep, folder: Path, name: str, rows: Rows) -> None:
+    signatures = _signatures(model)
+    # No more than the functions need: the module knows neither the optimizer nor the Keras model.
+    module = tf.Module(name="wide_deep")
+    module.tables = {table: variable.value for table, variable in tables(model.ranker).items()}
+    module.weights = [variable.value for variable in (*model.transform.variables, *model.ranker.variables)]
+    module.vocabularies = [layer.table for layer in lookups(model)]
+    tf.saved_model.save(module, str(folder), signatures=signatures)
+    methods = {key: method for key, method in _METHODS.items() if key in signatures}
+    updater = tf.compat.v1.saved_model.signature_def_utils.MethodNameUpdater(str(folder))
+    for key, method in methods.items():
+        updater.replace_method_name(signature_key=key, method_name=method, tags="serve")
+    updater.save()
+    extra = folder / "assets.extra"
+    extra.mkdir()
+    facts = {"version": model.schema.version, "schema": model.schema.to_dict(), "layout": model.layout.to_dict()}
+    (extra / "tfwd.json").write_text(json.dumps(facts, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    warmup.write(extra / "tf_serving_warmup_requests", model.schema, rows, name, tuple(signatures))
+
+
+def _signatures(model: WideDeep) -> dict[str, Any]:
+    schema = model.schema
+    raw = {e.name: tf.TensorSpec([None], DTYPES[e.kind], name=e.name) for e in schema.inputs}
+    examples = tf.TensorSpec([None], tf.string, name="inputs")
+    features = {e.name: tf.io.FixedLenFeature([], DTYPES[e.kind], _MISSING[e.kind]) for e in schema.inputs}
+
+    def predict(inputs: Tensors) -> Tensors:
+        return answers(model, model.ranker(model.transform(inputs), training=False))
+
+    def transform(inputs: Tensors) -> Tensors:
+        return dict(model.transform(inputs))
+
+    def classify(inputs: tf.Tensor) -> Tensors:
+        scores = predict(tf.io.parse_example(inputs, features))["probability"]
+        if schema.task == "binary":
+            scores = tf.stack([1.0 - scores, scores], axis=1)
+        return {"classes": class_names(schema, scores), "scores": scores}
+
+    def regress(inputs: tf.Tensor) -> Tensors:
+        answer = predict(tf.io.parse_example(inputs, features))
+        return {"outputs": answer["probability" if schema.task == "binary" else "prediction"][:, tf.newaxis]}
+
+    functions = {DEFAULT: (predict, raw), TRANSFORM: (transform, raw)}
+    if schema.task != "regression":
+        functions[CLASSIFY] = (classify, examples)
+    if schema.task != "multiclass":
+        functions[REGRESS] = (regress, examples)
+    return {key: tf.function(function).get_concrete_function(spec) for key, (function, spec) in functions.items()}
+
+
+if __name__ == "__main__":
+    from export.commands import savedmodel as command
+    from tfwd.cli import run_single
+
+    run_single(command)

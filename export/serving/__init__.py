@@ -1,0 +1,1 @@
+"""The TF Serving kit: `python -m export.serving OUT`."""
