@@ -123,6 +123,12 @@ class ScheduleConfig(_Section):
     warmup: int = Field(default=0, ge=0)
     steps: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
 
+    @model_validator(mode="after")
+    def _check(self) -> ScheduleConfig:
+        if self.schedule == "exponential" and self.end == 0:
+            raise ValueError("an exponential schedule never reaches 0: give an end above 0, as in end: 0.01")
+        return self
+
 
 class OptimizerConfig(BaseModel):
     """An optimizer by name, with its own options beside the learning rate (`l1`, `beta_1`, `clipnorm`, ...)."""
@@ -194,8 +200,8 @@ class TrainConfig(_Section):
         evaluate_every: evaluate after so many steps instead of after every epoch.
         checkpoint_every: checkpoint after so many steps, beside every evaluation.
         class_weights: a weight per label value.
-        cache: `ids` keeps the transformed training rows in memory and shuffles all of them every epoch; `none` streams them;
-            `auto` chooses `ids` when more than one epoch fits `cache_bytes`.
+        cache: `ids` keeps the transformed training rows in memory and shuffles all of them every epoch; `none` streams
+            them; `auto` chooses `ids` when there is more than one epoch and they fit `cache_bytes`.
         cache_bytes: the memory that cached ids may take.
         shuffle_rows: rows in the shuffle buffer when streaming.
         steps_per_execution: steps in one call of the compiled loop.
@@ -223,7 +229,7 @@ class TrainConfig(_Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _optimizer_by_name(cls, values: Any) -> Any:
+    def _short_forms(cls, values: Any) -> Any:
         rates = {
             "sparse_ftrl": 0.1,
             "ftrl": 0.1,
@@ -238,6 +244,10 @@ class TrainConfig(_Section):
                 if isinstance(given, dict) and given.get("name") in rates:
                     given = {"learning_rate": rates[given["name"]], **given}
                     values = {**values, key: given}
+            weights = values.get("class_weights")
+            if isinstance(weights, dict):
+                # YAML reads the labels 0 and 1 as numbers, and true as a truth value.
+                values = {**values, "class_weights": {str(label): weight for label, weight in weights.items()}}
         return values
 
 
@@ -272,6 +282,7 @@ class Config(_Section):
         if self.task != "binary" and label.positive is not None:
             raise ConfigError(f"data.label.positive belongs to task: binary, not to {self.task}.")
         self.monitor()
+        self._check_training()
         if self.task != "multiclass" and label.classes is not None:
             raise ConfigError(f"data.label.classes belongs to task: multiclass, not to {self.task}.")
         for index, feature in enumerate(self.features):
@@ -288,6 +299,18 @@ class Config(_Section):
                     f"or leave {head!r} out of model.heads."
                 )
         return self
+
+    def _check_training(self) -> None:
+        train = self.train
+        for head, chosen in (("wide", train.wide_optimizer), ("deep", train.deep_optimizer)):
+            if chosen.name in ("sparse_ftrl", "ftrl") and isinstance(chosen.learning_rate, ScheduleConfig):
+                raise ConfigError(
+                    f"train.{head}_optimizer.learning_rate: {chosen.name} needs a fixed rate: its weights are sums "
+                    "times the current rate, so that a falling rate would shrink the weights themselves. Its own "
+                    f"1/sqrt(n) slows every weight down. Give a number, such as {chosen.learning_rate.start:g}."
+                )
+        if train.class_weights is not None and self.task == "regression":
+            raise ConfigError("train.class_weights needs classes: a regression has none. Use data.weight.")
 
     def monitor(self) -> str:
         """The metric on the validation rows that tells which step is the best.
@@ -380,6 +403,12 @@ class Config(_Section):
         values = self.model_dump(mode="json")
         return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=120)
 
+    def absolute(self) -> Config:
+        """A copy whose file paths don't depend on the working directory any more."""
+        values = self.model_dump()
+        _resolve_paths(values, Path.cwd())
+        return Config.of(values)
+
     def replace(self, **changes: Any) -> Config:
         """A copy with other values, by dotted path with `__` for dots: `replace(train__epochs=3)`."""
         values = self.model_dump()
@@ -413,7 +442,8 @@ def check_features(features: tuple[AnyColumn, ...]) -> None:
         for key in feature.keys:
             if key not in by_name:
                 raise ConfigError(
-                    f"features[{index}]: the cross {feature.name!r} has an unknown key {key!r}.{nearest(key, candidates)}"
+                    f"features[{index}]: the cross {feature.name!r} has an unknown key {key!r}."
+                    f"{nearest(key, candidates)}"
                 )
             if isinstance(by_name[key], Numeric):
                 raise ConfigError(
@@ -422,8 +452,8 @@ def check_features(features: tuple[AnyColumn, ...]) -> None:
                 )
             if isinstance(by_name[key], Cross):
                 raise ConfigError(
-                    f"features[{index}]: the cross {feature.name!r} has the cross {key!r} as a key. Name its keys instead: "
-                    f"a cross may have any number of keys."
+                    f"features[{index}]: the cross {feature.name!r} has the cross {key!r} as a key. Name its keys "
+                    "instead: a cross may have any number of keys."
                 )
         if feature.bins == "exact" and any(
             isinstance(by_name[key], Categorical) and by_name[key].hash_bins is not None  # type: ignore[union-attr]
