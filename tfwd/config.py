@@ -13,18 +13,21 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from tfwd import config_yaml
+from tfwd.config_edit import assign, override, resolve_paths
 from tfwd.config_errors import explain
 from tfwd.errors import ConfigError
-from tfwd.features.columns import AnyColumn, Categorical, Cross, Numeric
+from tfwd.features.checks import check_features
+from tfwd.features.columns import AnyColumn, Numeric
 from tfwd.metrics import MONITORS
-from tfwd.naming import input_name, is_valid, nearest, refuse_case_twins
+from tfwd.naming import input_name, is_reserved, is_valid, nearest, refuse_case_twins
 
 Task = Literal["binary", "multiclass", "regression"]
 Head = Literal["wide", "deep"]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class CsvConfig(_Section):
@@ -133,7 +136,7 @@ class ScheduleConfig(_Section):
 class OptimizerConfig(BaseModel):
     """An optimizer by name, with its own options beside the learning rate (`l1`, `beta_1`, `clipnorm`, ...)."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False)
 
     name: Literal["sparse_ftrl", "lazy_adam", "adagrad", "sgd", "ftrl", "adam"]
     learning_rate: Annotated[float, Field(gt=0)] | ScheduleConfig
@@ -241,8 +244,9 @@ class TrainConfig(_Section):
         if isinstance(values, dict):
             for key in ("wide_optimizer", "deep_optimizer"):
                 given = {"name": values[key]} if isinstance(values.get(key), str) else values.get(key)
-                if isinstance(given, dict) and given.get("name") in rates:
-                    given = {"learning_rate": rates[given["name"]], **given}
+                if isinstance(given, dict):
+                    # A name that is none is refused later, with the nearest: not for the lack of a rate.
+                    given = {"learning_rate": rates.get(str(given.get("name")), 0.1), **given}
                     values = {**values, key: given}
             weights = values.get("class_weights")
             if isinstance(weights, dict):
@@ -363,6 +367,11 @@ class Config(_Section):
                     f"Columns {twin!r} and {column!r} both become the input {name!r}. "
                     f"Tell them apart in data.names, as in {{{column!r}: {name}_2}}."
                 )
+            if is_reserved(name):
+                raise ConfigError(
+                    f"Column {column!r} becomes the input {name!r}, which is the name of one of the model's own "
+                    f"matrices. Give it another in data.names, as in {{{column!r}: {name}_2}}."
+                )
         return names
 
     @classmethod
@@ -372,10 +381,13 @@ class Config(_Section):
         Raises:
             ConfigError: names the path of the key, what was received and what would be right.
         """
+        _refuse_other_keys(values, where)
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            raise ConfigError(explain(error, cls, where)) from None
+            raise ConfigError(explain(error, cls, where, values)) from None
+        except ConfigError as error:
+            raise ConfigError(f"{where}: {error}") from None
 
     @classmethod
     def load(cls, source: str | Path, overrides: tuple[str, ...] | list[str] = ()) -> Config:
@@ -388,81 +400,35 @@ class Config(_Section):
         """
         text, folder, where = _read(source)
         try:
-            values = yaml.safe_load(text)
+            values = config_yaml.load(text)
         except yaml.YAMLError as error:
             raise ConfigError(f"{where} is not YAML: {error}") from None
         if not isinstance(values, dict):
             raise ConfigError(f"{where} must hold keys such as data and features. Received: {values!r}")
-        _resolve_paths(values, folder)
-        for override in overrides:
-            _override(values, override)
+        if folder is not None:
+            resolve_paths(values, folder)
+        for change in overrides:
+            override(values, change)
+        if overrides:
+            resolve_paths(values, Path.cwd())
         return cls.of(values, where)
 
     def dump(self) -> str:
-        """The complete configuration as YAML; `load` of it gives an equal one."""
-        values = self.model_dump(mode="json")
-        return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=120)
+        """The complete configuration as YAML; `load` of it gives an equal one, if its paths are `absolute`."""
+        return config_yaml.dump(self.model_dump(mode="json"))
 
     def absolute(self) -> Config:
         """A copy whose file paths don't depend on the working directory any more."""
-        values = self.model_dump()
-        _resolve_paths(values, Path.cwd())
+        values = self.model_dump(mode="json")
+        resolve_paths(values, Path.cwd())
         return Config.of(values)
 
     def replace(self, **changes: Any) -> Config:
-        """A copy with other values, by dotted path with `__` for dots: `replace(train__epochs=3)`."""
-        values = self.model_dump()
+        """A copy with other values, by path with `__` for dots: `replace(train__epochs=3, features__age__fill=0)`."""
+        values = self.model_dump(mode="json")
         for path, value in changes.items():
-            node = values
-            *parents, last = path.split("__")
-            for part in parents:
-                node = node[part]
-            node[last] = value
+            assign(values, path.split("__"), value)
         return Config.of(values)
-
-
-def check_features(features: tuple[AnyColumn, ...]) -> None:
-    """Checks what holds between features: names that differ, crosses of keys that exist.
-
-    Raises:
-        ConfigError: names the feature, the key and what would be right.
-    """
-    by_name: dict[str, AnyColumn] = {}
-    for index, feature in enumerate(features):
-        if feature.name in by_name:
-            raise ConfigError(
-                f"features[{index}]: the name {feature.name!r} is taken by another feature. Give one of them a `name`."
-            )
-        by_name[feature.name] = feature
-    refuse_case_twins(by_name, "Features")
-    candidates = [f.name for f in features if not isinstance(f, Cross | Numeric)]
-    for index, feature in enumerate(features):
-        if not isinstance(feature, Cross):
-            continue
-        for key in feature.keys:
-            if key not in by_name:
-                raise ConfigError(
-                    f"features[{index}]: the cross {feature.name!r} has an unknown key {key!r}."
-                    f"{nearest(key, candidates)}"
-                )
-            if isinstance(by_name[key], Numeric):
-                raise ConfigError(
-                    f"features[{index}]: the cross {feature.name!r} has the numeric key {key!r}; "
-                    "a number is crossed as buckets. Declare a bucketized feature of it and name that."
-                )
-            if isinstance(by_name[key], Cross):
-                raise ConfigError(
-                    f"features[{index}]: the cross {feature.name!r} has the cross {key!r} as a key. Name its keys "
-                    "instead: a cross may have any number of keys."
-                )
-        if feature.bins == "exact" and any(
-            isinstance(by_name[key], Categorical) and by_name[key].hash_bins is not None  # type: ignore[union-attr]
-            for key in feature.keys
-        ):
-            raise ConfigError(
-                f"features[{index}]: bins: exact needs keys with a vocabulary or buckets, and a key of "
-                f"{feature.name!r} is hashed. Give a number of bins."
-            )
 
 
 def presets() -> list[str]:
@@ -484,58 +450,10 @@ def _read(source: str | Path) -> tuple[str, Path | None, str]:
         raise ConfigError(f"{path} is not UTF-8 text, as YAML is.") from None
 
 
-def _resolve_paths(values: dict[str, Any], folder: Path | None) -> None:
-    """Makes the file paths in a configuration absolute, beside the file they stand in."""
-    if folder is None:
-        return
-
-    def absolute(node: Any, key: str) -> None:
-        value = node.get(key) if isinstance(node, dict) else None
-        if isinstance(value, str) and value and ":" not in value.split("/")[0]:
-            node[key] = str(folder / Path(value).expanduser())
-
-    for key in ("train", "validation", "test"):
-        absolute(values.get("data"), key)
-    features = values.get("features")
-    for feature in features if isinstance(features, list) else []:
-        absolute(feature, "vocabulary_file")
-
-
-def _override(values: dict[str, Any], override: str) -> None:
-    path, equals, text = override.partition("=")
-    if not equals or not path:
-        raise ConfigError(f"--set takes KEY=VALUE, as in train.epochs=3. Received: {override!r}")
-    try:
-        value = yaml.safe_load(text) if text else None
-    except yaml.YAMLError:
-        raise ConfigError(f"--set {path}: {text!r} is not a YAML value.") from None
-    node: Any = values
-    *parents, last = path.split(".")
-    for part in parents:
-        node = _child(node, part, path)
-    if isinstance(node, list):
-        index = _index(node, last, path)
-        node[index] = value
-    else:
-        node[last] = value
-
-
-def _child(node: Any, part: str, path: str) -> Any:
-    if isinstance(node, list):
-        return node[_index(node, part, path)]
-    child = node.get(part)
-    if not isinstance(child, dict | list):
-        # `label: income` and `wide_optimizer: ftrl` are short for a section.
-        short = {"label": "column", "wide_optimizer": "name", "deep_optimizer": "name"}
-        node[part] = {short[part]: child} if part in short and child is not None else {}
-    return node[part]
-
-
-def _index(node: list[Any], part: str, path: str) -> int:
-    """An element of a list by its number or, for features, by its name."""
-    for index, element in enumerate(node):
-        if isinstance(element, dict) and part in (element.get("name"), element.get("column")):
-            return index
-    if part.isdigit() and int(part) < len(node):
-        return int(part)
-    raise ConfigError(f"--set {path}: the list has no element {part!r} (0 to {len(node) - 1}, or a feature's name).")
+def _refuse_other_keys(node: Any, where: str) -> None:
+    """Refuses keys that are no text, which `on: ...` and `1: ...` are in YAML, outside of class_weights."""
+    for key, value in node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ():
+        if isinstance(node, dict) and not isinstance(key, str):
+            raise ConfigError(f"{where}: keys are texts. Received the key {key!r} beside {value!r}.")
+        if key != "class_weights":
+            _refuse_other_keys(value, where)

@@ -7,37 +7,116 @@ import typing
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from tfwd.naming import nearest
 
+Path = tuple[int | str, ...]
 
-def explain(error: ValidationError, model: type[BaseModel], where: str) -> str:
+_TYPES = {
+    "int": "a whole number",
+    "float": "a number",
+    "finite": "a finite number",
+    "string": "a text",
+    "bool": "true or false",
+    "tuple": "a list",
+    "list": "a list",
+    "dict": "a section of keys",
+    "model": "a section of keys",
+}
+_LIMITS = {
+    "greater_than": ("gt", "more than"),
+    "greater_than_equal": ("ge", "at least"),
+    "less_than": ("lt", "less than"),
+    "less_than_equal": ("le", "at most"),
+}
+
+
+def explain(error: ValidationError, model: type[BaseModel], where: str, values: Any = None) -> str:
     """One line a problem: where it is, what was expected, what was received, what would be right.
 
     Args:
         error: what pydantic raised.
         model: the model that was validated.
         where: the file or preset, for the message.
+        values: what was validated; tells the keys of a path from pydantic's own marks.
     """
-    lines = []
+    problems: dict[Path, list[ErrorDetails]] = {}
     for problem in error.errors(include_url=False):
-        path = _path(problem["loc"], model)
-        kind = problem["type"]
-        if kind == "extra_forbidden":
-            *parents, key = problem["loc"]
-            fields = _fields(model, tuple(parents))
-            lines.append(f"{path}: unknown key.{nearest(str(key), fields)}")
-        elif kind == "missing":
-            lines.append(f"{path}: this key is needed and not there.")
-        elif kind in ("union_tag_not_found", "union_tag_invalid"):
-            lines.append(
-                f"{path}: type says what the feature is: numeric, bucketized, categorical or cross. "
-                f"Received: {problem['input']!r}"
-            )
-        else:
-            message = problem["msg"].removeprefix("Value error, ")
-            lines.append(f"{path}: {message}. Received: {_short(problem['input'])}")
-    return f"{where}: " + ("\n  " if len(lines) > 1 else "") + "\n  ".join(dict.fromkeys(lines))
+        problems.setdefault(_path(problem, values), []).append(problem)
+    # Of a value that may be one thing or another, pydantic says what is wrong with it as each of them. It was meant as
+    # the one that goes deepest.
+    meant = [path for path in problems if not any(len(p) > len(path) and p[: len(path)] == path for p in problems)]
+    lines = [f"{_written(path)}: {_say(problems[path], model)}" for path in meant]
+    return f"{where}: " + ("\n  " if len(lines) > 1 else "") + "\n  ".join(lines)
+
+
+def _path(problem: ErrorDetails, values: Any) -> Path:
+    """`('features', 0, 'numeric', 'fill')` as `('features', 0, 'fill')`: the marks of unions are pydantic's own."""
+    path: list[int | str] = []
+    node = values
+    *parents, last = (*problem["loc"],) or ("",)
+    for part in parents:
+        if _has(node, part):
+            node = node[part]
+            path.append(part)
+    if _has(node, last) or (isinstance(node, dict) and problem["type"] == "missing"):
+        path.append(last)
+    return tuple(path)
+
+
+def _has(node: Any, part: int | str) -> bool:
+    return part in node if isinstance(node, dict) else isinstance(node, list | tuple) and isinstance(part, int)
+
+
+def _written(path: Path) -> str:
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    return text.removeprefix(".") or "configuration"
+
+
+def _say(problems: list[ErrorDetails], model: type[BaseModel]) -> str:
+    """What is wrong at one place."""
+    problem = problems[0]
+    kind, received = problem["type"], _short(problem["input"])
+    if kind == "extra_forbidden":
+        *parents, key = problem["loc"]
+        return f"unknown key.{nearest(str(key), _fields(model, tuple(parents)))}"
+    if kind == "missing":
+        return "this key is needed and not there."
+    if kind.startswith("union_tag"):
+        tags = ("numeric", "bucketized", "categorical", "cross")
+        given = problem["input"].get("type") if isinstance(problem["input"], dict) else None
+        guess = nearest(given, tags) if isinstance(given, str) else ""
+        return f"type says what the feature is: numeric, bucketized, categorical or cross. Received: {received}.{guess}"
+    if kind == "value_error":
+        return f"{problem['msg'].removeprefix('Value error, ')}. Received: {received}"
+    # A bound says more than the type, which the value has.
+    literals = [
+        word for p in problems if p["type"] == "literal_error" for word in p["ctx"]["expected"].split("'")[1::2]
+    ]
+    others = [p for p in problems if p["type"] != "literal_error"]
+    others = [p for p in others if p["type"] in _LIMITS] or others
+    expected = list(dict.fromkeys([repr(word) for word in literals] + [_expected(p) for p in others]))
+    text = " or ".join(filter(None, [", ".join(expected[:-1]), expected[-1]]))
+    hint = nearest(problem["input"], literals) if isinstance(problem["input"], str) else ""
+    if expected == [_TYPES["string"]] and isinstance(problem["input"], int | float):
+        hint = f" Did you mean '{received}', in quotes?"
+    return f"expected {text}. Received: {received}.{hint if hint.startswith(' Did') else ''}"
+
+
+def _expected(problem: ErrorDetails) -> str:
+    kind, context = problem["type"], problem.get("ctx", {})
+    if kind in _LIMITS:
+        limit, words = _LIMITS[kind]
+        return f"{words} {context[limit]}"
+    if kind in ("too_short", "too_long"):
+        least = kind == "too_short"
+        return f"a list of at {'least' if least else 'most'} {context['min_length' if least else 'max_length']}"
+    if kind in ("string_too_short", "string_too_long"):
+        least = kind == "string_too_short"
+        count = context["min_length" if least else "max_length"]
+        return f"a text of at {'least' if least else 'most'} {count} character{'s' * (count != 1)}"
+    return _TYPES.get(kind.split("_")[0], problem["msg"])
 
 
 def _short(value: Any) -> str:
@@ -45,31 +124,11 @@ def _short(value: Any) -> str:
     return text if len(text) <= 120 else text[:117] + "..."
 
 
-def _path(loc: tuple[int | str, ...], model: type[BaseModel]) -> str:
-    """`('features', 0, 'numeric', 'fill')` as `features[0].fill`: union tags are pydantic's, not the user's."""
-    parts: list[str] = []
-    for position, part in enumerate(loc):
-        if isinstance(part, int):
-            parts.append(f"[{part}]")
-        elif (
-            (position and isinstance(loc[position - 1], int) and loc[0] == "features" and position == 2)
-            or part in _TAGS
-            or part.startswith(("literal[", "constrained-", "function-"))
-        ):
-            continue
-        else:
-            parts.append(f".{part}" if parts else part)
-    return "".join(parts) or "configuration"
-
-
-_TAGS = {"float", "int", "str", "bool", "tuple", "ScheduleConfig", "is-instance"}
-
-
-def _fields(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
+def _fields(model: type[BaseModel], loc: Path) -> list[str]:
     """The keys that would be right at a place in the configuration."""
     found: set[str] = set()
 
-    def walk(annotation: Any, rest: tuple[int | str, ...]) -> None:
+    def walk(annotation: Any, rest: Path) -> None:
         for candidate in _models(annotation):
             if not rest:
                 found.update(candidate.model_fields)
@@ -77,7 +136,7 @@ def _fields(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
                 walk(candidate.model_fields[str(rest[0])].annotation, rest[1:])
             elif (
                 candidate.model_fields.get("type") and candidate.model_fields["type"].default == rest[0]
-            ) or candidate.__name__ == rest[0]:
+            ) or candidate.__name__ in str(rest[0]):
                 walk(candidate, rest[1:])
 
     walk(model, tuple(part for part in loc if not isinstance(part, int)))

@@ -7,27 +7,39 @@ column is mapped to an input name once, when the configuration is read, and a cl
 from __future__ import annotations
 
 import difflib
+import keyword
 import re
 from collections.abc import Iterable
 
 from tfwd.errors import ConfigError
 
 _VALID = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+_RESERVED = re.compile(r"(wide|embedding_\d+|one_hot)_ids|numeric|probability|logit|prediction|classes")
 
 
 def is_valid(name: str) -> bool:
-    """Whether `name` may be used as an input, signature and file name on every road."""
-    return _VALID.fullmatch(name) is not None
+    """Whether `name` may be used as an input, signature and file name on every road.
+
+    Python's keywords may not: TensorFlow makes parameters of a signature's inputs.
+    """
+    return _VALID.fullmatch(name) is not None and not keyword.iskeyword(name)
+
+
+def is_reserved(name: str) -> bool:
+    """Whether no raw input may be called `name`: the model's own matrices or answers are."""
+    return _RESERVED.fullmatch(name) is not None
 
 
 def input_name(column: str) -> str:
-    """The graph input name of a data column: `user id` becomes `user_id`, `2nd` becomes `x2nd`.
+    """The graph input name of a data column: `user id` becomes `user_id`, `2nd` `x2nd` and `class` `class_`.
 
     Raises:
         ConfigError: nothing that a graph accepts is left of the name, as for `年齢`.
     """
     if is_valid(column):
         return column
+    if keyword.iskeyword(column):
+        return column + "_"
     name = re.sub(r"[^A-Za-z0-9_]", "_", column)
     if not re.search(r"[A-Za-z0-9]", name):
         raise ConfigError(

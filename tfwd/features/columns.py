@@ -8,9 +8,17 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from tfwd.naming import input_name, is_valid
+
+
+def truth_values_as_text(values: Any) -> Any:
+    """`[true, 1]` as `["true", 1]`, which is how the data has them: pydantic would make true the number 1."""
+    if not isinstance(values, list | tuple):
+        return values
+    return tuple(str(value).lower() if isinstance(value, bool) else value for value in values)
+
 
 Normalization = Literal["none", "zscore", "minmax", "log", "quantile"]
 Embedding = Annotated[int, Field(ge=1, le=4096)] | Literal["auto"] | None
@@ -21,7 +29,7 @@ MAX_BINS = 2**31 - 1
 class Column(BaseModel):
     """Base of all features: frozen, no unknown keys, a valid name."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     name: str = ""
 
@@ -60,9 +68,17 @@ class _Placed(BaseModel):
     one_hot: bool = False
 
 
-def _default_name(values: Any, suffix: str = "") -> Any:
-    if isinstance(values, dict) and not values.get("name") and isinstance(values.get("column"), str):
-        values = {**values, "name": input_name(values["column"]) + suffix}
+def default_name(values: Any) -> Any:
+    """The dict of a feature with the name that it has when it is given none; anything else as it is."""
+    if not isinstance(values, dict) or values.get("name"):
+        return values
+    column, keys = values.get("column"), values.get("keys")
+    if isinstance(column, str) and column:
+        # A number and its buckets, the two that often stand side by side, get different names.
+        suffix = "_buckets" if values.get("type") == "bucketized" else ""
+        return {**values, "name": input_name(column) + suffix}
+    if isinstance(keys, list | tuple) and keys:
+        return {**values, "name": "_x_".join(str(key) for key in keys)}
     return values
 
 
@@ -92,7 +108,7 @@ class Numeric(_OnColumn):
     wide: bool = False
     deep: bool = True
 
-    _name = model_validator(mode="before")(_default_name)
+    _name = model_validator(mode="before")(default_name)
 
     @property
     def normalizations(self) -> tuple[Normalization, ...]:
@@ -139,18 +155,17 @@ class Bucketized(_OnColumn, _Placed):
     @model_validator(mode="before")
     @classmethod
     def _name(cls, values: Any) -> Any:
-        return _default_name(values, "_buckets")
+        # In Python the class is the type.
+        return default_name({"type": "bucketized", **values} if isinstance(values, dict) else values)
 
     @model_validator(mode="after")
     def _check(self) -> Bucketized:
         if (self.boundaries is not None) + (self.quantiles is not None) + self.exact != 1:
             raise ValueError("give exactly one of boundaries, quantiles and exact: true")
         if self.boundaries is not None and (
-            not self.boundaries
-            or any(a >= b for a, b in zip(self.boundaries, self.boundaries[1:], strict=False))
-            or any(b != b or b in (float("inf"), float("-inf")) for b in self.boundaries)
+            not self.boundaries or any(a >= b for a, b in zip(self.boundaries, self.boundaries[1:], strict=False))
         ):
-            raise ValueError("boundaries must be finite and rise, each once")
+            raise ValueError("boundaries must rise, each once, and be at least one")
         if not self.exact and (self.oov or self.max_size is not None or self.min_count != 1):
             raise ValueError("oov, min_count and max_size belong to exact: true")
         return self
@@ -185,7 +200,8 @@ class Categorical(_OnColumn, _Placed):
     hash_bins: int | None = Field(default=None, ge=1, le=MAX_BINS)
     identity: int | None = Field(default=None, ge=1, le=MAX_BINS)
 
-    _name = model_validator(mode="before")(_default_name)
+    _name = model_validator(mode="before")(default_name)
+    _values = field_validator("vocabulary", mode="before")(truth_values_as_text)
 
     @property
     def learnt(self) -> bool:
@@ -238,9 +254,7 @@ class Cross(Column, _Placed):
     @model_validator(mode="before")
     @classmethod
     def _name(cls, values: Any) -> Any:
-        if isinstance(values, dict) and not values.get("name") and values.get("keys"):
-            values = {**values, "name": "_x_".join(str(key) for key in values["keys"])}
-        return values
+        return default_name(values)
 
     @model_validator(mode="after")
     def _check(self) -> Cross:
