@@ -40,6 +40,8 @@ class WideDeep(keras.Model):
         probabilities of the classes `(B, C)`, or the prediction `(B, 1)`.
     """
 
+    train_function: Any
+
     def __init__(
         self,
         transform: keras.Model,

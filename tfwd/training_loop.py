@@ -1,7 +1,7 @@
 """Several training steps in one compiled call, inside `keras.Model.fit`.
 
-Keras 3.15 has `steps_per_execution` too, but carries the metrics through a `tf.while_loop` of optionals at every step, and fails
-under `tf.distribute`. Here a call runs up to so many steps and reads the metrics once.
+Keras 3.15 has `steps_per_execution` too, but carries the metrics through a `tf.while_loop` of optionals at every step,
+and fails under `tf.distribute`. Here a call runs up to so many steps and reads the metrics once.
 """
 
 from __future__ import annotations

@@ -8,8 +8,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-
-# TensorFlow's kernels take denormal floats for 0, other runtimes don't: -1e-40 would be on either side of a boundary at 0.
+# TensorFlow's kernels take denormal floats for 0, other runtimes don't: -1e-40 would be on either side of a boundary at
+# 0.
 _SMALLEST_NORMAL = float(np.finfo(np.float32).tiny)
 
 

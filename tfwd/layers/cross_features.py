@@ -16,8 +16,8 @@ from tfwd.layers.fingerprint import cross_fingerprints
 class CrossFeatures(keras.layers.Layer):
     """The ids of crosses of two or more keys.
 
-    A key with a vocabulary is represented by the fingerprints of its categories, so that a cross keeps its bins when the
-    vocabulary is learnt again in another order; other keys (buckets, integers) by their ids. A hashed cross equals
+    A key with a vocabulary is represented by the fingerprints of its categories, so that a cross keeps its bins when
+    the vocabulary is learnt again in another order; other keys (buckets, integers) by their ids. A hashed cross equals
     `keras.layers.HashedCrossing` on the raw strings and on the ids. An exact one numbers every combination.
 
     Args:

@@ -25,8 +25,8 @@ class DeepHead(keras.layers.Layer):
         seed: of the initial embeddings and of that dropout.
 
     Call:
-        a dict with an int32 `(B, N)` matrix `<table>_ids` a table, `one_hot_ids` int32 `(B, K)` and `numeric` float32 `(B, M)`
-        -> float32 `(B, outputs)`.
+        a dict with an int32 `(B, N)` matrix `<table>_ids` a table, `one_hot_ids` int32 `(B, K)` and `numeric` float32
+        `(B, M)` -> float32 `(B, outputs)`.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """The arithmetic of hashed crosses: TensorFlow's 64-bit cat-fingerprint, in operations that ONNX has.
 
-`tf.sparse.cross_hashed`, and so `keras.layers.HashedCrossing`, folds the 64-bit fingerprints of its inputs into one, with a mix
-by FarmHash's author that originates in MurmurHash (Appleby, MurmurHash64A). All of it wraps in uint64.
+`tf.sparse.cross_hashed`, and so `keras.layers.HashedCrossing`, folds the 64-bit fingerprints of its inputs into one,
+with a mix by FarmHash's author that originates in MurmurHash (Appleby, MurmurHash64A). All of it wraps in uint64.
 """
 
 from __future__ import annotations

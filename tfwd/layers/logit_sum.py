@@ -13,9 +13,9 @@ import tensorflow as tf
 class LogitSum(keras.layers.Layer):
     """`base + scale * (wide + deep)`: the heads' logits, starting at what is known before any feature.
 
-    `base` is logit(base rate) of the training rows (binary), the log shares of the classes (multi-class) or the mean label
-    (regression). It is fixed, not a trained bias, since FTRL would forget an initial value at its first update. `scale` is 1, or the
-    label's standard deviation (regression), so that the heads learn numbers near 1.
+    `base` is logit(base rate) of the training rows (binary), the log shares of the classes (multi-class) or the mean
+    label (regression). It is fixed, not a trained bias, since FTRL would forget an initial value at its first update.
+    `scale` is 1, or the label's standard deviation (regression), so that the heads learn numbers near 1.
 
     Args:
         outputs: the number of logits.

@@ -30,8 +30,8 @@ class _Scales:
 class NumericScaling(keras.layers.Layer):
     """Several normalizations of several numbers, as one matrix.
 
-    A value that is not finite becomes the fill value; others are clipped to the range of the training rows, so that every
-    input gives a finite answer. May be used inside `tf.data` and in exported graphs.
+    A value that is not finite becomes the fill value; others are clipped to the range of the training rows, so that
+    every input gives a finite answer. May be used inside `tf.data` and in exported graphs.
 
     Args:
         sources: for each output column, the input column it is made of.
