@@ -1,92 +1,23 @@
-"""What happens after an evaluation while training: exact metrics, the best model, early stopping, the progress shown."""
+"""What happens while training: exact metrics, the best model, early stopping, the progress shown."""
 
 from __future__ import annotations
 
 import csv
-import dataclasses
 import io
-import json
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
+from tfwd.checkpoints import Checkpoints, State
 from tfwd.console import console
 from tfwd.errors import RunError
 from tfwd.evaluation import Evaluator
 from tfwd.metrics import HIGHER_IS_BETTER
-from tfwd.run import folder_beside, load_model, save_model, write_text
-
-if TYPE_CHECKING:
-    from tfwd.model import WideDeep
-
-
-@dataclass
-class State:
-    """How far a training is; saved with every checkpoint.
-
-    Attributes:
-        phase: `fit`, or `refit` on training and validation rows together.
-        step: global steps done in this phase.
-        evaluations: evaluations done in this phase.
-        best: the best value of the monitored metric, None before the first evaluation.
-        best_step: the step it was reached at.
-        best_metrics: all validation metrics there.
-        waited: evaluations since then.
-        total: steps of this phase, at the most.
-        history: a dict an evaluation, both phases.
-    """
-
-    phase: str = "fit"
-    step: int = 0
-    evaluations: int = 0
-    best: float | None = None
-    best_step: int = 0
-    best_metrics: dict[str, float] = field(default_factory=dict)
-    waited: int = 0
-    total: int = 0
-    history: list[dict[str, Any]] = field(default_factory=list)
-
-
-class Checkpoints:
-    """Full states of the last step, `step-<n>` folders of which the newest is kept.
-
-    Args:
-        folder: the run's `checkpoints`.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def save(self, model: WideDeep, state: State) -> None:
-        """Writes a whole checkpoint, then removes the older ones."""
-        name = f"{state.phase}-{state.step:012d}-{state.evaluations:06d}"
-        if (self.folder / name).exists():
-            return
-        older = self._found()
-        with folder_beside(self.folder / name) as temporary:
-            model.save(temporary / "model.keras")
-            (temporary / "state.json").write_text(json.dumps(dataclasses.asdict(state)), encoding="utf-8")
-        for folder in older:
-            for file in folder.iterdir():
-                file.unlink()
-            folder.rmdir()
-
-    def load(self) -> tuple[WideDeep, State] | None:
-        """The newest checkpoint, or None."""
-        found = self._found()
-        if not found:
-            return None
-        state = State(**json.loads((found[-1] / "state.json").read_text(encoding="utf-8")))
-        return load_model(found[-1] / "model.keras"), state
-
-    def _found(self) -> list[Path]:
-        # "fit-..." sorts before "refit-...", and the numbers have a fixed width.
-        return sorted(path for path in self.folder.iterdir() if (path / "state.json").is_file())
+from tfwd.run import save_model, write_text
 
 
 class ExactValidation(keras.callbacks.Callback):
@@ -111,14 +42,23 @@ class StepCounter(keras.callbacks.Callback):
 
     Args:
         state: is counted up.
-        checkpoints: where to save, or None.
+        checkpoints: where to save.
         every: steps between checkpoints, or None.
+        period: steps between evaluations, each of which is followed by a checkpoint of its own.
     """
 
-    def __init__(self, state: State, checkpoints: Checkpoints, every: int | None) -> None:
+    def __init__(self, state: State, checkpoints: Checkpoints, every: int | None, period: int) -> None:
         super().__init__()
-        self._state, self._checkpoints, self._every = state, checkpoints, every
+        self._state, self._checkpoints, self._every, self._period = state, checkpoints, every, period
         self._saved = state.step
+        self._totals = checkpoints.totals() if state.step % period else None
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Where a training was broken off between two evaluations, goes on with what the metrics had counted."""
+        if self._totals is not None:
+            for variable, value in zip(self.model.metrics_variables, self._totals, strict=True):
+                variable.assign(value)
+            self._totals = None
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """After every call of the compiled loop."""
@@ -129,8 +69,10 @@ class StepCounter(keras.callbacks.Callback):
                 f"The loss is {loss} at step {self._state.step}. Lower the learning rates "
                 "(train.wide_optimizer.learning_rate, train.deep_optimizer.learning_rate) or set their clipnorm."
             )
-        if self._every and self._state.step - self._saved >= self._every:
-            self._checkpoints.save(self.model, self._state)
+        # At the end of a period the evaluation comes first: a training that goes on from there would leave it out.
+        between = self._state.step % self._period and self._state.step < self._state.total
+        if self._every and between and self._state.step - self._saved >= self._every:
+            self._checkpoints.save(self.model, self._state, totals=True)
             self._saved = self._state.step
 
 
@@ -165,7 +107,8 @@ class BestModel(keras.callbacks.Callback):
                 self.model.stop_training = True
 
     def _better(self, value: float) -> bool:
-        if self._state.best is None:
+        # A metric may be undefined, as the AUC of one class is: whatever has a value is better.
+        if self._state.best is None or math.isnan(self._state.best):
             return True
         assert self._monitor is not None
         return value > self._state.best if HIGHER_IS_BETTER[self._monitor] else value < self._state.best
@@ -195,8 +138,21 @@ class History(keras.callbacks.Callback):
         writer.writeheader()
         writer.writerows(self._state.history)
         write_text(self._path, buffer.getvalue())
-        shown = "  ".join(f"{name} {value:.4f}" for name, value in numbers.items() if name != "val_mean_label")
-        self._say(f"{self._state.phase} epoch {epoch + 1}  {shown}")
+        self._say(self._line(epoch, numbers))
+
+    def _line(self, epoch: int, numbers: dict[str, float]) -> str:
+        state = self._state
+        trained = _shown({name: value for name, value in numbers.items() if not name.startswith("val_")})
+        validated = _shown({name[4:]: value for name, value in numbers.items() if name.startswith("val_")})
+        line = f"{'refit, ' * (state.phase == 'refit')}epoch {epoch + 1}, step {state.step:,}: training {trained}"
+        best = validated and state.phase == "fit" and state.best_step == state.step
+        return f"{line} | validation {validated}{' (best)' * bool(best)}" if validated else line
+
+
+def _shown(numbers: dict[str, float]) -> str:
+    # Where predictions lie on average is worth a look at the end, not a place in every line.
+    chosen = {name: value for name, value in numbers.items() if not name.startswith("mean_")}
+    return "  ".join(f"{name} {value:.4g}" if value >= 10 else f"{name} {value:.4f}" for name, value in chosen.items())
 
 
 class ProgressBar(keras.callbacks.Callback):

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfwd.data.rows import Rows
+from tfwd.errors import DataError
 from tfwd.metrics import binary_metrics, multiclass_metrics, regression_metrics
 from tfwd.scoring import Scorer
 
@@ -35,6 +36,9 @@ def evaluate(
 
     Returns:
         `rows` and the metrics of `tfwd.metrics`.
+
+    Raises:
+        DataError: there are no rows, or a value or label does not fit.
     """
     collected = _Collected(scorer.schema.task)
     for batch in rows.batches(batch_size):
@@ -42,6 +46,8 @@ def evaluate(
         collected.add(batch.label, answer.get("probability", answer.get("prediction")), batch.weight)
         if advance is not None:
             advance(len(next(iter(batch.inputs.values()))))
+    if collected.empty:
+        raise DataError(f"{rows.source.name} has no rows to evaluate on.")
     return collected.metrics()
 
 
@@ -77,11 +83,14 @@ class _Collected:
         self._answers: list[NDArray[Any]] = []
         self._weights: list[NDArray[Any]] = []
 
+    @property
+    def empty(self) -> bool:
+        return not self._labels
+
     def add(self, labels: Any, answers: Any, weights: Any) -> None:
-        columns = -1 if self._task == "multiclass" else None
         rows = len(labels)
         self._labels.append(np.reshape(labels, (rows,)))
-        self._answers.append(np.reshape(answers, (rows, columns) if columns else (rows,)))
+        self._answers.append(np.reshape(answers, (rows, -1) if self._task == "multiclass" else (rows,)))
         if weights is not None:
             self._weights.append(np.reshape(weights, (rows,)))
 

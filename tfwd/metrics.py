@@ -55,12 +55,12 @@ def _by_score(labels: Floats, scores: Floats, weights: Floats | None) -> tuple[F
     """The weight of the positives and of the negatives at each distinct score, rising."""
     order = np.argsort(scores, kind="stable")
     ranked = scores[order]
-    starts = np.flatnonzero(np.concatenate([[True], ranked[1:] != ranked[:-1]])) if ranked.size else []
+    if not ranked.size:
+        return np.zeros(0), np.zeros(0)
+    starts = np.flatnonzero(np.concatenate([[True], ranked[1:] != ranked[:-1]]))
     weight = np.ones(len(labels)) if weights is None else weights.astype(np.float64)
     positive = (labels * weight)[order].astype(np.float64)
     negative = ((1 - labels) * weight)[order].astype(np.float64)
-    if not len(starts):
-        return np.zeros(0), np.zeros(0)
     return np.add.reduceat(positive, starts), np.add.reduceat(negative, starts)
 
 

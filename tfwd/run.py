@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -62,11 +63,12 @@ class Run:
         path = Path(path)
         if path.exists():
             raise RunError(f"{path} exists already. Resume it with --resume, or choose another --output.")
-        run = cls(path, config)
+        # The run is resumed from any folder, and its configuration lies in another one than the paths in it meant.
+        run = cls(path, config.absolute())
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with folder_beside(path) as temporary:
-                (temporary / "config.yaml").write_text(config.dump(), encoding="utf-8")
+                (temporary / "config.yaml").write_text(run.config.dump(), encoding="utf-8")
                 (temporary / "run.json").write_text(_head("created"), encoding="utf-8")
                 for name in ("statistics", "checkpoints", "logs"):
                     (temporary / name).mkdir()
@@ -88,11 +90,12 @@ class Run:
             raise RunError(f"{path} is not a run directory: it has no run.json.") from None
         except ValueError:
             raise RunError(f"{path}/run.json is damaged: it is not JSON.") from None
-        if not isinstance(head, dict) or head.get("format") != FORMAT:
+        if not isinstance(head, dict) or head.get("format") != FORMAT or "status" not in head:
             found = head.get("format") if isinstance(head, dict) else head
             raise RunError(
                 f"{path} was written by tfwd {_version(head)} in run format {found!r}; "
-                f"this is tfwd {tfwd.version.__version__}, which reads format {FORMAT}. Train again, or use that version."
+                f"this is tfwd {tfwd.version.__version__}, which reads format {FORMAT}. "
+                "Train again, or use that version."
             )
         return cls(path, Config.load(path / "config.yaml"))
 
@@ -116,8 +119,15 @@ class Run:
 
     @property
     def statistics(self) -> FeatureStatistics:
-        """What was learnt from the training rows."""
-        return FeatureStatistics.load(self.path / "statistics")
+        """What was learnt from the training rows.
+
+        Raises:
+            RunError: a file is missing, damaged or of another version.
+        """
+        try:
+            return FeatureStatistics.load(self.path / "statistics")
+        except (ValueError, KeyError, TypeError, OSError) as error:
+            raise RunError(f"{self.path / 'statistics'} is damaged: {error!r}. Train again.") from None
 
     @property
     def metrics(self) -> dict[str, dict[str, float]]:
@@ -149,13 +159,16 @@ class Run:
         with folder_beside(self.path / "statistics", replace=True) as temporary:
             statistics.save(temporary)
 
-    def save_metrics(self, metrics: dict[str, Any]) -> None:
-        """Writes metrics.json; what is not a number (NaN) becomes null."""
-        plain = {
-            part: {name: None if value != value else value for name, value in values.items()}
-            for part, values in metrics.items()
-        }
-        write_text(self.path / "metrics.json", json.dumps(plain, indent=1) + "\n")
+    def save_metrics(self, metrics: dict[str, dict[str, float]]) -> None:
+        """Writes metrics.json."""
+        write_text(self.path / "metrics.json", as_json(metrics))
+
+    def remove_leftovers(self) -> None:
+        """Removes what a killed process left half-written beside the files of the run."""
+        own = [f".{name}-*" for name in ("model", "run", "metrics", "history", "statistics")]
+        for pattern in (*own, "checkpoints/.fit-*", "checkpoints/.refit-*"):
+            for left in self.path.glob(pattern):
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
 
 
 def load_model(path: Path) -> WideDeep:
@@ -173,7 +186,8 @@ def load_model(path: Path) -> WideDeep:
     try:
         model = keras.saving.load_model(path)
     except Exception as error:  # zip, HDF5 and Keras raise what they like on a damaged file
-        raise RunError(f"{path} cannot be read as a Keras model: {str(error).splitlines()[0]}") from None
+        why = (str(error).splitlines() or [type(error).__name__])[0]
+        raise RunError(f"{path} cannot be read as a Keras model, it may be damaged: {why}") from None
     if not isinstance(model, WideDeep):
         raise RunError(f"{path} holds a {type(model).__name__}, not a tfwd.WideDeep.")
     return model
@@ -194,6 +208,7 @@ def file_beside(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.chmod(0o644)
+        _to_disk(temporary)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -212,6 +227,9 @@ def folder_beside(path: Path, replace: bool = False) -> Iterator[Path]:
     try:
         yield temporary
         temporary.chmod(0o755)
+        for file in temporary.rglob("*"):
+            if file.is_file():
+                _to_disk(file)
         if replace and path.exists():
             os.rename(path, old)
         os.rename(temporary, path)
@@ -220,10 +238,27 @@ def folder_beside(path: Path, replace: bool = False) -> Iterator[Path]:
         shutil.rmtree(old, ignore_errors=True)
 
 
+def _to_disk(path: Path) -> None:
+    # A rename may reach the disk before what the file holds: a machine that stops then would leave an empty file.
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
 def write_text(path: Path, text: str) -> None:
     """Writes a text file beside and renames it."""
     with file_beside(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def as_json(values: dict[str, Any]) -> str:
+    """JSON of metrics; one that is undefined (NaN) is null, since JSON has no word for it."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: plain(part) for name, part in value.items()}
+        return None if isinstance(value, float) and not math.isfinite(value) else value
+
+    return json.dumps(plain(values), indent=1) + "\n"
 
 
 def reason(error: OSError) -> str:

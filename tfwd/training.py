@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,110 +15,29 @@ from tfwd.analysis.analyze import analyze
 from tfwd.analysis.statistics import FeatureStatistics
 from tfwd.callbacks import (
     BestModel,
-    Checkpoints,
     ExactValidation,
     History,
     ProgressBar,
-    State,
     StepCounter,
     progress,
 )
+from tfwd.checkpoints import Checkpoints, State
 from tfwd.config import Config, OptimizerConfig, ScheduleConfig
 from tfwd.console import console
 from tfwd.data.feed import original_errors
+from tfwd.data.labels import weights_of
 from tfwd.data.rows import Rows
-from tfwd.data.schema import resolve_schema
-from tfwd.data.source import Source
 from tfwd.data.stream import CachedIds, Stream, StreamedRows, row_bytes
-from tfwd.errors import ConfigError, RunError
+from tfwd.errors import RunError
 from tfwd.evaluation import BATCH_ROWS, Evaluator, evaluate
 from tfwd.model import WideDeep, build_model
 from tfwd.optimizers.schedule import WarmupDecay
+from tfwd.parts import Parts, open_parts
 from tfwd.run import Run, save_model
-from tfwd.schema import Schema
 from tfwd.scoring import keras_scorer
-from tfwd.version import __version__
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-@dataclass(frozen=True)
-class Parts:
-    """The rows of a training by what they are for.
-
-    Attributes:
-        schema: of all of them.
-        fit: rows that are learnt from.
-        validation: rows that choose the step, if any.
-        everything: rows that a refit learns from.
-        test: rows that are read once, at the end, if any.
-    """
-
-    schema: Schema
-    fit: Rows
-    validation: Rows | None
-    everything: Rows
-    test: Rows | None
-
-    def with_classes(self, classes: tuple[str, ...]) -> Parts:
-        """The same rows, their labels encoded by these classes."""
-        return Parts(
-            dataclasses.replace(self.schema, classes=classes, version=__version__),
-            self.fit.with_classes(classes),
-            self.validation and self.validation.with_classes(classes),
-            self.everything.with_classes(classes),
-            self.test and self.test.with_classes(classes),
-        )
-
-
-def open_parts(
-    config: Config,
-    train: pd.DataFrame | None = None,
-    validation: pd.DataFrame | None = None,
-    test: pd.DataFrame | None = None,
-) -> Parts:
-    """Opens and checks all data of a configuration before anything is made of it.
-
-    Args:
-        config: says where the data is.
-        train, validation, test: frames in place of `data.train` and so on.
-
-    Raises:
-        ConfigError: there is no training data, or a refit that cannot be.
-        DataError: a source that is missing, damaged or has other columns.
-    """
-    data = config.data
-
-    def source(frame: pd.DataFrame | None, path: str | None) -> Source | None:
-        chosen = frame if frame is not None else path
-        if chosen is None:
-            return None
-        return Source.open(chosen, csv=data.csv, format=data.format, filter=data.filter)
-
-    main = source(train, data.train)
-    if main is None:
-        raise ConfigError("There is nothing to train on: set data.train to a file, or give a DataFrame.")
-    schema = resolve_schema(config, main)
-    held_out = source(validation, data.validation)
-    tested = source(test, data.test)
-    fraction = data.validation_fraction if held_out is None else 0.0
-    if held_out is not None and config.train.refit:
-        raise ConfigError("train.refit needs validation rows of the training file: leave data.validation out.")
-    if fraction == 0.0 and held_out is None and config.train.early_stopping is not None:
-        raise ConfigError(
-            "train.early_stopping needs validation rows: set data.validation or data.validation_fraction, "
-            "or train.early_stopping=null."
-        )
-    whole = Rows(main, schema)
-    split = {"fraction": fraction}
-    if fraction:
-        fit, validation_rows = Rows(main, schema, split="train", **split), Rows(
-            main, schema, split="validation", **split
-        )
-    else:
-        fit, validation_rows = whole, Rows(held_out, schema) if held_out is not None else None
-    return Parts(schema, fit, validation_rows, whole, Rows(tested, schema) if tested is not None else None)
 
 
 def fit(
@@ -157,9 +74,14 @@ def fit(
     prepare_process(config)
     with console.status("Reading the training rows once for vocabularies and quantiles"):
         statistics = analyze(parts.fit, config)
+    parts = parts.with_classes(statistics.label.classes)
+    with console.status("Checking the other rows"):
+        parts.check()
+    if config.train.class_weights is not None:
+        weights_of(config.train.class_weights, parts.schema.classes)
     run = Run.create(output, config)
     run.save_statistics(statistics)
-    return _Training(run, parts.with_classes(statistics.label.classes), statistics, tower, callbacks).go()
+    return _Training(run, parts, statistics, tower, callbacks).go()
 
 
 def resume(
@@ -178,11 +100,12 @@ def resume(
         train, validation, test, tower, callbacks: as they were given to `fit`.
 
     Raises:
-        RunError: no run, or one of a version that this one cannot read.
+        RunError: no run, one of a version that this one cannot read, or a damaged one.
     """
     run = Run.open(output)
     if run.status == "finished":
         return run
+    run.remove_leftovers()
     parts = open_parts(run.config, train, validation, test)
     prepare_process(run.config)
     if run.status == "created":
@@ -250,6 +173,18 @@ class _Training:
         passes = state.best_step / math.ceil(self.parts.fit.count() / batch)
         return max(1, round(passes * math.ceil(self.parts.everything.count() / batch)))
 
+    def _planned(self, steps_per_epoch: int) -> int:
+        """The steps that the configuration asks for, of the rows of either phase: schedules end there.
+
+        A refit has more rows than the first fit, and as many more steps.
+        """
+        options = self.config.train
+        steps = options.epochs * steps_per_epoch
+        if options.max_steps is None:
+            return steps
+        own = math.ceil(self.parts.fit.count() / options.batch_size)
+        return min(steps, math.ceil(options.max_steps * steps_per_epoch / own))
+
     def _fit(self, model: WideDeep | None, state: State) -> tuple[WideDeep, State]:
         options = self.config.train
         rows = self.parts.fit if state.phase == "fit" else self.parts.everything
@@ -258,14 +193,13 @@ class _Training:
             keras.utils.set_random_seed(options.seed)
             model = build_model(self.config, self.statistics, self.parts.schema, self.tower)
         stream = self._stream(model, rows)
-        planned = options.epochs * stream.steps_per_epoch
-        planned = min(planned, options.max_steps) if options.max_steps else planned
+        planned = self._planned(stream.steps_per_epoch)
         state.total = state.total or planned
         if not model.compiled:
             model.compile(joint_optimizer(self.config, planned), steps_per_execution=options.steps_per_execution)
         period = options.evaluate_every or stream.steps_per_epoch
         model.make_train_function(force=True)
-        chain = _Chain(self._callbacks(model, state), model)
+        chain = _Chain(self._callbacks(model, state, period), model)
         model.stop_training = False
         chain.begin()
         try:
@@ -298,9 +232,9 @@ class _Training:
                 return CachedIds(model, rows, options.batch_size, options.seed, weights)
         return StreamedRows(model, rows, options.batch_size, options.seed, options.shuffle_rows, weights)
 
-    def _callbacks(self, model: WideDeep, state: State) -> list[keras.callbacks.Callback]:
+    def _callbacks(self, model: WideDeep, state: State, period: int) -> list[keras.callbacks.Callback]:
         options, path = self.config.train, self.run.path
-        chain: list[keras.callbacks.Callback] = [StepCounter(state, self.checkpoints, options.checkpoint_every)]
+        chain: list[keras.callbacks.Callback] = [StepCounter(state, self.checkpoints, options.checkpoint_every, period)]
         validated = state.phase == "fit" and self.parts.validation is not None
         if validated:
             assert self.parts.validation is not None
