@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tfwd.cli import guarded, say
-from tfwd.model import WideDeep
+
+if TYPE_CHECKING:
+    from tfwd.model import WideDeep
 
 Source = Annotated[Path, typer.Argument(help="A run directory or a .keras file.")]
 

@@ -5,10 +5,12 @@ A command reads its arguments, calls one function, and says what came of it and 
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import shlex
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -30,6 +32,9 @@ RunPath = Annotated[str, typer.Argument(help="A run directory, a .keras file, a 
 DataPath = Annotated[str, typer.Option("--data", help="A CSV or Parquet file, a folder, a glob, or census:test.")]
 Delimiter = Annotated[str | None, typer.Option(help="The delimiter of CSV data; by default as in training.")]
 
+# Rows of the run's own data on which an export is compared with its model, beside made-up ones.
+REAL_ROWS = 2000
+
 
 def guarded(command: Callable[..., Any]) -> Callable[..., Any]:
     """Turns what the user can mend into one message and exit code 2, and Ctrl-C into exit code 130."""
@@ -42,16 +47,10 @@ def guarded(command: Callable[..., Any]) -> Callable[..., Any]:
             console.print(f"Error: {error}", markup=False)
             raise typer.Exit(2) from None
         except OSError as error:
-            from tfwd.run import reason
-
-            if reason(error) != "the disk is full":
-                raise
-            console.print(
-                "Error: the disk is full. What was written whole is kept; free some space, and go on with --resume."
-            )
+            console.print(f"Error: {reason_of(error)}.", markup=False)
             raise typer.Exit(2) from None
         except KeyboardInterrupt:
-            console.print("Interrupted. A run goes on with: python -m tfwd.train --output RUN --resume")
+            console.print("Interrupted.")
             raise typer.Exit(130) from None
 
     return wrapped
@@ -84,17 +83,20 @@ def train(
         output = output or _free(Path("runs") / Path(source).stem)
     from tfwd import training
 
-    run = training.resume(output) if resume else training.fit(chosen, output)
+    with _resumable(output):
+        run = training.resume(output) if resume else training.fit(chosen, output)
     _print_metrics(run.metrics)
     exported = _export(run)
-    say(f"Trained in {time.monotonic() - started:.0f} s. The run is in {run.path}")
+    say(f"Done in {time.monotonic() - started:.0f} s. The run is in {run.path}")
     for path in exported:
-        say(f"Exported and checked against the model: {path}")
+        say(f"Exported, equal to the model: {path}")
     say("Next:")
-    data = run.config.data.test or run.config.data.train or "FILE"
-    say(f"  python -m tfwd.evaluate {run.path} --data {data}")
-    say(f"  python -m tfwd.predict {run.path} --data {data} --output predictions.csv")
-    say(f"  tensorboard --logdir {run.path / 'logs'}")
+    data = shlex.quote(run.config.data.test or run.config.data.train or "FILE")
+    folder = shlex.quote(str(run.path))
+    say(f"  python -m tfwd.evaluate {folder} --data {data}")
+    say(f"  python -m tfwd.predict {folder} --data {data} --output predictions.csv")
+    if run.config.train.tensorboard:
+        say(f"  tensorboard --logdir {folder}/logs")
 
 
 @app.command()
@@ -106,22 +108,20 @@ def evaluate(
     output: Annotated[Path | None, typer.Option(help="Also write the metrics to this JSON file.")] = None,
 ) -> None:
     """Computes the exact metrics of a model on labelled rows."""
-    import json
-
     from tfwd.callbacks import progress
     from tfwd.data.rows import Rows
     from tfwd.evaluation import evaluate as evaluate_rows
-    from tfwd.run import write_text
+    from tfwd.run import as_json, write_text
     from tfwd.scoring import load_scorer
 
     scorer = load_scorer(run)
     rows = Rows(_source(run, data, delimiter, filtered=True), scorer.schema)
     with progress() as bar:
-        task = bar.add_task("Evaluating", total=rows.count())
+        task = bar.add_task("Evaluating", total=rows.count() if console.is_terminal else None)
         metrics = evaluate_rows(scorer, rows, advance=lambda count: bar.advance(task, count))
-    print(json.dumps(metrics, indent=1))
+    say(as_json(metrics).rstrip())
     if output is not None:
-        write_text(output, json.dumps(metrics, indent=1) + "\n")
+        write_text(output, as_json(metrics))
 
 
 @app.command()
@@ -169,7 +169,38 @@ def run_single(command: Callable[..., Any]) -> None:
 
 def main() -> None:
     """The console command `tfwd`."""
+    with contextlib.suppress(ModuleNotFoundError):
+        from export.commands import onnx, savedmodel, serving
+
+        for command in (savedmodel, onnx, serving):
+            export_app.command()(command)
     app()
+
+
+def reason_of(error: OSError) -> str:
+    """What the system refused, with the file if it names one."""
+    from tfwd.run import reason
+
+    return f"{error.filename}: {reason(error)}" if error.filename else reason(error)
+
+
+@contextlib.contextmanager
+def _resumable(output: Path) -> Iterator[None]:
+    """Says how a training goes on that was broken off after its run had been made."""
+    try:
+        yield
+    except (KeyboardInterrupt, OSError) as error:
+        if isinstance(error, OSError):
+            console.print(f"Error: {reason_of(error)}.", markup=False)
+        else:
+            console.print("Interrupted.")
+        if (output / "run.json").is_file():
+            console.print(
+                f"What was written whole is kept. Go on with: python -m tfwd.train --output {shlex.quote(str(output))} "
+                "--resume",
+                markup=False,
+            )
+        raise typer.Exit(2 if isinstance(error, OSError) else 130) from None
 
 
 def _free(path: Path) -> Path:
@@ -185,14 +216,16 @@ def _config(run: str) -> Config | None:
 
 def _source(run: str, data: str, delimiter: str | None, filtered: bool) -> Any:
     from tfwd.config import CsvConfig
-    from tfwd.data.source import Source
+    from tfwd.data.source import Source, known_ending
 
     trained = _config(run)
     csv = trained.data.csv if trained else CsvConfig()
     if delimiter is not None:
         csv = csv.model_copy(update={"delimiter": delimiter})
     condition = trained.data.filter if trained and filtered else None
-    return Source.open(data, csv=csv, filter=condition)
+    # A file whose name does not say what it is, as adult.data, is what the training file was.
+    format = trained.data.format if trained and not known_ending(data) else "auto"
+    return Source.open(data, csv=csv, format=format, filter=condition)
 
 
 def _print_metrics(metrics: dict[str, dict[str, float]]) -> None:
@@ -206,13 +239,15 @@ def _print_metrics(metrics: dict[str, dict[str, float]]) -> None:
 
 
 def _export(run: Any) -> list[Path]:
+    if not run.config.export.formats:
+        return []
     try:
         from export.pipeline import export_run
     except ModuleNotFoundError as error:
-        if error.name and error.name.startswith("export"):
-            raise RunError(f"The export package is not installed: {error}. Set export.formats=[] to go without.") from None
-        raise
-    exported: list[Path] = export_run(run) if run.config.export.formats else []
+        if not (error.name or "").startswith("export"):
+            raise
+        raise RunError(f"The export package is not there: {error}. Set export.formats=[] to go without.") from None
+    exported: list[Path] = export_run(run, run.sample(REAL_ROWS))
     return exported
 
 

@@ -33,8 +33,8 @@ def predict(
 ) -> int:
     """Scores every row of a source, in order, and writes the answers; memory does not grow with the rows.
 
-    Columns: those of `key` as they are in the source, then for a binary task `probability`, `logit` and `predicted`, for a
-    multi-class one `probability_<class>` and `predicted`, for a regression `prediction`.
+    Columns: those of `key` as they are in the source, then for a binary task `probability`, `logit` and `predicted`,
+    for a multi-class one `probability_<class>` and `predicted`, for a regression `prediction`.
 
     Args:
         scorer: what answers.
@@ -48,10 +48,16 @@ def predict(
         The number of rows.
 
     Raises:
-        DataError: the source lacks a column, or the output cannot be written.
+        DataError: the source lacks a column, a key has the name of an answer, or the output cannot be written.
     """
     output = Path(output)
     rows = Rows(source, scorer.schema, labelled=False, key=key)
+    empty = answer_table(scorer.schema, _no_answer(scorer.schema))
+    for column in key:
+        if column in empty.column_names:
+            raise DataError(
+                f"The key {column!r} has the name of an answer's column. Rename it, or leave it out of the key."
+            )
     if not output.parent.is_dir():
         raise DataError(f"{output} cannot be written: the folder {output.parent} is not there.")
     if output.suffix not in (".parquet", ".csv"):
@@ -59,6 +65,9 @@ def predict(
     done = 0
     try:
         with file_beside(output) as temporary, _Writer(temporary) as writer:
+            if rows.count() == 0:
+                keys = {column: pa.array([], pa.string()) for column in key}
+                writer.write(pa.table({**keys, **{name: empty.column(name) for name in empty.column_names}}))
             for batch in rows.batches(batch_size):
                 answer = scorer.score(batch.inputs)
                 table = answer_table(scorer.schema, answer)
@@ -85,6 +94,11 @@ def answer_table(schema: Schema, answer: Answer) -> pa.Table:
         return pa.table({"probability": probability, "logit": answer["logit"], "predicted": predicted})
     columns = {f"probability_{name}": probability[:, index] for index, name in enumerate(schema.classes)}
     return pa.table({**columns, "predicted": classes[probability.argmax(axis=1)]})
+
+
+def _no_answer(schema: Schema) -> Answer:
+    none = np.zeros((0, len(schema.classes)) if schema.task == "multiclass" else 0, np.float32)
+    return {"prediction": none} if schema.task == "regression" else {"probability": none, "logit": none}
 
 
 class _Writer(contextlib.AbstractContextManager["_Writer"]):

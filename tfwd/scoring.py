@@ -82,7 +82,7 @@ def _saved_model_folder(path: Path) -> Path | None:
     """The folder with saved_model.pb: the path itself, or its highest version."""
     if (path / "saved_model.pb").is_file():
         return path
-    versions = [child for child in path.iterdir() if child.name.isdigit()] if path.is_dir() else []
+    versions = [child for child in path.iterdir() if child.name.isdecimal()] if path.is_dir() else []
     for child in sorted(versions, key=lambda child: -int(child.name)):
         if (child / "saved_model.pb").is_file():
             return child

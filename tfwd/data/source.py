@@ -16,7 +16,7 @@ from tfwd.data.failures import reading
 from tfwd.data.filters import checked
 from tfwd.data.scans import Block, CsvScan, ParquetScan, Scan, TableScan
 from tfwd.data.sql import as_text, both
-from tfwd.errors import DataError
+from tfwd.errors import ConfigError, DataError
 from tfwd.naming import nearest
 
 Format = Literal["auto", "csv", "parquet"]
@@ -56,6 +56,8 @@ class Source:
         self.filter = checked(filter, scan.columns) if filter is not None else None
         self._scan = scan
         self._connection = duckdb.connect()
+        if self.filter is not None:
+            self._try_filter(str(filter))
 
     @classmethod
     def open(
@@ -96,6 +98,13 @@ class Source:
         if files[0].lower().endswith((".tsv", ".tsv.gz")) and csv.delimiter == CsvConfig().delimiter:
             csv = csv.model_copy(update={"delimiter": "\t"})
         return cls(str(data), CsvScan(files, csv), files, filter)
+
+    def _try_filter(self, condition: str) -> None:
+        try:
+            self.connect().sql(f"EXPLAIN {self.select('1')}").fetchall()
+        except duckdb.BinderException as error:
+            reason = str(error).splitlines()[0].removeprefix("Binder Error: ").rstrip(".")
+            raise ConfigError(f"data.filter: {condition!r} does not fit the columns' types: {reason}.") from None
 
     def require(self, column: str, what: str = "a feature") -> str:
         """The type of a column.
@@ -200,6 +209,11 @@ def _is_data(entry: Path) -> bool:
 
 def _ending(file: str) -> str | None:
     return next((kind for ending, kind in _ENDINGS.items() if file.lower().endswith(ending)), None)
+
+
+def known_ending(data: str) -> bool:
+    """Whether the name of a file, or of the files in a folder, says what they are."""
+    return data.startswith("census:") or Path(data).is_dir() or _ending(data) is not None
 
 
 def _endings() -> str:
