@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from tfwd.analysis.statistics import FeatureStatistics
 from tfwd.features.columns import Bucketized, Categorical, Column, Cross
@@ -31,30 +34,31 @@ def wide_weights(
         model: trained.
         features: as they were declared.
         statistics: of the training rows.
-        nonzero: leaves out the weights that L1 or a lack of examples kept at zero.
+        nonzero: leaves out the weights that L1 or a lack of examples kept at zero. Names are made for the others
+            only, so that a table of many bins costs what is in it.
 
     Returns:
-        A frame with `feature`, `name` and `weight`; for a multi-class model a `weight_<class>` a class.
+        A frame with `feature`, `name` and `weight`; for a multi-class model a `weight_<class>` a class. A bin of a
+        hashed cross names up to three of the combinations that fall into it.
+
+    Raises:
+        ValueError: the model has no wide head.
     """
     import pandas as pd
 
-    table = model.layout.wide
+    if "wide" not in {layer.name for layer in model.ranker.layers}:
+        raise ValueError("The model has no wide head.")
     head = model.ranker.get_layer("wide")
-    by_name = {feature.name: feature for feature in features}
-    names: list[str] = []
-    owners: list[str] = []
-    blocks: list[np.ndarray] = []
-    if table is not None:
+    owners, names, values = _others(model, head)
+    if model.layout.wide is not None:
         weights = head.table.table.numpy()
-        for entry in table.ranges:
-            names += row_names(by_name[entry.feature], statistics, by_name, model)
-            owners += [entry.feature] * entry.rows
-        blocks.append(weights[1:])
-    for position, column in enumerate(model.layout.wide_numeric):
-        names.append(model.layout.numeric[column])
-        owners.append(model.layout.numeric[column])
-        blocks.append(head.kernel.numpy()[position : position + 1])
-    values = np.concatenate(blocks) if blocks else np.zeros((0, 1), np.float32)
+        by_name = {feature.name: feature for feature in features}
+        for entry in reversed(model.layout.wide.ranges):
+            block = weights[entry.start : entry.start + entry.rows]
+            ids = np.flatnonzero(np.abs(block).max(axis=1)) if nonzero else np.arange(entry.rows)
+            names = row_names(by_name[entry.feature], ids, statistics, by_name, model) + names
+            owners = [entry.feature] * len(ids) + owners
+            values = np.concatenate([block[ids], values])
     frame = pd.DataFrame({"feature": owners, "name": names})
     if values.shape[1] == 1:
         frame["weight"] = values[:, 0]
@@ -66,61 +70,98 @@ def wide_weights(
     return frame.iloc[order[strength[order] > 0] if nonzero else order].reset_index(drop=True)
 
 
+def _others(model: WideDeep, head: Any) -> tuple[list[str], list[str], NDArray[np.float32]]:
+    """Owners, names and weights of what stands in no table: numbers, and the bias of a head that is alone."""
+    names = [model.layout.numeric[column] for column in model.layout.wide_numeric] + ["bias"] * head.use_bias
+    blocks = [np.zeros((0, head.outputs), np.float32)]
+    if head.numeric:
+        blocks.append(head.kernel.numpy())
+    if head.use_bias:
+        blocks.append(head.bias.numpy()[None])
+    return list(names), names, np.concatenate(blocks)
+
+
 def row_names(
-    feature: Column, statistics: FeatureStatistics, by_name: dict[str, Column], model: WideDeep
+    feature: Column,
+    ids: NDArray[np.integer],
+    statistics: FeatureStatistics,
+    by_name: dict[str, Column],
+    model: WideDeep,
 ) -> list[str]:
-    """The name of every local id of a feature with ids."""
+    """The names of some local ids of a feature."""
     if isinstance(feature, Cross):
-        return _cross_names(feature, statistics, by_name, model)
-    return [f"{_shown(feature)}{name}" for name in _values(feature, statistics)]
-
-
-def _shown(feature: Column) -> str:
+        return _cross_names(feature, ids, statistics, by_name, model)
+    value = _value(feature, statistics)
     # A bucketized feature says its column: `age in [30, 40)` needs no `age_buckets`.
-    return feature.column if isinstance(feature, Bucketized | Categorical) else feature.name
+    shown = feature.column if isinstance(feature, Bucketized | Categorical) else feature.name
+    return [f"{shown}{value(int(i))}" for i in ids]
+
+
+def _value(feature: Column, statistics: FeatureStatistics) -> Callable[[int], str]:
+    """What a local id stands for; nothing is listed where the ids are a count of bins."""
+    if isinstance(feature, Categorical) and feature.hash_bins is not None:
+        bins = feature.hash_bins
+        return lambda i: " missing" if i == bins else f" in bin {i}"
+    if isinstance(feature, Categorical) and feature.identity is not None:
+        special = {feature.identity: "=[OOV]", feature.identity + 1: " missing"}
+        return lambda i: special.get(i, f"={i}")
+    return _values(feature, statistics).__getitem__
 
 
 def _values(feature: Column, statistics: FeatureStatistics) -> list[str]:
     if isinstance(feature, Categorical):
-        if feature.hash_bins is not None:
-            return [*(f" in bin {index}" for index in range(feature.hash_bins)), " missing"]
-        if feature.identity is not None:
-            return [*(f"={index}" for index in range(feature.identity)), "=[OOV]", " missing"]
         return ["=[OOV]", " missing", *(f"={value}" for value in statistics.vocabularies[feature.name].values)]
     assert isinstance(feature, Bucketized)
-    edges = [f"{edge:g}" for edge in statistics.numerics[feature.name].boundaries]
+    edges = [shortest(edge) for edge in statistics.numerics[feature.name].boundaries]
+    if not edges:
+        return [" is any number", " missing", *["=[OOV]"] * feature.oov]
     between = [
         f"={low}" if feature.exact and feature.oov else f" in [{low}, {high})"
-        for low, high in zip(edges, edges[1:], strict=False)
+        for low, high in itertools.pairwise(edges)
     ]
     top = f"={edges[-1]}" if feature.exact and feature.oov else f" >= {edges[-1]}"
     return [f" < {edges[0]}", *between, top, " missing", *["=[OOV]"] * feature.oov]
 
 
+def shortest(number: float) -> str:
+    """The shortest decimal that is this float32 and no other, so that two boundaries never look alike."""
+    value = np.float32(number)
+    if value != 0 and not 1e-4 <= abs(value) < 1e16:
+        return np.format_float_scientific(value, trim="-")
+    return np.format_float_positional(value, trim="-")
+
+
 def _cross_names(
-    cross: Cross, statistics: FeatureStatistics, by_name: dict[str, Column], model: WideDeep
+    cross: Cross,
+    bins: NDArray[np.integer],
+    statistics: FeatureStatistics,
+    by_name: dict[str, Column],
+    model: WideDeep,
 ) -> list[str]:
-    rows = feature_rows(cross, statistics, by_name)
     keys = [by_name[key] for key in cross.keys]
     sizes = [feature_rows(key, statistics, by_name) for key in keys]
     hashed = any(isinstance(key, Categorical) and key.hash_bins is not None for key in keys)
     if hashed or math.prod(sizes) > MAX_COMBINATIONS:
-        return [f"{' x '.join(cross.keys)} in bin {index}" for index in range(rows)]
-    ids = np.stack(np.meshgrid(*map(np.arange, sizes), indexing="ij"), axis=-1).reshape(-1, len(keys))
+        return [f"{' x '.join(cross.keys)} in bin {index}" for index in bins]
+    combinations = np.stack(np.unravel_index(np.arange(math.prod(sizes)), sizes), axis=1)
     layer = model.transform.get_layer("features.crosses")
-    bins = layer.single(_position(cross, by_name), tf.constant(ids, tf.int64)).numpy()
-    parts = [row_names(key, statistics, by_name, model) for key in keys]
-    found: list[list[str]] = [[] for _ in range(rows)]
-    extra = np.zeros(rows, int)
-    for combination, bin_ in zip(ids, bins, strict=True):
-        if len(found[bin_]) < SHOWN:
-            found[bin_].append(" x ".join(part[i] for part, i in zip(parts, combination, strict=True)))
-        else:
-            extra[bin_] += 1
+    found = layer.single(_position(cross, by_name), tf.constant(combinations, tf.int64)).numpy()
+    parts = [row_names(key, np.arange(size), statistics, by_name, model) for key, size in zip(keys, sizes, strict=True)]
+    order = np.argsort(found, kind="stable")
+    starts, stops = (np.searchsorted(found[order], bins, side) for side in ("left", "right"))
     return [
-        (" | ".join(names) + (f" | {more} more" if more else "")) or f"{cross.name} in bin {index}"
-        for index, (names, more) in enumerate(zip(found, extra, strict=True))
+        _members([_combined(parts, combinations[row]) for row in order[start : min(start + SHOWN, stop)]], stop - start)
+        or f"{cross.name} in bin {index}"
+        for index, start, stop in zip(bins, starts, stops, strict=True)
     ]
+
+
+def _combined(parts: list[list[str]], combination: NDArray[np.integer]) -> str:
+    return " x ".join(part[i] for part, i in zip(parts, combination, strict=True))
+
+
+def _members(names: list[str], count: int) -> str:
+    return " | ".join([*names, f"{count - SHOWN} more"] if count > SHOWN else names)
 
 
 def _position(cross: Cross, by_name: dict[str, Column]) -> int:
