@@ -29,6 +29,7 @@ def label_statistics(workspace: Workspace, rows: Rows, config: Config) -> LabelS
     if config.task == "regression":
         return _regression(workspace, rows, weight)
     shares = _by_class(workspace, rows, weight)
+    classes: tuple[str, ...]
     if config.task == "binary":
         classes = _binary_classes(list(shares), config, rows)
     elif rows.schema.classes:
@@ -36,7 +37,7 @@ def label_statistics(workspace: Workspace, rows: Rows, config: Config) -> LabelS
         coder = LabelCoder(classes)
         for text in shares:
             if coder.code(text) < 0:
-                raise rows.with_classes(classes).refuse_label(text)
+                raise rows.query.refuse_label(text)
     else:
         classes = class_order(list(shares))
     if len(shares) < 2:
@@ -60,7 +61,7 @@ def _weight(workspace: Workspace, rows: Rows) -> tuple[ir.FloatingValue, int]:
     asked = workspace.table.aggregate(bad=bad.sum(), largest=weight.max())
     answer = workspace.record(asked)
     if answer["bad"]:
-        raise rows.refuse_weight()
+        raise rows.query.refuse_weight()
     return weight, exponent(answer["largest"])
 
 
@@ -70,7 +71,7 @@ def _regression(workspace: Workspace, rows: Rows, weight: tuple[ir.FloatingValue
     bad = label.isnull() | label.isnan() | label.isinf()
     answer = workspace.record(workspace.table.aggregate(bad=bad.sum(), low=label.min(), high=label.max()))
     if answer["bad"]:
-        raise rows.refuse_regression_label()
+        raise rows.query.refuse_number_as_label()
     total = _total(workspace, *weight, 1.0)
     if not total:
         raise DataError(f"All weights in {rows.schema.weight!r} are 0.")
@@ -97,7 +98,7 @@ def _by_class(workspace: Workspace, rows: Rows, weight: tuple[ir.FloatingValue, 
     sums: dict[str, Fraction] = {}
     for text, total in answer:
         if is_missing(text):
-            raise rows.refuse_label(text)
+            raise rows.query.refuse_label(text)
         key = text_of(text)
         sums[key] = sums.get(key, Fraction(0)) + unscaled(total, weight[1])
     return sums

@@ -72,7 +72,7 @@ def open_workspace(rows: Rows, columns: set[str]) -> Iterator[Workspace]:
     """
     kinds = {f"x{index}": entry for index, entry in enumerate(rows.schema.inputs)}
     selected = []
-    for name, value in rows.expressions(nulls=True).items():
+    for name, value in rows.query.expressions(nulls=True).items():
         entry = kinds.get(name)
         if entry is not None and entry.column not in columns:
             continue
@@ -87,11 +87,11 @@ def open_workspace(rows: Rows, columns: set[str]) -> Iterator[Workspace]:
             # Nothing that is asked depends on the order, and keeping it costs memory.
             connection.execute("SET preserve_insertion_order = false")
             rows.source.attach(connection)
-            query = rows.source.select(", ".join(selected), where=rows.where)
+            query = rows.source.select(", ".join(selected), where=rows.query.where)
             try:
                 connection.execute(f"CREATE TABLE rows AS {query}")
             except ENGINE_ERRORS as error:
-                raise rows.error(error) from None
+                raise rows.query.error(error) from None
             yield Workspace(connection, rows)
         finally:
             connection.close()

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from tfwd.data.labels import LabelCoder
+from tfwd.data.query import Query
 from tfwd.schema import Input
 
 
@@ -21,6 +24,7 @@ class Chunk:
         label: (N, 1), float32 or int32, or None.
         weight: (N,) float32, or None.
         key: N rows of the key columns, or None.
+        rows: N.
     """
 
     inputs: tuple[Input, ...]
@@ -29,27 +33,67 @@ class Chunk:
     label: np.ndarray | None
     weight: np.ndarray | None
     key: pa.Table | None
-
-    @property
-    def rows(self) -> int:
-        """How many rows it holds."""
-        return len(next(iter(self.values.values())))
+    rows: int
 
 
-def decode_inputs(table: pa.Table, inputs: tuple[Input, ...]) -> tuple[dict[str, np.ndarray], dict[str, pa.Array]]:
-    """The columns `x0`, `x1`, ... of a table as numbers, and the dictionaries of those that are strings."""
+def decode(table: pa.Table, query: Query, coder: LabelCoder) -> Chunk:
+    """A table of a query's typed columns as a chunk.
+
+    Raises:
+        DataError: a label or weight is not what the task needs.
+    """
+    inputs = query.schema.inputs
     values: dict[str, np.ndarray] = {}
     dictionaries: dict[str, pa.Array] = {}
     for index, entry in enumerate(inputs):
-        column = table.column(f"x{index}").combine_chunks()
-        if isinstance(column, pa.ChunkedArray):
-            column = pa.concat_arrays(column.chunks)
+        column = table.column(f"x{index}")
         if entry.kind == "string":
-            encoded = column.dictionary_encode()
-            dictionaries[entry.name] = encoded.dictionary
-            values[entry.name] = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int32, copy=False)
-        elif entry.kind == "integer":
-            values[entry.name] = column.to_numpy(zero_copy_only=False)
+            values[entry.name], dictionaries[entry.name] = _encoded(column)
         else:
-            values[entry.name] = column.to_numpy(zero_copy_only=False).astype(np.float32, copy=False)
-    return values, dictionaries
+            dtype = np.int64 if entry.kind == "integer" else np.float32
+            values[entry.name] = column.to_numpy().astype(dtype, copy=False)
+    return Chunk(
+        inputs=inputs,
+        values=values,
+        dictionaries=dictionaries,
+        label=_label(table, query, coder) if query.labelled else None,
+        weight=_weight(table, query) if query.labelled and query.schema.weight is not None else None,
+        key=_key(table, query.key) if query.key else None,
+        rows=table.num_rows,
+    )
+
+
+def _encoded(column: pa.ChunkedArray) -> tuple[np.ndarray, pa.Array]:
+    encoded: Any = column.dictionary_encode(null_encoding="encode").combine_chunks()
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = encoded.chunk(0) if encoded.num_chunks else pa.array([], pa.string()).dictionary_encode()
+    return encoded.indices.to_numpy(zero_copy_only=False).astype(np.int32, copy=False), encoded.dictionary
+
+
+def _label(table: pa.Table, query: Query, coder: LabelCoder) -> np.ndarray:
+    column = table.column("label")
+    if query.schema.task == "regression":
+        with np.errstate(over="ignore"):
+            numbers: np.ndarray = column.to_numpy().astype(np.float32)
+        if not np.isfinite(numbers).all():
+            raise query.refuse_number_as_label()
+        return numbers[:, None]
+    indices, dictionary = _encoded(column)
+    texts = dictionary.to_pylist()
+    codes = coder.codes(texts)
+    for text, code in zip(texts, codes, strict=True):
+        if code < 0:
+            raise query.refuse_label(text)
+    classes: np.ndarray = codes[indices][:, None]
+    return classes.astype(np.float32) if query.schema.task == "binary" else classes
+
+
+def _weight(table: pa.Table, query: Query) -> np.ndarray:
+    weight: np.ndarray = table.column("weight").to_numpy().astype(np.float32, copy=False)
+    if not (np.isfinite(weight) & (weight >= 0)).all():
+        raise query.refuse_weight()
+    return weight
+
+
+def _key(table: pa.Table, key: tuple[str, ...]) -> pa.Table:
+    return table.select([f"k{index}" for index in range(len(key))]).rename_columns(list(key))

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from tfwd.errors import DataError
 
-ENGINE_ERRORS = (duckdb.Error, pa.ArrowException, OSError)
+ENGINE_ERRORS = (duckdb.Error, pa.ArrowException, OSError, EOFError)
 
 
 def is_conversion(error: BaseException) -> bool:
@@ -43,7 +43,12 @@ def explain(error: BaseException, name: str) -> DataError:
         return DataError(f"{file}, line {line}: a quote is opened and not closed.")
     if "magic bytes" in message or "Parquet" in message or "parquet" in message:
         return DataError(f"{file} is not a whole Parquet file: it was truncated or damaged. Write it again.")
-    if "gzip" in message.lower() or "inflate" in message.lower() or "miniz" in message.lower():
+    if (
+        isinstance(error, EOFError)
+        or "gzip" in message.lower()
+        or "inflate" in message.lower()
+        or "miniz" in message.lower()
+    ):
         return DataError(f"{file} is not a whole gzip file: it was truncated or damaged. Write it again.")
     first = re.sub(r"^[A-Z][A-Za-z ]*Error: ", "", message.strip().splitlines()[0] if message.strip() else "")
     where = f"{file}, line {line}," if line else file

@@ -74,8 +74,12 @@ _FUNCTIONS: tuple[type[exp.Expression], ...] = (
     exp.Day,
     exp.Extract,
 )
-_COMPARISONS = (exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Between, exp.In)
-_ARITHMETIC = (exp.Add, exp.Sub, exp.Mul, exp.Div, exp.IntDiv, exp.Mod)
+# What takes operands of one type, and what takes numbers only.
+_ALIKE = (
+    *(exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Between, exp.In),
+    *(exp.NullSafeEQ, exp.NullSafeNEQ, exp.Coalesce, exp.Nullif, exp.Greatest, exp.Least),
+)
+_ARITHMETIC = (exp.Add, exp.Sub, exp.Mul, exp.Div, exp.IntDiv, exp.Mod, exp.Abs, exp.Round, exp.Floor, exp.Ceil)
 
 
 def checked(condition: str, columns: dict[str, str]) -> str:
@@ -95,14 +99,17 @@ def checked(condition: str, columns: dict[str, str]) -> str:
         trees = sqlglot.parse(condition, read="duckdb")
     except SqlglotError as error:
         reason = str(error).splitlines()[0].split(". Line")[0]
-        raise ConfigError(f"data.filter: {condition!r} is not an SQL condition: {reason}.") from None
+        raise ConfigError(
+            f"data.filter: {condition!r} is not an SQL condition ({reason}). "
+            'A column whose name has spaces or is a word of SQL is put in double quotes, as in "user id" = 3.'
+        ) from None
     tree = trees[0] if len(trees) == 1 else None
     if tree is None:
         raise ConfigError(f"data.filter: {condition!r} must be one SQL condition, as in rating != 3.")
     for node in tree.walk():
         if not isinstance(node, _NODES + _FUNCTIONS):
             raise ConfigError(
-                f"data.filter: {_called(node)} is not allowed in a filter. A condition may compare a row's own columns, "
+                f"data.filter: {_called(node)} is not allowed in a filter. A condition may compare a row's columns, "
                 f"calculate with them and use {', '.join(sorted(f.sql_name().lower() for f in _FUNCTIONS))}."
             )
     by_name = {column.lower(): column for column in columns}
@@ -130,11 +137,9 @@ def _with_numbers(tree: exp.Expression, columns: dict[str, str]) -> exp.Expressi
             node = node.parent
         parent = node.parent
         others = [part for part in parent.iter_expressions() if part is not node] if parent else []
-        compared = isinstance(parent, _COMPARISONS) and any(_is_numeric(part) for part in others)
+        compared = isinstance(parent, _ALIKE) and any(_is_numeric(part) for part in others)
         if compared or isinstance(parent, _ARITHMETIC):
             number = exp.cast(exp.Nullif(this=column.copy(), expression=exp.Literal.string("")), "DOUBLE")
-            if column is tree:
-                return number
             column.replace(number)
     return tree
 

@@ -46,12 +46,13 @@ class LabelCoder:
     """Label texts -> class indices.
 
     Args:
-        classes: in order, in their text form. A 0/1 label and a boolean one are read alike.
+        classes: in order. A 0/1 label and a boolean one are read alike.
     """
 
     def __init__(self, classes: tuple[str, ...]) -> None:
-        self._codes = {text: index for index, text in enumerate(classes)}
-        if classes in PLAIN:
+        texts = tuple(map(text_of, classes))
+        self._codes = {text: index for index, text in enumerate(texts)}
+        if texts in PLAIN:
             self._codes = {text: index for pair in PLAIN for index, text in enumerate(pair)}
 
     def code(self, text: str | None) -> int:

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from tfwd.data.chunk import Chunk, decode_inputs
-from tfwd.data.failures import ENGINE_ERRORS, explain, is_conversion
-from tfwd.data.labels import LabelCoder, is_missing
+from tfwd.data.chunk import Chunk, decode
+from tfwd.data.failures import ENGINE_ERRORS
+from tfwd.data.labels import LabelCoder
 from tfwd.data.order import generator, pieces, shuffled
+from tfwd.data.query import Query
 from tfwd.data.source import Source
-from tfwd.data.sql import as_double, as_float, as_text, identifier, in_split, is_bad, is_fractional, typed
-from tfwd.errors import DataError
-from tfwd.schema import Input, Kind, Schema
+from tfwd.data.sql import in_split
+from tfwd.schema import Schema
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -77,20 +77,15 @@ class Rows:
         self.fraction = fraction
         self.labelled = labelled
         self.key = key
-        for entry in schema.inputs:
-            _check_kind(entry, source.require(entry.column, f"the input {entry.name!r}"), source.name)
-        for column in key:
-            source.require(column, "data.key")
-        if labelled:
-            source.require(schema.label, "the label")
-            if schema.weight is not None:
-                source.require(schema.weight, "the weight")
-        self.where = in_split(source.columns, split, fraction) if split is not None else None
+        where = in_split(source.columns, split, fraction) if split is not None else None
+        self.query = Query(source, schema, where, labelled, key)
         self._count: int | None = None
 
     def with_classes(self, classes: tuple[str, ...]) -> Rows:
         """The same rows under a schema with these classes, as the analysis found them."""
-        return self.with_schema(dataclasses.replace(self.schema, classes=classes))
+        rows = self.with_schema(dataclasses.replace(self.schema, classes=classes))
+        rows._count = self._count
+        return rows
 
     def with_schema(self, schema: Schema) -> Rows:
         """The same rows under another schema."""
@@ -100,10 +95,10 @@ class Rows:
         """The number of rows; read once."""
         if self._count is None:
             try:
-                query = self.source.select("count(*)", where=self.where)
+                query = self.source.select("count(*)", where=self.query.where)
                 found = self.source.connect().sql(query).fetchall()
             except ENGINE_ERRORS as error:
-                raise self.error(error) from None
+                raise self.query.error(error) from None
             self._count = int(found[0][0])
         return self._count
 
@@ -181,140 +176,17 @@ class Rows:
         coder = LabelCoder(self.schema.classes)
         try:
             for table in pieces(tables, rows, skip * batch_size):
-                values, dictionaries = decode_inputs(table, self.schema.inputs)
-                yield Chunk(
-                    inputs=self.schema.inputs,
-                    values=values,
-                    dictionaries=dictionaries,
-                    label=self._label(table, coder),
-                    weight=self._weight(table),
-                    key=self._key(table),
-                )
+                yield decode(table, self.query, coder)
         except ENGINE_ERRORS as error:
-            raise self.error(error) from None
-
-    def expressions(self, *, nulls: bool = False) -> dict[str, str]:
-        """The SQL of the typed columns: `x0`, `x1`, ... for the inputs, `label`, `weight`, `k0`, ... for the key.
-
-        Args:
-            nulls: leave missing inputs NULL.
-        """
-        columns = self.source.columns
-        found = {
-            f"x{index}": typed(entry.column, columns[entry.column], entry.kind, nulls=nulls)
-            for index, entry in enumerate(self.schema.inputs)
-        }
-        if self.labelled:
-            label = self.schema.label
-            regression = self.schema.task == "regression"
-            found["label"] = (as_double if regression else as_text)(label, columns[label])
-            if self.schema.weight is not None:
-                found["weight"] = as_float(self.schema.weight, columns[self.schema.weight])
-        found.update({f"k{index}": identifier(column) for index, column in enumerate(self.key)})
-        return found
-
-    def error(self, error: BaseException) -> DataError:
-        """The error to raise in place of the engine's: for a value of the wrong kind, with its place."""
-        if is_conversion(error):
-            for column, kind in self._read_as().items():
-                bad = is_bad(column, self.source.columns[column], kind)
-                place = self.source.first(column, bad, self.where) if bad else None
-                if place:
-                    expected = "a whole number of 64 bits" if kind == "integer" else "a number"
-                    return DataError(
-                        f"{place.part}, row {place.row}, column {column!r}: expected {expected}, found {place.value!r}."
-                    )
-        return explain(error, self.source.name)
-
-    def refuse_label(self, text: str | None) -> DataError:
-        """The error for a label text that is missing or no class, with its first place."""
-        column = identifier(self.schema.label)
-        value = as_text(self.schema.label, self.source.columns[self.schema.label])
-        quoted = "NULL" if text is None else "'" + text.replace("'", "''") + "'"
-        place = self.source.first(self.schema.label, f"{value} IS NOT DISTINCT FROM {quoted}", self.where)
-        where = f"{place.part}, row {place.row}, column {column}" if place else self.source.name
-        if is_missing(text):
-            return DataError(f"{where}: the label is missing. Leave such rows out with data.filter.")
-        return DataError(
-            f"{where}: the label {text!r} is none of the classes {', '.join(map(repr, self.schema.classes))}."
-        )
-
-    def refuse_weight(self) -> DataError:
-        """The error for a weight that is negative or missing, with its first place."""
-        assert self.schema.weight is not None
-        weight = as_float(self.schema.weight, self.source.columns[self.schema.weight])
-        bad = f"{weight} IS NULL OR NOT isfinite({weight}) OR {weight} < 0"
-        place = self.source.first(self.schema.weight, bad, self.where)
-        where = f"{place.part}, row {place.row}, column {self.schema.weight!r}" if place else self.source.name
-        found = "nothing" if place is None or place.value is None else place.value
-        return DataError(f"{where}: a weight is a finite number of at least 0, found {found}.")
-
-    def refuse_regression_label(self) -> DataError:
-        """The error for a label to regress on that is missing or infinite, with its first place."""
-        label = as_double(self.schema.label, self.source.columns[self.schema.label])
-        bad = f"{label} IS NULL OR NOT isfinite(CAST({label} AS DOUBLE)) OR TRY_CAST({label} AS FLOAT) IS NULL"
-        place = self.source.first(self.schema.label, bad, self.where)
-        where = f"{place.part}, row {place.row}, column {self.schema.label!r}" if place else self.source.name
-        found = "nothing" if place is None or place.value is None else place.value
-        return DataError(f"{where}: the label must be a finite number, found {found}.")
-
-    def _read_as(self) -> dict[str, Kind]:
-        columns = {entry.column: entry.kind for entry in self.schema.inputs}
-        if self.labelled and self.schema.task == "regression":
-            columns[self.schema.label] = "float"
-        if self.labelled and self.schema.weight is not None:
-            columns[self.schema.weight] = "float"
-        return columns
+            raise self.query.error(error) from None
 
     def _tables(self, order: tuple[int, int] | None) -> Iterator[pa.Table]:
-        select = ", ".join(f"{value} AS {name}" for name, value in self.expressions().items())
+        select = ", ".join(f"{value} AS {name}" for name, value in self.query.expressions().items())
         if order is None:
-            batches = self.source.stream(select, where=self.where)
+            batches = self.source.stream(select, where=self.query.where)
             yield from (pa.Table.from_batches([batch]) for batch in batches)
             return
         blocks = self.source.blocks()
         for index in generator(*order).permutation(len(blocks)):
-            for batch in self.source.stream(select, where=self.where, block=blocks[index]):
+            for batch in self.source.stream(select, where=self.query.where, block=blocks[index]):
                 yield pa.Table.from_batches([batch])
-
-    def _label(self, table: pa.Table, coder: LabelCoder) -> np.ndarray | None:
-        if not self.labelled:
-            return None
-        column = table.column("label")
-        if self.schema.task == "regression":
-            with np.errstate(over="ignore"):
-                values = column.to_numpy().astype(np.float32)
-            if not np.isfinite(values).all():
-                raise self.refuse_regression_label()
-            return values[:, None]
-        encoded = column.dictionary_encode(null_encoding="encode").combine_chunks()
-        if isinstance(encoded, pa.ChunkedArray):
-            encoded = encoded.unify_dictionaries().combine_chunks()
-        texts = encoded.dictionary.to_pylist()
-        codes = coder.codes(texts)
-        for text, code in zip(texts, codes, strict=True):
-            if code < 0:
-                raise self.refuse_label(text)
-        values = codes[encoded.indices.to_numpy(zero_copy_only=False)][:, None]
-        return values.astype(np.float32) if self.schema.task == "binary" else values
-
-    def _weight(self, table: pa.Table) -> np.ndarray | None:
-        if not self.labelled or self.schema.weight is None:
-            return None
-        weight = table.column("weight").to_numpy().astype(np.float32, copy=False)
-        if not (np.isfinite(weight) & (weight >= 0)).all():
-            raise self.refuse_weight()
-        return weight
-
-    def _key(self, table: pa.Table) -> pa.Table | None:
-        if not self.key:
-            return None
-        return table.select([f"k{index}" for index in range(len(self.key))]).rename_columns(list(self.key))
-
-
-def _check_kind(entry: Input, found: str, name: str) -> None:
-    if entry.kind == "string" and is_fractional(found):
-        raise DataError(
-            f"Column {entry.column!r} is {found} in {name}, and the model takes text for it: "
-            "a number with a fraction has no one text. Convert the column to text or to whole numbers."
-        )

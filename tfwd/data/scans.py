@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import gzip
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import IO, Protocol
 
 import duckdb
 import pyarrow as pa
@@ -140,7 +141,7 @@ class TableScan:
     """An Arrow table in memory."""
 
     def __init__(self, table: pa.Table, connection: duckdb.DuckDBPyConnection) -> None:
-        self.parts = ["DataFrame"]
+        self.parts: Sequence[str] = ["DataFrame"]
         refuse_twins(table.column_names, "The DataFrame")
         self._table = _plain(table)
         cursor = connection.cursor()
@@ -174,10 +175,14 @@ def header(file: str, dialect: CsvConfig) -> list[str]:
     Raises:
         DataError: there is none, or a name is empty.
     """
-    # Read as a row without a header: DuckDB renames a column whose name differs from another only in case.
+    record = _first_record(file, dialect)
+    # Read as a row without a header, since DuckDB renames a column whose name differs from another only in case; as
+    # many columns as it may have at most; and whatever is wrong further down is for the reading of the rows to say.
+    count = record.count(dialect.delimiter) + 1
+    columns = ", ".join(f"c{index}: 'VARCHAR'" for index in range(count))
     query = (
-        f"SELECT * FROM read_csv({_paths([file])}, {_dialect(dialect)}, header=false, all_varchar=true, "
-        "strict_mode=false, null_padding=true, ignore_errors=true, parallel=false, sample_size=1) LIMIT 1"
+        f"SELECT * FROM read_csv({_paths([file])}, {_dialect(dialect)}, header=false, columns={{{columns}}}, "
+        "strict_mode=false, null_padding=true, ignore_errors=true, parallel=false, auto_detect=false) LIMIT 1"
     )
     with reading(file):
         rows = duckdb.connect().sql(query).fetchall()
@@ -189,6 +194,21 @@ def header(file: str, dialect: CsvConfig) -> list[str]:
     if None in names or "" in names:
         raise DataError(f"{file} has a column without a name: its first line is {rows[0]!r}.")
     return [str(name) for name in names]
+
+
+def _first_record(file: str, dialect: CsvConfig) -> str:
+    opener: Callable[[str, str], IO[bytes]] = gzip.open if file.lower().endswith(".gz") else open
+    with reading(file), opener(file, "rb") as lines:
+        for _ in range(dialect.skip):
+            lines.readline()
+        record = lines.readline()
+        quote = dialect.quote.encode()
+        while quote and record.count(quote) % 2 and (line := lines.readline()):
+            record += line
+    try:
+        return record.decode("utf-8")
+    except UnicodeDecodeError:
+        raise DataError(f"{file}, line {dialect.skip + 1}: the text is not UTF-8. Convert the file.") from None
 
 
 def refuse_twins(names: Sequence[str], where: str) -> None:

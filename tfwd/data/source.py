@@ -49,13 +49,20 @@ class Source:
         filter: the condition on the rows, as checked SQL.
     """
 
-    def __init__(self, name: str, scan: Scan, files: list[str], filter: str | None) -> None:
+    def __init__(
+        self,
+        name: str,
+        scan: Scan,
+        files: list[str],
+        filter: str | None,
+        connection: duckdb.DuckDBPyConnection,
+    ) -> None:
         self.name = name
         self.files = files
         self.columns = scan.columns
         self.filter = checked(filter, scan.columns) if filter is not None else None
         self._scan = scan
-        self._connection = duckdb.connect()
+        self._connection = connection
         if self.filter is not None:
             self._try_filter(str(filter))
 
@@ -82,8 +89,9 @@ class Source:
             ConfigError: the filter is more than a condition on known columns.
         """
         csv = csv or CsvConfig()
+        connection = duckdb.connect()
         if isinstance(data, pa.Table) or type(data).__module__.split(".")[0] == "pandas":
-            return cls("DataFrame", TableScan(_table(data), duckdb.connect()), [], filter)
+            return cls("DataFrame", TableScan(_table(data), connection), [], filter, connection)
         if not isinstance(data, str | Path):
             raise DataError(
                 f"Data must be a path, a pandas.DataFrame or a pyarrow.Table. Received: {type(data).__name__}"
@@ -94,10 +102,10 @@ class Source:
             if Path(file).stat().st_size == 0:
                 raise DataError(f"{file} is empty.")
         if kind == "parquet":
-            return cls(str(data), ParquetScan(files, duckdb.connect()), files, filter)
+            return cls(str(data), ParquetScan(files, connection), files, filter, connection)
         if files[0].lower().endswith((".tsv", ".tsv.gz")) and csv.delimiter == CsvConfig().delimiter:
             csv = csv.model_copy(update={"delimiter": "\t"})
-        return cls(str(data), CsvScan(files, csv), files, filter)
+        return cls(str(data), CsvScan(files, csv), files, filter, connection)
 
     def _try_filter(self, condition: str) -> None:
         try:
@@ -113,7 +121,9 @@ class Source:
             DataError: there is no such column; names the nearest.
         """
         if column not in self.columns:
-            raise DataError(f"{self.name} has no column {column!r}, which {what} reads.{nearest(column, self.columns)}")
+            twins = [name for name in self.columns if name.lower() == column.lower()]
+            hint = f" Did you mean {twins[0]!r}?" if twins else nearest(column, self.columns)
+            raise DataError(f"{self.name} has no column {column!r}, which {what} reads.{hint}")
         return self.columns[column]
 
     def connect(self, block: Block | None = None) -> duckdb.DuckDBPyConnection:

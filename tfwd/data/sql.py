@@ -76,15 +76,16 @@ def as_integer(column: str, duckdb_type: str) -> str:
     """A column as BIGINT; a conversion error where it holds anything but a whole number."""
     name = identifier(column)
     if duckdb_type == "VARCHAR":
-        # DuckDB rounds '1.5' to 2 and reads '1e3': a category is written in decimal digits or refused.
+        # DuckDB rounds '1.5' to 2 and reads '1e3': a category is written in decimal digits or refused. The '!' makes
+        # it refuse, and stands beside the column, since a constant would be refused before any row is read.
         return (
             f"CAST(CASE WHEN {name} = '' THEN NULL WHEN regexp_full_match({name}, '[+-]?[0-9]+') "
-            f"THEN {name} ELSE 'no integer' END AS BIGINT)"
+            f"THEN {name} ELSE '!' || {name} END AS BIGINT)"
         )
     if is_fractional(duckdb_type):
         return (
             f"CAST(CASE WHEN isnan(CAST({name} AS DOUBLE)) THEN NULL WHEN {name} = trunc({name}) "
-            f"THEN CAST(CAST({name} AS BIGINT) AS VARCHAR) WHEN {name} IS NOT NULL THEN 'no integer' END AS BIGINT)"
+            f"THEN CAST(CAST({name} AS BIGINT) AS VARCHAR) ELSE '!' || CAST({name} AS VARCHAR) END AS BIGINT)"
         )
     return f"CAST({name} AS BIGINT)"
 
