@@ -85,16 +85,16 @@ def _where(graph: Any, node: Any, name: str, arguments: list[Any]) -> None:
 
 
 def _order_inputs(graph: onnx.GraphProto, order: list[str]) -> None:
-    """Sorts the inputs as the schema has them, without those that fingerprints stand in for."""
+    """Sorts the inputs as the schema has them, without those that fingerprints stand in for wholly."""
     read = {name for node in graph.node for name in node.input}
-    inputs = {entry.name: entry for entry in graph.input if entry.name in read}
-    ordered = [inputs[name] for name in order if name in inputs]
+    inputs = {entry.name: entry for entry in graph.input}
+    ordered = [inputs[name] for name in order if name in inputs and (name in read or name + SUFFIX not in inputs)]
     del graph.input[:]
     graph.input.extend(ordered)
 
 
 def _transform(model: WideDeep, fingerprint_inputs: bool) -> tuple[keras.Model, dict[str, str]]:
-    """The transform, from the fingerprints on where it hashes any input; and for each of its inputs, that of the file."""
+    """The transform, from the fingerprints on where it hashes any input; and the file's input for each of its."""
     hashed = [layer for layer in model.transform.layers if isinstance(layer, Fingerprint)]
     raw = {entry.name: entry.name for entry in model.schema.inputs}
     if not hashed:

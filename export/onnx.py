@@ -85,7 +85,7 @@ def save(
 
 
 def _write(model: WideDeep, proto: onnx.ModelProto, whole: Path, data: Path) -> None:
-    """Puts the tables in the place of their stand-ins and writes the file, the tables beside it if they are too large."""
+    """Puts the tables in the place of their stand-ins and writes the file, with large ones beside it."""
     variables = {table_name(name): variable for name, variable in tables(model.ranker).items()}
     size = sum(int(np.prod(variable.shape)) * 4 for variable in variables.values())
     external = size + proto.ByteSize() > INLINE_BYTES

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shutil
@@ -131,6 +132,7 @@ def _signatures(model: WideDeep) -> dict[str, Any]:
     examples = tf.TensorSpec([None], tf.string, name="inputs")
     features = {e.name: tf.io.FixedLenFeature([], DTYPES[e.kind], _MISSING[e.kind]) for e in schema.inputs}
 
+    @functools.partial(tf.function, input_signature=[raw], autograph=False)
     def predict(inputs: Tensors) -> Tensors:
         return answers(model, model.ranker(model.transform(inputs), training=False))
 
@@ -152,7 +154,10 @@ def _signatures(model: WideDeep) -> dict[str, Any]:
         functions[CLASSIFY] = (classify, examples)
     if schema.task != "multiclass":
         functions[REGRESS] = (regress, examples)
-    return {key: tf.function(function).get_concrete_function(spec) for key, (function, spec) in functions.items()}
+    return {
+        key: tf.function(function, autograph=False).get_concrete_function(spec)
+        for key, (function, spec) in functions.items()
+    }
 
 
 if __name__ == "__main__":

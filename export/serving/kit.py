@@ -17,7 +17,7 @@ from tfwd.errors import ExportError
 from tfwd.schema import Schema
 
 _HOME = "/models"
-_PAGE = Path(__file__).with_name("README.md.template")
+_PAGE = Path(__file__).with_name("page.md")
 
 
 def write(output: str | Path) -> Path:

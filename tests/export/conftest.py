@@ -1,0 +1,55 @@
+"""Models and exports that the tests of this folder share."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tfwd.model import WideDeep
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from export_models import census_model, everything, random_rows
+
+from export import onnx, savedmodel
+
+
+@pytest.fixture(scope="session")
+def census() -> tuple[WideDeep, dict[str, np.ndarray]]:
+    """The census model and its test rows."""
+    return census_model()
+
+
+@pytest.fixture(scope="session")
+def models() -> dict[str, WideDeep]:
+    """A model with every kind of feature for each task, and with one head."""
+    return {
+        "binary": everything(),
+        "multiclass": everything("multiclass"),
+        "regression": everything("regression"),
+        "wide": everything(heads=("wide",)),
+        "deep": everything(heads=("deep",)),
+    }
+
+
+@pytest.fixture(scope="session")
+def hashed() -> WideDeep:
+    """A model with a hashed feature."""
+    return everything(hashed=True)
+
+
+@pytest.fixture(scope="session")
+def exports(models: dict[str, WideDeep], tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Path]]:
+    """The SavedModel and the ONNX file of each model."""
+    folder = tmp_path_factory.mktemp("exports")
+    rows = random_rows(300)
+    return {
+        name: (
+            savedmodel.save(model, folder, name=name, rows=rows),
+            onnx.save(model, folder / f"{name}.onnx", rows=rows),
+        )
+        for name, model in models.items()
+    }

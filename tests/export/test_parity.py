@@ -1,0 +1,140 @@
+"""The comparison finds what is spoilt, and says where."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import onnx as onnx_format
+import pytest
+from export_models import random_rows
+
+from export import parity
+from export.answers import tables
+from export.onnx_file import table_name
+from export.rows import LONG, as_rows, hostile_rows, known_values, ordinary_rows
+from tfwd.errors import ExportError
+from tfwd.model import WideDeep
+from tfwd.schema import MISSING_INTEGER
+
+
+@pytest.fixture
+def file(exports: dict[str, tuple[Path, Path]], tmp_path: Path) -> Path:
+    copy = tmp_path / "spoilt.onnx"
+    copy.write_bytes(exports["binary"][1].read_bytes())
+    return copy
+
+
+def test_a_sound_file_passes(file: Path, models: dict[str, WideDeep]) -> None:
+    parity.check_onnx(models["binary"], file, random_rows(50), hostile=500)
+
+
+@pytest.mark.parametrize("feature", ["class_", "level", "class__x_user_id_x_price_buckets", "city_x_sign_x_level"])
+def test_one_weight_of_a_table_is_named(feature: str, file: Path, models: dict[str, WideDeep]) -> None:
+    model = models["binary"]
+    wide = next(table for table in model.layout.tables if table.name == "wide")
+    place = next(entry for entry in wide.ranges if entry.feature == feature)
+    proto = onnx_format.load(str(file))
+    tensor = next(entry for entry in proto.graph.initializer if entry.name == table_name("wide"))
+    values = onnx_format.numpy_helper.to_array(tensor).copy()
+    values[place.start + 2] += 1e-4
+    tensor.raw_data = values.tobytes()
+    onnx_format.save(proto, str(file))
+    with pytest.raises(ExportError, match=rf"feature '{feature}'.*id 2 \(row {place.start + 2} of table 'wide'\)"):
+        parity.check_onnx(model, file, hostile=100)
+
+
+def test_one_word_of_a_vocabulary_is_named_with_its_value(file: Path, models: dict[str, WideDeep]) -> None:
+    proto = onnx_format.load(str(file))
+    for node in proto.graph.node:
+        for attribute in node.attribute:
+            for index, word in enumerate(attribute.strings):
+                if word == "日本語".encode():
+                    attribute.strings[index] = b"swapped"
+    onnx_format.save(proto, str(file))
+    with pytest.raises(ExportError, match=r"feature 'class_'.*Expected: .*'class_': '日本語'") as caught:
+        parity.check_onnx(models["binary"], file, random_rows(200))
+    assert "user_id" not in str(caught.value)
+
+
+def test_a_boundary_is_named_with_its_value(file: Path, models: dict[str, WideDeep]) -> None:
+    proto = onnx_format.load(str(file))
+    (boundaries,) = models["binary"].transform.get_layer("features.buckets").weights
+    for tensor in proto.graph.initializer:
+        values = onnx_format.numpy_helper.to_array(tensor)
+        if values.shape == boundaries.shape and np.array_equal(values, boundaries.numpy()):
+            moved = np.where(values == 20.0, np.float32(25.0), values)
+            tensor.CopyFrom(onnx_format.numpy_helper.from_array(moved, tensor.name))
+    onnx_format.save(proto, str(file))
+    with pytest.raises(ExportError, match=r"feature 'age_buckets'.*'age': 20\.0"):
+        parity.check_onnx(models["binary"], file, random_rows(200), hostile=0)
+
+
+def test_the_tower_is_named(file: Path, models: dict[str, WideDeep]) -> None:
+    proto = onnx_format.load(str(file))
+    kernel = models["binary"].ranker.get_layer("deep").logits.kernel.numpy()
+    spoilt = 0
+    for tensor in proto.graph.initializer:
+        values = onnx_format.numpy_helper.to_array(tensor)
+        if values.shape == kernel.shape and np.array_equal(values, kernel):
+            tensor.CopyFrom(onnx_format.numpy_helper.from_array(values + np.float32(0.01), tensor.name))
+            spoilt += 1
+    assert spoilt == 1
+    onnx_format.save(proto, str(file))
+    with pytest.raises(ExportError, match="in the tower or the sum of the heads"):
+        parity.check_onnx(models["binary"], file, random_rows(50))
+
+
+def test_a_savedmodel_of_another_model_is_named(
+    exports: dict[str, tuple[Path, Path]], models: dict[str, WideDeep], tmp_path: Path
+) -> None:
+    models["binary"].save(tmp_path / "model.keras")
+    other = keras.saving.load_model(tmp_path / "model.keras")
+    parity.check_savedmodel(other, exports["binary"][0], hostile=100)
+    embedding = tables(other.ranker)["embedding_8"]
+    place = next(t for t in other.layout.tables if t.name == "embedding_8").ranges[0]
+    values = embedding.numpy()
+    values[place.start] += 1.0
+    embedding.assign(values)
+    with pytest.raises(ExportError, match=f"feature '{place.feature}'.*id 0 .*embedding_8"):
+        parity.check_savedmodel(other, exports["binary"][0], hostile=100)
+
+
+def test_hostile_rows_are_hostile_and_the_same_for_a_seed(models: dict[str, WideDeep]) -> None:
+    model = models["binary"]
+    known = known_values(model)
+    rows = hostile_rows(model.schema, known, 10_000, seed=3)
+    again = hostile_rows(model.schema, known, 10_000, seed=3)
+    for name, values in rows.items():
+        np.testing.assert_array_equal(values, again[name])
+        assert len(values) == 10_000
+    words = set(rows["class_"])
+    assert {"", "line\nbreak", "日本語", "nul\x00inside", "\x00"} <= words
+    assert max(map(len, words)) > LONG
+    assert all(word.encode().decode() == word for word in words)
+    assert 0.3 < np.mean(np.isin(rows["class_"].astype(object), list(known["class_"]))) < 0.9
+    ages = rows["age"]
+    assert np.isnan(ages).any()
+    assert {np.inf, -np.inf} <= set(ages)
+    assert ((np.abs(ages) < np.finfo(np.float32).tiny) & (ages != 0)).any()
+    assert {20.0, float(np.nextafter(np.float32(20), np.float32(0)))} <= set(map(float, ages))
+    assert {MISSING_INTEGER, 2**63 - 1, 4, 5} <= set(rows["level"].tolist())
+    for values in ordinary_rows(model.schema, known, 100).values():
+        assert len(values) == 100
+
+
+def test_rows_are_made_fit_or_refused(models: dict[str, WideDeep]) -> None:
+    schema = models["binary"].schema
+    given = {name: values[:2].tolist() for name, values in random_rows(2).items()}
+    given |= {"class_": [None, b"plain"], "level": [None, 3.0], "age": [None, 20]}
+    rows = as_rows(schema, given)
+    assert rows["class_"].tolist() == ["", "plain"]
+    assert rows["level"].tolist() == [MISSING_INTEGER, 3]
+    assert np.isnan(rows["age"][0])
+    assert rows["age"].dtype == np.float32
+    for broken in (b"\xff", "\udc80"):
+        with pytest.raises(ExportError, match="'class_' takes UTF-8"):
+            as_rows(schema, given | {"class_": [broken, "plain"]})
+    with pytest.raises(ExportError, match="one length"):
+        as_rows(schema, given | {"class_": ["plain"]})
