@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from tfwd.data.failures import ENGINE_ERRORS
 from tfwd.data.rows import Rows
-from tfwd.data.sql import identifier
+from tfwd.data.sql import identifier, in_split
 
 
 class Workspace:
@@ -87,7 +87,8 @@ def open_workspace(rows: Rows, columns: set[str]) -> Iterator[Workspace]:
             # Nothing that is asked depends on the order, and keeping it costs memory.
             connection.execute("SET preserve_insertion_order = false")
             rows.source.attach(connection)
-            query = rows.source.select(", ".join(selected), where=rows.query.where)
+            where = in_split(rows.source.columns, rows.split, rows.fraction) if rows.split is not None else None
+            query = rows.source.select(", ".join(selected), where=where)
             try:
                 connection.execute(f"CREATE TABLE rows AS {query}")
             except ENGINE_ERRORS as error:

@@ -16,7 +16,6 @@ class Query:
     Args:
         source: where the rows come from.
         schema: what they must be.
-        where: a condition on the rows beside the source's filter.
         labelled: read label and weight.
         key: columns to pass through.
 
@@ -24,10 +23,9 @@ class Query:
         DataError: a column is missing, or holds what its input cannot be.
     """
 
-    def __init__(self, source: Source, schema: Schema, where: str | None, labelled: bool, key: tuple[str, ...]) -> None:
+    def __init__(self, source: Source, schema: Schema, labelled: bool, key: tuple[str, ...]) -> None:
         self.source = source
         self.schema = schema
-        self.where = where
         self.labelled = labelled
         self.key = key
         for entry in schema.inputs:
@@ -62,7 +60,7 @@ class Query:
         if is_conversion(error):
             for column, kind in self._read_as().items():
                 bad = is_bad(column, self.source.columns[column], kind)
-                place = self.source.first(column, bad, self.where) if bad else None
+                place = self.source.first(column, bad) if bad else None
                 if place:
                     expected = "a whole number of 64 bits" if kind == "integer" else "a number"
                     return DataError(
@@ -96,7 +94,7 @@ class Query:
         return form(self.schema.label, self.source.columns[self.schema.label])
 
     def _find(self, column: str, condition: str) -> tuple[str, str]:
-        place = self.source.first(column, condition, self.where)
+        place = self.source.first(column, condition)
         if place is None:
             return f"{self.source.name}, column {column!r}", "another"
         return f"{place.part}, row {place.row}, column {column!r}", place.value or "nothing"

@@ -15,7 +15,7 @@ from tfwd.data.labels import LabelCoder
 from tfwd.data.order import generator, pieces, shuffled
 from tfwd.data.query import Query
 from tfwd.data.source import Source
-from tfwd.data.sql import in_split
+from tfwd.data.split import validation_rows
 from tfwd.schema import Schema
 
 if TYPE_CHECKING:
@@ -77,8 +77,7 @@ class Rows:
         self.fraction = fraction
         self.labelled = labelled
         self.key = key
-        where = in_split(source.columns, split, fraction) if split is not None else None
-        self.query = Query(source, schema, where, labelled, key)
+        self.query = Query(source, schema, labelled, key)
         self._count: int | None = None
 
     def with_classes(self, classes: tuple[str, ...]) -> Rows:
@@ -95,11 +94,14 @@ class Rows:
         """The number of rows; read once."""
         if self._count is None:
             try:
-                query = self.source.select("count(*)", where=self.query.where)
-                found = self.source.connect().sql(query).fetchall()
+                if self.split is not None:
+                    train, validation = validation_rows(self.source, self.fraction).counts()
+                    self._count = validation if self.split == "validation" else train
+                else:
+                    found = self.source.connect().sql(self.source.select("count(*)")).fetchall()
+                    self._count = int(found[0][0])
             except ENGINE_ERRORS as error:
                 raise self.query.error(error) from None
-            self._count = int(found[0][0])
         return self._count
 
     def batches(
@@ -182,11 +184,23 @@ class Rows:
 
     def _tables(self, order: tuple[int, int] | None) -> Iterator[pa.Table]:
         select = ", ".join(f"{value} AS {name}" for name, value in self.query.expressions().items())
-        if order is None:
-            batches = self.source.stream(select, where=self.query.where)
-            yield from (pa.Table.from_batches([batch]) for batch in batches)
+        if order is None and self.split is None:
+            # One query over all blocks, which DuckDB reads in parallel.
+            yield from (pa.Table.from_batches([batch]) for batch in self.source.stream(select))
             return
         blocks = self.source.blocks()
-        for index in generator(*order).permutation(len(blocks)):
-            for batch in self.source.stream(select, where=self.query.where, block=blocks[index]):
-                yield pa.Table.from_batches([batch])
+        for index in range(len(blocks)) if order is None else generator(*order).permutation(len(blocks)):
+            kept = self._kept(index)
+            offset = 0
+            for batch in self.source.stream(select, block=blocks[index]):
+                table = pa.Table.from_batches([batch])
+                if kept is not None:
+                    table = table.filter(pa.array(kept[offset : offset + batch.num_rows]))
+                    offset += batch.num_rows
+                yield table
+
+    def _kept(self, index: int) -> np.ndarray | None:
+        if self.split is None:
+            return None
+        chosen = validation_rows(self.source, self.fraction).block(index)
+        return chosen if self.split == "validation" else ~chosen

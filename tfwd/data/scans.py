@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import IO, Protocol
+from typing import Any, Protocol
 
 import duckdb
 import pyarrow as pa
@@ -197,7 +197,7 @@ def header(file: str, dialect: CsvConfig) -> list[str]:
 
 
 def _first_record(file: str, dialect: CsvConfig) -> str:
-    opener: Callable[[str, str], IO[bytes]] = gzip.open if file.lower().endswith(".gz") else open
+    opener: Any = gzip.open if file.lower().endswith(".gz") else open
     with reading(file), opener(file, "rb") as lines:
         for _ in range(dialect.skip):
             lines.readline()

@@ -14,7 +14,7 @@ import pyarrow as pa
 from tfwd.config import CsvConfig
 from tfwd.data.failures import reading
 from tfwd.data.filters import checked
-from tfwd.data.scans import Block, CsvScan, ParquetScan, Scan, TableScan
+from tfwd.data.scans import BLOCK_ROWS, Block, CsvScan, ParquetScan, Scan, TableScan
 from tfwd.data.sql import as_text, both
 from tfwd.errors import ConfigError, DataError
 from tfwd.naming import nearest
@@ -145,22 +145,19 @@ class Source:
         """The blocks whose order a shuffle permutes."""
         return self._scan.blocks()
 
-    def stream(
-        self, expressions: str, *, where: str | None = None, block: Block | None = None, rows: int = 65_536
-    ) -> Iterator[pa.RecordBatch]:
-        """Rows in the order of the source, in record batches of at most about `rows`, memory bounded."""
-        query = self.select(expressions, where=where, block=block)
-        yield from self.connect(block).sql(query).to_arrow_reader(rows)
+    def stream(self, expressions: str, *, block: Block | None = None) -> Iterator[pa.RecordBatch]:
+        """Rows in the order of the source, in record batches of at most about a block's rows, memory bounded."""
+        query = self.select(expressions, block=block)
+        yield from self.connect(block).sql(query).to_arrow_reader(BLOCK_ROWS)
 
-    def first(self, column: str, condition: str, where: str | None = None) -> Place | None:
+    def first(self, column: str, condition: str) -> Place | None:
         """The first row that fulfils `condition`, for a message."""
         connection = self.connect()
         value = as_text(column, self.columns[column])
         for part, name in enumerate(self._scan.parts):
             numbered = f"(SELECT *, row_number() OVER () AS tfwd_row FROM {self._scan.relation(part)})"
             query = (
-                f"SELECT tfwd_row, {value} FROM {numbered}{both([self.filter, where, condition])} "
-                "ORDER BY tfwd_row LIMIT 1"
+                f"SELECT tfwd_row, {value} FROM {numbered}{both([self.filter, condition])} ORDER BY tfwd_row LIMIT 1"
             )
             with reading(name):
                 rows = connection.sql(query).fetchall()
