@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfwd.features.layout import Layout
@@ -11,6 +15,8 @@ from tfwd.model import WideDeep
 from tfwd.schema import Schema
 
 DTYPES = {"string": tf.string, "integer": tf.int64, "float": tf.float32}
+# In numbers: 64 MB of float32.
+_BLOCK = 2**24
 
 
 def answer_names(schema: Schema) -> tuple[str, ...]:
@@ -59,6 +65,16 @@ def tables(ranker: keras.Model) -> dict[str, keras.Variable]:
     for embedding in heads["deep"].embeddings if "deep" in heads else ():
         found[embedding.name] = embedding.table
     return found
+
+
+def blocks(table: Any) -> Iterator[tuple[int, np.ndarray]]:
+    """The rows of a table, an array or a variable, in blocks that need little memory: first row, rows."""
+    rows, width = table.shape
+    step = max(_BLOCK // width, 1)
+    for start in range(0, rows, step):
+        stop = min(start + step, rows)
+        chunk = table[start:stop] if isinstance(table, np.ndarray) else tf.gather(table, tf.range(start, stop)).numpy()
+        yield start, chunk
 
 
 def lookups(model: WideDeep) -> list[VocabularyLookup]:

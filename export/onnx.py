@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import numpy as np
 import onnx
 
 from export import parity
-from export.answers import answer_names, tables
+from export.answers import answer_names, blocks, tables
 from export.conversion import convert
 from export.onnx_file import DOMAINS, SUFFIX, table_name
 from tfwd.errors import ExportError
@@ -90,25 +90,27 @@ def _write(model: WideDeep, proto: onnx.ModelProto, whole: Path, data: Path) -> 
     size = sum(int(np.prod(variable.shape)) * 4 for variable in variables.values())
     external = size + proto.ByteSize() > INLINE_BYTES
     for entry in [entry for entry in proto.graph.initializer if entry.name in variables]:
-        values = np.ascontiguousarray(variables[entry.name].numpy(), "<f4")
-        tensor = onnx.TensorProto(name=entry.name, data_type=onnx.TensorProto.FLOAT, dims=values.shape)
+        table = variables[entry.name].value
+        tensor = onnx.TensorProto(name=entry.name, data_type=onnx.TensorProto.FLOAT, dims=table.shape)
+        parts = (rows.astype("<f4", copy=False).tobytes() for _, rows in blocks(table))
         if external:
-            _append(tensor, values, data)
+            _append(tensor, parts, data)
         else:
-            tensor.raw_data = values.tobytes()
+            tensor.raw_data = b"".join(parts)
         entry.CopyFrom(tensor)
     whole.write_bytes(proto.SerializeToString())
 
 
-def _append(tensor: onnx.TensorProto, values: np.ndarray, data: Path) -> None:
+def _append(tensor: onnx.TensorProto, parts: Iterable[bytes], data: Path) -> None:
     with data.open("ab") as file:
         # Where a page begins, so that a runtime can map it.
         start = -(-file.tell() // _PAGE) * _PAGE
         file.truncate(start)
         file.seek(start)
-        values.tofile(file)
+        file.writelines(parts)
+        size = file.tell() - start
     tensor.data_location = onnx.TensorProto.EXTERNAL
-    for key, value in {"location": data.name, "offset": start, "length": values.nbytes}.items():
+    for key, value in {"location": data.name, "offset": start, "length": size}.items():
         tensor.external_data.add(key=key, value=str(value))
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from export.answers import answers, tables, transformed_names
+from export.answers import answers, blocks, tables, transformed_names
 from export.onnx_file import OnnxFile
 from export.rows import Rows, as_rows, hostile_rows, known_values, length, part, tensors
 from tfwd.errors import ExportError
@@ -43,7 +43,7 @@ def check_savedmodel(
         ExportError: a difference, by feature.
     """
     loaded = tf.saved_model.load(str(folder))
-    _compare_tables(model, {name: variable.numpy() for name, variable in loaded.tables.items()}, "The SavedModel")
+    _compare_tables(model, loaded.tables, "The SavedModel")
 
     def results(batch: Rows) -> Results:
         raw = tensors(batch)
@@ -72,19 +72,20 @@ def check_onnx(
     _compare(model, exported.session(transformed_names(model.layout)).run, rows, hostile, "The ONNX file")
 
 
-def _compare_tables(model: WideDeep, found: Mapping[str, np.ndarray], what: str) -> None:
+def _compare_tables(model: WideDeep, found: Mapping[str, Any], what: str) -> None:
     for table in model.layout.tables:
-        expected, received = tables(model.ranker)[table.name].numpy(), found[table.name]
-        if expected.shape != received.shape:
-            raise ExportError(f"{what}: table {table.name!r} is {received.shape}. Expected: {expected.shape}")
-        differing = np.flatnonzero((expected != received).any(axis=1))
-        if len(differing):
-            row = int(differing[0])
-            feature, local = _feature(table.ranges, row)
-            raise ExportError(
-                f"{what} disagrees with the model on feature {feature!r}: the weights of its id {local} (row {row} of "
-                f"table {table.name!r}) are {received[row]}. Expected: {expected[row]}. {len(differing)} rows differ."
-            )
+        own, other = tables(model.ranker)[table.name].value, found[table.name]
+        if tuple(own.shape) != tuple(other.shape):
+            raise ExportError(f"{what}: table {table.name!r} is {tuple(other.shape)}. Expected: {tuple(own.shape)}")
+        for (start, expected), (_, received) in zip(blocks(own), blocks(other), strict=True):
+            differing = np.flatnonzero((expected != received).any(axis=1))
+            if len(differing):
+                row = int(differing[0])
+                feature, local = _feature(table.ranges, start + row)
+                raise ExportError(
+                    f"{what} disagrees with the model on feature {feature!r}: the weights of its id {local} "
+                    f"(row {start + row} of table {table.name!r}) are {received[row]}. Expected: {expected[row]}."
+                )
 
 
 def _feature(ranges: tuple[Range, ...], row: int) -> tuple[str, int]:

@@ -212,8 +212,8 @@ def test_a_version_is_never_replaced_and_a_failed_export_leaves_nothing(
         savedmodel.save(models["wide"], tmp_path, name="wide", version=7)
     with pytest.raises(ExportError, match="A letter first|a letter first"):
         savedmodel.save(models["wide"], tmp_path, name="../wide")
+    rows = {name: values for name, values in random_rows(3).items() if name != "age"}
     with pytest.raises(ExportError, match=r"lack the inputs \['age'\]"):
-        rows = {name: values for name, values in random_rows(3).items() if name != "age"}
         savedmodel.save(models["wide"], tmp_path, name="wide", rows=rows)
 
     def full(*_: Any) -> None:
