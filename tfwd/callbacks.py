@@ -56,6 +56,7 @@ class StepCounter(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Where a training was broken off between two evaluations, goes on with what the metrics had counted."""
         if self._totals is not None:
+            self.model.build_metrics()
             for variable, value in zip(self.model.metrics_variables, self._totals, strict=True):
                 variable.assign(value)
             self._totals = None
@@ -93,7 +94,6 @@ class BestModel(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Compares, saves, counts."""
         state, logs = self._state, logs or {}
-        state.evaluations += 1
         value = float(logs[f"val_{self._monitor}"]) if self._monitor else None
         if value is None or self._better(value):
             save_model(self.model, self._path)
@@ -132,6 +132,7 @@ class History(keras.callbacks.Callback):
         numbers = {name: float(value) for name, value in (logs or {}).items()}
         line = {"phase": self._state.phase, "epoch": epoch + 1, "step": self._state.step, **numbers}
         self._state.history.append(line)
+        self._state.evaluations += 1
         buffer = io.StringIO()
         columns = list(dict.fromkeys(name for entry in self._state.history for name in entry))
         writer = csv.DictWriter(buffer, columns)

@@ -76,7 +76,7 @@ class WideDeep(keras.Model):
         return set(inputs) == {tensor.name for tensor in self.ranker.inputs}
 
     def prepare(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
-        """Maps the transform over a dataset of raw `(x, y)`, `(x, y, w)` or `x` batches, in parallel to the training."""
+        """Maps the transform over raw `(x, y)`, `(x, y, w)` or `x` batches, in parallel to the training."""
 
         @tf.function
         def transform(inputs: Tensors, *rest: Any) -> Any:
@@ -113,7 +113,9 @@ class WideDeep(keras.Model):
                 wide=SparseFtrl() if "wide" in heads else None,
                 deep=LazyAdam() if "deep" in heads else None,
             ),
-            loss=loss if loss is not None else task_loss(self.schema, float(self.ranker.get_layer("logit").scale)),
+            loss=loss
+            if loss is not None
+            else task_loss(self.schema, float(self.ranker.get_layer("logit").scale.numpy())),
             metrics=metrics if metrics is not None else task_metrics(self.schema),
             jit_compile=False,
             steps_per_execution=steps_per_execution,
@@ -151,6 +153,13 @@ class WideDeep(keras.Model):
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         self._loss_tracker.update_state(loss * replicas, sample_weight=tf.shape(logits)[0])
         return answer, loss
+
+    def build_metrics(self) -> None:
+        """Makes the variables of the metrics, which Keras makes in the first step, so that their values can be set."""
+        answers = self.ranker.output_shape[-1]
+        label = tf.zeros((1, 1), tf.int32 if self.schema.task == "multiclass" else tf.float32)
+        self.compute_metrics(None, label, tf.fill((1, answers), 1.0 / answers))
+        self.reset_metrics()
 
     def make_train_function(self, force: bool = False) -> Any:
         """Compiles `steps_per_execution` steps into one call; see `training_loop`."""

@@ -215,6 +215,7 @@ class _Training:
                     initial_epoch=index,
                     epochs=index + 1,
                     callbacks=chain,
+                    shuffle=False,
                     verbose=0,
                 )
                 self.checkpoints.save(model, state)

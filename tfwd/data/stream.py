@@ -39,6 +39,8 @@ class Stream:
         dataset = parts[0]
         for part in parts[1:]:
             dataset = dataset.concatenate(part)
+        # Keras takes the end of a dataset that does not know its length for a mistake.
+        dataset = dataset.apply(tf.data.experimental.assert_cardinality(stop - start))
         return dataset.prefetch(tf.data.AUTOTUNE)
 
     def _spans(self, start: int, stop: int) -> Iterator[tuple[int, int, int]]:

@@ -1,0 +1,141 @@
+"""The exact metrics, against scikit-learn's."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn import metrics as sk
+
+from tfwd.metrics import (
+    HIGHER_IS_BETTER,
+    MONITORS,
+    auc,
+    average_precision,
+    binary_metrics,
+    multiclass_metrics,
+    regression_metrics,
+)
+
+WEIGHTS = st.sampled_from([0.0, 0.25, 1.0, 3.0])
+
+
+@st.composite
+def scored(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Labels of both classes, scores with many ties, and weights of which some are 0, or none."""
+    size = draw(st.integers(2, 40))
+    labels = draw(
+        st.lists(st.integers(0, 1), min_size=size, max_size=size).filter(lambda values: len(set(values)) == 2)
+    )
+    scores = draw(st.lists(st.integers(1, 9), min_size=size, max_size=size))
+    weights = draw(st.none() | st.lists(WEIGHTS, min_size=size, max_size=size))
+    return (
+        np.array(labels, np.float32),
+        np.array(scores, np.float32) / 10,
+        None if weights is None else np.array(weights, np.float32),
+    )
+
+
+@settings(max_examples=300, deadline=None)
+@given(scored())
+def test_binary_equals_scikit_learn(case: tuple[np.ndarray, np.ndarray, np.ndarray | None]) -> None:
+    labels, scores, weights = case
+    found = binary_metrics(labels, scores, weights)
+    shares = np.ones(len(labels)) if weights is None else weights
+    if not all(shares[labels == value].sum() > 0 for value in (0, 1)):
+        assert math.isnan(found["auc"])
+        return
+    options: dict[str, Any] = {"sample_weight": weights}
+    assert found["auc"] == pytest.approx(sk.roc_auc_score(labels, scores, **options), abs=1e-12)
+    assert found["auc_pr"] == pytest.approx(sk.average_precision_score(labels, scores, **options), abs=1e-12)
+    assert found["log_loss"] == pytest.approx(sk.log_loss(labels, scores.astype(np.float64), **options), abs=1e-12)
+    assert found["accuracy"] == pytest.approx(sk.accuracy_score(labels, scores >= 0.5, **options))
+    assert found["mean_prediction"] == pytest.approx(np.average(scores, weights=weights), rel=1e-6)
+    assert found["mean_label"] == pytest.approx(np.average(labels, weights=weights))
+
+
+def test_auc_of_rare_positives_is_exact() -> None:
+    """Where 200 thresholds would see nothing: one positive in a thousand, all scores below 0.01."""
+    random = np.random.default_rng(0)
+    labels = (random.random(100_000) < 0.001).astype(np.float32)
+    scores = (0.001 + 0.002 * random.random(100_000) + 0.001 * labels).astype(np.float32)
+    assert auc(labels, scores) == pytest.approx(sk.roc_auc_score(labels, scores), abs=1e-12)
+    assert average_precision(labels, scores) == pytest.approx(sk.average_precision_score(labels, scores), abs=1e-12)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 2**31), st.integers(2, 5), st.booleans())
+def test_multiclass_equals_scikit_learn(seed: int, classes: int, weighted: bool) -> None:
+    random = np.random.default_rng(seed)
+    labels = np.concatenate([np.arange(classes), random.integers(0, classes, 30)]).astype(np.int32)
+    raw = random.integers(1, 6, (len(labels), classes)).astype(np.float64)
+    probabilities = raw / raw.sum(axis=1, keepdims=True)
+    weights = random.choice([0.5, 1.0, 2.0], len(labels)) if weighted else None
+    found = multiclass_metrics(labels, probabilities, weights)
+    order = list(range(classes))
+    assert found["log_loss"] == pytest.approx(sk.log_loss(labels, probabilities, sample_weight=weights, labels=order))
+    right = sk.accuracy_score(labels, probabilities.argmax(axis=1), sample_weight=weights)
+    assert found["accuracy"] == pytest.approx(right)
+    parts = [sk.roc_auc_score(labels == one, probabilities[:, one], sample_weight=weights) for one in order]
+    assert found["auc"] == pytest.approx(np.mean(parts))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 2**31), st.sampled_from([1.0, 1e-3, 1e6]), st.booleans())
+def test_regression_equals_scikit_learn(seed: int, unit: float, weighted: bool) -> None:
+    random = np.random.default_rng(seed)
+    truth = (random.normal(3, 1, 50) * unit).astype(np.float32)
+    answer = (truth + random.normal(0, 0.5, 50) * unit).astype(np.float32)
+    weights = random.choice([0.0, 1.0, 2.0], 50).astype(np.float32) if weighted else None
+    found = regression_metrics(truth, answer, weights)
+    one, other = truth.astype(np.float64), answer.astype(np.float64)
+    assert found["r2"] == pytest.approx(sk.r2_score(one, other, sample_weight=weights))
+    assert found["mae"] == pytest.approx(sk.mean_absolute_error(one, other, sample_weight=weights))
+    assert found["rmse"] == pytest.approx(sk.root_mean_squared_error(one, other, sample_weight=weights))
+
+
+def test_certain_and_wrong_is_a_finite_loss() -> None:
+    found = binary_metrics(np.array([1.0, 0.0]), np.array([0.0, 1.0]))
+    assert found["log_loss"] == pytest.approx(-math.log(1e-7), rel=1e-4)
+    many = multiclass_metrics(np.array([0]), np.array([[0.0, 1.0]]))
+    assert many["log_loss"] == pytest.approx(-math.log(1e-7))
+
+
+@pytest.mark.parametrize(
+    ("labels", "weights"),
+    [([], None), ([1.0], None), ([0.0, 0.0], None), ([0.0, 1.0], [0.0, 0.0]), ([0.0, 1.0], [0.0, 1.0])],
+)
+def test_what_is_undefined_is_nan_and_never_an_error(labels: list[float], weights: list[float] | None) -> None:
+    truth = np.array(labels, np.float32)
+    found = binary_metrics(truth, np.full(len(truth), 0.5, np.float32), None if weights is None else np.array(weights))
+    assert math.isnan(found["auc"])
+    defined = len(labels) > 0 and (weights is None or sum(weights) > 0)
+    assert math.isnan(found["log_loss"]) != defined
+
+
+def test_regression_without_variance_has_no_r2() -> None:
+    found = regression_metrics(np.array([2.0, 2.0]), np.array([1.0, 2.0]))
+    assert math.isnan(found["r2"])
+    assert found["mae"] == 0.5
+
+
+def test_absent_classes_are_left_out_of_the_mean_auc() -> None:
+    probabilities = np.array([[0.6, 0.3, 0.1], [0.2, 0.7, 0.1], [0.5, 0.4, 0.1]])
+    labels = np.array([0, 1, 0])
+    assert multiclass_metrics(labels, probabilities)["auc"] == 1.0
+
+
+def test_every_monitor_is_computed_and_has_a_direction() -> None:
+    ones = np.ones(2, np.float32)
+    computed = {
+        "binary": binary_metrics(ones, ones),
+        "multiclass": multiclass_metrics(np.array([0, 1]), np.eye(2)),
+        "regression": regression_metrics(ones, ones),
+    }
+    for task, names in MONITORS.items():
+        assert set(names) <= set(computed[task])
+        assert set(names) <= set(HIGHER_IS_BETTER)

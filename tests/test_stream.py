@@ -1,0 +1,105 @@
+"""Training batches as a function of (seed, step)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from census_cases import config, frame
+
+from tfwd.analysis.analyze import analyze
+from tfwd.data.stream import CachedIds, Stream, StreamedRows, row_bytes
+from tfwd.model import WideDeep, build_model
+from tfwd.parts import Parts, open_parts
+
+ROWS, BATCH = 530, 64
+
+
+@pytest.fixture(scope="module")
+def made() -> tuple[WideDeep, Parts]:
+    chosen = config({"weight": "weight", "validation_fraction": 0.0}, early_stopping=None)
+    parts = open_parts(chosen, frame().head(ROWS))
+    statistics = analyze(parts.fit, chosen)
+    parts = parts.with_classes(statistics.label.classes)
+    return build_model(chosen, statistics, parts.schema), parts
+
+
+def stream(kind: str, made: tuple[WideDeep, Parts], seed: int = 3, weights: Any = None) -> Stream:
+    model, parts = made
+    if kind == "cached":
+        return CachedIds(model, parts.fit, BATCH, seed, weights)
+    return StreamedRows(model, parts.fit, BATCH, seed, 100, weights)
+
+
+def rows(dataset: Any) -> list[np.ndarray]:
+    """Every batch as one float64 matrix: ids, numbers, label and weight."""
+    batches = []
+    for x, y, w in dataset:
+        columns = [x[name].numpy() for name in sorted(x)] + [y.numpy(), w.numpy()[:, None]]
+        batches.append(np.concatenate([column.astype(np.float64) for column in columns], axis=1))
+    return batches
+
+
+def joined(batches: list[np.ndarray]) -> np.ndarray:
+    return np.concatenate(batches)
+
+
+def as_set(matrix: np.ndarray) -> np.ndarray:
+    """The rows in an order of their own, so that two multisets can be compared."""
+    return matrix[np.lexsort(matrix.T)]
+
+
+@pytest.mark.parametrize("kind", ["cached", "streamed"])
+def test_every_row_once_an_epoch_in_another_order(kind: str, made: tuple[WideDeep, Parts]) -> None:
+    chosen = stream(kind, made)
+    steps = chosen.steps_per_epoch
+    assert steps == 9
+    epochs = [rows(chosen.steps(epoch * steps, (epoch + 1) * steps)) for epoch in range(2)]
+    model, parts = made
+    plain = joined(rows(model.prepare(parts.fit.dataset(BATCH))))
+    assert len(plain) == ROWS
+    for epoch in epochs:
+        assert [len(batch) for batch in epoch] == [64] * 8 + [ROWS - 8 * 64]
+        np.testing.assert_array_equal(as_set(joined(epoch)), as_set(plain))
+        assert not np.array_equal(joined(epoch), plain)
+    assert not np.array_equal(joined(epochs[0]), joined(epochs[1]))
+
+
+@pytest.mark.parametrize("kind", ["cached", "streamed"])
+def test_order_follows_from_seed_and_epoch_alone(kind: str, made: tuple[WideDeep, Parts]) -> None:
+    first = joined(rows(stream(kind, made).steps(0, 12)))
+    np.testing.assert_array_equal(first, joined(rows(stream(kind, made).steps(0, 12))))
+    assert not np.array_equal(first, joined(rows(stream(kind, made, seed=4).steps(0, 12))))
+
+
+@pytest.mark.parametrize("kind", ["cached", "streamed"])
+@pytest.mark.parametrize("cut", [1, 8, 9, 13])
+def test_spans_of_steps_add_up(kind: str, cut: int, made: tuple[WideDeep, Parts]) -> None:
+    chosen = stream(kind, made)
+    whole = rows(chosen.steps(0, 20))
+    parts = rows(chosen.steps(0, cut)) + rows(chosen.steps(cut, 20))
+    assert len(whole) == len(parts) == 20
+    for one, other in zip(whole, parts, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_class_weights_multiply_the_weight(made: tuple[WideDeep, Parts]) -> None:
+    for kind in ("cached", "streamed"):
+        plain = as_set(joined(rows(stream(kind, made).steps(0, 9))))
+        heavy = as_set(joined(rows(stream(kind, made, weights={">50K": 3.0}).steps(0, 9))))
+        np.testing.assert_array_equal(plain[:, :-1].sum(axis=0), heavy[:, :-1].sum(axis=0))
+        positive = heavy[:, -2] == 1
+        np.testing.assert_allclose(heavy[positive, -1].sum(), 3 * plain[plain[:, -2] == 1, -1].sum(), rtol=1e-6)
+        np.testing.assert_allclose(heavy[~positive, -1].sum(), plain[plain[:, -2] == 0, -1].sum(), rtol=1e-6)
+
+
+def test_keras_knows_the_length(made: tuple[WideDeep, Parts]) -> None:
+    for kind in ("cached", "streamed"):
+        assert int(stream(kind, made).steps(5, 17).cardinality()) == 12
+
+
+def test_row_bytes_is_what_the_cache_takes(made: tuple[WideDeep, Parts]) -> None:
+    chosen = stream("cached", made)
+    assert isinstance(chosen, CachedIds)
+    assert sum(column.numpy().nbytes for column in chosen._columns) == ROWS * row_bytes(made[0])
