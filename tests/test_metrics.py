@@ -28,9 +28,8 @@ WEIGHTS = st.sampled_from([0.0, 0.25, 1.0, 3.0])
 def scored(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """Labels of both classes, scores with many ties, and weights of which some are 0, or none."""
     size = draw(st.integers(2, 40))
-    labels = draw(
-        st.lists(st.integers(0, 1), min_size=size, max_size=size).filter(lambda values: len(set(values)) == 2)
-    )
+    both = st.lists(st.integers(0, 1), min_size=size, max_size=size).filter(lambda values: len(set(values)) == 2)
+    labels = draw(both)
     scores = draw(st.lists(st.integers(1, 9), min_size=size, max_size=size))
     weights = draw(st.none() | st.lists(WEIGHTS, min_size=size, max_size=size))
     return (
