@@ -52,17 +52,18 @@ class VocabularyLookup(keras.layers.Layer):
         """Gives the layer its categories, once, as many as its size says.
 
         Raises:
-            ValueError: another number of them, one twice, or the empty string.
+            ValueError: another number of them, one twice, or the one that stands for a missing value.
         """
         words = list(vocabulary)
-        if len(words) != self.size or len(set(words)) != self.size or "" in words:
+        missing = str(MISSING_INTEGER) if self.integer else ""
+        if len(words) != self.size or len(set(words)) != self.size or "" in words or missing in words:
             raise ValueError(
-                f"{self.name} expects {self.size} different, non-empty categories. "
+                f"{self.name} expects {self.size} different categories without {missing!r}, which is missing. "
                 f"Received: {len(words)}, {len(set(words))} of them different"
             )
         self._vocabulary = words
         with tf.init_scope():
-            keys = [str(MISSING_INTEGER) if self.integer else "", *words]
+            keys = [missing, *words]
             ids = range(MISSING_ID, self.size + 2)
             initializer = tf.lookup.KeyValueTensorInitializer(
                 tf.constant(keys), tf.constant(list(ids), tf.int64), tf.string, tf.int64
