@@ -242,9 +242,11 @@ class TrainConfig(_Section):
             "adam": 0.001,
         }
         if isinstance(values, dict):
-            for key in ("wide_optimizer", "deep_optimizer"):
+            for key, usual in (("wide_optimizer", "sparse_ftrl"), ("deep_optimizer", "lazy_adam")):
                 given = {"name": values[key]} if isinstance(values.get(key), str) else values.get(key)
                 if isinstance(given, dict):
+                    # `--set train.wide_optimizer.beta=1` means the optimizer that is there without a section.
+                    given = {"name": usual, **given}
                     # A name that is none is refused later, with the nearest: not for the lack of a rate.
                     given = {"learning_rate": rates.get(str(given.get("name")), 0.1), **given}
                     values = {**values, key: given}
