@@ -71,6 +71,7 @@ def save(
     try:
         whole, data = staging / target.name, staging / f"{target.name}.data"
         _write(model, proto, whole, data)
+        del proto  # with all tables that are not beside the file
         _gate(model, whole, fingerprint_inputs)
         parity.check_onnx(model, whole, rows)
         if data.exists():
@@ -91,13 +92,15 @@ def _write(model: WideDeep, proto: onnx.ModelProto, whole: Path, data: Path) -> 
     external = size + proto.ByteSize() > INLINE_BYTES
     for entry in [entry for entry in proto.graph.initializer if entry.name in variables]:
         table = variables[entry.name].value
-        tensor = onnx.TensorProto(name=entry.name, data_type=onnx.TensorProto.FLOAT, dims=table.shape)
+        name = entry.name
+        entry.Clear()
+        entry.name, entry.data_type = name, onnx.TensorProto.FLOAT
+        entry.dims.extend(table.shape)
         parts = (rows.astype("<f4", copy=False).tobytes() for _, rows in blocks(table))
         if external:
-            _append(tensor, parts, data)
+            _append(entry, parts, data)
         else:
-            tensor.raw_data = b"".join(parts)
-        entry.CopyFrom(tensor)
+            entry.raw_data = b"".join(parts)
     whole.write_bytes(proto.SerializeToString())
 
 

@@ -61,12 +61,12 @@ class OnnxFile:
         Args:
             transformed: outputs of the transform to give as well.
         """
-        outputs = self.proto.graph.output
+        more = onnx.ModelProto()
         for name in transformed:
             kind = onnx.TensorProto.FLOAT if name == "numeric" else onnx.TensorProto.INT32
-            outputs.append(onnx.helper.make_tensor_value_info(transform_name(name), kind, None))
-        serialized = self.proto.SerializeToString()
-        del outputs[len(outputs) - len(transformed) :]
+            more.graph.output.append(onnx.helper.make_tensor_value_info(transform_name(name), kind, None))
+        # Protobuf reads two messages in a row as their sum, so that the file need not be taken apart and put together.
+        serialized = self.path.read_bytes() + more.SerializeToString()
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         # Loaded from memory, the session has to be told where the external data lie.
