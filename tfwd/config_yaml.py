@@ -31,6 +31,9 @@ class _Loader(yaml.SafeLoader):
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key {key.value!r} stands in one section twice", key.start_mark
                 )
+            if isinstance(key, yaml.ScalarNode):
+                # A key is a text whatever it looks like: `null:` is a key of data.csv, `0:` one of train.class_weights.
+                key.tag = "tag:yaml.org,2002:str"
         return super().construct_mapping(node, deep)
 
 
