@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from tfwd.data.failures import ENGINE_ERRORS
 from tfwd.data.labels import LabelCoder
 from tfwd.data.order import generator, pieces, shuffled
 from tfwd.data.query import Query
+from tfwd.data.scans import Block
 from tfwd.data.source import Source
 from tfwd.data.split import validation_rows
 from tfwd.schema import Schema
@@ -189,15 +191,31 @@ class Rows:
             yield from (pa.Table.from_batches([batch]) for batch in self.source.stream(select))
             return
         blocks = self.source.blocks()
-        for index in range(len(blocks)) if order is None else generator(*order).permutation(len(blocks)):
-            kept = self._kept(index)
-            offset = 0
-            for batch in self.source.stream(select, block=blocks[index]):
-                table = pa.Table.from_batches([batch])
-                if kept is not None:
-                    table = table.filter(pa.array(kept[offset : offset + batch.num_rows]))
-                    offset += batch.num_rows
-                yield table
+        indices = list(range(len(blocks))) if order is None else generator(*order).permutation(len(blocks)).tolist()
+        if any(block.stop is None for block in blocks):
+            # A block without an end may be larger than memory.
+            for index in indices:
+                yield from self._block(select, blocks[index], index)
+            return
+        # A block is read while the one before is shuffled and decoded.
+        with ThreadPoolExecutor(1) as reader:
+            ahead: Future[list[pa.Table]] | None = None
+            for index in indices:
+                following = reader.submit(lambda at: list(self._block(select, blocks[at], at)), index)
+                if ahead is not None:
+                    yield from ahead.result()
+                ahead = following
+            if ahead is not None:
+                yield from ahead.result()
+
+    def _block(self, select: str, block: Block, index: int) -> Iterator[pa.Table]:
+        kept, offset = self._kept(index), 0
+        for batch in self.source.stream(select, block=block):
+            table = pa.Table.from_batches([batch])
+            if kept is not None:
+                table = table.filter(pa.array(kept[offset : offset + batch.num_rows]))
+                offset += batch.num_rows
+            yield table
 
     def _kept(self, index: int) -> np.ndarray | None:
         if self.split is None:
