@@ -4,6 +4,7 @@ from tfwd.optimizers.dense import DenseAdam, DenseFtrl
 from tfwd.optimizers.joint import JointOptimizer
 from tfwd.optimizers.lazy_adam import LazyAdam
 from tfwd.optimizers.registry import get
+from tfwd.optimizers.schedule import WarmupDecay
 from tfwd.optimizers.sparse_adagrad import SparseAdagrad
 from tfwd.optimizers.sparse_ftrl import SparseFtrl
 from tfwd.optimizers.sparse_sgd import SparseSgd
@@ -16,5 +17,6 @@ __all__ = [
     "SparseAdagrad",
     "SparseFtrl",
     "SparseSgd",
+    "WarmupDecay",
     "get",
 ]
