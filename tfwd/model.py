@@ -166,6 +166,10 @@ class WideDeep(keras.Model):
         if self.run_eagerly:
             return super().make_train_function(force)
         if self.train_function is None or force:
+            # A traced function that makes variables is traced a second time.
+            if not self.optimizer.built:
+                with self.distribute_strategy.scope():
+                    self.optimizer.build(self.trainable_variables)
             self.train_function = steps_function(self)
         return self.train_function
 
