@@ -64,7 +64,9 @@ class DeepHead(keras.layers.Layer):
             width += ids[1] * embedding.dim
         if self.dropout is not None:
             self.dropout.build((None, width))
-        self.tower.build((None, width))
+        # A tower that Keras deserialized, or one that was given built, has its weights already.
+        if not self.tower.built:
+            self.tower.build((None, width))
         self.logits.build(self.tower.compute_output_shape((None, width)))
 
     def call(self, inputs: dict[str, tf.Tensor], training: bool = False) -> tf.Tensor:
