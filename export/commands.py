@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tfwd.cli import guarded, say
+from tfwd.console import load_tensorflow
 
 if TYPE_CHECKING:
     from tfwd.model import WideDeep
@@ -62,6 +63,7 @@ def serving(
 
 def _load(source: Path) -> tuple[WideDeep, str, Path]:
     """The model, its name and where its exports go."""
+    load_tensorflow()
     from tfwd.run import Run, load_model
 
     if source.suffix == ".keras":

@@ -47,7 +47,8 @@ def convert(model: WideDeep, fingerprint_inputs: bool = False) -> onnx.ModelProt
     Raises:
         ExportError: a feature that ONNX cannot compute, or an input with the name of an output.
     """
-    transform, sources = _transform(model, fingerprint_inputs)
+    with quiet():
+        transform, sources = _transform(model, fingerprint_inputs)
     twins = sorted(set(sources.values()) & set(answer_names(model.schema)))
     if twins:
         raise ExportError(

@@ -29,7 +29,7 @@ _BATCH = 2048
 
 
 def check_savedmodel(
-    model: WideDeep, folder: str | Path, rows: Mapping[str, Any] | None = None, hostile: int = HOSTILE_ROWS
+    model: WideDeep, folder: str | Path, rows: Mapping[str, Any] | None = None, hostile: int | None = None
 ) -> None:
     """Compares a SavedModel with its model.
 
@@ -37,7 +37,7 @@ def check_savedmodel(
         model: what was exported.
         folder: the SavedModel.
         rows: real rows by input.
-        hostile: how many hostile rows to add.
+        hostile: how many hostile rows to add; `HOSTILE_ROWS` when None.
 
     Raises:
         ExportError: a difference, by feature.
@@ -54,7 +54,7 @@ def check_savedmodel(
 
 
 def check_onnx(
-    model: WideDeep, file: str | Path, rows: Mapping[str, Any] | None = None, hostile: int = HOSTILE_ROWS
+    model: WideDeep, file: str | Path, rows: Mapping[str, Any] | None = None, hostile: int | None = None
 ) -> None:
     """Compares an ONNX file, run by ONNX Runtime on the CPU, with its model.
 
@@ -62,7 +62,7 @@ def check_onnx(
         model: what was exported.
         file: the ONNX file.
         rows: real rows by input.
-        hostile: how many hostile rows to add.
+        hostile: how many hostile rows to add; `HOSTILE_ROWS` when None.
 
     Raises:
         ExportError: a difference, by feature.
@@ -94,10 +94,11 @@ def _feature(ranges: tuple[Range, ...], row: int) -> tuple[str, int]:
 
 
 def _compare(
-    model: WideDeep, results: Callable[[Rows], Results], rows: Mapping[str, Any] | None, hostile: int, what: str
+    model: WideDeep, results: Callable[[Rows], Results], rows: Mapping[str, Any] | None, hostile: int | None, what: str
 ) -> None:
     real = {} if rows is None else {"real": as_rows(model.schema, rows)}
-    made = {"hostile": hostile_rows(model.schema, known_values(model), hostile)} if hostile else {}
+    count = HOSTILE_ROWS if hostile is None else hostile
+    made = {"hostile": hostile_rows(model.schema, known_values(model), count)} if count else {}
     for kind, batchable in (real | made).items():
         for start in range(0, length(batchable), _BATCH):
             batch = part(batchable, start, start + _BATCH)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from tfwd.errors import ExportError
 from tfwd.layers.bucketize import Bucketize
 from tfwd.layers.direct_lookup import IdentityLookup
+from tfwd.layers.join_columns import JoinColumns
 from tfwd.layers.numeric_scaling import NumericScaling
 from tfwd.layers.vocabulary_lookup import VocabularyLookup
 from tfwd.model import WideDeep
@@ -132,28 +134,32 @@ def tensors(rows: Rows) -> dict[str, tf.Tensor]:
 
 
 def known_values(model: WideDeep) -> Rows:
-    """Values that a model tells apart, by input: vocabularies, integers of identity features, boundaries."""
+    """Values that a model tells apart, by input: vocabularies, integers of identity features, boundaries and ranges."""
     known: dict[str, list[Any]] = {entry.name: [] for entry in model.schema.inputs}
-    kinds = {entry.name: entry.kind for entry in model.schema.inputs}
-    numbers: list[float] = []
-    for layer in model.transform.layers:
+    layers = model.transform.layers
+    joins = [layer for layer in layers if isinstance(layer, JoinColumns)]
+    joined = {id(layer.output): [tensor.name for tensor in keras.tree.flatten(layer.input)] for layer in joins}
+    for layer in layers:
         if isinstance(layer, VocabularyLookup):
             words = layer.vocabulary
             known[layer.input.name] += [int(word) for word in words if _is_int64(word)] if layer.integer else words
         elif isinstance(layer, IdentityLookup):
             known[layer.input.name] += [0, layer.size - 1, layer.size]
-        elif isinstance(layer, Bucketize | NumericScaling):
-            numbers += layer.boundaries.numpy().tolist()
-        if isinstance(layer, NumericScaling):
-            numbers += [value for weight in (layer.fill, layer.low, layer.high) for value in weight.numpy().tolist()]
+        elif isinstance(layer, Bucketize):
+            parts = np.split(layer.boundaries.numpy()[: sum(layer.sizes)], np.cumsum(layer.sizes)[:-1])
+            for name, boundaries in zip(joined[id(layer.input)], parts, strict=True):
+                known[name] += boundaries.tolist()
+        elif isinstance(layer, NumericScaling):
+            for weight in (layer.fill, layer.low, layer.high):
+                for source, value in zip(layer.sources, weight.numpy().tolist(), strict=True):
+                    known[joined[id(layer.input)][source]].append(value)
     made: Rows = {}
-    for name, values in known.items():
-        if kinds[name] == "float":
-            made[name] = np.unique(np.array(numbers or [0.0], np.float32))
-        elif kinds[name] == "integer":
-            made[name] = np.array(values or [0, 1], np.int64)
+    for entry in model.schema.inputs:
+        values = list(dict.fromkeys(known[entry.name]))
+        if entry.kind == "string":
+            made[entry.name] = _objects(values or ["a", "b"])
         else:
-            made[name] = _objects(values or ["a", "b"])
+            made[entry.name] = np.array(values or [0, 1], np.int64 if entry.kind == "integer" else np.float32)
     return made
 
 

@@ -80,7 +80,7 @@ def _page(output: Path, name: str, version: Path) -> str:
         inputs="\n".join(f"| `{entry.name}` | {entry.kind} | {_missing(entry.kind)} |" for entry in schema.inputs),
         answer=answer,
         signature=signature,
-        python_row="\n".join(f"    {key!r}: [{value!r}]," for key, value in row.items()),
+        python_row="\n".join(f"        {key!r}: [{value!r}]," for key, value in row.items()),
         python_dtypes=repr({entry.name: _DTYPES[entry.kind] for entry in schema.inputs}),
     )
 

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import onnx as onnx_format
 import pytest
-from export_models import random_rows
+from export_models import USERS, WORDS, random_rows
 
 from export import parity
 from export.answers import tables
@@ -138,3 +138,12 @@ def test_rows_are_made_fit_or_refused(models: dict[str, WideDeep]) -> None:
             as_rows(schema, given | {"class_": [broken, "plain"]})
     with pytest.raises(ExportError, match="one length"):
         as_rows(schema, given | {"class_": ["plain"]})
+
+
+def test_known_values_are_those_of_each_input(models: dict[str, WideDeep]) -> None:
+    known = known_values(models["binary"])
+    assert set(known["class_"]) == set(WORDS)
+    assert set(known["user_id"].tolist()) == set(map(int, USERS))
+    assert set(known["age"].tolist()) == {17.0, 18.0, 20.0, 30.5, 64.0, 99.0}
+    assert known["constant"].tolist() == [4.0]
+    assert -3.5 in known["price"]

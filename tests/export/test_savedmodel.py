@@ -181,7 +181,7 @@ def test_a_reader_that_polls_sees_whole_versions_only(models: dict[str, WideDeep
     done = threading.Event()
 
     def poll() -> None:
-        while not done.is_set():
+        while not done.wait(0.001):
             for entry in os.scandir(tmp_path / "wide"):
                 if entry.name.isdecimal():
                     versions.add(entry.name)
@@ -210,7 +210,7 @@ def test_a_version_is_never_replaced_and_a_failed_export_leaves_nothing(
     (folder / "7" / "saved_model.pb").write_text("mine")
     with pytest.raises(ExportError, match=r"7 exists already\. The next free version is 8"):
         savedmodel.save(models["wide"], tmp_path, name="wide", version=7)
-    with pytest.raises(ExportError, match="A letter first|a letter first"):
+    with pytest.raises(ExportError, match="a letter first"):
         savedmodel.save(models["wide"], tmp_path, name="../wide")
     rows = {name: values for name, values in random_rows(3).items() if name != "age"}
     with pytest.raises(ExportError, match=r"lack the inputs \['age'\]"):
