@@ -42,7 +42,12 @@ def test_equals_discretization(boundaries: list[float], values: list[float]) -> 
 @given(st.lists(edges | st.just([]), min_size=1, max_size=6), st.data())
 def test_columns_of_a_layer_do_not_mix(boundaries: list[list[float]], data: st.DataObject) -> None:
     oov = data.draw(st.lists(st.booleans(), min_size=len(boundaries), max_size=len(boundaries)))
-    pool = st.sampled_from([*sum(boundaries, []), 0.5, float("nan"), float("inf"), float("-inf")]) | floats
+    pool = (
+        st.sampled_from(
+            [*(edge for column in boundaries for edge in column), 0.5, float("nan"), float("inf"), float("-inf")]
+        )
+        | floats
+    )
     rows = data.draw(st.lists(st.tuples(*[pool] * len(boundaries)), min_size=1, max_size=20))
     answers = layer(boundaries, oov)(tf.constant(rows, tf.float32)).numpy()
     for column, (edge, own) in enumerate(zip(boundaries, oov, strict=True)):

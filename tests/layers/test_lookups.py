@@ -64,7 +64,7 @@ def test_vocabulary_survives_a_save(tmp_path: Path) -> None:
     [(["a"], 2, False), (["a", "a"], 2, False), (["a", ""], 2, False), (["1", str(MISSING_INTEGER)], 2, True)],
 )
 def test_refuses_a_vocabulary_that_is_not_as_promised(vocabulary: list[str], size: int, integer: bool) -> None:
-    with pytest.raises(ValueError, match="expects 2 different categories without .* Received"):
+    with pytest.raises(ValueError, match=r"expects 2 different categories without .* Received"):
         VocabularyLookup(size, integer=integer).set_vocabulary(vocabulary)
 
 

@@ -1,0 +1,363 @@
+"""`WideDeep` as a Keras model: what it computes, trains, saves, and goes on with."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from feature_cases import batch, dataset, kitchen_sink, labels, raw_columns, schema_of, small, statistics_of
+from graph_search import tensors_with_rows
+
+from tfwd.analysis.statistics import LabelStatistics
+from tfwd.config import Config
+from tfwd.losses import ScaledSquaredError
+from tfwd.model import WideDeep, base_logits, build_model
+from tfwd.optimizers import JointOptimizer, LazyAdam, SparseFtrl, SparseSgd
+from tfwd.optimizers.joint import head_of
+
+ROWS = 256
+COLUMNS = raw_columns(ROWS)
+LABELS = labels(COLUMNS)
+CLASSES = ("a", "b", "c")
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*shuffle=True.*")
+
+
+def model_of(config: Config, tower: keras.layers.Layer | None = None) -> WideDeep:
+    label = {
+        "binary": None,
+        "multiclass": LabelStatistics(0.0, 1.0, CLASSES, (0.5, 0.3, 0.2)),
+        "regression": LabelStatistics(40.0, 12.0),
+    }[config.task]
+    schema = schema_of(config, CLASSES if config.task == "multiclass" else ("0", "1"))
+    return build_model(config, statistics_of(config, COLUMNS, label), schema, tower)
+
+
+def labels_of(config: Config) -> np.ndarray:
+    ages = np.nan_to_num(np.array(COLUMNS["age"]), nan=40.0)[:, np.newaxis].astype(np.float32)
+    if config.task == "regression":
+        return ages
+    return np.digitize(ages, [30.0, 60.0]).astype(np.int64) if config.task == "multiclass" else LABELS
+
+
+def rows_of(config: Config, *weights: np.ndarray, size: int = 64) -> tf.data.Dataset:
+    return dataset(config, COLUMNS, labels_of(config), size, *weights)
+
+
+def raw_of(config: Config) -> dict[str, tf.Tensor]:
+    return batch(schema_of(config), COLUMNS)
+
+
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-x))
+
+
+def cross_entropy(probability: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return -(y * np.log(probability) + (1 - y) * np.log1p(-probability))
+
+
+@keras.saving.register_keras_serializable("tfwd_tests")
+class Residual(keras.layers.Layer):
+    """A tower of one's own, built when it is first used."""
+
+    def build(self, input_shape: Any) -> None:
+        self.inner = keras.layers.Dense(input_shape[-1], activation="relu")
+        self.inner.build(input_shape)
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        return inputs + self.inner(inputs)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return input_shape
+
+
+def functional_tower(width: int) -> keras.Model:
+    inputs = keras.Input((width,))
+    return keras.Model(inputs, keras.layers.Dense(6, activation="tanh")(inputs))
+
+
+KINDS: dict[str, dict[str, Any]] = {
+    "binary": {},
+    "multiclass": {"task": "multiclass"},
+    "regression": {"task": "regression"},
+    "wide": {"model__heads": ["wide"]},
+    "deep, one-hot": {
+        "model__heads": ["deep"],
+        "features__level__one_hot": True,
+        "features__level__embedding": None,
+        "features__city__one_hot": True,
+    },
+    "batch norm and l2": {"model__batch_norm": True, "model__l2": 0.01},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_learns_saves_and_trains_each_variable_with_one_head(kind: str, tmp_path: Path) -> None:
+    config = small(**KINDS[kind])
+    model = model_of(config)
+    assert {head_of(variable.path) for variable in model.trainable_variables} == set(config.model.heads)
+    model.compile(steps_per_execution=4)
+    before = [variable.numpy() for variable in model.trainable_variables]
+    losses = model.fit(model.prepare(rows_of(config)), epochs=4, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
+    for old, variable in zip(before, model.trainable_variables, strict=True):
+        assert (old != variable.numpy()).any(), variable.path
+    answer = model(raw_of(config)).numpy()
+    assert answer.shape == (ROWS, 3 if config.task == "multiclass" else 1)
+    assert answer.dtype == np.float32
+    if config.task == "multiclass":
+        np.testing.assert_allclose(answer.sum(axis=1), 1.0, rtol=1e-5)
+    if config.task == "binary":
+        assert ((answer > 0) & (answer < 1)).all()
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(loaded(raw_of(config)), answer)
+    assert loaded.schema == model.schema
+    assert loaded.layout == model.layout
+
+
+def test_raw_and_prepared_batches_give_the_same() -> None:
+    sink = model_of(kitchen_sink())
+    for (x, _), (ids, _) in zip(rows_of(kitchen_sink()), sink.prepare(rows_of(kitchen_sink())), strict=True):
+        assert not sink.is_prepared(x)
+        assert sink.is_prepared(ids)
+        np.testing.assert_array_equal(sink(x), sink(ids))
+    config = small()
+    model = model_of(config)
+    model.compile()
+    raw, prepared = rows_of(config), model.prepare(rows_of(config))
+    assert model.evaluate(raw, verbose=0) == model.evaluate(prepared, verbose=0)
+    inputs_only = model.prepare(raw.map(lambda x, y: x))
+    np.testing.assert_array_equal(model.predict(inputs_only, verbose=0), model.predict(raw, verbose=0))
+
+
+def test_training_on_raw_and_on_prepared_batches_learns_the_same() -> None:
+    config = small(model__dropout=0.3)
+    raw, prepared = model_of(config), model_of(config)
+    for model in (raw, prepared):
+        model.compile(metrics=[])
+    losses = raw.fit(rows_of(config), epochs=2, verbose=0).history["loss"]
+    assert prepared.fit(prepared.prepare(rows_of(config)), epochs=2, verbose=0).history["loss"] == losses
+    for one, two in zip(raw.variables, prepared.variables, strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+def test_sample_weights_enter_as_in_keras(task: str) -> None:
+    config = small(task=task)
+    model = model_of(config)
+    weights = np.random.default_rng(3).gamma(1.0, 1.0, ROWS).astype(np.float32)
+    answer, y = model(raw_of(config)).numpy().astype(float), labels_of(config)
+    if task == "binary":
+        losses = cross_entropy(answer, y)[:, 0]
+    elif task == "multiclass":
+        losses = -np.log(answer[np.arange(ROWS), y[:, 0]])
+    else:
+        losses = ((y - answer)[:, 0] / 12.0) ** 2
+    # Keras divides by the rows, not by the weights.
+    expected = (weights * losses).sum() / ROWS
+    for shaped in (weights, weights[:, np.newaxis]):
+        # Keras relaxes its traced function when the rank of an input changes.
+        model.compile(metrics=[])
+        found = model.evaluate(rows_of(config, shaped), verbose=0)
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
+    model.compile(JointOptimizer(SparseSgd(1e-12), SparseSgd(1e-12)), metrics=[])
+    trained = model.fit(rows_of(config, weights), verbose=0).history["loss"][0]
+    np.testing.assert_allclose(trained, expected, rtol=1e-5)
+
+
+def test_regression_takes_labels_of_either_shape() -> None:
+    loss = ScaledSquaredError(2.0)
+    y, answer = np.float32([1, 2, 5]), np.float32([[1], [4], [9]])
+    assert float(loss(y, answer)) == float(loss(y[:, np.newaxis], answer)) == pytest.approx((0 + 4 + 16) / 4 / 3)
+
+
+@pytest.mark.parametrize("heads", [["wide"], ["wide", "deep"]])
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+def test_new_model_predicts_the_base_rate(task: str, heads: list[str]) -> None:
+    config = small(task=task, model__heads=heads)
+    answer = model_of(config)(raw_of(config)).numpy()
+    expected = {"binary": LABELS.mean(), "multiclass": [0.5, 0.3, 0.2], "regression": 40.0}[task]
+    if heads == ["wide"]:
+        np.testing.assert_allclose(answer, np.broadcast_to(expected, answer.shape), rtol=1e-5)
+    else:
+        # The tower's random weights move single rows.
+        scale = 12.0 if task == "regression" else 0.25
+        np.testing.assert_allclose(answer.mean(axis=0), np.broadcast_to(expected, answer.shape[1:]), atol=scale)
+
+
+def test_base_logits_are_finite_for_a_class_without_rows() -> None:
+    config = small()
+    for mean in (0.0, 1.0):
+        statistics = statistics_of(config, COLUMNS, LabelStatistics(mean, 1.0, ("0", "1"), (1 - mean, mean)))
+        (logit,), _ = base_logits(statistics, schema_of(config))
+        assert sigmoid(logit) == pytest.approx(abs(mean - 0.5 / ROWS))
+    multiclass = small(task="multiclass")
+    statistics = statistics_of(config, COLUMNS, LabelStatistics(0.0, 1.0, CLASSES, (0.5, 0.5, 0.0)))
+    assert np.isfinite(base_logits(statistics, schema_of(multiclass, CLASSES))[0]).all()
+
+
+def test_goes_on_after_a_save_as_without_it(tmp_path: Path) -> None:
+    config = small(model__dropout=0.3, model__embedding_dropout=0.2, model__batch_norm=True)
+    model = model_of(config)
+    optimizer = JointOptimizer(SparseFtrl(0.2, l1_regularization_strength=1e-4), LazyAdam(0.01))
+    model.compile(optimizer, metrics=[], steps_per_execution=3)
+    rows = model.prepare(rows_of(config))
+    model.fit(rows, epochs=2, verbose=0)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert loaded.steps_per_execution == 3
+    assert loaded.fit(rows, epochs=2, verbose=0).history == model.fit(rows, epochs=2, verbose=0).history
+    ours = [*model.variables, *model.optimizer.variables]
+    theirs = [*loaded.variables, *loaded.optimizer.variables]
+    for one, two in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(one, two, err_msg=one.path)
+
+
+@pytest.mark.parametrize("loss", [keras.losses.BinaryFocalCrossentropy(), "mse"])
+def test_own_loss_and_metrics_get_the_answer(loss: Any, tmp_path: Path) -> None:
+    config = small()
+    model = model_of(config)
+    model.compile(loss=loss, metrics=[keras.metrics.MeanSquaredError(name="squared")])
+    found = model.evaluate(rows_of(config), verbose=0, return_dict=True)
+    answer = model(raw_of(config)).numpy()
+    assert set(found) == {"loss", "squared"}
+    assert found["squared"] == pytest.approx(((answer - LABELS) ** 2).mean(), rel=1e-4)
+    assert found["loss"] == pytest.approx(float(np.mean(keras.losses.get(loss)(LABELS, answer))), rel=1e-4)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert loaded.evaluate(rows_of(config), verbose=0, return_dict=True) == found
+
+
+def test_own_loss_from_logits_gets_logits() -> None:
+    config = small()
+    model = model_of(config)
+    model.compile(loss=keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=0.2))
+    y = LABELS * 0.8 + 0.1
+    expected = cross_entropy(model(raw_of(config)).numpy().astype(float), y).mean()
+    assert model.evaluate(rows_of(config), verbose=0, return_dict=True)["loss"] == pytest.approx(expected, rel=1e-4)
+
+
+def test_l2_is_in_the_loss() -> None:
+    plain, penal = model_of(small()), model_of(small(model__l2=0.1))
+    for model in (plain, penal):
+        model.compile(metrics=[])
+    rows = rows_of(small())
+    kernels = [v.numpy() for v in penal.trainable_variables if "dense_" in v.path and v.path.endswith("kernel")]
+    assert len(kernels) == 2
+    difference = penal.evaluate(rows, verbose=0) - plain.evaluate(rows, verbose=0)
+    assert difference == pytest.approx(0.1 * sum((kernel**2).sum() for kernel in kernels), rel=1e-4)
+
+
+@pytest.mark.parametrize("tower", ["layer", "built", "functional"])
+def test_own_tower(tower: str, tmp_path: Path) -> None:
+    config = small()
+    width = 2 * 4 + 1
+    own: keras.layers.Layer = {
+        "layer": Residual(),
+        "built": keras.layers.Dense(5, activation="relu"),
+        "functional": functional_tower(width),
+    }[tower]
+    if tower == "built":
+        own.build((None, width))
+    given = own.get_weights()
+    model = model_of(config, own)
+    found = model.ranker.get_layer("deep").tower.get_weights()
+    for one, two in zip(given, found, strict=False):
+        np.testing.assert_array_equal(one, two)
+    assert {head_of(variable.path) for variable in model.trainable_variables} == {"wide", "deep"}
+    model.compile(metrics=[])
+    losses = model.fit(rows_of(config), epochs=3, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
+    assert any(
+        (one != two).any() for one, two in zip(found, model.ranker.get_layer("deep").tower.get_weights(), strict=True)
+    )
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(loaded(raw_of(config)), model(raw_of(config)))
+
+
+def test_refuses_xla() -> None:
+    with pytest.raises(ValueError, match="XLA knows neither strings nor sparse updates"):
+        model_of(small()).compile(jit_compile=True)
+
+
+def test_seed_makes_the_model() -> None:
+    def weights(seed: int) -> list[np.ndarray]:
+        return [v.numpy() for v in model_of(small(train__seed=seed)).trainable_variables]
+
+    assert all((one == two).all() for one, two in zip(weights(1), weights(1), strict=True))
+    assert any((one != two).any() for one, two in zip(weights(1), weights(2), strict=True))
+
+
+def test_joint_gradient_is_that_of_the_paper() -> None:
+    """P(y=1|x) = sigmoid(w_wide . [x, phi(x)] + w_deep . a + b) (section 3.3), by NumPy, for one step."""
+    config = small(model__hidden_units=[3])
+    model = model_of(config)
+    model.compile(JointOptimizer(SparseSgd(1.0), SparseSgd(1.0)), metrics=[])
+    generator = np.random.default_rng(4)
+    for variable in model.trainable_variables:
+        variable.assign(generator.normal(size=variable.shape).astype(np.float32))
+    wide, deep = model.ranker.get_layer("wide"), model.ranker.get_layer("deep")
+    ids = {name: value.numpy() for name, value in model.transform(raw_of(config)).items()}
+    base = float(np.log(LABELS.mean() / (1 - LABELS.mean())))
+
+    w, k = wide.table.table.numpy().astype(float), wide.kernel.numpy().astype(float)
+    table = deep.embeddings[0].table.numpy().astype(float)
+    dense, logits = deep.tower.layers[0], deep.logits
+    w1, b1, w2, b2 = (v.numpy().astype(float) for v in (dense.kernel, dense.bias, logits.kernel, logits.bias))
+    numeric = ids["numeric"].astype(float)
+    inputs = np.concatenate([table[ids["embedding_4_ids"]].reshape(ROWS, -1), numeric], axis=1)
+    before = inputs @ w1 + b1
+    active = np.maximum(before, 0)
+    z = base + w[ids["wide_ids"]].sum(axis=1) + numeric @ k + active @ w2 + b2
+    np.testing.assert_allclose(model(raw_of(config)), sigmoid(z), rtol=1e-4, atol=1e-6)
+
+    dz = (sigmoid(z) - LABELS) / ROWS
+    dw = np.zeros_like(w)
+    np.add.at(dw, ids["wide_ids"], dz[:, np.newaxis])
+    d_before = (dz @ w2.T) * (before > 0)
+    d_inputs = d_before @ w1.T
+    d_table = np.zeros_like(table)
+    np.add.at(d_table, ids["embedding_4_ids"], d_inputs[:, :-1].reshape(ROWS, -1, 4))
+    gradients = [
+        (wide.table.table, w, dw),
+        (wide.kernel, k, numeric.T @ dz),
+        (deep.embeddings[0].table, table, d_table),
+        (dense.kernel, w1, inputs.T @ d_before),
+        (dense.bias, b1, d_before.sum(axis=0)),
+        (logits.kernel, w2, active.T @ dz),
+        (logits.bias, b2, dz.sum(axis=0)),
+    ]
+    assert len(gradients) == len(model.trainable_variables)
+    model.fit(rows_of(config, size=ROWS), verbose=0)
+    for variable, start, gradient in gradients:
+        np.testing.assert_allclose(variable, start - gradient, rtol=1e-4, atol=1e-6, err_msg=variable.path)
+
+
+def test_a_step_reads_no_whole_table() -> None:
+    config = small(features__city_x_age_buckets__bins=54_321, features__city__embedding=8)
+    config = config.replace(features__level__embedding=8)
+    model = model_of(config)
+    model.compile()
+    model.optimizer.build(model.trainable_variables)
+    step = tf.function(model.train_step)
+    rows = model.layout.wide.rows
+    assert rows > 54_321
+    one = next(iter(rows_of(config)))
+    assert tensors_with_rows(step.get_concrete_function(one).graph, rows) == []
+
+
+def test_nothing_warns_in_an_ordinary_training() -> None:
+    config = small()
+    model = model_of(config)
+    model.compile(steps_per_execution=2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.fit(model.prepare(rows_of(config)), verbose=0, shuffle=False)
+        model.evaluate(rows_of(config), verbose=0)
