@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from tfwd.config import Config, presets
-from tfwd.console import console
+from tfwd.console import console, load_tensorflow
 from tfwd.errors import ConfigError, RunError, TfwdError
 
 app = typer.Typer(
@@ -81,6 +81,7 @@ def train(
         source = config or "census"
         chosen = Config.load(source, set_ or [])
         output = output or _free(Path("runs") / Path(source).stem)
+    load_tensorflow()
     from tfwd import training
 
     with _resumable(output):
@@ -108,6 +109,7 @@ def evaluate(
     output: Annotated[Path | None, typer.Option(help="Also write the metrics to this JSON file.")] = None,
 ) -> None:
     """Computes the exact metrics of a model on labelled rows."""
+    load_tensorflow()
     from tfwd.callbacks import progress
     from tfwd.data.rows import Rows
     from tfwd.evaluation import evaluate as evaluate_rows
@@ -136,6 +138,7 @@ def predict(
     delimiter: Delimiter = None,
 ) -> None:
     """Scores rows and writes a row for each, in the same order."""
+    load_tensorflow()
     from tfwd.callbacks import progress
     from tfwd.prediction import key_columns
     from tfwd.prediction import predict as predict_rows

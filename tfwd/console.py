@@ -2,6 +2,37 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
+import tempfile
+
 from rich.console import Console
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def load_tensorflow() -> None:
+    """Imports TensorFlow without the notes of its start, which a command's own words would drown in.
+
+    They are written before any logger can be asked to be quiet, in the tone of errors where there is no GPU. Whoever
+    sets TF_CPP_MIN_LOG_LEVEL to 0 or 1 sees them, and so does everybody when the import fails.
+    """
+    if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2") in ("0", "1"):
+        return
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as notes:
+        errors = os.dup(2)
+        os.dup2(notes.fileno(), 2)
+        try:
+            import tensorflow as tf
+
+            tf.config.list_logical_devices()
+        except BaseException:
+            notes.seek(0)
+            with os.fdopen(os.dup(errors), "wb") as shown:
+                shutil.copyfileobj(notes, shown)
+            raise
+        finally:
+            os.dup2(errors, 2)
+            os.close(errors)
