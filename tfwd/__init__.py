@@ -1,7 +1,7 @@
 """tfwd: Wide & Deep Learning (Cheng et al. 2016) for TensorFlow and Keras 3.
 
-Declare features once, train a linear head with FTRL and a deep head with Adam jointly, export one SavedModel and one ONNX file that
-take raw features. Everything a notebook needs is here; TensorFlow is imported when it is first needed.
+Declare features once, train a linear head with FTRL and a deep head with Adam jointly, export one SavedModel and one
+ONNX file that take raw features. Everything a notebook needs is here; TensorFlow is imported when it is first needed.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """`python -m tfwd.train`: see `tfwd.cli`."""
 
-from tfwd.cli import train, run_single
+from tfwd.cli import run_single, train
 
 if __name__ == "__main__":
     run_single(train)

@@ -1,7 +1,8 @@
 """Training batches as a function of the global step, so that training can go on from any step exactly.
 
-The order of the rows in each pass over the data is a function of (seed, pass). Data that is read more than once and fits is kept in memory
-as transformed ids and shuffled as a whole; other data is read and transformed again in every pass.
+The order of the rows in each pass over the data is a function of (seed, pass). Data that is read more than once and
+fits is kept in memory as transformed ids and shuffled as a whole; other data is read and transformed again in every
+pass.
 """
 
 from __future__ import annotations

@@ -13,8 +13,9 @@ import tensorflow as tf
 class WarmupDecay(keras.optimizers.schedules.LearningRateSchedule):
     """A linear rise from 0 over `warmup` steps, then a decay over `steps` steps, then constant.
 
-    After the warm-up, with t from 0 to 1 over the decay: `cosine` is `start (end + (1 - end) (1 + cos(pi t)) / 2)` (Loshchilov &
-    Hutter 2017, equation 5, one cycle), `linear` is `start (1 - (1 - end) t)`, and `exponential` is `start end^t`.
+    After the warm-up, with t from 0 to 1 over the decay: `cosine` is `start (end + (1 - end) (1 + cos(pi t)) / 2)`
+    (Loshchilov & Hutter 2017, equation 5, one cycle), `linear` is `start (1 - (1 - end) t)`, and `exponential` is
+    `start end^t`.
 
     Args:
         schedule: `cosine`, `linear` or `exponential`.
