@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tfwd.errors import ConfigError
 from tfwd.features.columns import AnyColumn, Categorical, Cross, Numeric
+from tfwd.features.layout import numeric_names
 from tfwd.naming import nearest, refuse_case_twins
 
 
@@ -21,6 +22,15 @@ def check_features(features: tuple[AnyColumn, ...]) -> None:
             )
         by_name[feature.name] = feature
     refuse_case_twins(by_name, "Features")
+    columns: dict[str, str] = {}
+    for index, feature in enumerate(features):
+        for column in numeric_names(feature) if isinstance(feature, Numeric) else ():
+            twin = columns.setdefault(column, feature.name)
+            if twin != feature.name:
+                raise ConfigError(
+                    f"features[{index}]: {feature.name!r} and {twin!r} both make the number {column!r}. "
+                    "Give one of them another `name`."
+                )
     candidates = [f.name for f in features if not isinstance(f, Cross | Numeric)]
     for index, feature in enumerate(features):
         if not isinstance(feature, Cross):

@@ -1,0 +1,80 @@
+"""Features as they are declared in Python, and what they refuse by themselves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from tfwd.errors import ConfigError
+from tfwd.features.columns import Bucketized, Categorical, Cross, Numeric
+
+
+@pytest.mark.parametrize(
+    ("feature", "name", "columns"),
+    [
+        (Numeric("user age"), "user_age", ("user age",)),
+        (Bucketized("user age", exact=True), "user_age_buckets", ("user age",)),
+        (Categorical("class"), "class_", ("class",)),
+        (Categorical("年", name="year"), "year", ("年",)),
+        (Cross(["a", "b", "c"], 10), "a_x_b_x_c", ()),
+        (Cross(["a", "b"], "exact", name="both"), "both", ()),
+    ],
+)
+def test_names_and_columns(feature: Any, name: str, columns: tuple[str, ...]) -> None:
+    assert (feature.name, feature.columns) == (name, columns)
+
+
+REFUSED: list[tuple[Any, str]] = [
+    (lambda: Numeric("x", normalization=()), "at least one form, each of them once"),
+    (lambda: Numeric("x", normalization=("log", "log")), "at least one form, each of them once"),
+    (lambda: Numeric("x", wide=False, deep=False), "must go to wide, to deep, or to both"),
+    (lambda: Numeric("x", fill=float("nan")), "finite number"),
+    (lambda: Numeric("x", name="2x"), "made of letters, digits and _"),
+    (lambda: Numeric(""), "at least 1 character"),
+    (lambda: Numeric("x", bins=3), "Extra inputs are not permitted"),
+    (lambda: Bucketized("x"), "exactly one of boundaries, quantiles and exact"),
+    (lambda: Bucketized("x", exact=True, quantiles=3), "exactly one of boundaries, quantiles and exact"),
+    (lambda: Bucketized("x", boundaries=(2.0, 1.0)), "boundaries must rise"),
+    (lambda: Bucketized("x", boundaries=(1.0, 1.0)), "boundaries must rise"),
+    (lambda: Bucketized("x", boundaries=()), "boundaries must rise"),
+    (lambda: Bucketized("x", boundaries=(1.0, float("inf"))), "finite number"),
+    (lambda: Bucketized("x", quantiles=4, oov=True), "belong to exact: true"),
+    (lambda: Categorical("x", hash_bins=3, identity=4), "at most one of vocabulary, vocabulary_file"),
+    (lambda: Categorical("x", hash_bins=3, min_count=2), "belong to a learnt vocabulary"),
+    (lambda: Categorical("x", identity=3, dtype="string"), "identity needs integers"),
+    (lambda: Categorical("x", vocabulary=(1, "1")), "holds a value twice"),
+    (lambda: Categorical("x", vocabulary=("a", "")), "the empty string is the missing value"),
+    (lambda: Categorical("x", embedding=0), "greater than or equal to 1"),
+    (lambda: Cross(["a"], 10), "at least 2 items"),
+    (lambda: Cross(["a", "a"], 10), "stands in it twice"),
+    (lambda: Cross(["a", "b"], 10, wide=False), "a cross must go somewhere"),
+    (lambda: Cross(["a", "b"], 2**31), "less than or equal to 2147483647"),
+]
+
+
+@pytest.mark.parametrize(("make", "message"), REFUSED, ids=[message for _, message in REFUSED])
+def test_refuses(make: Any, message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        make()
+
+
+def test_a_column_without_a_usable_letter_needs_a_name() -> None:
+    with pytest.raises(ConfigError, match="'年齢' has no letter or digit that a graph input may carry"):
+        Categorical("年齢")
+
+
+def test_truth_values_of_a_vocabulary_are_texts() -> None:
+    assert Categorical("x", vocabulary=[True, 1, "a"]).vocabulary == ("true", 1, "a")
+
+
+def test_only_a_vocabulary_that_is_not_given_is_learnt() -> None:
+    assert Categorical("x", min_count=3).learnt
+    for given in ({"vocabulary": ("a",)}, {"vocabulary_file": "f"}, {"hash_bins": 3}, {"identity": 3}):
+        assert not Categorical("x", **given).learnt
+
+
+def test_features_are_frozen() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        Numeric("x").wide = True
