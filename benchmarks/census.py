@@ -1,8 +1,8 @@
 """What each head gives on the census: `python -m benchmarks.census`.
 
-Trains the preset with both heads, the wide head alone and the deep head alone, over several seeds: validation rows are carved from the
-official training rows and choose the number of epochs, a refit on all training rows follows, and the official test rows
-are read once at the end. Writes the table and a picture.
+Trains the preset with both heads, the wide head alone and the deep head alone, over several seeds: validation rows
+are carved from the official training rows and choose the number of epochs, a refit on all training rows follows,
+and the official test rows are read once at the end. Writes the table and a picture.
 """
 
 from __future__ import annotations

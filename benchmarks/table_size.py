@@ -1,8 +1,8 @@
 """What a training step costs as the wide table grows: `python -m benchmarks.table_size`.
 
-Eight integer columns with uniform values (the hardest case for caches) share a wide table of 10 thousand to 10 million rows; eight
-small ones are embedded, five numbers and a 256-128-64 tower complete the model. Batches are prepared before the clock starts, so
-that the figure is the step: gathers, tower, both updates, metrics.
+Eight integer columns with uniform values (the hardest case for caches) share a wide table of 10 thousand to 10
+million rows; eight small ones are embedded, five numbers and a 256-128-64 tower complete the model. Batches are
+prepared before the clock starts, so that the figure is the step: gathers, tower, both updates, metrics.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Rows a second of a whole first epoch from Parquet, beside the bare tower: `python -m benchmarks.throughput`.
 
-The work: synthetic clicks, 8 string categories (wide, and embedded in 16 columns), 5 numbers, 6 crosses of a million bins, a 256-128-64
-tower, batch 1024, AUC watched. A contender's figure covers reading, transform, gathers, tower, both updates and metrics; the analysis
-that comes before is timed by itself. The bare tower trains the same tower on ready floats of the same width: it is what the machine can do.
+The work: synthetic clicks, 8 string categories (wide, and embedded in 16 columns), 5 numbers, 6 crosses of a
+million bins, a 256-128-64 tower, batch 1024, AUC watched. A contender's figure covers reading, transform, gathers,
+tower, both updates and metrics; the analysis that comes before is timed by itself. The bare tower trains the same
+tower on ready floats of the same width: it is what the machine can do.
 """
 
 from __future__ import annotations

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -26,9 +27,9 @@ def savedmodel(
     """Writes OUTPUT/NAME/VERSION for TF Serving, compared with the model."""
     from export.savedmodel import save
 
-    model, default_name, folder = _load(run)
-    written = save(model, output or folder, name=name or default_name, version=version)
-    say(f"SavedModel in {written}, equal to the model on ordinary and hostile rows.")
+    model, default_name, folder, rows = _load(run)
+    written = save(model, output or folder, name=name or default_name, rows=rows, version=version)
+    say(f"SavedModel in {written}, equal to the model on {_compared(rows)} and hostile rows.")
     say(f"Serve it: python -m export.serving {written.parent.parent}")
 
 
@@ -43,9 +44,9 @@ def onnx(
     """Writes one ONNX file from raw features to probabilities, compared with the model."""
     from export.onnx import save
 
-    model, name, folder = _load(run)
-    written = save(model, output or folder / f"{name}.onnx", fingerprint_inputs=fingerprint_inputs)
-    say(f"ONNX in {written}, equal to the model on ordinary and hostile rows.")
+    model, name, folder, rows = _load(run)
+    written = save(model, output or folder / f"{name}.onnx", fingerprint_inputs=fingerprint_inputs, rows=rows)
+    say(f"ONNX in {written}, equal to the model on {_compared(rows)} and hostile rows.")
     say(f"Score a file with it: python -m tfwd.predict {written} --data FILE --output FILE")
 
 
@@ -61,12 +62,17 @@ def serving(
     say(f"Start the server as {written / 'README.md'} says.")
 
 
-def _load(source: Path) -> tuple[WideDeep, str, Path]:
-    """The model, its name and where its exports go."""
+def _compared(rows: Mapping[str, Any] | None) -> str:
+    return "made-up" if rows is None else f"{len(next(iter(rows.values()))):,} real"
+
+
+def _load(source: Path) -> tuple[WideDeep, str, Path, Mapping[str, Any] | None]:
+    """The model, its name, where its exports go, and rows of its data if there are any."""
     load_tensorflow()
+    from export.pipeline import real_rows
     from tfwd.run import Run, load_model
 
     if source.suffix == ".keras":
-        return load_model(source), "wide_deep", source.parent / "export"
+        return load_model(source), "wide_deep", source.parent / "export", None
     run = Run.open(source)
-    return run.model, run.config.export.name, run.path / "export"
+    return run.model, run.config.export.name, run.path / "export", real_rows(run)

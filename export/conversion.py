@@ -17,7 +17,7 @@ import tf2onnx
 from tf2onnx.onnx_opset.controlflow import Select
 
 from export.answers import DTYPES, answer_names, answers, tables, transformed_names
-from export.onnx_file import OPSET, SUFFIX, table_name, transform_name
+from export.onnx_file import OPSET, table_name, transform_name
 from export.quiet import quiet
 from tfwd.errors import ExportError
 from tfwd.layers.deep_head import DeepHead
@@ -25,6 +25,7 @@ from tfwd.layers.direct_lookup import Fingerprint
 from tfwd.layers.vocabulary_lookup import VocabularyLookup
 from tfwd.layers.wide_head import WideHead
 from tfwd.model import WideDeep
+from tfwd.schema import FINGERPRINT_SUFFIX
 
 _STAND_IN_ROWS = 3
 
@@ -67,7 +68,7 @@ def convert(model: WideDeep, fingerprint_inputs: bool = False) -> onnx.ModelProt
             whole, input_signature=signature, opset=OPSET, custom_op_handlers={"SelectV2": (_where, [])}
         )
     _rename(proto.graph, dict(zip([entry.name for entry in proto.graph.output], outputs, strict=True)))
-    _order_inputs(proto.graph, [entry.name + end for entry in model.schema.inputs for end in ("", SUFFIX)])
+    _order_inputs(proto.graph, [entry.name + end for entry in model.schema.inputs for end in ("", FINGERPRINT_SUFFIX)])
     for name, variable in tables(ranker).items():
         _rename(proto.graph, {_find(proto.graph, variable.numpy(), name): table_name(name)})
     return proto
@@ -89,7 +90,9 @@ def _order_inputs(graph: onnx.GraphProto, order: list[str]) -> None:
     """Sorts the inputs as the schema has them, without those that fingerprints stand in for wholly."""
     read = {name for node in graph.node for name in node.input}
     inputs = {entry.name: entry for entry in graph.input}
-    ordered = [inputs[name] for name in order if name in inputs and (name in read or name + SUFFIX not in inputs)]
+    ordered = [
+        inputs[name] for name in order if name in inputs and (name in read or name + FINGERPRINT_SUFFIX not in inputs)
+    ]
     del graph.input[:]
     graph.input.extend(ordered)
 
@@ -105,9 +108,9 @@ def _transform(model: WideDeep, fingerprint_inputs: bool) -> tuple[keras.Model, 
         raise HashedFeatureError(
             f"ONNX has no operation that hashes a string, which the features {features} need (hash_bins). Give them a "
             "vocabulary, or export with fingerprint_inputs=True (--fingerprint-inputs): the file then takes their "
-            f"64-bit Fingerprint64, computed by the client, as int64 inputs named <input>{SUFFIX}."
+            f"64-bit Fingerprint64, computed by the client, as int64 inputs named <input>{FINGERPRINT_SUFFIX}."
         )
-    given = {layer.name: layer.input.name + SUFFIX for layer in hashed}
+    given = {layer.name: layer.input.name + FINGERPRINT_SUFFIX for layer in hashed}
     twins = sorted(set(raw) & set(given.values()))
     if twins:
         raise ExportError(f"Fingerprints would be the inputs {twins}, as others are. Rename these in data.names.")
@@ -161,7 +164,9 @@ class _Whole(keras.layers.Layer):
 
     def call(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         raw = {
-            name: tf.cast(inputs[source], tf.uint64) if source.endswith(SUFFIX) and name != source else inputs[source]
+            name: tf.cast(inputs[source], tf.uint64)
+            if source.endswith(FINGERPRINT_SUFFIX) and name != source
+            else inputs[source]
             for name, source in self.sources.items()
         }
         prepared = self.transform(raw)

@@ -19,9 +19,10 @@ import onnx
 from export import parity
 from export.answers import answer_names, blocks, tables
 from export.conversion import convert
-from export.onnx_file import DOMAINS, SUFFIX, table_name
+from export.onnx_file import DOMAINS, table_name
 from tfwd.errors import ExportError
 from tfwd.model import WideDeep
+from tfwd.schema import FINGERPRINT_SUFFIX
 
 # A protobuf message ends at 2 GiB; what of it is not tables gets 64 MiB of that, on top of its own size.
 INLINE_BYTES = 2**31 - 2**26
@@ -48,7 +49,7 @@ def save(
         model: a trained model.
         output_file: where to; an existing file is replaced.
         fingerprint_inputs: let features with hash_bins enter as int64 `<input>_fingerprint`; see
-            `export.onnx_file.fingerprints`.
+            `tfwd.layers.direct_lookup.fingerprints`.
         rows: real raw rows by input, for the comparison.
 
     Returns:
@@ -130,7 +131,9 @@ def _gate(model: WideDeep, file: Path, fingerprint_inputs: bool) -> None:
     expected = [entry.name for entry in model.schema.inputs]
     if not fingerprint_inputs and inputs != expected:
         raise ExportError(f"The converted graph has the inputs {inputs}. Expected: {expected}")
-    unknown = [name for name in inputs if name not in expected and name.removesuffix(SUFFIX) not in expected]
+    unknown = [
+        name for name in inputs if name not in expected and name.removesuffix(FINGERPRINT_SUFFIX) not in expected
+    ]
     outputs = tuple(entry.name for entry in proto.graph.output)
     if unknown or outputs != answer_names(model.schema):
         raise ExportError(

@@ -8,14 +8,12 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnxruntime
-import tensorflow as tf
 from onnx.external_data_helper import ExternalDataInfo, uses_external_data
 
 from export.rows import Rows
-from tfwd.layers.direct_lookup import Fingerprint
-from tfwd.schema import Schema
+from tfwd.layers.direct_lookup import fingerprints
+from tfwd.schema import FINGERPRINT_SUFFIX, Schema
 
-SUFFIX = "_fingerprint"
 OPSET = 18
 DOMAINS = ("", "ai.onnx", "ai.onnx.ml")
 
@@ -90,19 +88,9 @@ class OnnxSession:
 
     def run(self, rows: Rows) -> dict[str, np.ndarray]:
         """The outputs for rows as `as_rows` makes them, those of the transform under its own names."""
-        feeds = {name: rows[name] if name in rows else fingerprints(rows[name[: -len(SUFFIX)]]) for name in self.inputs}
+        feeds = {
+            name: rows[name] if name in rows else fingerprints(rows[name[: -len(FINGERPRINT_SUFFIX)]])
+            for name in self.inputs
+        }
         values = self._session.run(None, feeds)
         return {name.removeprefix("transform/"): value for name, value in zip(self._outputs, values, strict=True)}
-
-
-def fingerprints(values: np.ndarray) -> np.ndarray:
-    """What a client gives for a hashed input: Fingerprint64 (FarmHash) of the UTF-8 bytes, as int64 `(B,)`.
-
-    Integers are formatted in decimal first; a missing value is the empty string. In Python, with the package
-    pyfarmhash: `numpy.array([farmhash.fingerprint64(text) for text in texts], "uint64").view("int64")`.
-
-    Args:
-        values: strings (object array) or int64.
-    """
-    tensor = tf.constant(values.tolist() if values.dtype == object else values)
-    return np.asarray(Fingerprint()(tensor).numpy().view(np.int64))

@@ -32,9 +32,6 @@ RunPath = Annotated[str, typer.Argument(help="A run directory, a .keras file, a 
 DataPath = Annotated[str, typer.Option("--data", help="A CSV or Parquet file, a folder, a glob, or census:test.")]
 Delimiter = Annotated[str | None, typer.Option(help="The delimiter of CSV data; by default as in training.")]
 
-# Rows of the run's own data on which an export is compared with its model, beside made-up ones.
-REAL_ROWS = 2000
-
 
 def guarded(command: Callable[..., Any]) -> Callable[..., Any]:
     """Turns what the user can mend into one message and exit code 2, and Ctrl-C into exit code 130."""
@@ -250,7 +247,7 @@ def _export(run: Any) -> list[Path]:
         if not (error.name or "").startswith("export"):
             raise
         raise RunError(f"The export package is not there: {error}. Set export.formats=[] to go without.") from None
-    exported: list[Path] = export_run(run, run.sample(REAL_ROWS))
+    exported: list[Path] = export_run(run)
     return exported
 
 

@@ -10,6 +10,8 @@ Kind = Literal["string", "integer", "float"]
 
 # A missing integer on the road to a graph: int64 has no null, and nobody's category is this number.
 MISSING_INTEGER = -(2**63)
+# An ONNX input with this ending takes the 64-bit fingerprints of the input before it.
+FINGERPRINT_SUFFIX = "_fingerprint"
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tfwd.errors import RunError
 from tfwd.run import Run, load_model
-from tfwd.schema import Schema
+from tfwd.schema import FINGERPRINT_SUFFIX, Schema
 
 Answer = dict[str, NDArray[np.float32]]
 Raw = Mapping[str, NDArray[Any]]
@@ -121,6 +121,8 @@ def _onnx(path: Path) -> Scorer:
     schema = Schema.from_dict(json.loads(metadata["tfwd_schema"]))
     names = [output.name for output in session.get_outputs()]
     wanted = [name for name in ("prediction", "probability", "logit") if name in names]
+    taken = [entry.name for entry in session.get_inputs()]
+    hashed = [name for name in taken if name not in {entry.name for entry in schema.inputs}]
 
     def score(inputs: Raw) -> Answer:
         # onnxruntime takes str; bytes would silently be out-of-vocabulary.
@@ -130,6 +132,11 @@ def _onnx(path: Path) -> Scorer:
             else value
             for name, value in inputs.items()
         }
-        return dict(zip(wanted, session.run(wanted, feeds), strict=True))
+        for name in hashed:
+            from tfwd.layers.direct_lookup import fingerprints
+
+            feeds[name] = fingerprints(feeds[name.removesuffix(FINGERPRINT_SUFFIX)])
+        # An input that only its fingerprints are read of is none of the file's.
+        return dict(zip(wanted, session.run(wanted, {name: feeds[name] for name in taken}), strict=True))
 
     return Scorer(schema, score, "onnx")

@@ -50,14 +50,13 @@ class Column(BaseModel):
 class _OnColumn(Column):
     column: str = Field(min_length=1)
 
-    def __init__(self, column: str | None = None, /, **options: Any) -> None:
-        if column is not None:
-            options["column"] = column
-        super().__init__(**options)
-
     @property
     def columns(self) -> tuple[str, ...]:
         return (self.column,)
+
+
+def _with_column(column: str | None, options: dict[str, Any]) -> dict[str, Any]:
+    return options if column is None else {**options, "column": column}
 
 
 class _Placed(BaseModel):
@@ -110,6 +109,10 @@ class Numeric(_OnColumn):
 
     _name = model_validator(mode="before")(default_name)
 
+    # Written in each class: type checkers make up another constructor for a class without one.
+    def __init__(self, column: str | None = None, /, **options: Any) -> None:
+        super().__init__(**_with_column(column, options))
+
     @property
     def normalizations(self) -> tuple[Normalization, ...]:
         """The normalizations as a tuple, whichever way they were given."""
@@ -151,6 +154,10 @@ class Bucketized(_OnColumn, _Placed):
     min_count: int = Field(default=1, ge=1)
     max_size: int | None = Field(default=None, ge=1)
     oov: bool = False
+
+    # Written in each class: type checkers make up another constructor for a class without one.
+    def __init__(self, column: str | None = None, /, **options: Any) -> None:
+        super().__init__(**_with_column(column, options))
 
     @model_validator(mode="before")
     @classmethod
@@ -202,6 +209,10 @@ class Categorical(_OnColumn, _Placed):
 
     _name = model_validator(mode="before")(default_name)
     _values = field_validator("vocabulary", mode="before")(truth_values_as_text)
+
+    # Written in each class: type checkers make up another constructor for a class without one.
+    def __init__(self, column: str | None = None, /, **options: Any) -> None:
+        super().__init__(**_with_column(column, options))
 
     @property
     def learnt(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfwd.layers.fingerprint import fingerprint64
@@ -89,3 +90,16 @@ class IdentityLookup(_Lookup):
         known = tf.logical_and(inputs >= 0, inputs < self.size)
         ids = tf.where(known, inputs, tf.constant(self.size, tf.int64))
         return tf.where(tf.equal(inputs, MISSING_INTEGER), tf.constant(self.size + 1, tf.int64), ids)
+
+
+def fingerprints(values: np.ndarray) -> np.ndarray:
+    """What a client gives for a hashed input: Fingerprint64 (FarmHash) of the UTF-8 bytes, as int64 `(B,)`.
+
+    Integers are formatted in decimal first; a missing value is the empty string. In Python, with the package
+    pyfarmhash: `numpy.array([farmhash.fingerprint64(text) for text in texts], "uint64").view("int64")`.
+
+    Args:
+        values: strings (object array) or int64.
+    """
+    tensor = tf.constant(values.tolist() if values.dtype == object else values)
+    return np.asarray(Fingerprint()(tensor).numpy().view(np.int64))
