@@ -44,9 +44,7 @@ TEXTS = [
     ("split", "rows", "positives", "incomplete"),
     [("train", 32_561, 7_841, 2_399), ("test", 16_281, 3_846, 1_221)],
 )
-def test_counts_are_the_published_ones(
-    split: census.Split, rows: int, positives: int, incomplete: int
-) -> None:
+def test_counts_are_the_published_ones(split: census.Split, rows: int, positives: int, incomplete: int) -> None:
     frame = census.load(split)
     assert len(frame) == rows
     assert (frame["income"] == ">50K").sum() == positives

