@@ -1,0 +1,169 @@
+"""The command line: what it prints, what it ends with, and what it says to do next."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+from census_cases import copy_of_trained, files, frame, trained, values
+
+from tfwd.cli import app
+from tfwd.run import Run
+
+
+def tfwd(*arguments: object) -> int:
+    """Runs `tfwd` in this process; the exit code."""
+    try:
+        app([str(argument) for argument in arguments])
+    except SystemExit as exit:
+        return int(exit.code or 0)
+    return 0
+
+
+def written(path: Path, **train: Any) -> Path:
+    """A YAML file that trains on the small census."""
+    options = values({"train": str(files()["train.csv"]), "test": str(files()["test.csv"]), "key": ["id"]}, **train)
+    path.write_text(yaml.safe_dump(options))
+    return path
+
+
+def test_train_says_what_came_of_it_and_what_to_do_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = written(tmp_path / "my census.yaml", epochs=1, tensorboard=True)
+    assert tfwd("train", "--config", config, "--set", "train.epochs=2") == 0
+    shown = capfd.readouterr()
+    run = Run.open(tmp_path / "runs" / "my census")
+    assert run.config.train.epochs == 2
+    assert "validation  auc 0." in shown.out
+    assert "test        rows 700  auc 0." in shown.out
+    assert "The run is in runs/my census\n" in shown.out
+    assert f"python -m tfwd.evaluate 'runs/my census' --data {files()['test.csv']}" in shown.out
+    assert "tensorboard --logdir 'runs/my census'/logs" in shown.out
+    assert "epoch 2, step 3" in shown.err
+    assert "(best)" in shown.err
+    assert "Warning" not in shown.err
+    # The next one has a name of its own.
+    assert tfwd("train", "--config", config) == 0
+    assert (tmp_path / "runs" / "my census-2" / "metrics.json").is_file()
+
+
+def test_evaluate_prints_json_and_writes_it(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path, output = trained().path, tmp_path / "metrics.json"
+    assert tfwd("evaluate", path, "--data", files()["test.csv"], "--output", output) == 0
+    shown = json.loads(capfd.readouterr().out)
+    assert shown == json.loads(output.read_text())
+    assert shown == pytest.approx(trained().metrics["test"], abs=1e-6)
+    assert tfwd("evaluate", path / "model.keras", "--data", files()["test.parquet"]) == 0
+    assert json.loads(capfd.readouterr().out) == pytest.approx(shown, abs=1e-6)
+
+
+def test_evaluate_on_one_class_is_json_too(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    one = frame("test", 700)
+    one[one["income"] == ">50K"].to_csv(tmp_path / "one.csv", index=False)
+    assert tfwd("evaluate", trained().path, "--data", tmp_path / "one.csv") == 0
+    assert json.loads(capfd.readouterr().out)["auc"] is None
+
+
+def test_predict_passes_the_key_of_the_run_through(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    output = tmp_path / "answers.csv"
+    assert tfwd("predict", trained().path, "--data", files()["test.csv"], "--output", output) == 0
+    assert capfd.readouterr().out == f"700 rows in {output}\n"
+    assert list(pd.read_csv(output).columns) == ["id", "probability", "logit", "predicted"]
+    chosen = ("--key", "sex", "--key", "age")
+    assert tfwd("predict", trained().path, "--data", files()["test.csv"], "--output", output, *chosen) == 0
+    assert list(pd.read_csv(output).columns) == ["sex", "age", "probability", "logit", "predicted"]
+    # A key that the file lacks is a convenience that is not there, one that was asked for is an error.
+    frame("test", 700).drop(columns="id").to_csv(tmp_path / "bare.csv", index=False)
+    assert tfwd("predict", trained().path, "--data", tmp_path / "bare.csv", "--output", output) == 0
+    assert list(pd.read_csv(output).columns) == ["probability", "logit", "predicted"]
+    capfd.readouterr()
+    assert tfwd("predict", trained().path, "--data", tmp_path / "bare.csv", "--output", output, "--key", "id") == 2
+    assert "no column 'id'" in capfd.readouterr().err
+
+
+def test_the_dialect_is_that_of_the_training_unless_said(tmp_path: Path) -> None:
+    frame("test", 700).to_csv(tmp_path / "semicolons.csv", index=False, sep=";")
+    output = tmp_path / "answers.parquet"
+    command = ("predict", trained().path, "--data", tmp_path / "semicolons.csv", "--output", output)
+    assert tfwd(*command) == 2
+    assert tfwd(*command, "--delimiter", ";") == 0
+    assert len(pd.read_parquet(output)) == 700
+
+
+def test_a_file_of_any_name_is_read_as_the_training_file_was(tmp_path: Path) -> None:
+    path = copy_of_trained(tmp_path / "run")
+    described = yaml.safe_load((path / "config.yaml").read_text())
+    described["data"]["format"] = "csv"
+    (path / "config.yaml").write_text(yaml.safe_dump(described))
+    (tmp_path / "adult.test").write_bytes(files()["test.csv"].read_bytes())
+    for data in ("adult.test", files()["test.parquet"]):
+        assert tfwd("predict", path, "--data", tmp_path / data, "--output", tmp_path / "answers.csv") == 0
+
+
+def test_resume_is_of_the_run_alone(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    for wrong in (("--config", "census"), ("--set", "train.epochs=3")):
+        assert tfwd("train", "--output", trained().path, "--resume", *wrong) == 2
+        assert "--resume goes on with the run's own configuration" in capfd.readouterr().err
+    assert tfwd("train", "--resume") == 2
+    assert "--resume needs the run to go on with: --output RUN" in capfd.readouterr().err
+
+
+def test_an_interrupt_ends_with_130_and_a_run_that_goes_on(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    output = tmp_path / "my run"
+    config = written(tmp_path / "small.yaml", epochs=6, early_stopping=None)
+
+    def interrupt() -> None:
+        while not any((output / "checkpoints").glob("fit-*/state.json")):
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    assert tfwd("train", "--config", config, "--output", output) == 130
+    shown = capfd.readouterr()
+    assert f"Go on with: python -m tfwd.train --output '{output}' --resume" in shown.err
+    assert "Traceback" not in shown.err
+    assert not (output / "metrics.json").exists()
+    assert tfwd("train", "--output", output, "--resume") == 0
+    lines = (output / "history.csv").read_text().splitlines()
+    assert [line.split(",")[1] for line in lines[1:]] == ["1", "2", "3", "4", "5", "6"]
+
+
+def program(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", *arguments], capture_output=True, text=True, check=False)
+
+
+def test_help_is_short_and_names_everything() -> None:
+    shown = program("tfwd.cli", "--help")
+    assert shown.returncode == 0
+    for command in ("train", "evaluate", "predict", "export"):
+        assert f"\n  {command} " in shown.stdout
+    train = program("tfwd.train", "--help")
+    assert train.stdout.startswith("Usage: python -m tfwd.train [OPTIONS]")
+    for option in ("--config", "--output", "--set", "--resume", "census"):
+        assert option in train.stdout
+    assert max(map(len, train.stdout.splitlines())) <= 100
+    export = program("tfwd.cli", "export", "--help")
+    assert "savedmodel" in export.stdout
+    assert "onnx" in export.stdout
+
+
+def test_a_program_ends_with_2_and_one_message() -> None:
+    shown = program("tfwd.train", "--config", "cencus")
+    assert shown.returncode == 2
+    assert shown.stdout == ""
+    assert shown.stderr == "Error: cencus is neither a preset nor a file. Did you mean 'census'?\n"
+    shown = program("tfwd.evaluate", "absent", "--data", "census:test")
+    assert shown.returncode == 2
+    assert shown.stderr.startswith("Error: absent is not there.")

@@ -1,0 +1,125 @@
+"""Batch prediction: a row out for a row in, in order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from census_cases import files, frame, trained
+
+from tfwd.data.source import Source
+from tfwd.errors import DataError
+from tfwd.prediction import answer_table, key_columns, predict
+from tfwd.schema import Schema
+from tfwd.scoring import Scorer, keras_scorer
+
+
+@pytest.fixture(scope="module")
+def scorer() -> Scorer:
+    return keras_scorer(trained().model)
+
+
+def read(path: Path) -> pd.DataFrame:
+    return pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
+
+
+@pytest.mark.parametrize("name", ["test.csv", "test.parquet"])
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_every_row_in_order_with_its_key(name: str, ending: str, scorer: Scorer, tmp_path: Path) -> None:
+    output = tmp_path / f"answers{ending}"
+    counted: list[int] = []
+    rows = predict(
+        scorer, Source.open(files()[name]), output, key=("id", "sex"), batch_size=128, advance=counted.append
+    )
+    table = read(output)
+    assert rows == len(table) == sum(counted) == 700
+    assert len(counted) == 6
+    assert list(table.columns) == ["id", "sex", "probability", "logit", "predicted"]
+    assert table["id"].astype(int).tolist() == list(range(700))
+    assert table["sex"].tolist() == frame("test", 700)["sex"].tolist()
+    assert set(table["predicted"]) == {"<=50K", ">50K"}
+    assert ((table["probability"] >= 0.5) == (table["predicted"] == ">50K")).all()
+    np.testing.assert_allclose(table["probability"], 1 / (1 + np.exp(-table["logit"])), atol=1e-6)
+    assert [path.name for path in tmp_path.iterdir()] == [output.name]
+
+
+def test_a_batch_of_one_answers_as_a_large_one(scorer: Scorer, tmp_path: Path) -> None:
+    few = Source.open(frame("test", 700).head(40))
+    for size in (1, 40):
+        predict(scorer, few, tmp_path / f"{size}.csv", batch_size=size)
+    one, many = (read(tmp_path / f"{size}.csv") for size in (1, 40))
+    np.testing.assert_allclose(one["probability"], many["probability"], atol=1e-6)
+
+
+def test_label_and_weight_need_not_be_there(scorer: Scorer, tmp_path: Path) -> None:
+    bare = frame("test", 700).drop(columns=["income", "weight", "id"]).head(30)
+    assert predict(scorer, Source.open(bare), tmp_path / "answers.csv") == 30
+    assert list(read(tmp_path / "answers.csv").columns) == ["probability", "logit", "predicted"]
+    assert list(key_columns(Source.open(bare), ("id", "sex"))) == ["sex"]
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_no_rows_are_a_file_with_no_rows(ending: str, scorer: Scorer, tmp_path: Path) -> None:
+    output = tmp_path / f"answers{ending}"
+    assert predict(scorer, Source.open(frame("test", 700).head(0)), output, key=("id",)) == 0
+    assert list(read(output).columns) == ["id", "probability", "logit", "predicted"]
+    assert len(read(output)) == 0
+
+
+@pytest.mark.parametrize(
+    ("output", "key", "message"),
+    [
+        ("answers.txt", (), r"written as \.parquet or \.csv. Received: '\.txt'"),
+        ("absent/answers.csv", (), "the folder .*absent is not there"),
+        ("answers.csv", ("idd",), "no column 'idd', which data.key reads. Did you mean 'id'"),
+        ("answers.csv", ("probability",), "The key 'probability' has the name of an answer's column"),
+    ],
+)
+def test_refused_before_scoring(
+    output: str, key: tuple[str, ...], message: str, scorer: Scorer, tmp_path: Path
+) -> None:
+    table = frame("test", 700).assign(probability=1.0)
+    with pytest.raises(DataError, match=message):
+        predict(scorer, Source.open(table), tmp_path / output, key=key)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_bad_value_late_in_the_file_leaves_nothing(scorer: Scorer, tmp_path: Path) -> None:
+    table = frame("test", 700).astype({"age": object})
+    table.loc[650, "age"] = "old"
+    table.to_csv(tmp_path / "bad.csv", index=False)
+    with pytest.raises(DataError, match=r"row 651, column 'age': expected a number, found 'old'"):
+        predict(scorer, Source.open(tmp_path / "bad.csv"), tmp_path / "answers.csv", batch_size=64)
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.csv"]
+
+
+def test_an_earlier_output_stays_until_the_new_one_is_whole(scorer: Scorer, tmp_path: Path) -> None:
+    output = tmp_path / "answers.csv"
+    output.write_text("earlier")
+    with pytest.raises(DataError):
+        predict(scorer, Source.open(frame("test", 700).drop(columns="age")), output)
+    assert output.read_text() == "earlier"
+    predict(scorer, Source.open(frame("test", 700)), output)
+    assert len(read(output)) == 700
+
+
+def test_columns_of_the_other_tasks() -> None:
+    schema = Schema(inputs=(), task="multiclass", label="y", classes=("a", "b b", "ç"))
+    probability = np.array([[0.2, 0.5, 0.3], [0.1, 0.2, 0.7]], np.float32)
+    table = answer_table(schema, {"probability": probability, "logit": probability})
+    assert table.column_names == ["probability_a", "probability_b b", "probability_ç", "predicted"]
+    assert table["predicted"].to_pylist() == ["b b", "ç"]
+    number = answer_table(Schema(inputs=(), task="regression", label="y"), {"prediction": np.array([1.5], np.float32)})
+    assert number.to_pydict() == {"prediction": [1.5]}
+
+
+def test_memory_is_bounded_by_the_batch(scorer: Scorer, tmp_path: Path) -> None:
+    """Batches are written as they are scored: a row group a batch, none of them held."""
+    table = pa.Table.from_pandas(frame("test", 700), preserve_index=False)
+    pq.write_table(table, tmp_path / "rows.parquet")
+    predict(scorer, Source.open(tmp_path / "rows.parquet"), tmp_path / "answers.parquet", batch_size=200)
+    assert pq.read_metadata(tmp_path / "answers.parquet").num_row_groups == 4

@@ -1,0 +1,87 @@
+"""What scores: a run, a `.keras` file, a SavedModel and an ONNX file, all answering alike."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from census_cases import files, frame, trained
+
+from export import onnx, savedmodel
+from tfwd.data.rows import Rows
+from tfwd.data.source import Source
+from tfwd.errors import RunError
+from tfwd.prediction import predict
+from tfwd.scoring import keras_scorer, load_scorer
+
+
+@pytest.fixture(scope="module")
+def kinds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """One trained model as everything that can be loaded."""
+    folder, run = tmp_path_factory.mktemp("kinds"), trained()
+    return {
+        "run": run.path,
+        "keras": run.path / "model.keras",
+        "savedmodel": savedmodel.save(run.model, folder, name="small"),
+        "savedmodel's versions": folder / "small",
+        "onnx": onnx.save(run.model, folder / "small.onnx"),
+    }
+
+
+@pytest.mark.parametrize("kind", ["keras", "savedmodel", "savedmodel's versions", "onnx"])
+def test_same_columns_and_values_as_the_run(kind: str, kinds: dict[str, Path], tmp_path: Path) -> None:
+    strange = frame("test", 700).astype({"age": float, "hours_per_week": float})
+    strange.loc[0, "education"] = None
+    strange.loc[1, "occupation"] = "Ärztin ☂"
+    strange.loc[2, "age"] = np.nan
+    strange.loc[3, "hours_per_week"] = 1e30
+    tables = []
+    for name in ("run", kind):
+        scorer = load_scorer(kinds[name])
+        assert scorer.kind == ("keras" if name == "run" else kind.split("'")[0])
+        assert scorer.schema == trained().model.schema
+        predict(scorer, Source.open(strange), tmp_path / f"{len(tables)}.parquet", key=("id",))
+        tables.append(pd.read_parquet(tmp_path / f"{len(tables)}.parquet"))
+    one, other = tables
+    assert list(one.columns) == list(other.columns) == ["id", "probability", "logit", "predicted"]
+    assert list(one.dtypes) == list(other.dtypes)
+    np.testing.assert_allclose(one["probability"], other["probability"], rtol=0, atol=1e-6)
+    np.testing.assert_allclose(one["logit"], other["logit"], rtol=0, atol=1e-5)
+    assert (one["predicted"] == other["predicted"]).all()
+
+
+def test_probability_is_the_link_of_the_logit() -> None:
+    batch = next(Rows(Source.open(files()["test.csv"]), trained().model.schema).batches(100))
+    answer = keras_scorer(trained().model).score(batch.inputs)
+    assert answer["probability"].shape == answer["logit"].shape == (100,)
+    np.testing.assert_allclose(answer["probability"], 1 / (1 + np.exp(-answer["logit"].astype(np.float64))), atol=1e-6)
+
+
+def test_what_is_nothing_to_score_with(tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_text("")
+    (tmp_path / "damaged.onnx").write_bytes(b"no model")
+    (tmp_path / "foreign" / "1").mkdir(parents=True)
+    (tmp_path / "foreign" / "1" / "saved_model.pb").write_bytes(b"")
+    for name, message in {
+        "absent": r"absent is not there. Give a run directory, a \.keras file",
+        "text.txt": "neither a run directory",
+        ".": "neither a run directory",
+        "damaged.onnx": "cannot be read as an ONNX model",
+        "foreign": "was not exported by tfwd",
+    }.items():
+        with pytest.raises(RunError, match=message):
+            load_scorer(tmp_path / name)
+
+
+def test_an_onnx_file_of_another_program_is_refused(tmp_path: Path) -> None:
+    from onnx import TensorProto, helper, save_model
+
+    value = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [None]) for name in ("x", "y")]
+    graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "g", value[:1], value[1:])
+    save_model(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), tmp_path / "other.onnx"
+    )
+    with pytest.raises(RunError, match=r"was not exported by tfwd: its metadata has no tfwd_schema"):
+        load_scorer(tmp_path / "other.onnx")
