@@ -5,10 +5,12 @@ from __future__ import annotations
 import keras
 
 from tfwd.config import ModelConfig
+from tfwd.errors import ConfigError
 from tfwd.features.layout import Layout
 from tfwd.layers.deep_head import DeepHead, tower
 from tfwd.layers.logit_sum import LogitSum
 from tfwd.layers.wide_head import WideHead
+from tfwd.naming import nearest
 
 
 def build_ranker(
@@ -44,6 +46,7 @@ def build_ranker(
         logits.append(head({name: inputs[name] for name in inputs if name in read}))
     if "deep" in model.heads:
         if own_tower is None:
+            check_activation(model.activation)
             body = tower(model.hidden_units, model.activation, model.dropout, model.batch_norm, model.l2, seed)
         else:
             body = under_deep(own_tower)
@@ -77,3 +80,16 @@ def under_deep(own_tower: keras.layers.Layer) -> keras.layers.Layer:
             copy.build_from_config(own_tower.get_build_config())
     copy.set_weights(own_tower.get_weights())
     return copy
+
+
+def check_activation(name: str) -> None:
+    """Refuses an activation that Keras does not know; here, since a configuration is read without Keras.
+
+    Raises:
+        ConfigError: names the nearest.
+    """
+    try:
+        keras.activations.get(name)
+    except ValueError:
+        known = [key for key, value in vars(keras.activations).items() if callable(value) and key.islower()]
+        raise ConfigError(f"model.activation: Keras has no activation {name!r}.{nearest(name, known)}") from None

@@ -51,10 +51,8 @@ def check_features(features: tuple[AnyColumn, ...]) -> None:
                     f"features[{index}]: the cross {feature.name!r} has the cross {key!r} as a key. Name its keys "
                     "instead: a cross may have any number of keys."
                 )
-        if feature.bins == "exact" and any(
-            isinstance(by_name[key], Categorical) and by_name[key].hash_bins is not None  # type: ignore[union-attr]
-            for key in feature.keys
-        ):
+        keys = [by_name[key] for key in feature.keys]
+        if feature.bins == "exact" and any(isinstance(key, Categorical) and key.hash_bins is not None for key in keys):
             raise ConfigError(
                 f"features[{index}]: bins: exact needs keys with a vocabulary or buckets, and a key of "
                 f"{feature.name!r} is hashed. Give a number of bins."

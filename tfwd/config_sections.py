@@ -1,0 +1,257 @@
+"""The sections of a configuration: data, model, training and export."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from tfwd.naming import is_valid
+
+Head = Literal["wide", "deep"]
+
+
+class Section(BaseModel):
+    """Base of all sections: frozen, no unknown keys, finite numbers."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class CsvConfig(Section):
+    """The dialect of CSV files. Every field is read as text and cast once, by the schema."""
+
+    delimiter: str = Field(default=",", min_length=1, max_length=4)
+    quote: str = Field(default='"', max_length=1)
+    escape: str = Field(default='"', max_length=1)
+    header: bool = True
+    columns: tuple[str, ...] | None = None
+    null: tuple[str, ...] = ("",)
+    skip: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _check(self) -> CsvConfig:
+        if not self.header and self.columns is None:
+            raise ValueError("a file without a header needs its columns' names in data.csv.columns")
+        return self
+
+
+class LabelConfig(Section):
+    """The label: its column and, for classes, their names.
+
+    Args:
+        column: the data column.
+        positive: binary only: the value that is the positive class. Without it the label must be 0/1 or boolean.
+        classes: multi-class only: the classes in order; learnt from the training rows (sorted) when not given.
+    """
+
+    column: str
+    positive: str | int | bool | float | None = None
+    classes: tuple[str | int, ...] | None = Field(default=None, min_length=2)
+
+
+class DataConfig(Section):
+    """Where the rows come from and what their columns mean.
+
+    Args:
+        train: a CSV (also .gz), Parquet file, folder or glob, or `census:train` for the bundled data.
+        validation: a source like `train`; without it, `validation_fraction` of the training rows.
+        validation_fraction: the share of training rows kept for validation, chosen by a hash of the row, so that the
+            choice is the same in every run and equal rows stay together.
+        test: a source like `train`, read once, at the end.
+        format: by default what the file's ending says.
+        label: the label's column, or a section with `column`, `positive` or `classes`.
+        weight: a column with a weight per example, at least 0.
+        key: columns that `predict` passes through.
+        filter: an SQL condition on the columns of a row; other rows are left out, as in `rating != 3`.
+        names: graph input names for data columns whose own names a graph cannot carry.
+    """
+
+    train: str | None = None
+    validation: str | None = None
+    validation_fraction: float = Field(default=0.1, ge=0.0, lt=1.0)
+    test: str | None = None
+    format: Literal["auto", "csv", "parquet"] = "auto"
+    csv: CsvConfig = CsvConfig()
+    label: LabelConfig
+    weight: str | None = None
+    key: tuple[str, ...] = ()
+    filter: str | None = None
+    names: dict[str, str] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _label_by_name(cls, values: Any) -> Any:
+        if isinstance(values, dict) and isinstance(values.get("label"), str):
+            values = {**values, "label": {"column": values["label"]}}
+        return values
+
+    @model_validator(mode="after")
+    def _check_names(self) -> DataConfig:
+        for column, name in self.names.items():
+            if not is_valid(name):
+                raise ValueError(
+                    f"names: {column!r} is mapped to {name!r}; an input name is made of letters, digits and _, "
+                    "a letter first"
+                )
+        return self
+
+
+class ScheduleConfig(Section):
+    """A learning rate that changes with the step; `steps: auto` is the whole training.
+
+    Args:
+        schedule: `cosine`, `linear` (both down to `end`), or `exponential` (times `end` after `steps`).
+        start: the rate after the warm-up.
+        end: the share of `start` that is left at the end.
+        warmup: steps in which the rate rises linearly from 0.
+        steps: the length of the decay, in steps.
+    """
+
+    schedule: Literal["cosine", "linear", "exponential"]
+    start: float = Field(gt=0)
+    end: float = Field(default=0.0, ge=0, le=1)
+    warmup: int = Field(default=0, ge=0)
+    steps: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
+
+    @model_validator(mode="after")
+    def _check(self) -> ScheduleConfig:
+        if self.schedule == "exponential" and self.end == 0:
+            raise ValueError("an exponential schedule never reaches 0: give an end above 0, as in end: 0.01")
+        return self
+
+
+class OptimizerConfig(BaseModel):
+    """An optimizer by name, with its own options beside the learning rate (`l1`, `beta_1`, `clipnorm`, ...)."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False)
+
+    name: Literal["sparse_ftrl", "lazy_adam", "adagrad", "sgd", "ftrl", "adam"]
+    learning_rate: Annotated[float, Field(gt=0)] | ScheduleConfig
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What was given beside the name and the learning rate."""
+        return dict(self.model_extra or {})
+
+
+class ModelConfig(Section):
+    """The heads and their sizes.
+
+    Args:
+        heads: `[wide, deep]`, or one of them.
+        hidden_units: the widths of the deep head's layers.
+        activation: a Keras activation.
+        dropout: the share of units dropped after every hidden layer.
+        batch_norm: batch normalization after every hidden layer, before the activation.
+        l2: L2 penalty on the kernels of the deep head's dense layers (tables: see the optimizer's `l2`).
+        embedding_dropout: the share of the tower's inputs dropped.
+    """
+
+    heads: tuple[Head, ...] = Field(default=("wide", "deep"), min_length=1)
+    hidden_units: tuple[Annotated[int, Field(ge=1)], ...] = (256, 128, 64)
+    activation: str = "relu"
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    embedding_dropout: float = Field(default=0.0, ge=0, lt=1)
+    batch_norm: bool = False
+    l2: float = Field(default=0.0, ge=0)
+
+    @model_validator(mode="after")
+    def _check(self) -> ModelConfig:
+        if len(set(self.heads)) != len(self.heads):
+            raise ValueError("a head stands in heads twice")
+        return self
+
+
+class EarlyStoppingConfig(Section):
+    """When to stop: `patience` evaluations without a better `monitor` on the validation rows.
+
+    Args:
+        monitor: a metric of the task; `auto` is the log loss, or the RMSE of a regression.
+        patience: evaluations.
+    """
+
+    monitor: str = "auto"
+    patience: int = Field(default=3, ge=1)
+
+
+class TrainConfig(Section):
+    """How to train.
+
+    Args:
+        epochs: passes over the training rows, at the most.
+        max_steps: batches, at the most.
+        batch_size: rows a step.
+        seed: of the weights, the order of the rows and the dropout.
+        wide_optimizer: of the wide head.
+        deep_optimizer: of the deep head.
+        early_stopping: null trains all epochs; the best step is kept in any case.
+        refit: once more from new weights on training and validation rows together, for as many steps an epoch count
+            as validation chose.
+        evaluate_every: evaluate after so many steps instead of after every epoch.
+        checkpoint_every: checkpoint after so many steps, beside every evaluation.
+        class_weights: a weight per label value.
+        cache: `ids` keeps the transformed training rows in memory and shuffles all of them every epoch; `none` streams
+            them; `auto` chooses `ids` when there is more than one epoch and they fit `cache_bytes`.
+        cache_bytes: the memory that cached ids may take.
+        shuffle_rows: rows in the shuffle buffer when streaming.
+        steps_per_execution: steps in one call of the compiled loop.
+        deterministic: TensorFlow's op determinism: the same weights to the bit, more slowly.
+        tensorboard: write TensorBoard logs.
+    """
+
+    epochs: int = Field(default=10, ge=1)
+    max_steps: int | None = Field(default=None, ge=1)
+    batch_size: int = Field(default=512, ge=1)
+    seed: int = Field(default=0, ge=0, lt=2**31)
+    wide_optimizer: OptimizerConfig = OptimizerConfig(name="sparse_ftrl", learning_rate=0.1)
+    deep_optimizer: OptimizerConfig = OptimizerConfig(name="lazy_adam", learning_rate=0.001)
+    early_stopping: EarlyStoppingConfig | None = EarlyStoppingConfig()
+    refit: bool = False
+    evaluate_every: int | None = Field(default=None, ge=1)
+    checkpoint_every: int | None = Field(default=None, ge=1)
+    class_weights: dict[str, Annotated[float, Field(ge=0)]] | None = None
+    cache: Literal["auto", "ids", "none"] = "auto"
+    cache_bytes: int = Field(default=2 * 1024**3, ge=0)
+    shuffle_rows: int = Field(default=100_000, ge=1)
+    steps_per_execution: int = Field(default=16, ge=1)
+    deterministic: bool = False
+    tensorboard: bool = True
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_forms(cls, values: Any) -> Any:
+        rates = {
+            "sparse_ftrl": 0.1,
+            "ftrl": 0.1,
+            "adagrad": 0.05,
+            "sgd": 0.1,
+            "lazy_adam": 0.001,
+            "adam": 0.001,
+        }
+        if isinstance(values, dict):
+            for key, usual in (("wide_optimizer", "sparse_ftrl"), ("deep_optimizer", "lazy_adam")):
+                given = {"name": values[key]} if isinstance(values.get(key), str) else values.get(key)
+                if isinstance(given, dict):
+                    # `--set train.wide_optimizer.beta=1` means the optimizer that is there without a section.
+                    given = {"name": usual, **given}
+                    # A name that is none is refused later, with the nearest: not for the lack of a rate.
+                    given = {"learning_rate": rates.get(str(given.get("name")), 0.1), **given}
+                    values = {**values, key: given}
+            weights = values.get("class_weights")
+            if isinstance(weights, dict):
+                # YAML reads the labels 0 and 1 as numbers, and true as a truth value.
+                values = {**values, "class_weights": {str(label): weight for label, weight in weights.items()}}
+        return values
+
+
+class ExportConfig(Section):
+    """What is exported: the model's name in TF Serving, and the formats."""
+
+    name: str = "wide_deep"
+    formats: tuple[Literal["savedmodel", "onnx"], ...] = ("savedmodel", "onnx")
+
+    @model_validator(mode="after")
+    def _check(self) -> ExportConfig:
+        if not is_valid(self.name):
+            raise ValueError("name becomes a folder: letters, digits and _, a letter first")
+        return self
