@@ -76,7 +76,8 @@ def _written(path: Path) -> str:
 
 def _say(problems: list[ErrorDetails], model: type[BaseModel]) -> str:
     """What is wrong at one place."""
-    problem = problems[0]
+    # What a section says of itself is more than that it is not the other thing that the value may be.
+    problem = next((problem for problem in problems if problem["type"] == "value_error"), problems[0])
     kind, received = problem["type"], _short(problem["input"])
     if kind == "extra_forbidden":
         *parents, key = problem["loc"]
