@@ -152,8 +152,8 @@ class History(keras.callbacks.Callback):
 
 def _shown(numbers: dict[str, float]) -> str:
     # Where predictions lie on average is worth a look at the end, not a place in every line.
-    chosen = {name: value for name, value in numbers.items() if not name.startswith("mean_")}
-    return "  ".join(f"{name} {value:.4g}" if value >= 10 else f"{name} {value:.4f}" for name, value in chosen.items())
+    names = sorted((name for name in numbers if not name.startswith("mean_")), key=lambda name: "loss" not in name)
+    return "  ".join(f"{name} {numbers[name]:{'.4g' if numbers[name] >= 10 else '.4f'}}" for name in names)
 
 
 class ProgressBar(keras.callbacks.Callback):

@@ -57,17 +57,25 @@ def guarded(command: Callable[..., Any]) -> Callable[..., Any]:
 @guarded
 def train(
     config: Annotated[
-        str | None, typer.Option(help=f"A preset ({', '.join(presets())}) or a YAML file.", show_default="census")
+        str | None,
+        typer.Option(
+            metavar="PRESET|FILE", help=f"A preset ({', '.join(presets())}) or a YAML file.", show_default="census"
+        ),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option(help="The run directory to make.", show_default="runs/<name>, numbered")
+        Path | None,
+        typer.Option(metavar="FOLDER", help="The run directory to make.", show_default="runs/NAME, numbered"),
     ] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Overrides a key, as train.epochs=3.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --output.")] = False,
 ) -> None:
-    """Trains as a configuration says, evaluates, exports what export.formats names, and checks the exports."""
+    """Trains, evaluates and exports as a YAML file says.
+
+    Without a configuration it is the census, which comes with tfwd. What export.formats names is compared with the
+    model before it is written. Any key of the file can be given here: --set train.epochs=3 --set data.train=rows.csv
+    """
     started = time.monotonic()
     if resume:
         if output is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import tempfile
 
@@ -21,18 +20,16 @@ def load_tensorflow() -> None:
     if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2") in ("0", "1"):
         return
     sys.stderr.flush()
-    with tempfile.TemporaryFile() as notes:
-        errors = os.dup(2)
+    with tempfile.TemporaryFile() as notes, os.fdopen(os.dup(2), "w") as shown:
         os.dup2(notes.fileno(), 2)
         try:
-            import tensorflow as tf
+            with Console(file=shown).status("Loading TensorFlow"):
+                import tensorflow as tf
 
-            tf.config.list_logical_devices()
+                tf.config.list_logical_devices()
         except BaseException:
             notes.seek(0)
-            with os.fdopen(os.dup(errors), "wb") as shown:
-                shutil.copyfileobj(notes, shown)
+            shown.write(notes.read().decode(errors="replace"))
             raise
         finally:
-            os.dup2(errors, 2)
-            os.close(errors)
+            os.dup2(shown.fileno(), 2)

@@ -64,7 +64,8 @@ def fit(
 
     Raises:
         ConfigError, DataError: before anything is made.
-        RunError: the directory exists, the disk is full, or the loss is not a number.
+        RunError: the directory exists or cannot be made, or the loss is not a number.
+        OSError: the disk became full in the middle; `resume` goes on when there is room.
     """
     # A misspelt option of an optimizer is found here, not after the data was read.
     joint_optimizer(config, steps=1)
@@ -251,7 +252,7 @@ class _Training:
             monitor = self.config.monitor() if validated else None
             chain.append(BestModel(state, path / "model.keras", monitor, patience))
         chain.append(History(state, path / "history.csv", console.print))
-        chain.append(ProgressBar(state, state.total, "Training" if state.phase == "fit" else "Refit"))
+        chain.append(ProgressBar(state, state.total, "Training" if state.phase == "fit" else "Refit on all rows"))
         return chain
 
 
