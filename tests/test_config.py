@@ -342,6 +342,10 @@ REFUSED: dict[str, Refused] = {
         "data.csv.quote: expected a text of at most 1 character. Received: \"''\".",
     ),
     "length of a list": (lambda: of(model={"heads": []}), "model.heads: expected a list of at least 1. Received: []."),
+    "tower without layers": (
+        lambda: of(model={"hidden_units": []}),
+        "model.hidden_units: expected a list of at least 1. Received: [].",
+    ),
     "head": (
         lambda: of(model={"heads": ["wid"]}),
         "model.heads[0]: expected 'wide' or 'deep'. Received: 'wid'. Did you mean 'wide'?",

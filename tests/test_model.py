@@ -229,6 +229,7 @@ def test_own_loss_and_metrics_get_the_answer(loss: Any, tmp_path: Path) -> None:
     assert set(found) == {"loss", "squared"}
     assert found["squared"] == pytest.approx(((answer - LABELS) ** 2).mean(), rel=1e-4)
     assert found["loss"] == pytest.approx(float(np.mean(keras.losses.get(loss)(LABELS, answer))), rel=1e-4)
+    model.optimizer.build(model.trainable_variables)
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     assert loaded.evaluate(rows_of(config), verbose=0, return_dict=True) == found

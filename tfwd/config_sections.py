@@ -148,7 +148,7 @@ class ModelConfig(Section):
     """
 
     heads: tuple[Head, ...] = Field(default=("wide", "deep"), min_length=1)
-    hidden_units: tuple[Annotated[int, Field(ge=1)], ...] = (256, 128, 64)
+    hidden_units: tuple[Annotated[int, Field(ge=1)], ...] = Field(default=(256, 128, 64), min_length=1)
     activation: str = "relu"
     dropout: float = Field(default=0.0, ge=0, lt=1)
     embedding_dropout: float = Field(default=0.0, ge=0, lt=1)
