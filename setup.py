@@ -29,7 +29,7 @@ DOCS = ["matplotlib>=3.9"]
 setup(
     name="tfwd",
     version=VERSION["__version__"],
-    description="Wide & Deep Learning for TensorFlow and Keras 3: declared features to one SavedModel and one ONNX file",
+    description="Wide & Deep Learning for TensorFlow and Keras 3: declared features to SavedModel and ONNX",
     long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
