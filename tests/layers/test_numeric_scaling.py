@@ -106,6 +106,11 @@ def test_missing_indicator_and_several_forms() -> None:
     assert found[:, 2].tolist() == [1.0, 1.0, 0.0]
 
 
+def test_column_of_denormals_counts_as_constant() -> None:
+    for form in ("zscore", "minmax", "log"):
+        assert one([0.0, 1e-42, 5.0], form, learn(np.array([0.0, 1e-42]))).tolist() == [0.0] * 3
+
+
 def test_constant_column_becomes_zero() -> None:
     constant = learn(np.full(50, 3.0))
     for form in ("zscore", "minmax", "log"):

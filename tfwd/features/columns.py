@@ -90,7 +90,7 @@ class Numeric(_OnColumn):
         column: the data column.
         normalization: one or several of `none`, `zscore`, `minmax` (to [0, 1]), `log`
             (log(1 + x - min), then z-scored) and `quantile`: value -> (i - 1) / (n - 1) for the i-th of n quantiles
-            (Cheng et al. 2016, section 4.1).
+            (Cheng et al. 2016, section 4.1); quantiles that fall on one value count once.
         quantiles: n of the quantile mapping.
         fill: what a missing value becomes before normalization: the `median` or `mean` of
             the training rows, or a number.

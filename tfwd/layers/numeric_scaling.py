@@ -117,7 +117,8 @@ def _scales(form: str, feature: Numeric, statistics: NumericStatistics) -> _Scal
     def one(value: float) -> np.ndarray:
         return np.array([value], np.float32)
 
-    scale = 1.0 / spread if spread > 0 else 0.0
+    # The inverse of a denormal spread is infinite in float32: such a column counts as constant.
+    scale = 1.0 / spread if spread >= np.finfo(np.float32).tiny else 0.0
     return _Scales(
         fill=one(fill),
         low=one(statistics.minimum),
