@@ -32,6 +32,12 @@ def tfwd(*arguments: object) -> int:
     return 0
 
 
+@pytest.fixture(scope="module", autouse=True)
+def started() -> None:
+    """TensorFlow has said what it says at its start before anybody listens."""
+    trained()
+
+
 def rows(path: Path, table: pd.DataFrame | None = None) -> None:
     (frame().head(400) if table is None else table).to_csv(path, index=False)
 

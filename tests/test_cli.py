@@ -30,6 +30,12 @@ def tfwd(*arguments: object) -> int:
     return 0
 
 
+@pytest.fixture(scope="module", autouse=True)
+def started() -> None:
+    """TensorFlow has said what it says at its start before anybody listens."""
+    trained()
+
+
 def written(path: Path, **train: Any) -> Path:
     """A YAML file that trains on the small census."""
     options = values({"train": str(files()["train.csv"]), "test": str(files()["test.csv"]), "key": ["id"]}, **train)

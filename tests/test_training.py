@@ -20,6 +20,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 from tfwd.checkpoints import Checkpoints
 from tfwd.config import Config
 from tfwd.errors import ConfigError, DataError, RunError
+from tfwd.model import build_model
 from tfwd.parts import open_parts
 from tfwd.run import Run
 from tfwd.training import fit
@@ -181,21 +182,17 @@ def test_class_weights_and_row_weights_move_the_base_rate(tmp_path: Path) -> Non
     assert weighted.metrics["validation"]["mean_label"] > 0.6
 
 
-def test_streaming_learns_as_well_as_from_the_cache(tmp_path: Path) -> None:
-    scores = [
-        fit(config(cache=cache, epochs=4, evaluate_every=32), tmp_path / cache, train=frame()).metrics["validation"][
-            "auc"
-        ]
-        for cache in ("ids", "none")
-    ]
-    assert min(scores) > 0.8
-    assert scores[0] == pytest.approx(scores[1], abs=0.03)
+def test_streaming_learns_too(tmp_path: Path) -> None:
+    run = fit(config(cache="none", epochs=4, evaluate_every=32), tmp_path / "run", train=frame())
+    assert run.metrics["validation"]["auc"] > 0.8
 
 
-def test_another_seed_is_another_model(tmp_path: Path) -> None:
-    one, other = (fit(config(epochs=1, seed=seed), tmp_path / str(seed), train=frame()) for seed in (0, 1))
-    moved = [np.abs(a.numpy() - b.numpy()).max() for a, b in zip(one.model.weights, other.model.weights, strict=True)]
-    assert max(moved) > 0.01
+def test_the_seed_decides_the_first_weights() -> None:
+    run = trained()
+    models = [build_model(run.config.replace(train__seed=seed), run.statistics, run.model.schema) for seed in (0, 0, 1)]
+    one, same, other = ([weight.numpy() for weight in model.trainable_weights] for model in models)
+    assert all(np.array_equal(mine, yours) for mine, yours in zip(one, same, strict=True))
+    assert any(np.abs(mine - yours).max() > 0.01 for mine, yours in zip(one, other, strict=True))
 
 
 @pytest.mark.parametrize("heads", [["wide"], ["deep"]])
@@ -278,6 +275,7 @@ def test_parts_partition_the_training_rows() -> None:
     )
 
 
+@pytest.mark.filterwarnings("ignore:.*shuffle=True.*", "ignore:.*ran out of data.*")
 def test_training_goes_on_after_loading_as_without_the_break(tmp_path: Path) -> None:
     """`model.keras` holds the optimizer's state: `fit` gives the same losses after `load_model`."""
     run = Run.open(copy_of_trained(tmp_path / "run"))

@@ -114,14 +114,12 @@ def evaluate(
     output: Annotated[Path | None, typer.Option(help="Also write the metrics to this JSON file.")] = None,
 ) -> None:
     """Computes the exact metrics of a model on labelled rows."""
-    load_tensorflow()
+    scorer = _scorer(run)
     from tfwd.callbacks import progress
     from tfwd.data.rows import Rows
     from tfwd.evaluation import evaluate as evaluate_rows
     from tfwd.run import as_json, write_text
-    from tfwd.scoring import load_scorer
 
-    scorer = load_scorer(run)
     rows = Rows(_source(run, data, delimiter, filtered=True), scorer.schema)
     with progress() as bar:
         task = bar.add_task("Evaluating", total=rows.count() if console.is_terminal else None)
@@ -143,13 +141,11 @@ def predict(
     delimiter: Delimiter = None,
 ) -> None:
     """Scores rows and writes a row for each, in the same order."""
-    load_tensorflow()
+    scorer = _scorer(run)
     from tfwd.callbacks import progress
     from tfwd.prediction import key_columns
     from tfwd.prediction import predict as predict_rows
-    from tfwd.scoring import load_scorer
 
-    scorer = load_scorer(run)
     source = _source(run, data, delimiter, filtered=False)
     trained = _config(run)
     keys = tuple(key) if key else tuple(key_columns(source, trained.data.key if trained else ()))
@@ -215,6 +211,14 @@ def _free(path: Path) -> Path:
     """The path, or with the first number that makes it new."""
     numbered = (path.with_name(f"{path.name}-{number}") for number in range(2, sys.maxsize))
     return path if not path.exists() else next(candidate for candidate in numbered if not candidate.exists())
+
+
+def _scorer(run: str) -> Any:
+    from tfwd.scoring import existing, load_scorer
+
+    path = existing(run)
+    load_tensorflow()
+    return load_scorer(path)
 
 
 def _config(run: str) -> Config | None:

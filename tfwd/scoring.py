@@ -40,9 +40,7 @@ def load_scorer(path: str | Path) -> Scorer:
     Raises:
         RunError: the path is none of these, or was not made by tfwd.
     """
-    path = Path(path)
-    if not path.exists():
-        raise RunError(f"{path} is not there. Give a run directory, a .keras file, a SavedModel or an .onnx file.")
+    path = existing(path)
     if path.suffix == ".onnx":
         return _onnx(path)
     if path.suffix == ".keras":
@@ -55,6 +53,18 @@ def load_scorer(path: str | Path) -> Scorer:
     raise RunError(
         f"{path} is neither a run directory (run.json), a .keras file, a SavedModel (saved_model.pb) nor an .onnx file."
     )
+
+
+def existing(path: str | Path) -> Path:
+    """The path, if something is there to be loaded.
+
+    Raises:
+        RunError: nothing is there.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise RunError(f"{path} is not there. Give a run directory, a .keras file, a SavedModel or an .onnx file.")
+    return path
 
 
 def keras_scorer(model: Any) -> Scorer:
