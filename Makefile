@@ -14,7 +14,7 @@ train: $(VENV)/installed
 	$(BIN)/python -m tfwd.train --config census --output $(RUN)
 
 test: $(VENV)/installed-test lint types
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .
@@ -23,8 +23,11 @@ lint: $(VENV)/installed-test
 types: $(VENV)/installed-test
 	$(BIN)/mypy
 
-bench: $(VENV)/installed-test
-	$(BIN)/python -m benchmarks.step
+bench: $(VENV)/installed-bench
+	$(BIN)/python -m benchmarks.table_size
+	$(BIN)/python -m benchmarks.throughput
+	$(BIN)/python -m benchmarks.onnx_size
+	$(BIN)/python -m benchmarks.census
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit("tfwd needs Python 3.11 or newer, this is " + sys.version) if sys.version_info < (3, 11) else None'
@@ -37,6 +40,10 @@ $(VENV)/installed: setup.py pyproject.toml | $(VENV)/bin/python
 $(VENV)/installed-test: setup.py pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --editable '.[test]'
 	touch $@ $(VENV)/installed
+
+$(VENV)/installed-bench: setup.py pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --editable '.[bench]'
+	touch $@
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .hypothesis

@@ -24,7 +24,7 @@ TEST = [
     "palmerpenguins>=0.1.4",
     "plotnine>=0.14",
 ]
-DOCS = ["matplotlib>=3.9"]
+BENCH = ["matplotlib>=3.9", "psutil>=6.0"]
 
 setup(
     name="tfwd",
@@ -62,7 +62,7 @@ setup(
         "typer>=0.15",
         "rich>=13.9",
     ],
-    extras_require={"test": TEST, "docs": DOCS, "dev": TEST + DOCS},
+    extras_require={"test": TEST, "bench": BENCH, "dev": TEST + BENCH},
     entry_points={"console_scripts": ["tfwd=tfwd.cli:main"]},
     classifiers=[
         "Development Status :: 4 - Beta",

@@ -20,12 +20,17 @@ from tfwd.analysis.statistics import LabelStatistics, NumericStatistics
 BATCH, STEPS = 1024, 160
 
 
-def contender(rows: int) -> Callable[[], object]:
-    """A model with a wide table of about so many rows; a call trains it for `STEPS` steps."""
-    wide = [tfwd.Categorical(f"c{i}", identity=rows // 8, dtype="integer") for i in range(8)]
+def model_of(rows: int, dim: int = 0) -> tfwd.WideDeep:
+    """An untrained model with a wide table of about so many rows.
+
+    Args:
+        rows: of the wide table.
+        dim: the width of an embedding of as many rows, or 0 for none.
+    """
+    wide = [tfwd.Categorical(f"c{i}", identity=rows // 8, dtype="integer", embedding=dim or None) for i in range(8)]
     deep = [tfwd.Categorical(f"e{i}", identity=1000, dtype="integer", wide=False, embedding=16) for i in range(8)]
     numbers = [tfwd.Numeric(f"x{i}") for i in range(5)]
-    config = tfwd.Config(data=tfwd.DataConfig(label=tfwd.LabelConfig(column="y")), features=(*wide, *deep, *numbers))
+    config = tfwd.Config(data=tfwd.DataConfig(label=tfwd.LabelConfig("y")), features=(*wide, *deep, *numbers))
     schema = tfwd.Schema(
         inputs=tuple(
             tfwd.Input(name, name, "float" if name.startswith("x") else "integer") for name in config.input_names()
@@ -40,7 +45,12 @@ def contender(rows: int) -> Callable[[], object]:
         label=LabelStatistics(0.5, classes=("0", "1")),
         numerics={feature.name: normal for feature in numbers},
     )
-    model = tfwd.build_model(config, statistics, schema)
+    return tfwd.build_model(config, statistics, schema)
+
+
+def contender(rows: int) -> Callable[[], object]:
+    """A model with a wide table of about so many rows; a call trains it for `STEPS` steps."""
+    model = model_of(rows)
     model.compile(steps_per_execution=16)
     random = np.random.default_rng(0)
     count = BATCH * STEPS

@@ -7,17 +7,16 @@ place, and the table itself is put in afterwards, by `export.onnx`.
 from __future__ import annotations
 
 import functools
-from typing import Any
 
 import keras
 import numpy as np
 import onnx
 import tensorflow as tf
 import tf2onnx
-from tf2onnx.onnx_opset.controlflow import Select
 
 from export.answers import DTYPES, answer_names, answers, tables, transformed_names
 from export.onnx_file import OPSET, table_name, transform_name
+from export.operations import CONVERTED, refuse_unknown
 from export.quiet import quiet
 from tfwd.errors import ExportError
 from tfwd.layers.deep_head import DeepHead
@@ -65,25 +64,17 @@ def convert(model: WideDeep, fingerprint_inputs: bool = False) -> onnx.ModelProt
     signature = [tf.TensorSpec((None,), tensor.dtype, name=tensor.name) for tensor in whole.inputs]
     with quiet():
         proto, _ = tf2onnx.convert.from_keras(
-            whole, input_signature=signature, opset=OPSET, custom_op_handlers={"SelectV2": (_where, [])}
+            whole,
+            input_signature=signature,
+            opset=OPSET,
+            custom_op_handlers={op: (made, []) for op, made in CONVERTED.items()},
         )
+    refuse_unknown(proto.graph)
     _rename(proto.graph, dict(zip([entry.name for entry in proto.graph.output], outputs, strict=True)))
     _order_inputs(proto.graph, [entry.name + end for entry in model.schema.inputs for end in ("", FINGERPRINT_SUFFIX)])
     for name, variable in tables(ranker).items():
         _rename(proto.graph, {_find(proto.graph, variable.numpy(), name): table_name(name)})
     return proto
-
-
-def _where(graph: Any, node: Any, name: str, arguments: list[Any]) -> None:
-    """`tf.where` as ONNX' Where.
-
-    tf2onnx makes it c * x + (1 - c) * y, which is NaN wherever the value that is not chosen is NaN or infinite. For
-    uint64 and bool, which ONNX Runtime's Where doesn't take, that is exact.
-    """
-    if graph.get_dtype(node.output[0]) in (onnx.TensorProto.UINT64, onnx.TensorProto.BOOL):
-        Select.version_7(graph, node)
-    else:
-        node.type = "Where"
 
 
 def _order_inputs(graph: onnx.GraphProto, order: list[str]) -> None:
@@ -95,6 +86,9 @@ def _order_inputs(graph: onnx.GraphProto, order: list[str]) -> None:
     ]
     del graph.input[:]
     graph.input.extend(ordered)
+    # The converter gives every input a number of rows of its own, where all have the same.
+    for entry in (*graph.input, *graph.output):
+        entry.type.tensor_type.shape.dim[0].dim_param = "batch"
 
 
 def _transform(model: WideDeep, fingerprint_inputs: bool) -> tuple[keras.Model, dict[str, str]]:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from tfwd.inspection import wide_weights
     from tfwd.model import WideDeep, build_model
     from tfwd.optimizers import JointOptimizer, LazyAdam, SparseAdagrad, SparseFtrl, SparseSgd
-    from tfwd.run import Run
+    from tfwd.run import Run, load_model
     from tfwd.schema import Input, Schema
     from tfwd.scoring import Scorer, load_scorer
     from tfwd.training import fit, resume
@@ -62,7 +62,7 @@ _PLACES = {
     "tfwd.inspection": ("wide_weights",),
     "tfwd.model": ("WideDeep", "build_model"),
     "tfwd.optimizers": ("JointOptimizer", "LazyAdam", "SparseAdagrad", "SparseFtrl", "SparseSgd"),
-    "tfwd.run": ("Run",),
+    "tfwd.run": ("Run", "load_model"),
     "tfwd.schema": ("Input", "Schema"),
     "tfwd.scoring": ("Scorer", "load_scorer"),
     "tfwd.training": ("fit", "resume"),
@@ -106,6 +106,7 @@ __all__ = [
     "analyze",
     "build_model",
     "fit",
+    "load_model",
     "load_scorer",
     "resolve_schema",
     "resume",

@@ -48,6 +48,9 @@ class LabelConfig(Section):
     positive: str | int | bool | float | None = None
     classes: tuple[str | int, ...] | None = Field(default=None, min_length=2)
 
+    def __init__(self, column: str | None = None, /, **options: Any) -> None:
+        super().__init__(**(options if column is None else {**options, "column": column}))
+
 
 class DataConfig(Section):
     """Where the rows come from and what their columns mean.

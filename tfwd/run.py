@@ -34,6 +34,8 @@ from tfwd.config import Config
 from tfwd.errors import RunError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from tfwd.model import WideDeep
 
 FORMAT = 1
@@ -128,6 +130,12 @@ class Run:
             return FeatureStatistics.load(self.path / "statistics")
         except (ValueError, KeyError, TypeError, OSError) as error:
             raise RunError(f"{self.path / 'statistics'} is damaged: {error!r}. Train again.") from None
+
+    def wide_weights(self, nonzero: bool = True) -> pd.DataFrame:
+        """The named weights of the wide head, the heaviest first; see `tfwd.wide_weights`."""
+        from tfwd.inspection import wide_weights
+
+        return wide_weights(self.model, self.config.features, self.statistics, nonzero)
 
     @property
     def metrics(self) -> dict[str, dict[str, float]]:
