@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -66,7 +67,12 @@ KINDS = {"class": "string", "user id": "integer", "level": "integer", "città": 
 CLASSES = {"binary": ("no", "yes"), "multiclass": ("low", "middle", "high"), "regression": ()}
 
 
-def everything(task: str = "binary", heads: tuple[str, ...] = ("wide", "deep"), hashed: bool = False) -> WideDeep:
+def everything(
+    task: str = "binary",
+    heads: tuple[str, ...] = ("wide", "deep"),
+    hashed: bool = False,
+    tower: keras.layers.Layer | None = None,
+) -> WideDeep:
     """A model with every kind of feature, of random weights."""
     features = FEATURES + ([HASHED, HASHED_CROSS] if hashed else [])
     config = Config.of(
@@ -83,7 +89,7 @@ def everything(task: str = "binary", heads: tuple[str, ...] = ("wide", "deep"), 
     label = LabelStatistics(mean=3.0, stddev=2.0) if task == "regression" else LabelStatistics(mean=0.3)
     if task == "multiclass":
         label = LabelStatistics(0.0, 1.0, CLASSES[task], (0.5, 0.3, 0.2))
-    model = build_model(config, _statistics(config, rows, label), schema)
+    model = build_model(config, _statistics(config, rows, label), schema, tower)
     generator = np.random.default_rng(1)
     # Weights that are still as they start would hide what is wrong with them.
     for variable in model.ranker.trainable_variables:
