@@ -24,6 +24,7 @@ from tfwd.naming import input_name, is_reserved, is_valid, nearest, refuse_case_
         ("città", "citt_"),
         ("class", "class_"),
         ("Class", "Class"),
+        ("self", "self_"),
     ],
 )
 def test_input_names(column: str, name: str) -> None:
@@ -46,7 +47,7 @@ def test_every_input_name_is_valid_or_refused(column: str) -> None:
     assert input_name(name) == name
 
 
-@pytest.mark.parametrize("name", ["", "a b", "1a", "_a", "é", "a-b", "a\n", "for", "None"])
+@pytest.mark.parametrize("name", ["", "a b", "1a", "_a", "é", "a-b", "a\n", "for", "None", "self"])
 def test_invalid_names(name: str) -> None:
     assert not is_valid(name)
 

@@ -20,9 +20,13 @@ _RESERVED = re.compile(r"(wide|embedding_\d+|one_hot)_ids|numeric|probability|lo
 def is_valid(name: str) -> bool:
     """Whether `name` may be used as an input, signature and file name on every road.
 
-    Python's keywords may not: TensorFlow makes parameters of a signature's inputs.
+    Python's keywords and `self` may not: TensorFlow makes parameters of a signature's inputs.
     """
-    return _VALID.fullmatch(name) is not None and not keyword.iskeyword(name)
+    return _VALID.fullmatch(name) is not None and not _is_taken(name)
+
+
+def _is_taken(name: str) -> bool:
+    return keyword.iskeyword(name) or name == "self"
 
 
 def is_reserved(name: str) -> bool:
@@ -38,7 +42,7 @@ def input_name(column: str) -> str:
     """
     if is_valid(column):
         return column
-    if keyword.iskeyword(column):
+    if _is_taken(column):
         return column + "_"
     name = re.sub(r"[^A-Za-z0-9_]", "_", column)
     if not re.search(r"[A-Za-z0-9]", name):
