@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +35,18 @@ class Chunk:
     weight: np.ndarray | None
     key: pa.Table | None
     rows: int
+
+    def part(self, start: int, stop: int) -> Chunk:
+        """Rows `start` to `stop - 1`, as far as there are."""
+        stop = min(stop, self.rows)
+        return dataclasses.replace(
+            self,
+            values={name: values[start:stop] for name, values in self.values.items()},
+            label=None if self.label is None else self.label[start:stop],
+            weight=None if self.weight is None else self.weight[start:stop],
+            key=None if self.key is None else self.key.slice(start, stop - start),
+            rows=stop - start,
+        )
 
 
 def decode(table: pa.Table, query: Query, coder: LabelCoder) -> Chunk:

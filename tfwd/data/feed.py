@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,13 +21,20 @@ from tfwd.schema import Schema
 def dataset(
     rows: Rows,
     batch_size: int,
-    *,
-    order: tuple[int, int] | None,
-    shuffle_rows: int,
-    skip: int,
+    chunks: Callable[[], Iterator[Chunk]],
     class_weights: dict[str, float] | None,
 ) -> tf.data.Dataset:
-    """`Rows.dataset`: see there."""
+    """Chunks of rows as batches: `(x, y)` or `(x, y, w)`, or `x` where not labelled.
+
+    Args:
+        rows: whose chunks they are.
+        batch_size: rows a batch; the last may be smaller.
+        chunks: called at every iteration of the dataset; chunks of whole batches, but for the last.
+        class_weights: label value -> a factor of the row's weight.
+
+    Raises:
+        ConfigError: `class_weights` names no class.
+    """
     schema = rows.schema
     factors = None
     if class_weights is not None:
@@ -36,14 +43,13 @@ def dataset(
         factors = weights_of(class_weights, schema.classes)
 
     def parts() -> Iterator[dict[str, np.ndarray]]:
-        for chunk in rows.chunks(batch_size, order=order, shuffle_rows=shuffle_rows, skip=skip):
+        for chunk in chunks():
             yield _arrays(chunk, factors)
 
     weighted = rows.labelled and (factors is not None or schema.weight is not None)
     signature = _signature(schema, rows.labelled, weighted)
-    chunks = tf.data.Dataset.from_generator(parts, output_signature=signature)
     unpack = _unpacker(schema, rows.labelled, weighted)
-    return chunks.map(unpack).rebatch(batch_size)
+    return tf.data.Dataset.from_generator(parts, output_signature=signature).map(unpack).rebatch(batch_size)
 
 
 @contextmanager

@@ -164,7 +164,10 @@ class Rows:
         """
         from tfwd.data.feed import dataset
 
-        return dataset(self, batch_size, order=order, shuffle_rows=shuffle_rows, skip=skip, class_weights=class_weights)
+        def chunks() -> Iterator[Chunk]:
+            return self.chunks(batch_size, order=order, shuffle_rows=shuffle_rows, skip=skip)
+
+        return dataset(self, batch_size, chunks, class_weights)
 
     def chunks(
         self, batch_size: int, *, order: tuple[int, int] | None, shuffle_rows: int, skip: int

@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
+from tfwd.data.chunk import Chunk
+from tfwd.data.feed import dataset
 from tfwd.data.rows import Rows
+from tfwd.data.spans import Spans
 
 if TYPE_CHECKING:
     from tfwd.model import WideDeep
@@ -70,18 +73,14 @@ class StreamedRows(Stream):
         self, model: WideDeep, rows: Rows, batch_size: int, seed: int, shuffle_rows: int, class_weights: Weights
     ) -> None:
         super().__init__(rows.count(), batch_size, seed)
-        self.model, self.rows = model, rows
-        self.shuffle_rows, self.class_weights = shuffle_rows, class_weights
+        self.model, self.rows, self.class_weights = model, rows, class_weights
+        self._reader = Spans(rows, batch_size, seed, shuffle_rows)
 
     def _part(self, epoch: int, first: int, last: int) -> tf.data.Dataset:
-        raw = self.rows.dataset(
-            self.batch_size,
-            order=(self.seed, epoch),
-            shuffle_rows=self.shuffle_rows,
-            skip=first,
-            class_weights=self.class_weights,
-        )
-        return self.model.prepare(raw).take(last - first)
+        def chunks() -> Iterator[Chunk]:
+            return self._reader.chunks(epoch, first, last)
+
+        return self.model.prepare(dataset(self.rows, self.batch_size, chunks, self.class_weights))
 
 
 class CachedIds(Stream):
