@@ -240,6 +240,21 @@ def test_what_cannot_be_is_refused_before_anything_is_made(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_cannot_be_built_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    crosses = [
+        {"type": "cross", "keys": ["education", "occupation"], "bins": 2**31 - 1, "name": name} for name in ("a", "b")
+    ]
+    too_large = Config.of({**values(), "features": [*values()["features"], *crosses]})
+    for chosen, message in (
+        (config().replace(model__activation="rleu"), "no activation 'rleu'. Did you mean 'relu'"),
+        (config().replace(model__activation="glu"), "'glu' does not make one value of each"),
+        (too_large, "The table 'wide' would have 4,294,9"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            fit(chosen, tmp_path / "run", train=frame().head(300))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_no_data_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"nothing to train on: set data.train"):
         fit(config(), tmp_path / "run")

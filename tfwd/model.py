@@ -101,7 +101,8 @@ class WideDeep(keras.Model):
             loss: the task's when None. A loss with `from_logits` set gets logits, any other the model's answer.
             metrics: the task's when None; they get the model's answer.
             jit_compile: must stay False: XLA knows neither strings nor sparse updates.
-            steps_per_execution: steps in one call of the compiled loop.
+            steps_per_execution: steps in one call of the compiled loop. A call ends with the data, not with `fit`'s
+                `steps_per_epoch`, as in Keras: give a `steps_per_epoch` of whole calls.
             options: the rest of `keras.Model.compile`.
         """
         if jit_compile:
@@ -207,10 +208,9 @@ def build_model(
         schema: the raw inputs; its classes must be known.
         tower: a layer of your own in place of the feed-forward tower.
     """
-    outputs = len(schema.classes) if schema.task == "multiclass" else 1
-    layout = build_layout(config.features, statistics, config.model.heads, outputs)
+    layout = build_layout(config.features, statistics, config.model.heads, schema.outputs)
     transform = build_transform(config.features, statistics, schema, layout)
-    ranker = build_ranker(layout, config.model, outputs, config.train.seed, tower)
+    ranker = build_ranker(layout, config.model, schema.outputs, config.train.seed, tower)
     base, scale = base_logits(statistics, schema)
     ranker.get_layer("logit").set_base(base, scale)
     return WideDeep(transform, ranker, schema, layout, name="wide_deep")

@@ -86,10 +86,20 @@ def check_activation(name: str) -> None:
     """Refuses an activation that Keras does not know; here, since a configuration is read without Keras.
 
     Raises:
-        ConfigError: names the nearest.
+        ConfigError: names the nearest; or the activation needs arguments of its own, or changes the layer's width.
     """
     try:
-        keras.activations.get(name)
+        function = keras.activations.get(name)
     except ValueError:
         known = [key for key, value in vars(keras.activations).items() if callable(value) and key.islower()]
         raise ConfigError(f"model.activation: Keras has no activation {name!r}.{nearest(name, known)}") from None
+    values = keras.ops.zeros((1, 2))
+    try:
+        kept = function(values).shape == values.shape
+    except TypeError:
+        kept = False
+    if not kept:
+        raise ConfigError(
+            f"model.activation: {name!r} does not make one value of each, which a layer's activation does. "
+            "Take another, such as 'relu', or give fit a tower of your own."
+        )

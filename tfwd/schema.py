@@ -50,6 +50,11 @@ class Schema:
     weight: str | None = None
     version: str = ""
 
+    @property
+    def outputs(self) -> int:
+        """The number of logits: one a class of a multi-class task, else 1."""
+        return len(self.classes) if self.task == "multiclass" else 1
+
     def to_dict(self) -> dict[str, Any]:
         """A JSON-able dict that `from_dict` reads."""
         return dataclasses.asdict(self)

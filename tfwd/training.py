@@ -30,9 +30,11 @@ from tfwd.data.rows import Rows
 from tfwd.data.stream import CachedIds, Stream, StreamedRows, row_bytes
 from tfwd.errors import RunError
 from tfwd.evaluation import BATCH_ROWS, Evaluator, evaluate
+from tfwd.features.layout import build_layout
 from tfwd.model import WideDeep, build_model
 from tfwd.optimizers.schedule import WarmupDecay
 from tfwd.parts import Parts, open_parts
+from tfwd.ranker import check_activation
 from tfwd.run import Run, save_model
 from tfwd.scoring import keras_scorer
 
@@ -67,8 +69,10 @@ def fit(
         RunError: the directory exists or cannot be made, or the loss is not a number.
         OSError: the disk became full in the middle; `resume` goes on when there is room.
     """
-    # A misspelt option of an optimizer is found here, not after the data was read.
+    # A misspelt option of an optimizer or a wrong activation is found here, not after the data was read.
     joint_optimizer(config, steps=1)
+    if tower is None and "deep" in config.model.heads:
+        check_activation(config.model.activation)
     if Path(output).exists():
         raise RunError(f"{output} exists already. Resume it with --resume, or choose another --output.")
     parts = open_parts(config, train, validation, test)
@@ -80,6 +84,8 @@ def fit(
         parts.check()
     if config.train.class_weights is not None:
         weights_of(config.train.class_weights, parts.schema.classes)
+    # Tables that would be too large are found before there is a run.
+    build_layout(config.features, statistics, config.model.heads, parts.schema.outputs)
     run = Run.create(output, config)
     run.save_statistics(statistics)
     return _Training(run, parts, statistics, tower, callbacks).go()

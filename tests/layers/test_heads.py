@@ -14,7 +14,7 @@ from tfwd.layers.deep_head import DeepHead, tower
 from tfwd.layers.logit_sum import LogitSum
 from tfwd.layers.seeded_dropout import SeededDropout
 from tfwd.layers.wide_head import WideHead
-from tfwd.ranker import build_ranker
+from tfwd.ranker import build_ranker, check_activation
 
 RANDOM = np.random.default_rng(6)
 BATCH = 5
@@ -113,3 +113,9 @@ def test_ranker_refuses_an_activation_that_keras_has_not() -> None:
     layout = build_layout(config.features, statistics_of(config, raw_columns(50)), config.model.heads, 1)
     with pytest.raises(ConfigError, match=r"model.activation: Keras has no activation 'rleu'. Did you mean 'relu'\?"):
         build_ranker(layout, config.model)
+
+
+@pytest.mark.parametrize("name", ["glu", "threshold"])
+def test_an_activation_is_a_function_of_one_value(name: str) -> None:
+    with pytest.raises(ConfigError, match=rf"model.activation: '{name}' does not make one value of each"):
+        check_activation(name)
