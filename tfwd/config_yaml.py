@@ -6,6 +6,7 @@ is the octal number 449.
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -57,9 +58,16 @@ def load(text: str) -> Any:
     """The value of a YAML text.
 
     Raises:
-        yaml.YAMLError: it is not YAML, or a key stands twice in a section.
+        yaml.YAMLError: it is not YAML, a key stands twice in a section, or a section stands in itself.
     """
-    return yaml.load(text, Loader=_Loader)
+    try:
+        values = yaml.load(text, Loader=_Loader)
+        # An anchor may lead to what it stands in, which is no tree.
+        json.dumps(values, default=str)
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        # What PyYAML makes of a wrong value behind a tag, as `!!int one` is.
+        raise yaml.YAMLError(str(error)) from None
+    return values
 
 
 def dump(values: Any) -> str:

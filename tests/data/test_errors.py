@@ -344,9 +344,15 @@ def test_filters_keep_rows(tmp_path: Path, condition: str, kept: list[int], form
     assert [int(y) for batch in rows.batches(9) for y in batch.label[:, 0]] == kept  # type: ignore[union-attr]
 
 
-def test_filter_of_the_wrong_type() -> None:
-    frame = pd.DataFrame({"word": ["a"], "day": pd.to_datetime(["2020-01-01"])})
-    refused(lambda: Source.open(frame, filter="day > 3"), "data.filter", "day > 3", "type", error=ConfigError)
+@pytest.mark.parametrize("condition", ["day > 3", "CAST(word AS nothing) = 1", "number > " + "9" * 60])
+def test_filter_of_the_wrong_type(condition: str) -> None:
+    frame = pd.DataFrame({"word": ["a"], "number": [1], "day": pd.to_datetime(["2020-01-01"])})
+    refused(lambda: Source.open(frame, filter=condition), "data.filter", condition, error=ConfigError)
+
+
+def test_comments_in_a_filter_stay_out_of_the_query() -> None:
+    frame = pd.DataFrame({"word": ["a", "b"]})
+    assert Source.open(frame, filter="word = 'a' -- /* (").filter == "\"word\" = 'a'"
 
 
 def test_header_across_lines_and_before_bad_rows(tmp_path: Path) -> None:
@@ -358,7 +364,25 @@ def test_header_across_lines_and_before_bad_rows(tmp_path: Path) -> None:
 
 def test_filter_that_meets_text(tmp_path: Path, configure: Any) -> None:
     (tmp_path / "a.csv").write_text("word,number,y\na,1,0\nb,n/a,1\n")
-    both(tmp_path / "a.csv", configure([WORD], filter="number > 0"), "'n/a'")
+    both(tmp_path / "a.csv", configure([WORD], filter="number > 0"), "data.filter", "'n/a'")
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet", "frame"])
+def test_columns_with_names_that_the_reader_may_want(tmp_path: Path, form: str) -> None:
+    names = ["rows", "row", "tfwd_row", "tfwd_table", "filename", "x0", "label", "k0", 'a"b', "it's"]
+    frame = pd.DataFrame({name: ["1", "x"] for name in names})
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    frame.to_parquet(tmp_path / "a.parquet")
+    source = Source.open(frame if form == "frame" else tmp_path / f"a.{form}")
+    schema = Schema(tuple(Input(f"i{at}", name, "float") for at, name in enumerate(names)), "regression", "row")
+    refused(lambda: next(Rows(source, schema, labelled=False).batches(2)), "row 2, column 'rows'", "found 'x'")
+    good = Rows(source, Schema((Input("i", "rows", "string"),), "regression", "row"), labelled=False)
+    assert sorted(next(good.batches(2, order=(0, 0), shuffle_rows=1)).inputs["i"]) == ["1", "x"]
+
+
+def test_the_one_name_that_parquet_cannot_have(tmp_path: Path) -> None:
+    pd.DataFrame({"file_row_number": [1]}).to_parquet(tmp_path / "a.parquet")
+    refused(lambda: Source.open(tmp_path / "a.parquet"), "a.parquet", "'file_row_number'", "Rename it")
 
 
 def test_csv_dialect(tmp_path: Path) -> None:

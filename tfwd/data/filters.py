@@ -118,7 +118,7 @@ def checked(condition: str, columns: dict[str, str]) -> str:
             name = column.sql(dialect="duckdb").replace('"', "") if column.table else column.name
             raise ConfigError(f"data.filter: there is no column {name!r}.{nearest(name, columns)}")
         column.set("this", exp.to_identifier(by_name[column.name.lower()], quoted=True))
-    return _with_numbers(tree, columns).sql(dialect="duckdb")
+    return _with_numbers(tree, columns).sql(dialect="duckdb", comments=False)
 
 
 def _called(node: exp.Expression) -> str:

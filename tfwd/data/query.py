@@ -66,6 +66,9 @@ class Query:
                     return DataError(
                         f"{place.part}, row {place.row}, column {column!r}: expected {expected}, found {place.value!r}."
                     )
+            if self.source.filter is not None:
+                reason = str(error).splitlines()[0].partition("Error: ")[2].rstrip(".")
+                return DataError(f"data.filter cannot be told for every row of {self.source.name}: {reason}.")
         return explain(error, self.source.name)
 
     def refuse_label(self, text: str | None) -> DataError:

@@ -21,6 +21,7 @@ from tfwd.errors import DataError
 BLOCK_ROWS = 65_536
 
 _TABLE = "tfwd_table"
+_ROW_NUMBER = "file_row_number"
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,8 @@ class ParquetScan:
                 metadata = pq.read_metadata(file)
                 schema = metadata.schema.to_arrow_schema()
             refuse_twins(schema.names, file)
+            if _ROW_NUMBER in map(str.lower, schema.names):
+                raise DataError(f"{file} has a column {_ROW_NUMBER!r}, a name that DuckDB needs itself. Rename it.")
             types = {field.name: str(field.type) for field in schema}
             first = first or types
             if types != first:
@@ -126,10 +129,10 @@ class ParquetScan:
 
     def block(self, block: Block) -> str:
         """A range of rows; DuckDB skips the row groups outside of it."""
-        relation = self.relation(block.part)[:-1] + ", file_row_number=true)"
+        relation = self.relation(block.part)[:-1] + f", {_ROW_NUMBER}=true)"
         return (
-            f"(SELECT * EXCLUDE (file_row_number) FROM {relation} "
-            f"WHERE file_row_number >= {block.start} AND file_row_number < {block.stop})"
+            f"(SELECT * EXCLUDE ({_ROW_NUMBER}) FROM {relation} "
+            f"WHERE {_ROW_NUMBER} >= {block.start} AND {_ROW_NUMBER} < {block.stop})"
         )
 
     def blocks(self) -> list[Block]:

@@ -110,8 +110,8 @@ class Source:
     def _try_filter(self, condition: str) -> None:
         try:
             self.connect().sql(f"EXPLAIN {self.select('1')}").fetchall()
-        except duckdb.BinderException as error:
-            reason = str(error).splitlines()[0].removeprefix("Binder Error: ").rstrip(".")
+        except (duckdb.ProgrammingError, duckdb.DataError) as error:
+            reason = str(error).splitlines()[0].partition("Error: ")[2].rstrip(".")
             raise ConfigError(f"data.filter: {condition!r} does not fit the columns' types: {reason}.") from None
 
     def require(self, column: str, what: str = "a feature") -> str:
@@ -154,11 +154,11 @@ class Source:
         """The first row that fulfils `condition`, for a message."""
         connection = self.connect()
         value = as_text(column, self.columns[column])
+        # A name that is longer than that of any column is the name of none.
+        row = "row" + "_" * max(map(len, self.columns))
         for part, name in enumerate(self._scan.parts):
-            numbered = f"(SELECT *, row_number() OVER () AS tfwd_row FROM {self._scan.relation(part)})"
-            query = (
-                f"SELECT tfwd_row, {value} FROM {numbered}{both([self.filter, condition])} ORDER BY tfwd_row LIMIT 1"
-            )
+            numbered = f"(SELECT *, row_number() OVER () AS {row} FROM {self._scan.relation(part)})"
+            query = f"SELECT {row}, {value} FROM {numbered}{both([self.filter, condition])} ORDER BY {row} LIMIT 1"
             with reading(name):
                 rows = connection.sql(query).fetchall()
             if rows:
