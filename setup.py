@@ -54,6 +54,7 @@ setup(
         "pyarrow>=18",
         "duckdb>=2.0,<3",
         "ibis-framework[duckdb]>=12.0,<13",
+        "sqlglot>=30",
         "onnx>=1.20",
         "onnxruntime>=1.22",
         "tf2onnx>=1.17,<1.18",

@@ -75,12 +75,16 @@ def save(
         del proto  # with all tables that are not beside the file
         _gate(model, whole, fingerprint_inputs)
         parity.check_onnx(model, whole, rows)
-        if data.exists():
+        external = data.exists()
+        if external:
             # Two files cannot be replaced as one: for a moment there is none, rather than one with the tables of the
             # other.
             target.unlink(missing_ok=True)
             os.replace(data, target.parent / data.name)
         os.replace(whole, target)
+        if not external:
+            # Of an older file, whose tables lay beside it.
+            (target.parent / data.name).unlink(missing_ok=True)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return target

@@ -97,6 +97,14 @@ def test_a_bad_value_late_in_the_file_leaves_nothing(scorer: Scorer, tmp_path: P
     assert [path.name for path in tmp_path.iterdir()] == ["bad.csv"]
 
 
+def test_a_key_that_csv_has_no_form_for(scorer: Scorer, tmp_path: Path) -> None:
+    table = frame("test", 700).head(5).assign(tags=[["a", "b"]] * 5)
+    with pytest.raises(DataError, match=r"answers\.csv cannot be written: .*list"):
+        predict(scorer, Source.open(table), tmp_path / "answers.csv", key=("tags",))
+    assert list(tmp_path.iterdir()) == []
+    assert predict(scorer, Source.open(table), tmp_path / "answers.parquet", key=("tags",)) == 5
+
+
 def test_an_earlier_output_stays_until_the_new_one_is_whole(scorer: Scorer, tmp_path: Path) -> None:
     output = tmp_path / "answers.csv"
     output.write_text("earlier")

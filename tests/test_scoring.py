@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -59,17 +60,34 @@ def test_probability_is_the_link_of_the_logit() -> None:
     np.testing.assert_allclose(answer["probability"], 1 / (1 + np.exp(-answer["logit"].astype(np.float64))), atol=1e-6)
 
 
+@pytest.mark.parametrize("kind", ["savedmodel", "onnx"])
+def test_bytes_are_text(kind: str, kinds: dict[str, Path]) -> None:
+    scorer = load_scorer(kinds[kind])
+    batch = next(Rows(Source.open(files()["test.csv"]), scorer.schema).batches(100))
+    encoded = {
+        name: np.array([text.encode() for text in value], object) if value.dtype == object else value
+        for name, value in batch.inputs.items()
+    }
+    expected = scorer.score(batch.inputs)["probability"]
+    np.testing.assert_array_equal(scorer.score(encoded)["probability"], expected)
+
+
 def test_what_is_nothing_to_score_with(tmp_path: Path) -> None:
     (tmp_path / "text.txt").write_text("")
     (tmp_path / "damaged.onnx").write_bytes(b"no model")
     (tmp_path / "foreign" / "1").mkdir(parents=True)
     (tmp_path / "foreign" / "1" / "saved_model.pb").write_bytes(b"")
+    (tmp_path / "half" / "assets.extra").mkdir(parents=True)
+    (tmp_path / "half" / "saved_model.pb").write_bytes(b"no model")
+    described = json.dumps({"schema": trained().model.schema.to_dict()})
+    (tmp_path / "half" / "assets.extra" / "tfwd.json").write_text(described)
     for name, message in {
         "absent": r"absent is not there. Give a run directory, a \.keras file",
         "text.txt": "neither a run directory",
         ".": "neither a run directory",
         "damaged.onnx": "cannot be read as an ONNX model",
         "foreign": "was not exported by tfwd",
+        "half": "cannot be read as a SavedModel, it may be damaged",
     }.items():
         with pytest.raises(RunError, match=message):
             load_scorer(tmp_path / name)

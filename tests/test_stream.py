@@ -10,6 +10,7 @@ from census_cases import config, frame
 
 from tfwd.analysis.analyze import analyze
 from tfwd.data.stream import CachedIds, Stream, StreamedRows, row_bytes
+from tfwd.errors import DataError
 from tfwd.model import WideDeep, build_model
 from tfwd.parts import Parts, open_parts
 
@@ -97,6 +98,15 @@ def test_class_weights_multiply_the_weight(made: tuple[WideDeep, Parts]) -> None
 def test_keras_knows_the_length(made: tuple[WideDeep, Parts]) -> None:
     for kind in ("cached", "streamed"):
         assert int(stream(kind, made).steps(5, 17).cardinality()) == 12
+
+
+def test_rows_that_change_while_they_are_read_are_noticed(made: tuple[WideDeep, Parts]) -> None:
+    model, parts = made
+    for counted in (ROWS - 1, ROWS + 1):
+        other = parts.fit.with_classes(parts.schema.classes)
+        other._count = counted
+        with pytest.raises(DataError, match=rf"changed while it was read: {counted} rows, then {ROWS}"):
+            CachedIds(model, other, BATCH, 0, None)
 
 
 def test_row_bytes_is_what_the_cache_takes(made: tuple[WideDeep, Parts]) -> None:

@@ -65,9 +65,6 @@ def predict(
     done = 0
     try:
         with file_beside(output) as temporary, _Writer(temporary) as writer:
-            if rows.count() == 0:
-                keys = {column: pa.array([], pa.string()) for column in key}
-                writer.write(pa.table({**keys, **{name: empty.column(name) for name in empty.column_names}}))
             for batch in rows.batches(batch_size):
                 answer = scorer.score(batch.inputs)
                 table = answer_table(scorer.schema, answer)
@@ -78,8 +75,14 @@ def predict(
                 done += table.num_rows
                 if advance is not None:
                     advance(table.num_rows)
+            if not done:
+                keys = {column: pa.array([], pa.string()) for column in key}
+                writer.write(pa.table({**keys, **{name: empty.column(name) for name in empty.column_names}}))
     except OSError as error:
         raise DataError(f"{output} cannot be written: {reason(error)}.") from None
+    except pa.ArrowException as error:
+        # As a list among the keys, for which CSV has no form.
+        raise DataError(f"{output} cannot be written: {str(error).splitlines()[0]}.") from None
     return done
 
 

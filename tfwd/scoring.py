@@ -106,7 +106,11 @@ def _saved_model(folder: Path) -> Scorer:
     if not described.is_file():
         raise RunError(f"{folder} was not exported by tfwd: assets.extra/tfwd.json is not there.")
     schema = Schema.from_dict(json.loads(described.read_text(encoding="utf-8"))["schema"])
-    loaded = tf.saved_model.load(str(folder))
+    try:
+        loaded = tf.saved_model.load(str(folder))
+    except Exception as error:  # TensorFlow raises what it likes on a damaged folder
+        why = (str(error).splitlines() or [type(error).__name__])[0]
+        raise RunError(f"{folder} cannot be read as a SavedModel, it may be damaged: {why}") from None
     signature = loaded.signatures["serving_default"]
 
     def score(inputs: Raw) -> Answer:
@@ -135,13 +139,7 @@ def _onnx(path: Path) -> Scorer:
     hashed = [name for name in taken if name not in {entry.name for entry in schema.inputs}]
 
     def score(inputs: Raw) -> Answer:
-        # onnxruntime takes str; bytes would silently be out-of-vocabulary.
-        feeds = {
-            name: np.char.decode(value.astype(bytes), "utf-8", "replace").astype(object)
-            if value.dtype == object and len(value) and isinstance(value[0], bytes)
-            else value
-            for name, value in inputs.items()
-        }
+        feeds = {name: _as_text(value) for name, value in inputs.items()}
         for name in hashed:
             from tfwd.layers.direct_lookup import fingerprints
 
@@ -150,3 +148,12 @@ def _onnx(path: Path) -> Scorer:
         return dict(zip(wanted, session.run(wanted, {name: feeds[name] for name in taken}), strict=True))
 
     return Scorer(schema, score, "onnx")
+
+
+def _as_text(values: NDArray[Any]) -> NDArray[Any]:
+    """Bytes as `str`, anything else as it is: onnxruntime would silently take bytes for out-of-vocabulary."""
+    if values.dtype.kind not in "OS" or not len(values) or not isinstance(values[0], bytes):
+        return values
+    texts = np.empty(len(values), object)
+    texts[:] = [value.decode("utf-8", "replace") for value in values]
+    return texts

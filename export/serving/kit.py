@@ -14,6 +14,7 @@ from tensorflow_serving.apis import prediction_log_pb2
 from tensorflow_serving.config import model_server_config_pb2
 
 from tfwd.errors import ExportError
+from tfwd.run import write_text
 from tfwd.schema import Schema
 
 _HOME = "/models"
@@ -41,9 +42,10 @@ def write(output: str | Path) -> Path:
         )
     folder = output / "serving"
     folder.mkdir(exist_ok=True)
-    (folder / "models.config").write_text(models_config(sorted(models)), encoding="utf-8")
+    # The server reads its configuration again every minute, and must not meet half of one.
+    write_text(folder / "models.config", models_config(sorted(models)))
     name = sorted(models)[0]
-    (folder / "README.md").write_text(_page(output, name, models[name]), encoding="utf-8")
+    write_text(folder / "README.md", _page(output, name, models[name]))
     return folder
 
 

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tfwd.analysis.analyze import analyze
-from tfwd.analysis.statistics import FeatureStatistics, NumericStatistics
+from tfwd.analysis.statistics import FeatureStatistics, LabelStatistics, NumericStatistics, VocabularyStatistics
 from tfwd.config import Config
 from tfwd.data import Rows, Source, resolve_schema
 
@@ -200,6 +200,14 @@ def test_statistics_see_the_training_split_alone(frame: pd.DataFrame, config: Co
 
 def test_save_and_load(frame: pd.DataFrame, config: Config, tmp_path: Path) -> None:
     statistics = learn(frame, config)
+    statistics.save(tmp_path)
+    assert FeatureStatistics.load(tmp_path) == statistics
+
+
+def test_save_and_load_of_odd_categories(tmp_path: Path) -> None:
+    words = ("x" * 200_000, 'say "yes"', "a,b", "a\nb", "a\r\nb", "\r", "\x00", " ", "é", "NULL", "0")
+    vocabulary = VocabularyStatistics(words, tuple(range(len(words))))
+    statistics = FeatureStatistics(1, LabelStatistics(0.5), {"word": vocabulary})
     statistics.save(tmp_path)
     assert FeatureStatistics.load(tmp_path) == statistics
 

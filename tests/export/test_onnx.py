@@ -125,6 +125,9 @@ def test_large_tables_lie_beside_the_file(
     onnx_format.checker.check_model(str(file))
     rows = random_rows(100, seed=4)
     assert run(file, rows)["probability"].tolist() == run(exports["binary"][1], rows)["probability"].tolist()
+    monkeypatch.undo()
+    onnx.save(models["binary"], file)
+    assert os.listdir(tmp_path) == ["model.onnx"]
 
 
 def test_a_failed_export_leaves_the_older_file(

@@ -128,8 +128,7 @@ class FeatureStatistics:
             raise RunError(f"{folder} has format {summary.get('format')!r}; this version of tfwd reads {FORMAT}.")
         vocabularies = {}
         for name, entry in summary["vocabularies"].items():
-            with (folder / "vocabulary" / f"{name}.csv").open(encoding="utf-8", newline="") as file:
-                rows = list(csv.reader(file))[1:]
+            rows = _rows(folder / "vocabulary" / f"{name}.csv")
             vocabularies[name] = VocabularyStatistics(
                 values=tuple(value for value, _ in rows),
                 counts=tuple(int(count) for _, count in rows),
@@ -142,6 +141,16 @@ class FeatureStatistics:
             vocabularies=vocabularies,
             numerics={name: NumericStatistics(**_tuples(value)) for name, value in summary["numerics"].items()},
         )
+
+
+def _rows(file: Path) -> list[list[str]]:
+    # A category may be longer than the 128 KiB that Python's reader takes for a mistake.
+    usual = csv.field_size_limit(2**31 - 1)
+    try:
+        with file.open(encoding="utf-8", newline="") as lines:
+            return list(csv.reader(lines))[1:]
+    finally:
+        csv.field_size_limit(usual)
 
 
 def _tuples(values: dict[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from tfwd.data.chunk import Chunk
 from tfwd.data.feed import dataset
 from tfwd.data.rows import Rows
 from tfwd.data.spans import Spans
+from tfwd.errors import DataError
 
 if TYPE_CHECKING:
     from tfwd.model import WideDeep
@@ -107,8 +108,10 @@ class CachedIds(Stream):
                 self._structure = dataset.element_spec
                 arrays = [np.empty((self.count, *part.shape[1:]), part.dtype) for part in parts]
             for array, part in zip(arrays, parts, strict=True):
-                array[filled : filled + len(part)] = part
+                array[filled : filled + len(part)] = part[: self.count - filled]
             filled += len(parts[0])
+        if filled != self.count:
+            raise DataError(f"The training data changed while it was read: {self.count:,} rows, then {filled:,}.")
         with tf.device("/CPU:0"):
             return [tf.constant(array) for array in arrays]
 
