@@ -43,6 +43,22 @@ def written(path: Path, **train: Any) -> Path:
     return path
 
 
+def test_a_failed_export_says_that_the_training_is_whole(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    run = copy_of_trained(tmp_path / "run")
+    (run / "config.yaml").write_text((run / "config.yaml").read_text().replace("formats: []", "formats: [onnx]"))
+    (run / "export").write_text("in the way")
+    assert tfwd("train", "--output", run, "--resume") == 2
+    shown = capfd.readouterr().err
+    assert "The training is whole, its export is not" in shown
+    assert f"Go on with: python -m tfwd.train --output {run} --resume" in shown
+        f"The training is whole, its export is not. Go on with: python -m tfwd.train --output {run} --resume" in shown
+    )
+    assert f"Error: {run / 'export'}: File exists." in shown
+    (run / "export").unlink()
+    assert tfwd("train", "--output", run, "--resume") == 0
+    assert (run / "export" / "wide_deep.onnx").is_file()
+
+
 def test_train_says_what_came_of_it_and_what_to_do_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

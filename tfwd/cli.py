@@ -92,7 +92,15 @@ def train(
     with _resumable(output):
         run = training.resume(output) if resume else training.fit(chosen, output)
     _print_metrics(run.metrics)
-    exported = _export(run)
+    try:
+        exported = _export(run)
+    except (TfwdError, OSError, KeyboardInterrupt):
+        console.print(
+            f"The training is whole, its export is not. Go on with: python -m tfwd.train --output "
+            f"{shlex.quote(str(run.path))} --resume",
+            markup=False,
+        )
+        raise
     say(f"Done in {time.monotonic() - started:.0f} s. The run is in {run.path}")
     for path in exported:
         say(f"Exported, equal to the model: {path}")
