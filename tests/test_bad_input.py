@@ -16,26 +16,14 @@ import pandas as pd
 import pytest
 import yaml
 from census_cases import FEATURES, copy_of_trained, frame, trained, values
+from command_line import tfwd
 
-from tfwd.cli import app
 from tfwd.run import Run
 
 Change = Callable[[Path, dict[str, Any]], None]
 
 
-def tfwd(*arguments: object) -> int:
-    """Runs `tfwd` in this process; the exit code."""
-    try:
-        app([str(argument) for argument in arguments])
-    except SystemExit as exit:
-        return int(exit.code or 0)
-    return 0
-
-
-@pytest.fixture(scope="module", autouse=True)
-def started() -> None:
-    """TensorFlow has said what it says at its start before anybody listens."""
-    trained()
+pytestmark = pytest.mark.usefixtures("started")
 
 
 def rows(path: Path, table: pd.DataFrame | None = None) -> None:

@@ -16,24 +16,11 @@ import pandas as pd
 import pytest
 import yaml
 from census_cases import copy_of_trained, files, frame, trained, values
+from command_line import tfwd
 
-from tfwd.cli import app
 from tfwd.run import Run
 
-
-def tfwd(*arguments: object) -> int:
-    """Runs `tfwd` in this process; the exit code."""
-    try:
-        app([str(argument) for argument in arguments])
-    except SystemExit as exit:
-        return int(exit.code or 0)
-    return 0
-
-
-@pytest.fixture(scope="module", autouse=True)
-def started() -> None:
-    """TensorFlow has said what it says at its start before anybody listens."""
-    trained()
+pytestmark = pytest.mark.usefixtures("started")
 
 
 def written(path: Path, **train: Any) -> Path:
@@ -51,8 +38,6 @@ def test_a_failed_export_says_that_the_training_is_whole(tmp_path: Path, capfd: 
     shown = capfd.readouterr().err
     assert "The training is whole, its export is not" in shown
     assert f"Go on with: python -m tfwd.train --output {run} --resume" in shown
-        f"The training is whole, its export is not. Go on with: python -m tfwd.train --output {run} --resume" in shown
-    )
     assert f"Error: {run / 'export'}: File exists." in shown
     (run / "export").unlink()
     assert tfwd("train", "--output", run, "--resume") == 0

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
+from graph_search import tensors_with_rows
 from optimizer_cases import click_batches, two_headed_model
 
 from tfwd import optimizers
@@ -23,17 +24,7 @@ PAIRS = {
 
 def tensors_as_long_as_the_table(step: Any, batch: tuple[np.ndarray, np.ndarray]) -> list[str]:
     """Operations of the step, nested functions included, with an output of ROWS rows."""
-    graph = step.get_concrete_function(*map(tf.constant, batch)).graph
-    definition = graph.as_graph_def(add_shapes=True)
-    nodes = list(definition.node)
-    for function in definition.library.function:
-        nodes.extend(function.node_def)
-    return [
-        f"{node.op} {node.name}"
-        for node in nodes
-        for shape in node.attr["_output_shapes"].list.shape
-        if shape.dim and shape.dim[0].size == ROWS
-    ]
+    return tensors_with_rows(step.get_concrete_function(*map(tf.constant, batch)).graph, ROWS)
 
 
 def step_of(wide: Any, deep: Any) -> Any:
