@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pytest
+from command_line import tfwd
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.impute import SimpleImputer
@@ -16,8 +16,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
-
-from tfwd.cli import app
 
 DIAMONDS = """
 task: regression
@@ -76,17 +74,11 @@ def split(table: pd.DataFrame, folder: Path, test: int) -> tuple[pd.DataFrame, p
     return parts
 
 
-def tfwd(*arguments: object) -> None:
-    with pytest.raises(SystemExit) as end:
-        app([str(argument) for argument in arguments])
-    assert not end.value.code
-
-
 def predictions(folder: Path, text: str, **read: Any) -> pd.DataFrame:
     """Trains and predicts on the command line."""
     (folder / "config.yaml").write_text(text)
-    tfwd("train", "--config", folder / "config.yaml", "--output", folder / "run")
-    tfwd("predict", folder / "run", "--data", folder / "test.csv", "--output", folder / "answers.csv")
+    assert tfwd("train", "--config", folder / "config.yaml", "--output", folder / "run") == 0
+    assert tfwd("predict", folder / "run", "--data", folder / "test.csv", "--output", folder / "answers.csv") == 0
     return pd.read_csv(folder / "answers.csv", **read)
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
-from collections.abc import Iterable
 from typing import Any
 
 import keras
 
 from tfwd.errors import ConfigError
+from tfwd.naming import nearest
 from tfwd.optimizers.dense import DenseAdam, DenseFtrl
 from tfwd.optimizers.lazy_adam import LazyAdam
 from tfwd.optimizers.sparse import RowSparseUpdates
@@ -47,14 +46,14 @@ def get(name: str, **options: Any) -> keras.optimizers.Optimizer:
         'auto'
     """
     if name not in _BY_NAME:
-        raise ConfigError(f"There is no optimizer {name!r}. {_nearest(name, _BY_NAME)}")
+        raise ConfigError(f"There is no optimizer {name!r}.{nearest(name, _BY_NAME)}")
     chosen = _BY_NAME[name]
     known = _options_of(chosen)
     for option in options:
         # What a class refuses by name goes on to it: its own message says why.
         if option not in known:
             offered = _own_options(chosen) if issubclass(chosen, RowSparseUpdates) else known
-            raise ConfigError(f"Optimizer {name!r} has no option {option!r}. {_nearest(option, offered)}")
+            raise ConfigError(f"Optimizer {name!r} has no option {option!r}.{nearest(option, offered)}")
     rate = options.get("learning_rate")
     if isinstance(rate, int) and not isinstance(rate, bool):
         options["learning_rate"] = float(rate)
@@ -74,9 +73,3 @@ def _own_options(optimizer: type[keras.optimizers.Optimizer]) -> list[str]:
     parameters = inspect.signature(optimizer).parameters.values()
     variadic = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
     return [parameter.name for parameter in parameters if parameter.kind not in variadic]
-
-
-def _nearest(wrong: str, right: Iterable[str]) -> str:
-    near = difflib.get_close_matches(wrong, right, n=1)
-    guess = f"Did you mean {near[0]!r}? " if near else ""
-    return f"{guess}It is one of: {', '.join(right)}"
