@@ -31,6 +31,16 @@ def test_input_names(column: str, name: str) -> None:
     assert input_name(column) == name
 
 
+def test_a_name_that_no_file_could_have_is_refused() -> None:
+    longest = "a" * 239
+    assert input_name(longest) == longest
+    assert input_name("1" + "a" * 238) == "x1" + "a" * 238
+    with pytest.raises(ConfigError, match=r"'aaaaaaaaaaaaaaaaaaaa...' has a name of 240 characters, too long"):
+        input_name(longest + "a")
+    assert is_valid("a" * 240)
+    assert not is_valid("a" * 241)
+
+
 @settings(deadline=None)
 @given(st.text(max_size=12))
 def test_every_input_name_is_valid_or_refused(column: str) -> None:

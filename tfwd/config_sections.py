@@ -94,7 +94,7 @@ class DataConfig(Section):
             if not is_valid(name):
                 raise ValueError(
                     f"names: {column!r} is mapped to {name!r}; an input name is made of letters, digits and _, "
-                    "a letter first"
+                    "a letter first, and is no word of Python"
                 )
         return self
 

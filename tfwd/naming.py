@@ -13,7 +13,9 @@ from collections.abc import Iterable
 
 from tfwd.errors import ConfigError
 
-_VALID = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+# With an ending, the name of a file: 255 bytes at the most.
+LONGEST = 240
+_VALID = re.compile(rf"[A-Za-z][A-Za-z0-9_]{{0,{LONGEST - 1}}}")
 _RESERVED = re.compile(r"(wide|embedding_\d+|one_hot)_ids|numeric|probability|logit|prediction|classes")
 
 
@@ -38,8 +40,13 @@ def input_name(column: str) -> str:
     """The graph input name of a data column: `user id` becomes `user_id`, `2nd` `x2nd` and `class` `class_`.
 
     Raises:
-        ConfigError: nothing that a graph accepts is left of the name, as for `年齢`.
+        ConfigError: nothing that a graph accepts is left of the name, as for `年齢`, or it is too long.
     """
+    if len(column) >= LONGEST:
+        raise ConfigError(
+            f"Column {column[:20] + '...'!r} has a name of {len(column)} characters, too long for a file or a graph's "
+            f"input: expected less than {LONGEST}. Rename it."
+        )
     if is_valid(column):
         return column
     if _is_taken(column):

@@ -48,6 +48,10 @@ def test_takes_a_schedule(name: str) -> None:
         ("sgd", {"qqq": 1}, "no option 'qqq'. There is: clipnorm, clipvalue, learning_rate, name"),
         ("sparse_ftrl", {"l1_regularization_strength": -1.0}, "needs to be positive or zero"),
         ("adagrad", {"learning_rate": "fast"}, "learning_rate=fast"),
+        ("lazy_adam", {"beta_1": "0.9x"}, "'lazy_adam': beta_1 is a number or a truth value. Received: '0.9x'"),
+        ("adam", {"beta_2": [0.9]}, "beta_2 is a number"),
+        ("sgd", {"clipnorm": -1.0}, "clipnorm is a number above 0. Received: -1.0"),
+        ("adam", {"global_clipnorm": 0}, "global_clipnorm is a number above 0"),
         ("sparse_ftrl", {"beta": 1.0, "clipnorm": 1.0, "clipvalue": 1.0}, "Only one of `clipnorm`"),
     ],
 )

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from tfwd.naming import input_name, is_valid
+from tfwd.naming import LONGEST, input_name, is_valid
 
 
 def truth_values_as_text(values: Any) -> Any:
@@ -42,7 +42,8 @@ class Column(BaseModel):
     def _check_name(self) -> Column:
         if not is_valid(self.name):
             raise ValueError(
-                f"a feature's name is made of letters, digits and _, a letter first. Received: {self.name!r}"
+                f"a feature's name is made of letters, digits and _, a letter first, {LONGEST} at the most, and is no "
+                f"word of Python. Received: {self.name!r}"
             )
         return self
 

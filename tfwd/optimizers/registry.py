@@ -54,6 +54,7 @@ def get(name: str, **options: Any) -> keras.optimizers.Optimizer:
         if option not in known:
             offered = _own_options(chosen) if issubclass(chosen, RowSparseUpdates) else known
             raise ConfigError(f"Optimizer {name!r} has no option {option!r}.{nearest(option, offered)}")
+        _check_value(name, option, options[option])
     rate = options.get("learning_rate")
     if isinstance(rate, int) and not isinstance(rate, bool):
         options["learning_rate"] = float(rate)
@@ -61,6 +62,14 @@ def get(name: str, **options: Any) -> keras.optimizers.Optimizer:
         return chosen(**options)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"Optimizer {name!r} cannot be made from {options}: {error}") from error
+
+
+def _check_value(name: str, option: str, value: Any) -> None:
+    """Refuses what Keras takes, and stumbles over in the first step or not at all."""
+    if isinstance(value, str | list | dict) and option not in ("name", "kernel", "learning_rate"):
+        raise ConfigError(f"Optimizer {name!r}: {option} is a number or a truth value. Received: {value!r}")
+    if option in ("clipnorm", "clipvalue", "global_clipnorm") and value is not None and value <= 0:
+        raise ConfigError(f"Optimizer {name!r}: {option} is a number above 0. Received: {value!r}")
 
 
 def _options_of(optimizer: type[keras.optimizers.Optimizer]) -> list[str]:
