@@ -44,7 +44,6 @@ class Source:
 
     Attributes:
         name: the path as it was given, or `DataFrame`, for messages.
-        files: the files in the order in which they are read; none for a table in memory.
         columns: column -> DuckDB type as read; every column of a CSV file is `VARCHAR`.
         filter: the condition on the rows, as checked SQL.
     """
@@ -53,12 +52,10 @@ class Source:
         self,
         name: str,
         scan: Scan,
-        files: list[str],
         filter: str | None,
         connection: duckdb.DuckDBPyConnection,
     ) -> None:
         self.name = name
-        self.files = files
         self.columns = scan.columns
         self.filter = checked(filter, scan.columns) if filter is not None else None
         self._scan = scan
@@ -91,7 +88,7 @@ class Source:
         csv = csv or CsvConfig()
         connection = duckdb.connect()
         if isinstance(data, pa.Table) or type(data).__module__.split(".")[0] == "pandas":
-            return cls("DataFrame", TableScan(_table(data), connection), [], filter, connection)
+            return cls("DataFrame", TableScan(_table(data), connection), filter, connection)
         if not isinstance(data, str | Path):
             raise DataError(
                 f"Data must be a path, a pandas.DataFrame or a pyarrow.Table. Received: {type(data).__name__}"
@@ -102,10 +99,10 @@ class Source:
             if Path(file).stat().st_size == 0:
                 raise DataError(f"{file} is empty.")
         if kind == "parquet":
-            return cls(str(data), ParquetScan(files, connection), files, filter, connection)
+            return cls(str(data), ParquetScan(files, connection), filter, connection)
         if files[0].lower().endswith((".tsv", ".tsv.gz")) and csv.delimiter == CsvConfig().delimiter:
             csv = csv.model_copy(update={"delimiter": "\t"})
-        return cls(str(data), CsvScan(files, csv), files, filter, connection)
+        return cls(str(data), CsvScan(files, csv), filter, connection)
 
     def _try_filter(self, condition: str) -> None:
         try:

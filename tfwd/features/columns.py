@@ -278,4 +278,3 @@ class Cross(Column, _Placed):
 
 
 AnyColumn = Annotated[Numeric | Bucketized | Categorical | Cross, Field(discriminator="type")]
-IdColumn = Bucketized | Categorical | Cross
