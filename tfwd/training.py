@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import keras
 import tensorflow as tf
 
-from tfwd import optimizers
 from tfwd.analysis.analyze import analyze
 from tfwd.analysis.statistics import FeatureStatistics
 from tfwd.callbacks import (
@@ -22,7 +21,7 @@ from tfwd.callbacks import (
     progress,
 )
 from tfwd.checkpoints import Checkpoints, State
-from tfwd.config import Config, OptimizerConfig, ScheduleConfig
+from tfwd.config import Config
 from tfwd.console import console
 from tfwd.data.feed import original_errors
 from tfwd.data.labels import weights_of
@@ -32,7 +31,7 @@ from tfwd.errors import RunError
 from tfwd.evaluation import BATCH_ROWS, Evaluator, evaluate
 from tfwd.features.layout import build_layout
 from tfwd.model import WideDeep, build_model
-from tfwd.optimizers.schedule import WarmupDecay
+from tfwd.optimizers.configured import joint_optimizer
 from tfwd.parts import Parts, open_parts
 from tfwd.ranker import check_activation
 from tfwd.run import Run, save_model
@@ -281,37 +280,3 @@ class _Chain(keras.callbacks.CallbackList):
 
     def on_train_end(self, logs: Any = None) -> None:
         """Not at every call of `fit`."""
-
-
-def joint_optimizer(config: Config, steps: int) -> optimizers.JointOptimizer:
-    """The optimizer of the heads as a configuration says.
-
-    Args:
-        config: names the heads and the optimizers.
-        steps: of the whole training, for schedules with `steps: auto`.
-
-    Raises:
-        ConfigError: an optimizer has no such option.
-    """
-
-    def optimizer(head: str, chosen: OptimizerConfig) -> keras.optimizers.Optimizer | None:
-        if head not in config.model.heads:
-            return None
-        return optimizers.get(chosen.name, learning_rate=rate(chosen.learning_rate, steps), **chosen.options)
-
-    return optimizers.JointOptimizer(
-        wide=optimizer("wide", config.train.wide_optimizer), deep=optimizer("deep", config.train.deep_optimizer)
-    )
-
-
-def rate(chosen: float | ScheduleConfig, steps: int) -> float | WarmupDecay:
-    """A learning rate as the optimizers take it.
-
-    Args:
-        chosen: a number or a schedule.
-        steps: of the whole training.
-    """
-    if not isinstance(chosen, ScheduleConfig):
-        return chosen
-    decay = steps - chosen.warmup if chosen.steps == "auto" else chosen.steps
-    return WarmupDecay(chosen.schedule, chosen.start, chosen.end, chosen.warmup, decay)

@@ -11,8 +11,8 @@ import tensorflow as tf
 
 from tfwd.config import Config, ScheduleConfig
 from tfwd.errors import ConfigError
+from tfwd.optimizers.configured import joint_optimizer, rate
 from tfwd.optimizers.schedule import WarmupDecay
-from tfwd.training import joint_optimizer, rate
 
 
 @pytest.mark.parametrize("end", [0.0, 0.1])
