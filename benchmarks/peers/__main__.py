@@ -78,11 +78,11 @@ def measure(options: argparse.Namespace, folder: Path) -> report.Figures:
     data.write_census(folder / "census")
     plan = [("clicks", entry) for entry in contenders]
     plan += [("more", entry) for entry in contenders if entry in OURS]
-    plan += [("census", entry) for entry in contenders if entry.source == "parquet"]
+    census = [("census", entry) for entry in contenders if entry.source == "parquet"]
     runs: dict[str, dict[str, list[dict[str, float]]]] = {"clicks": {}, "more": {}, "census": {}}
     figures: report.Figures = {"rows": {"clicks": options.rows, "more": options.more_rows}, "best": best, "runs": runs}
-    for number in range(options.rounds):
-        for work, entry in plan:
+    for number, part in [(number, part) for part in (plan, census) for number in range(options.rounds)]:
+        for work, entry in part:
             result = {**entry.run(folder / work, number), "load": os.getloadavg()[0]}
             runs[work].setdefault(entry.name, []).append(result)
             print(number, work, entry.name, {key: round(value, 4) for key, value in result.items()}, flush=True)

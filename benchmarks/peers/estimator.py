@@ -1,8 +1,12 @@
-"""tf.estimator 2.15: `DNNLinearCombinedClassifier` on feature columns, fed by `tf.data` from arrays in memory."""
+"""tf.estimator 2.15: `DNNLinearCombinedClassifier` on feature columns, fed by `tf.data` from arrays in memory.
+
+It watches no AUC while it trains, which is in its favour.
+"""
 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +40,22 @@ def run(work: Work, clock: Clock, folder: Path, source: Source, seed: int) -> tu
     train = read(folder, "train", source)
     wide, deep = columns(work, train)
     inputs = {name: train[name].to_numpy() for name in names}
-    label = train[work.label].to_numpy()
+    label = train[work.label].to_numpy(np.int64)
+
+    # Arrays given to `from_tensor_slices` would become constants of the graph, which cost seconds to start with.
+    def batches() -> Iterator[tuple[dict[str, Any], Any]]:
+        random = np.random.default_rng(seed)
+        for _ in range(work.epochs):
+            order = random.permutation(len(label))
+            for start in range(0, len(label), work.batch):
+                rows = order[start : start + work.batch]
+                yield {name: column[rows] for name, column in inputs.items()}, label[rows]
 
     def training() -> tf.data.Dataset:
-        dataset = tf.data.Dataset.from_tensor_slices((inputs, label)).shuffle(work.shuffle, seed=seed)
-        return dataset.repeat(work.epochs).batch(work.batch).prefetch(tf.data.AUTOTUNE)
+        kinds = {name: tf.TensorSpec((None,), tf.string) for name in work.categories}
+        kinds |= {name: tf.TensorSpec((None,), tf.float32) for name in work.numbers}
+        dataset = tf.data.Dataset.from_generator(batches, output_signature=(kinds, tf.TensorSpec((None,), tf.int64)))
+        return dataset.prefetch(tf.data.AUTOTUNE)
 
     class Stamps(tf.estimator.SessionRunHook):
         def after_run(self, context: Any, values: Any) -> None:
