@@ -8,7 +8,7 @@ RUN ?= $(shell n=1; while [ -e runs/census-$$n ]; do n=$$((n + 1)); done; echo r
 # TensorFlow's start-up notes hide what a command says.
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: train test lint types bench clean
+.PHONY: train test lint types bench bench-peers clean
 
 train: $(VENV)/installed
 	$(BIN)/python -m tfwd.train --config census --output $(RUN)
@@ -28,6 +28,11 @@ bench: $(VENV)/installed-bench
 	$(BIN)/python -m benchmarks.throughput
 	$(BIN)/python -m benchmarks.onnx_size
 	$(BIN)/python -m benchmarks.census
+
+# Makes an environment for every peer (about 9 GB) and needs a Python 3.11; half an hour on 2 cores.
+bench-peers: $(VENV)/installed-bench
+	$(BIN)/python -m benchmarks.peers.setup
+	$(BIN)/python -m benchmarks.peers --picture docs/images/peers.png --document docs/benchmarks.md
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit("tfwd needs Python 3.11 or newer, this is " + sys.version) if sys.version_info < (3, 11) else None'

@@ -76,10 +76,10 @@ def run(work: Work, clock: Clock, folder: Path, source: Source, seed: int) -> tu
         clock.end_fit()
         test = read(folder, "test")
         features = {name: test[name].to_numpy() for name in names}
-        batches = classifier.predict(
+        scored = classifier.predict(
             lambda: tf.data.Dataset.from_tensor_slices(features).batch(8192), yield_single_examples=False
         )
-        probability = np.concatenate([batch["logistic"][:, 0] for batch in batches])
+        probability = np.concatenate([batch["logistic"][:, 0] for batch in scored])
     return test[work.label], probability
 
 

@@ -40,7 +40,13 @@ def make(name: str, base: str) -> None:
     Args:
         name: of the environment.
         base: the interpreter that it is made from.
+
+    Raises:
+        SystemExit: the interpreter is none that the peers run on.
     """
+    version = subprocess.run([base, "--version"], check=True, capture_output=True, text=True).stdout.split()[-1]
+    if not version.startswith("3.11."):
+        raise SystemExit(f"The peers need a Python 3.11. Received: {base}, which is {version}. Give one to --python.")
     if not python(name).exists():
         subprocess.run([base, "-m", "venv", str(ENVIRONMENTS / name)], check=True)
     for number, packages in enumerate(PACKAGES[name]):
