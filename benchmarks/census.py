@@ -81,12 +81,15 @@ def picture(results: dict[str, list[dict[str, float]]], path: Path) -> None:
                 f"{statistics.mean(values):.4f}",
                 (statistics.mean(values), height),
                 xytext=(0, 9),
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
                 textcoords="offset points",
                 ha="center",
                 fontsize=9,
             )
         axis.axvline(trees, color="#c0392b", linestyle="--", linewidth=1)
-        axis.annotate("CatBoost", (trees, len(names) - 0.45), color="#c0392b", fontsize=9, ha="center")
+        axis.annotate(
+            "CatBoost", (trees, len(names) - 0.02), color="#c0392b", fontsize=9, ha="center", annotation_clip=False
+        )
         axis.set_yticks(range(len(names)), names)
         axis.set_ylim(-0.5, len(names) - 0.1)
         axis.set_xlabel(f"{METRICS[metric]} on the census test set ({better})")

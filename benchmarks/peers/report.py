@@ -46,7 +46,7 @@ def tables(figures: Figures) -> str:
     parts = [
         f"Clicks, {rows['clicks']:,} training rows, medians of {count} rounds (minimum to maximum):",
         _speed(runs["clicks"], rows["clicks"]),
-        "How many times as fast tfwd is, from Parquet, as ratios of these medians:",
+        "How many times as fast tfwd is, from Parquet, as ratios of these medians (below 1: slower):",
         _ratios(runs["clicks"]),
         f"tfwd on {rows['more']:,} rows, in the same rounds:",
         _speed(runs["more"], rows["more"]),
@@ -79,7 +79,7 @@ def _ratios(runs: Rounds) -> str:
     ours = runs[BASE]
 
     def times(theirs: float, mine: float) -> str:
-        return f"{theirs / mine:.1f}"
+        return f"{theirs / mine:.2f}"
 
     lines = [
         [
@@ -91,7 +91,7 @@ def _ratios(runs: Rounds) -> str:
         for name, rounds in runs.items()
         if name != BASE
     ]
-    return markdown(["", "whole against whole", "tfwd's whole against its fit alone", "running"], lines)
+    return markdown(["", "whole against whole", "its fit alone against tfwd's whole", "running"], lines)
 
 
 def _quality(runs: dict[str, Rounds]) -> str:
