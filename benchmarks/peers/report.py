@@ -67,11 +67,10 @@ def _speed(runs: Rounds, rows: int) -> str:
             spread(rounds, "whole"),
             f"{rows / median(rounds, 'whole'):,.0f}",
             f"{median(rounds, 'rate'):,.0f}",
-            f"{median(rounds, 'memory'):.1f}",
         ]
         for name, rounds in runs.items()
     ]
-    header = ["", "preparation, s", "fit, s", "whole, s", "rows/s, whole", "rows/s, running", "peak memory, GB"]
+    header = ["", "preparation, s", "fit, s", "whole, s", "rows/s, whole", "rows/s, running"]
     return markdown(header, lines)
 
 

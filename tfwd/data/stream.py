@@ -7,6 +7,7 @@ pass.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 Weights = dict[str, float] | None
 
 
-class Stream:
+class Stream(ABC):
     """Base: which batches of which pass make up a span of global steps.
 
     Args:
@@ -55,8 +56,9 @@ class Stream:
             yield epoch, first, last
             start += last - first
 
+    @abstractmethod
     def _part(self, epoch: int, first: int, last: int) -> tf.data.Dataset:
-        raise NotImplementedError
+        """The prepared batches `first` to `last - 1` of one pass."""
 
 
 class StreamedRows(Stream):
