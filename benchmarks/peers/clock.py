@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -47,7 +46,7 @@ class Clock:
         self._ended = time.perf_counter()
 
     def figures(self) -> dict[str, float]:
-        """`prepare`, `fit` and `whole` in seconds, `rate` in rows a second once it runs, `memory` in GB at the peak."""
+        """`prepare`, `fit` and `whole` in seconds, `rate` in rows a second once it runs."""
         steps, begun = next(stamp for stamp in self._stamps if stamp[0] >= FIRST)
         last, done = self._stamps[-1]
         return {
@@ -55,7 +54,6 @@ class Clock:
             "fit": self._ended - self._fit,
             "whole": self._ended - self._started,
             "rate": (last - steps) * self._work.batch / (done - begun),
-            "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9,
         }
 
 

@@ -21,7 +21,7 @@ PACKAGES: dict[str, tuple[tuple[str, ...], ...]] = {
     "pytorch_widedeep": (
         ("torch==2.14.1", "torchvision==0.29.1", "pytorch-widedeep==1.7.0", "pandas==2.2.3", "pyarrow==15.0.2"),
     ),
-    # DeepCTR imports parts of TensorFlow that 2.13 removed, and asks for an h5py that has no wheel for Python 3.11.
+    # DeepCTR uses parts of TensorFlow that 2.13 removed, and asks for an h5py that has no wheel for Python 3.11.
     "deepctr": (
         ("tensorflow==2.12.1", "pandas==2.2.3", "pyarrow==15.0.2", "requests"),
         ("deepctr==0.9.3",),
