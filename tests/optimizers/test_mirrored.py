@@ -32,7 +32,7 @@ CASES: list[dict[str, dict[str, Any]]] = [
 def reports() -> list[dict[str, Any]]:
     """A process of its own: logical devices are configured before TensorFlow starts."""
     here = Path(__file__).resolve().parent
-    paths = os.pathsep.join([str(here.parents[1]), str(here)])
+    paths = os.pathsep.join([str(here.parents[1]), str(here.parent), str(here)])
     done = subprocess.run(
         [sys.executable, str(here / "mirrored_steps.py"), json.dumps(CASES)],
         env={**os.environ, "PYTHONPATH": paths, "CUDA_VISIBLE_DEVICES": ""},
