@@ -62,9 +62,7 @@ class Run:
         Raises:
             RunError: something is there already, or the place cannot be written to.
         """
-        path = Path(path)
-        if path.exists():
-            raise RunError(f"{path} exists already. Resume it with --resume, or choose another --output.")
+        path = refuse_existing(path)
         # The run is resumed from any folder, and its configuration lies in another one than the paths in it meant.
         run = cls(path, config.absolute())
         try:
@@ -177,6 +175,18 @@ class Run:
         for pattern in (*own, "checkpoints/.fit-*", "checkpoints/.refit-*"):
             for left in self.path.glob(pattern):
                 shutil.rmtree(left) if left.is_dir() else left.unlink()
+
+
+def refuse_existing(path: str | Path) -> Path:
+    """The path of a run to be made, if nothing is there yet.
+
+    Raises:
+        RunError: something is.
+    """
+    path = Path(path)
+    if path.exists():
+        raise RunError(f"{path} exists already. Resume it with --resume, or choose another --output.")
+    return path
 
 
 def load_model(path: Path) -> WideDeep:

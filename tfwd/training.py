@@ -27,14 +27,13 @@ from tfwd.data.feed import original_errors
 from tfwd.data.labels import weights_of
 from tfwd.data.rows import Rows
 from tfwd.data.stream import CachedIds, Stream, StreamedRows, row_bytes
-from tfwd.errors import RunError
 from tfwd.evaluation import BATCH_ROWS, Evaluator, evaluate
 from tfwd.features.layout import build_layout
 from tfwd.model import WideDeep, build_model
 from tfwd.optimizers.configured import joint_optimizer
 from tfwd.parts import Parts, open_parts
 from tfwd.ranker import check_activation
-from tfwd.run import Run, save_model
+from tfwd.run import Run, refuse_existing, save_model
 from tfwd.scoring import keras_scorer
 
 if TYPE_CHECKING:
@@ -72,8 +71,7 @@ def fit(
     joint_optimizer(config, steps=1)
     if tower is None and "deep" in config.model.heads:
         check_activation(config.model.activation)
-    if Path(output).exists():
-        raise RunError(f"{output} exists already. Resume it with --resume, or choose another --output.")
+    refuse_existing(output)
     parts = open_parts(config, train, validation, test)
     prepare_process(config)
     with console.status("Reading the training rows once for vocabularies and quantiles"):

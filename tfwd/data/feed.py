@@ -58,9 +58,7 @@ def original_errors() -> Iterator[None]:
     try:
         yield
     except tf.errors.OpError as error:
-        match = re.search(r"tfwd\.errors\.(?:Data|Config)Error: (.*?)(?:\nTraceback|\n\n|$)", str(error), re.DOTALL)
-        if match is None:
-            match = re.search(r"DataError: (.*?)(?:\nTraceback|\n\n|$)", str(error), re.DOTALL)
+        match = re.search(r"(?:ConfigError|DataError): (.*?)(?:\nTraceback|\n\n|$)", str(error), re.DOTALL)
         if match is None:
             raise
         raise DataError(match[1].strip()) from None
