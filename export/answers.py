@@ -14,7 +14,6 @@ from tfwd.layers.vocabulary_lookup import VocabularyLookup
 from tfwd.model import WideDeep
 from tfwd.schema import Schema
 
-DTYPES = {"string": tf.string, "integer": tf.int64, "float": tf.float32}
 # In numbers: 64 MB of float32.
 _BLOCK = 2**24
 
@@ -27,20 +26,14 @@ def answer_names(schema: Schema) -> tuple[str, ...]:
 
 
 def answers(model: WideDeep, logits: tf.Tensor) -> dict[str, tf.Tensor]:
-    """The outputs for logits `(B, 1)` or `(B, C)`.
+    """The outputs for logits `(B, 1)` or `(B, C)`: those of `WideDeep.answers`.
 
-    Returns:
-        Regression: `prediction` `(B,)`. Binary: `probability` of the positive class and its `logit`, `(B,)`.
-            Multi-class:
-        `probability` and `logit` `(B, C)`, and `classes` `(B, C)`: the class names, column for column those of
-        `probability`.
+    With several classes also `classes` `(B, C)`: the class names, column for column those of `probability`.
     """
-    answer = model.link(logits)
-    if model.schema.task == "regression":
-        return {"prediction": answer[:, 0]}
-    if model.schema.task == "binary":
-        return {"probability": answer[:, 0], "logit": logits[:, 0]}
-    return {"probability": answer, "logit": logits, "classes": class_names(model.schema, answer)}
+    found: dict[str, tf.Tensor] = model.answers(logits)
+    if model.schema.task == "multiclass":
+        found["classes"] = class_names(model.schema, logits)
+    return found
 
 
 def class_names(schema: Schema, scores: tf.Tensor) -> tf.Tensor:

@@ -14,7 +14,7 @@ import onnx
 import tensorflow as tf
 import tf2onnx
 
-from export.answers import DTYPES, answer_names, answers, tables, transformed_names
+from export.answers import answer_names, answers, tables, transformed_names
 from export.onnx_file import OPSET, table_name, transform_name
 from export.operations import CONVERTED, refuse_unknown
 from export.quiet import quiet
@@ -24,7 +24,7 @@ from tfwd.layers.direct_lookup import Fingerprint
 from tfwd.layers.vocabulary_lookup import VocabularyLookup
 from tfwd.layers.wide_head import WideHead
 from tfwd.model import WideDeep
-from tfwd.schema import FINGERPRINT_SUFFIX
+from tfwd.schema import DTYPES, FINGERPRINT_SUFFIX
 
 _STAND_IN_ROWS = 3
 
@@ -57,7 +57,7 @@ def convert(model: WideDeep, fingerprint_inputs: bool = False) -> onnx.ModelProt
     ranker = _small_ranker(model)
     kinds = {entry.name: DTYPES[entry.kind] for entry in model.schema.inputs}
     inputs = {
-        name: keras.Input((), dtype=kinds.get(name, tf.int64), name=name) for name in dict.fromkeys(sources.values())
+        name: keras.Input((), dtype=kinds.get(name, "int64"), name=name) for name in dict.fromkeys(sources.values())
     }
     outputs = _Whole(model, transform, ranker, sources)(inputs)
     whole = keras.Model(list(inputs.values()), list(outputs.values()))

@@ -18,13 +18,13 @@ import numpy as np
 import tensorflow as tf
 
 from export import parity, warmup
-from export.answers import DTYPES, answers, class_names, lookups, tables
+from export.answers import answers, class_names, lookups, tables
 from export.quiet import quiet
 from export.rows import Rows, as_rows, known_values, ordinary_rows
 from tfwd.errors import ExportError
 from tfwd.model import WideDeep
 from tfwd.naming import is_valid
-from tfwd.schema import MISSING_INTEGER
+from tfwd.schema import DTYPES, MISSING_INTEGER
 
 Tensors = dict[str, tf.Tensor]
 
@@ -40,11 +40,11 @@ def save(
     """Writes a model as `OUT/<name>/<version>/`, compared with the model row by row before it appears.
 
     Signatures: `serving_default` (raw inputs by name, `(B,)` -> see `export.answers.answers`), `transform` (raw
-        inputs ->
-    the ids and numbers that the heads read), `classify` (not for regression: `inputs`, serialized `tf.Example` `(N,)`
-    -> `classes` string and `scores` float32 `(N, C)`) and `regress` (not for multi-class: `inputs` -> `outputs`
-    float32 `(N, 1)`, the probability or the prediction). A feature that an Example lacks is missing. In REST's
-    `classify` and `regress` a float must be written as one (39.0): TF Serving makes an integer of 39.
+    inputs -> the ids and numbers that the heads read), `classify` (not for regression: `inputs`, serialized
+    `tf.Example` `(N,)` -> `classes` string and `scores` float32 `(N, C)`) and `regress` (not for multi-class:
+    `inputs` -> `outputs` float32 `(N, 1)`, the probability or the prediction). A feature that an Example lacks is
+    missing. In REST's `classify` and `regress` a float must be written as one (39.0): TF Serving makes an integer of
+    39.
 
     Args:
         model: a trained model.
@@ -130,7 +130,7 @@ def _signatures(model: WideDeep) -> dict[str, Any]:
     schema = model.schema
     raw = {e.name: tf.TensorSpec([None], DTYPES[e.kind], name=e.name) for e in schema.inputs}
     examples = tf.TensorSpec([None], tf.string, name="inputs")
-    features = {e.name: tf.io.FixedLenFeature([], DTYPES[e.kind], _MISSING[e.kind]) for e in schema.inputs}
+    features = {e.name: tf.io.FixedLenFeature([], tf.as_dtype(DTYPES[e.kind]), _MISSING[e.kind]) for e in schema.inputs}
 
     @functools.partial(tf.function, input_signature=[raw], autograph=False)
     def predict(inputs: Tensors) -> Tensors:

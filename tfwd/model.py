@@ -71,6 +71,20 @@ class WideDeep(keras.Model):
             return tf.sigmoid(logits)
         return tf.nn.softmax(logits) if self.schema.task == "multiclass" else logits
 
+    def answers(self, logits: tf.Tensor) -> Tensors:
+        """What is served for logits `(B, 1)` or `(B, C)`, the last dimension of 1 left out.
+
+        Returns:
+            Regression: `prediction` `(B,)`. Binary: `probability` of the positive class and its `logit`, `(B,)`.
+            Multi-class: `probability` and `logit`, `(B, C)`.
+        """
+        answer = self.link(logits)
+        if self.schema.task == "regression":
+            return {"prediction": answer[:, 0]}
+        if self.schema.task == "binary":
+            return {"probability": answer[:, 0], "logit": logits[:, 0]}
+        return {"probability": answer, "logit": logits}
+
     def is_prepared(self, inputs: Tensors) -> bool:
         """Whether a batch has been through the transform."""
         return set(inputs) == {tensor.name for tensor in self.ranker.inputs}

@@ -8,6 +8,9 @@ from typing import Any, Literal
 
 Kind = Literal["string", "integer", "float"]
 
+# The type that each kind has in a graph, by the name that Keras and TensorFlow share.
+DTYPES: dict[Kind, str] = {"string": "string", "integer": "int64", "float": "float32"}
+
 # A missing integer on the road to a graph: int64 has no null, and nobody's category is this number.
 MISSING_INTEGER = -(2**63)
 # An ONNX input with this ending takes the 64-bit fingerprints of the input before it.

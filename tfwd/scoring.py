@@ -72,18 +72,12 @@ def keras_scorer(model: Any) -> Scorer:
     import tensorflow as tf
 
     @tf.function(reduce_retracing=True)
-    def logits(inputs: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
-        value = model.logits(inputs, training=False)
-        return value, model.link(value)
-
-    task = model.schema.task
-    squeeze = task != "multiclass"
+    def answers(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        found: dict[str, tf.Tensor] = model.answers(model.logits(inputs, training=False))
+        return found
 
     def score(inputs: Raw) -> Answer:
-        logit, answer = (value.numpy() for value in logits(dict(inputs)))
-        if squeeze:
-            logit, answer = logit[:, 0], answer[:, 0]
-        return {"prediction": answer} if task == "regression" else {"probability": answer, "logit": logit}
+        return {name: value.numpy() for name, value in answers(dict(inputs)).items()}
 
     return Scorer(model.schema, score, "keras")
 

@@ -19,9 +19,7 @@ from tfwd.layers.join_columns import JoinColumns
 from tfwd.layers.numeric_scaling import NumericScaling
 from tfwd.layers.table_ids import TableIds
 from tfwd.layers.vocabulary_lookup import VocabularyLookup
-from tfwd.schema import Schema
-
-DTYPES = {"string": "string", "integer": "int64", "float": "float32"}
+from tfwd.schema import DTYPES, Schema
 
 
 def build_transform(
