@@ -1,11 +1,10 @@
-"""The training rows, read once, typed, in a temporary database on disk: what all of the analysis asks."""
+"""The training rows, typed, as one relation of a temporary DuckDB: what all of the analysis asks."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -15,11 +14,17 @@ import pyarrow as pa
 
 from tfwd.data.failures import ENGINE_ERRORS
 from tfwd.data.rows import Rows
-from tfwd.data.sql import identifier, in_split
+from tfwd.data.sql import identifier, in_split, is_number
+
+_TYPES = {"string": "string", "integer": "int64", "float": "float32"}
+
+# What is kept in memory before it goes to disk, a thread: enough to group by a column of many values.
+_THREAD_BYTES = 256 * 2**20
+_UNITS = {"bytes": 0, "KiB": 10, "MiB": 20, "GiB": 30, "TiB": 40}
 
 
 class Workspace:
-    """A table of typed rows and the engine that answers Ibis expressions about it.
+    """A relation of typed rows and the engine that answers Ibis expressions about it.
 
     Attributes:
         table: one column an input, by its data column's position in the schema (`x0`, `x1`, ...), NULL where missing (a
@@ -29,9 +34,14 @@ class Workspace:
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, rows: Rows) -> None:
         self._connection = connection
-        self._backend = ibis.duckdb.from_connection(connection)
+        self._query = rows.query
         self._columns = {entry.column: f"x{index}" for index, entry in enumerate(rows.schema.inputs)}
-        self.table: ir.Table = self._backend.table("rows")
+        # Declared, not looked up: a backend of Ibis would ask the database for every table and column.
+        types = {self._columns[entry.column]: _TYPES[entry.kind] for entry in rows.schema.inputs}
+        types["label"] = "float64" if rows.schema.task == "regression" else "string"
+        if rows.schema.weight is not None:
+            types["weight"] = "float32"
+        self.table: ir.Table = ibis.table(types, name="rows")
         self.rows = int(self.record(self.table.aggregate(rows=self.table.count()))["rows"])
 
     def column(self, name: str) -> str:
@@ -39,29 +49,50 @@ class Workspace:
         return self._columns[name]
 
     def arrow(self, expression: ir.Table) -> pa.Table:
-        """The answer as an Arrow table."""
-        # Through DuckDB itself: Ibis 12 cannot stream from DuckDB 2.0, and would narrow a 128-bit sum.
-        return self._connection.sql(str(ibis.to_sql(expression, dialect="duckdb"))).to_arrow_table()
+        """The answer as an Arrow table.
+
+        Raises:
+            DataError: a value does not fit its column; names its file, row and column.
+        """
+        return self._answer(expression, "to_arrow_table")
 
     def record(self, expression: ir.Table) -> dict[str, Any]:
-        """The answer, one row, as Python values: integers of any size."""
-        relation = self._connection.sql(str(ibis.to_sql(expression, dialect="duckdb")))
-        return dict(zip(relation.columns, relation.fetchall()[0], strict=True))
+        """The answer, one row, as Python values: integers of any size.
+
+        Raises:
+            DataError: as in `arrow`.
+        """
+        return dict(zip(expression.columns, self.pairs(expression)[0], strict=True))
 
     def pairs(self, expression: ir.Table) -> list[tuple[Any, ...]]:
-        """The answer as rows of Python values: integers of any size."""
-        rows: list[tuple[Any, ...]] = self._connection.sql(str(ibis.to_sql(expression, dialect="duckdb"))).fetchall()
+        """The answer as rows of Python values: integers of any size.
+
+        Raises:
+            DataError: as in `arrow`.
+        """
+        rows: list[tuple[Any, ...]] = self._answer(expression, "fetchall")
         return rows
 
     def given(self, values: pa.Array) -> ir.Table:
         """A table with the one column `value`."""
         self._connection.register("given", pa.table({"value": values}))
-        return self._backend.table("given")
+        return ibis.table({"value": "int64" if pa.types.is_integer(values.type) else "string"}, name="given")
+
+    def _answer(self, expression: ir.Table, form: str) -> Any:
+        # Through DuckDB itself: Ibis 12 cannot stream from DuckDB 2.0, and would narrow a 128-bit sum.
+        query = str(ibis.to_sql(expression, dialect="duckdb"))
+        try:
+            return getattr(self._connection.execute(query), form)()
+        except ENGINE_ERRORS as error:
+            raise self._query.error(error) from None
 
 
 @contextmanager
 def open_workspace(rows: Rows, columns: set[str]) -> Iterator[Workspace]:
-    """Reads the rows into a database that lives as long as the context.
+    """The rows as a relation that lives as long as the context.
+
+    Where a column can be read without the others and as it stands, every question reads the columns that it is about
+    from the source. Otherwise the rows are read once and kept, in memory as long as there is room, then on disk.
 
     Args:
         rows: the training rows.
@@ -70,29 +101,51 @@ def open_workspace(rows: Rows, columns: set[str]) -> Iterator[Workspace]:
     Raises:
         DataError: a value does not fit its column; names its file, row and column.
     """
+    with tempfile.TemporaryDirectory(prefix="tfwd-analysis-") as folder, duckdb.connect() as connection:
+        connection.execute(f"SET temp_directory = '{folder}'")
+        connection.execute(f"SET memory_limit = '{_memory(connection)}B'")
+        # Nothing that is asked depends on the order, and keeping it costs memory.
+        connection.execute("SET preserve_insertion_order = false")
+        rows.source.attach(connection)
+        where = in_split(rows.source.columns, rows.split, rows.fraction) if rows.split is not None else None
+        query = rows.source.select(_selected(rows, columns), where=where)
+        kept = "TEMP VIEW" if _cheap_to_read(rows, columns) else "TABLE"
+        try:
+            connection.execute(f"CREATE {kept} rows AS {query}")
+        except ENGINE_ERRORS as error:
+            raise rows.query.error(error) from None
+        yield Workspace(connection, rows)
+
+
+def _selected(rows: Rows, columns: set[str]) -> str:
     kinds = {f"x{index}": entry for index, entry in enumerate(rows.schema.inputs)}
     selected = []
     for name, value in rows.query.expressions(nulls=True).items():
         entry = kinds.get(name)
-        if entry is not None and entry.column not in columns:
+        if name.startswith("k") or (entry is not None and entry.column not in columns):
             continue
         if entry is not None and entry.kind == "float":
             # Zero in both signs is one value, and only finite numbers count.
             value = f"CASE WHEN {value} = 0 THEN CAST(0 AS FLOAT) WHEN isfinite({value}) THEN {value} END"
-        if not name.startswith("k"):
-            selected.append(f"{value} AS {identifier(name)}")
-    with tempfile.TemporaryDirectory(prefix="tfwd-analysis-") as folder:
-        connection = duckdb.connect(str(Path(folder) / "rows.duckdb"))
-        try:
-            # Nothing that is asked depends on the order, and keeping it costs memory.
-            connection.execute("SET preserve_insertion_order = false")
-            rows.source.attach(connection)
-            where = in_split(rows.source.columns, rows.split, rows.fraction) if rows.split is not None else None
-            query = rows.source.select(", ".join(selected), where=where)
-            try:
-                connection.execute(f"CREATE TABLE rows AS {query}")
-            except ENGINE_ERRORS as error:
-                raise rows.query.error(error) from None
-            yield Workspace(connection, rows)
-        finally:
-            connection.close()
+        selected.append(f"{value} AS {identifier(name)}")
+    return ", ".join(selected)
+
+
+def _cheap_to_read(rows: Rows, columns: set[str]) -> bool:
+    """Whether reading a column several times costs less than reading and keeping all of them once."""
+    source = rows.source
+    # A number is read five times and more, and reading text as a number takes longer than reading the text.
+    numbers = [entry.column for entry in rows.schema.inputs if entry.kind == "float" and entry.column in columns]
+    return (
+        rows.split is None
+        and source.filter is None
+        and all(block.stop is not None for block in source.blocks())
+        and all(is_number(source.columns[column]) for column in numbers)
+    )
+
+
+def _memory(connection: duckdb.DuckDBPyConnection) -> int:
+    query = "SELECT current_setting('threads'), current_setting('memory_limit')"
+    threads, most = connection.execute(query).fetchall()[0]
+    size, unit = most.split()
+    return min(threads * _THREAD_BYTES, int(float(size) * 2 ** _UNITS[unit]))
