@@ -14,6 +14,10 @@ from sklearn import metrics as sk
 from tfwd.metrics import (
     HIGHER_IS_BETTER,
     MONITORS,
+    BinaryMetrics,
+    Metrics,
+    MulticlassMetrics,
+    RegressionMetrics,
     auc,
     average_precision,
     binary_metrics,
@@ -95,6 +99,71 @@ def test_regression_equals_scikit_learn(seed: int, unit: float, weighted: bool) 
     assert found["r2"] == pytest.approx(sk.r2_score(one, other, sample_weight=weights))
     assert found["mae"] == pytest.approx(sk.mean_absolute_error(one, other, sample_weight=weights))
     assert found["rmse"] == pytest.approx(sk.root_mean_squared_error(one, other, sample_weight=weights))
+
+
+def in_batches(metrics: Metrics, size: int, labels: Any, answers: Any, weights: Any) -> dict[str, float]:
+    for start in range(0, len(labels), size):
+        part = slice(start, start + size)
+        metrics.add(labels[part], answers[part], None if weights is None else weights[part])
+    return metrics.result()
+
+
+@settings(max_examples=150, deadline=None)
+@given(scored(), st.integers(1, 41), st.integers(1, 41))
+def test_neither_batches_nor_what_goes_to_the_disk_changes_binary_metrics(
+    case: tuple[np.ndarray, np.ndarray, np.ndarray | None], size: int, waiting: int
+) -> None:
+    labels, scores, weights = case
+    found = in_batches(BinaryMetrics(waiting), size, *case)
+    assert found == pytest.approx(binary_metrics(labels, scores, weights), abs=1e-14, nan_ok=True)
+    if not math.isnan(found["auc"]):
+        assert found["auc"] == pytest.approx(sk.roc_auc_score(labels, scores, sample_weight=weights), abs=1e-12)
+        expected = sk.average_precision_score(labels, scores, sample_weight=weights)
+        assert found["auc_pr"] == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("drift", [0.0, 1.0])
+@pytest.mark.parametrize("distinct", [7, 10**9])
+def test_many_runs_on_the_disk_are_read_piece_by_piece(drift: float, distinct: int) -> None:
+    """Runs alike, and runs of which each has scores of its own; few scores, and every row its own."""
+    random = np.random.default_rng(1)
+    scores = np.round((random.random(200_000) + drift * np.arange(200_000) / 5_000) * distinct) / distinct / 41
+    labels = (random.random(200_000) < scores).astype(np.float32)
+    weights = random.choice([0.0, 0.5, 2.0], 200_000)
+    found = in_batches(BinaryMetrics(waiting=5_000), 777, labels, scores, weights)
+    assert found["auc"] == pytest.approx(sk.roc_auc_score(labels, scores, sample_weight=weights), abs=1e-12)
+    expected = sk.average_precision_score(labels, scores, sample_weight=weights)
+    assert found["auc_pr"] == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize(("waiting", "size"), [(10**6, 10), (40, 7), (1, 64)])
+def test_multiclass_in_batches(waiting: int, size: int) -> None:
+    random = np.random.default_rng(2)
+    labels = random.integers(0, 4, 500)
+    probabilities = random.dirichlet(np.ones(4), 500).round(2)
+    weights = random.random(500)
+    found = in_batches(MulticlassMetrics(4, waiting), size, labels, probabilities, weights)
+    assert found == pytest.approx(multiclass_metrics(labels, probabilities, weights), abs=1e-14)
+    parts = [sk.roc_auc_score(labels == one, probabilities[:, one], sample_weight=weights) for one in range(4)]
+    assert found["auc"] == pytest.approx(np.mean(parts), abs=1e-12)
+
+
+def test_sums_of_very_many_batches_lose_nothing() -> None:
+    """Where adding up one by one would be off in the eleventh digit, and the variance's two terms would cancel."""
+    random = np.random.default_rng(3)
+    truth = random.normal(1e6, 1.0, 30_000)
+    answers = truth + random.normal(0, 0.5, 30_000)
+    weights = random.random(30_000)
+    found = in_batches(RegressionMetrics(), 1, truth, answers, weights)
+    assert found["r2"] == pytest.approx(sk.r2_score(truth, answers, sample_weight=weights), abs=1e-9)
+    assert found["mean_prediction"] == pytest.approx(math.fsum(weights * answers) / math.fsum(weights), rel=1e-15)
+    assert found["mae"] == pytest.approx(np.average(np.abs(truth - answers), weights=weights), rel=1e-12)
+
+
+def test_scores_that_are_no_numbers_come_last_and_end() -> None:
+    scores = np.array([0.9, np.nan, 0.8, np.nan, 0.1, np.nan] * 50)
+    labels = np.array([1.0, 0.0, 1.0, 0.0, 0.0, 0.0] * 50)
+    assert in_batches(BinaryMetrics(waiting=8), 3, labels, scores, None)["auc"] == 1.0
 
 
 def test_certain_and_wrong_is_a_finite_loss() -> None:

@@ -6,11 +6,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tfwd.data.rows import Rows
 from tfwd.errors import DataError
-from tfwd.metrics import binary_metrics, multiclass_metrics, regression_metrics
+from tfwd.metrics import Metrics, metrics_of
 from tfwd.scoring import Scorer
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ def evaluate(
 ) -> dict[str, float]:
     """Scores rows batch by batch and computes the task's metrics exactly.
 
-    Of every row only label, weight and score are kept: 12 bytes for a binary task.
+    Memory does not grow with the rows: what the ranking metrics need of more than a million goes to a temporary file.
 
     Args:
         scorer: what is evaluated.
@@ -39,16 +38,17 @@ def evaluate(
 
     Raises:
         DataError: there are no rows, or a value or label does not fit.
+        OSError: there is no room where temporary files go.
     """
-    collected = _Collected(scorer.schema.task)
+    found = _Metrics(scorer.schema.task)
     for batch in rows.batches(batch_size):
         answer = scorer.score(batch.inputs)
-        collected.add(batch.label, answer.get("probability", answer.get("prediction")), batch.weight)
+        found.add(batch.label, answer.get("probability", answer.get("prediction")), batch.weight)
         if advance is not None:
             advance(len(next(iter(batch.inputs.values()))))
-    if collected.empty:
+    if not found.rows:
         raise DataError(f"{rows.source.name} has no rows to evaluate on.")
-    return collected.metrics()
+    return found.result()
 
 
 class Evaluator:
@@ -68,38 +68,35 @@ class Evaluator:
 
     def __call__(self) -> dict[str, float]:
         """`rows` and the exact metrics of the model as it is now."""
-        collected = _Collected(self._task)
+        found = _Metrics(self._task)
         for inputs, labels, *weights in self._dataset:
-            collected.add(labels.numpy(), self._answer(inputs).numpy(), weights[0].numpy() if weights else None)
-        return collected.metrics()
+            found.add(labels.numpy(), self._answer(inputs).numpy(), weights[0].numpy() if weights else None)
+        return found.result()
 
 
-class _Collected:
-    """Labels, answers and weights of many batches, compactly."""
+class _Metrics:
+    """Metrics of the batches of a task, and how many rows they had.
+
+    Args:
+        task: of the schema.
+    """
 
     def __init__(self, task: str) -> None:
+        self.rows = 0
         self._task = task
-        self._labels: list[NDArray[Any]] = []
-        self._answers: list[NDArray[Any]] = []
-        self._weights: list[NDArray[Any]] = []
-
-    @property
-    def empty(self) -> bool:
-        return not self._labels
+        self._metrics: Metrics | None = None
 
     def add(self, labels: Any, answers: Any, weights: Any) -> None:
+        """Adds a batch as a scorer or a model answers it."""
         rows = len(labels)
-        self._labels.append(np.reshape(labels, (rows,)))
-        self._answers.append(np.reshape(answers, (rows, -1) if self._task == "multiclass" else (rows,)))
-        if weights is not None:
-            self._weights.append(np.reshape(weights, (rows,)))
+        self.rows += rows
+        answers = np.reshape(answers, (rows, -1) if self._task == "multiclass" else (rows,))
+        if self._metrics is None:
+            self._metrics = metrics_of(self._task, answers.shape[-1])
+        weights = None if weights is None else np.reshape(weights, (rows,))
+        self._metrics.add(np.reshape(labels, (rows,)), answers, weights)
 
-    def metrics(self) -> dict[str, float]:
-        labels, answers = np.concatenate(self._labels), np.concatenate(self._answers)
-        weights = np.concatenate(self._weights) if self._weights else None
-        compute: Any = {
-            "binary": binary_metrics,
-            "multiclass": multiclass_metrics,
-            "regression": regression_metrics,
-        }[self._task]
-        return {"rows": len(labels), **compute(labels, answers, weights)}
+    def result(self) -> dict[str, float]:
+        """`rows` and the metrics, of at least one row."""
+        assert self._metrics is not None
+        return {"rows": self.rows, **self._metrics.result()}

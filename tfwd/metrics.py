@@ -1,12 +1,17 @@
-"""Exact metrics over whole sets of predictions, weighted.
+"""Exact metrics, weighted, of rows that come in batches; memory does not grow with the rows.
 
 Keras' streaming AUC works on 200 thresholds and is far off where positives are rare; these sort the scores.
 """
 
 from __future__ import annotations
 
+from typing import Any, Protocol
+
 import numpy as np
 from numpy.typing import NDArray
+
+from tfwd.ranking import WAITING, Ranking, rank
+from tfwd.running_sums import Moments, Sums
 
 Floats = NDArray[np.floating]
 
@@ -25,10 +30,7 @@ def auc(labels: Floats, scores: Floats, weights: Floats | None = None) -> float:
     Returns:
         0 to 1, or NaN where one of the classes has no weight.
     """
-    positives, negatives = _by_score(labels, scores, weights)
-    below = np.concatenate([[0.0], np.cumsum(negatives)[:-1]])
-    total = positives.sum() * negatives.sum()
-    return float((positives * (below + 0.5 * negatives)).sum() / total) if total > 0 else float("nan")
+    return rank(labels == 1, scores, weights).auc
 
 
 def average_precision(labels: Floats, scores: Floats, weights: Floats | None = None) -> float:
@@ -42,97 +44,148 @@ def average_precision(labels: Floats, scores: Floats, weights: Floats | None = N
     Returns:
         0 to 1, or NaN without positives.
     """
-    positives, negatives = _by_score(labels, scores, weights)
-    hits = np.cumsum(positives[::-1])
-    taken = hits + np.cumsum(negatives[::-1])
-    if not hits.size or hits[-1] <= 0:
-        return float("nan")
-    precision = np.divide(hits, taken, out=np.ones_like(hits), where=taken > 0)
-    return float((positives[::-1] * precision).sum() / hits[-1])
+    return rank(labels == 1, scores, weights).average_precision
 
 
-def _by_score(labels: Floats, scores: Floats, weights: Floats | None) -> tuple[Floats, Floats]:
-    """The weight of the positives and of the negatives at each distinct score, rising."""
-    order = np.argsort(scores, kind="stable")
-    ranked = scores[order]
-    if not ranked.size:
-        return np.zeros(0), np.zeros(0)
-    starts = np.flatnonzero(np.concatenate([[True], ranked[1:] != ranked[:-1]]))
-    weight = np.ones(len(labels)) if weights is None else weights.astype(np.float64)
-    positive = (labels * weight)[order].astype(np.float64)
-    negative = ((1 - labels) * weight)[order].astype(np.float64)
-    return np.add.reduceat(positive, starts), np.add.reduceat(negative, starts)
+class Metrics(Protocol):
+    """The metrics of a task, of rows that come in batches."""
+
+    def add(self, labels: NDArray[Any], answers: Floats, weights: Floats | None) -> None:
+        """Adds a batch; weights in every call or in none."""
+
+    def result(self) -> dict[str, float]:
+        """The metrics of all rows. It is the end: no more rows can be added."""
+
+
+class BinaryMetrics(Metrics):
+    """AUC, AUC-PR, log loss, accuracy at 0.5, mean prediction and mean label.
+
+    Args:
+        waiting: see `tfwd.ranking.Ranking`.
+    """
+
+    def __init__(self, waiting: int = WAITING) -> None:
+        self._ranking, self._sums = Ranking((1,), waiting), Sums(4)
+
+    def add(self, labels: NDArray[Any], answers: Floats, weights: Floats | None) -> None:
+        """Adds labels `(B,)`, 0 or 1, probabilities `(B,)` and weights `(B,)` or None."""
+        clipped = np.clip(answers.astype(np.float64), EPSILON, 1 - EPSILON)
+        losses = -(labels * np.log(clipped) + (1 - labels) * np.log1p(-clipped))
+        self._sums.add([losses, (answers >= 0.5) == (labels >= 0.5), answers, labels], weights)
+        self._ranking.add(labels, answers[:, None], weights)
+
+    def result(self) -> dict[str, float]:
+        """The metrics of all rows. It is the end: no more rows can be added."""
+        ranked, means = self._ranking.result()[0], self._sums.means()
+        names = ("log_loss", "accuracy", "mean_prediction", "mean_label")
+        return {"auc": ranked.auc, "auc_pr": ranked.average_precision, **dict(zip(names, means, strict=True))}
+
+
+class MulticlassMetrics(Metrics):
+    """Log loss, accuracy, and the mean over the classes of the AUC of each against the rest.
+
+    Args:
+        classes: how many there are.
+        waiting: see `tfwd.ranking.Ranking`.
+    """
+
+    def __init__(self, classes: int, waiting: int = WAITING) -> None:
+        self._ranking, self._sums = Ranking(range(classes), waiting), Sums(2)
+
+    def add(self, labels: NDArray[Any], answers: Floats, weights: Floats | None) -> None:
+        """Adds class indices `(B,)`, probabilities `(B, C)` and weights `(B,)` or None."""
+        own = np.take_along_axis(answers, labels[:, None].astype(np.int64), axis=1)[:, 0]
+        losses = -np.log(np.clip(own.astype(np.float64), EPSILON, 1.0))
+        self._sums.add([losses, answers.argmax(axis=1) == labels], weights)
+        self._ranking.add(labels, answers, weights)
+
+    def result(self) -> dict[str, float]:
+        """The metrics of all rows. It is the end: no more rows can be added."""
+        log_loss, accuracy = self._sums.means()
+        present = [ranked.auc for ranked in self._ranking.result() if not np.isnan(ranked.auc)]
+        return {
+            "log_loss": log_loss,
+            "accuracy": accuracy,
+            "auc": float(np.mean(present)) if present else float("nan"),
+        }
+
+
+class RegressionMetrics(Metrics):
+    """Root mean squared error, mean absolute error, R squared, mean prediction and mean label."""
+
+    def __init__(self) -> None:
+        self._sums, self._labels = Sums(3), Moments()
+
+    def add(self, labels: NDArray[Any], answers: Floats, weights: Floats | None) -> None:
+        """Adds labels `(B,)`, predictions `(B,)` and weights `(B,)` or None."""
+        truth, answer = labels.astype(np.float64), answers.astype(np.float64)
+        self._sums.add([(truth - answer) ** 2, np.abs(truth - answer), answer], weights)
+        self._labels.add(truth, weights)
+
+    def result(self) -> dict[str, float]:
+        """The metrics of all rows. It is the end: no more rows can be added."""
+        squared, absolute, prediction = self._sums.means()
+        variance = self._labels.variance
+        return {
+            "rmse": float(np.sqrt(squared)),
+            "mae": absolute,
+            "r2": 1.0 - squared / variance if variance > 0 else float("nan"),
+            "mean_prediction": prediction,
+            "mean_label": self._labels.mean,
+        }
+
+
+def metrics_of(task: str, classes: int) -> Metrics:
+    """The metrics of a task, without rows yet.
+
+    Args:
+        task: `binary`, `multiclass` or `regression`.
+        classes: of a multi-class task.
+    """
+    if task == "multiclass":
+        return MulticlassMetrics(classes)
+    return BinaryMetrics() if task == "binary" else RegressionMetrics()
 
 
 def binary_metrics(labels: Floats, probabilities: Floats, weights: Floats | None = None) -> dict[str, float]:
-    """AUC, AUC-PR, log loss, accuracy at 0.5, mean prediction and mean label.
+    """`BinaryMetrics` of arrays, in memory.
 
     Args:
         labels: `(N,)`, 0 or 1.
         probabilities: `(N,)`.
         weights: `(N,)` or None.
     """
-    clipped = np.clip(probabilities.astype(np.float64), EPSILON, 1 - EPSILON)
-    losses = -(labels * np.log(clipped) + (1 - labels) * np.log1p(-clipped))
-    return {
-        "auc": auc(labels, probabilities, weights),
-        "auc_pr": average_precision(labels, probabilities, weights),
-        "log_loss": _mean(losses, weights),
-        "accuracy": _mean((probabilities >= 0.5) == (labels >= 0.5), weights),
-        "mean_prediction": _mean(probabilities, weights),
-        "mean_label": _mean(labels, weights),
-    }
+    return _of(BinaryMetrics(len(labels)), labels, probabilities, weights)
 
 
 def multiclass_metrics(
     labels: NDArray[np.integer], probabilities: Floats, weights: Floats | None = None
 ) -> dict[str, float]:
-    """Log loss, accuracy, and the mean over the classes of the AUC of each against the rest.
+    """`MulticlassMetrics` of arrays, in memory.
 
     Args:
         labels: `(N,)`, class indices.
         probabilities: `(N, C)`.
         weights: `(N,)` or None.
     """
-    own = np.take_along_axis(probabilities, labels[:, None].astype(np.int64), axis=1)[:, 0]
-    losses = -np.log(np.clip(own.astype(np.float64), EPSILON, 1.0))
-    one_against_rest = [
-        auc((labels == index).astype(np.float64), probabilities[:, index], weights)
-        for index in range(probabilities.shape[1])
-    ]
-    present = [value for value in one_against_rest if not np.isnan(value)]
-    return {
-        "log_loss": _mean(losses, weights),
-        "accuracy": _mean(probabilities.argmax(axis=1) == labels, weights),
-        "auc": float(np.mean(present)) if present else float("nan"),
-    }
+    found = MulticlassMetrics(probabilities.shape[1], probabilities.size)
+    return _of(found, labels, probabilities, weights)
 
 
 def regression_metrics(labels: Floats, predictions: Floats, weights: Floats | None = None) -> dict[str, float]:
-    """Root mean squared error, mean absolute error, R squared, mean prediction and mean label.
+    """`RegressionMetrics` of arrays.
 
     Args:
         labels: `(N,)`.
         predictions: `(N,)`.
         weights: `(N,)` or None.
     """
-    truth, answer = labels.astype(np.float64), predictions.astype(np.float64)
-    squared = _mean((truth - answer) ** 2, weights)
-    mean = _mean(truth, weights)
-    variance = _mean((truth - mean) ** 2, weights)
-    return {
-        "rmse": float(np.sqrt(squared)),
-        "mae": _mean(np.abs(truth - answer), weights),
-        "r2": 1.0 - squared / variance if variance > 0 else float("nan"),
-        "mean_prediction": _mean(answer, weights),
-        "mean_label": mean,
-    }
+    return _of(RegressionMetrics(), labels, predictions, weights)
 
 
-def _mean(values: NDArray[np.generic], weights: Floats | None) -> float:
-    if not len(values) or (weights is not None and weights.sum() <= 0):
-        return float("nan")
-    return float(np.average(values.astype(np.float64), weights=weights))
+def _of(metrics: Metrics, labels: NDArray[Any], answers: Floats, weights: Floats | None) -> dict[str, float]:
+    metrics.add(labels, answers, weights)
+    return metrics.result()
 
 
 # Of each metric that training can watch, whether more is better.
