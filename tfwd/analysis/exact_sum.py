@@ -16,6 +16,11 @@ import ibis.expr.types as ir
 BITS = 62
 
 
+@ibis.udf.scalar.builtin(name="round")
+def _rounded(value: float) -> float:  # type: ignore[empty-body]
+    """To the nearest whole number; what Ibis writes, `round(value, 0)`, takes DuckDB three times as long."""
+
+
 def exponent(largest: float) -> int:
     """The k for values of at most `largest` in absolute value."""
     return BITS - math.frexp(largest)[1] if largest > 0 else 0
@@ -24,7 +29,7 @@ def exponent(largest: float) -> int:
 def scaled_sum(values: ir.NumericValue, k: int) -> ir.NumericScalar:
     """The sum of the values in units of 2^-k, as an integer of 128 bits."""
     factor = ibis.literal(math.ldexp(1.0, k), type="float64")
-    return (values.cast("float64") * factor).round().cast("int64").sum()
+    return _rounded(values.cast("float64") * factor).cast("int64").sum()
 
 
 def unscaled(total: int | None, k: int) -> Fraction:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from fractions import Fraction
 from typing import Any
 
 import ibis
@@ -25,7 +24,7 @@ def quantile_disc(values: float, positions: list[float]) -> list[float]:  # type
 def numerics(workspace: Workspace, features: Iterable[Numeric | Bucketized]) -> dict[str, NumericStatistics]:
     """The statistics of every numeric and bucketized feature, by name.
 
-    The rows are scanned three times for the moments of all columns together, and once a column for its quantiles.
+    All columns together are read three times for their moments, then each once for its quantiles.
 
     Raises:
         DataError: a column has no finite value, or no value is frequent enough to be a boundary.
@@ -111,26 +110,27 @@ def _moments(workspace: Workspace, columns: dict[str, str]) -> dict[str, dict[st
         if count == 0:
             raise DataError(f"The column {column!r} has no finite number in any of the {workspace.rows} training rows.")
         ranges[name] = (count, low, high)
-    values = {name: table[name].cast("float64") for name in columns.values()}
-    logs = {name: (_double(1.0) + (values[name] - _double(ranges[name][1]))).ln() for name in ranges}
-    means = _means(
-        workspace, values, {name: max(abs(low), abs(high)) for name, (_, low, high) in ranges.items()}, ranges
-    )
-    spans = {name: math.log1p(high - low) * 1.001 for name, (_, low, high) in ranges.items()}
-    log_means = _means(workspace, logs, spans, ranges)
-    stddevs = _stddevs(
-        workspace, values, means, {n: max(h - means[n], means[n] - lo) for n, (_, lo, h) in ranges.items()}, ranges
-    )
-    log_stddevs = _stddevs(workspace, logs, log_means, spans, ranges)
+    values: dict[str, ir.FloatingColumn] = {}
+    largest: dict[str, float] = {}
+    counts: dict[str, int] = {}
+    for name, (count, low, high) in ranges.items():
+        value, log = table[name].cast("float64"), f"{name}_log"
+        values |= {name: value, log: (_double(1.0) + (value - _double(low))).ln()}
+        largest |= {name: max(abs(low), abs(high)), log: math.log1p(high - low) * 1.001}
+        counts |= {name: count, log: count}
+    means = _means(workspace, values, largest, counts)
+    # A logarithm, 0 at least, is no further from the mean than the largest is from 0.
+    furthest = largest | {n: max(high - means[n], means[n] - low) for n, (_, low, high) in ranges.items()}
+    stddevs = _stddevs(workspace, values, means, furthest, counts)
     return {
         column: {
-            "count": ranges[name][0],
+            "count": counts[name],
             "minimum": ranges[name][1],
             "maximum": ranges[name][2],
             "mean": means[name],
             "stddev": stddevs[name],
-            "log_mean": log_means[name],
-            "log_stddev": log_stddevs[name],
+            "log_mean": means[f"{name}_log"],
+            "log_stddev": stddevs[f"{name}_log"],
         }
         for column, name in columns.items()
     }
@@ -144,12 +144,12 @@ def _means(
     workspace: Workspace,
     values: dict[str, ir.FloatingColumn],
     largest: dict[str, float],
-    ranges: dict[str, tuple[int, float, float]],
+    counts: dict[str, int],
 ) -> dict[str, float]:
     powers = {name: exponent(largest[name]) for name in values}
     sums = {name: scaled_sum(value, powers[name]) for name, value in values.items()}
     answer = workspace.record(workspace.table.aggregate(**sums))
-    return {name: float(unscaled(answer[name], powers[name]) / Fraction(ranges[name][0])) for name in values}
+    return {name: float(unscaled(answer[name], powers[name]) / counts[name]) for name in values}
 
 
 def _stddevs(
@@ -157,7 +157,7 @@ def _stddevs(
     values: dict[str, ir.FloatingColumn],
     means: dict[str, float],
     furthest: dict[str, float],
-    ranges: dict[str, tuple[int, float, float]],
+    counts: dict[str, int],
 ) -> dict[str, float]:
     squares = {}
     for name, value in values.items():
@@ -165,5 +165,5 @@ def _stddevs(
         squares[name] = deviation * deviation
     # A little more than the furthest value's, for the rounding of the mean.
     largest = {name: (furthest[name] * 1.001) ** 2 for name in values}
-    variances = _means(workspace, squares, largest, ranges)
+    variances = _means(workspace, squares, largest, counts)
     return {name: math.sqrt(variance) for name, variance in variances.items()}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import ibis
+import ibis.expr.types as ir
 import pyarrow as pa
 
 from tfwd.analysis.statistics import VocabularyStatistics
@@ -29,29 +31,34 @@ def vocabulary(workspace: Workspace, feature: Categorical, kind: Kind) -> Vocabu
         DataError: nothing was learnt.
         ConfigError: a given vocabulary cannot be read or does not fit the column.
     """
-    column = workspace.column(feature.column)
-    values = workspace.table.select(value=workspace.table[column])
-    present = int(workspace.record(values.aggregate(n=values.value.count()))["n"])
-    missing = workspace.rows - present
-    counts = values.filter(values.value.notnull()).group_by("value").aggregate(n=lambda table: table.count())
+    values = workspace.table.select(value=workspace.table[workspace.column(feature.column)])
+    # Missing values are a group of their own.
+    counts = values.group_by("value").aggregate(n=lambda table: table.count())
     if feature.learnt:
-        kept = counts.filter(counts.n >= feature.min_count).order_by([ibis.desc("n"), ibis.asc("value")])
-        answer = workspace.arrow(kept if feature.max_size is None else kept.limit(feature.max_size))
-        words, numbers = answer["value"].to_pylist(), answer["n"].to_pylist()
+        kept = counts.filter(counts.value.isnull() | (counts.n >= feature.min_count))
+        kept = kept.order_by([ibis.desc(kept.value.isnull()), ibis.desc("n"), ibis.asc("value")])
+        found = _found(workspace, kept if feature.max_size is None else kept.limit(feature.max_size + 1))
+        missing = found.pop(None, 0)
+        words = list(found)[: feature.max_size]
         if not words:
             raise DataError(_empty(feature, workspace.rows, missing))
     else:
         words = given_values(feature, kind)
-        listed = workspace.given(pa.array(words, pa.int64() if kind == "integer" else pa.string()))
-        answer = workspace.arrow(counts.semi_join(listed, "value"))
-        found = dict(zip(answer["value"].to_pylist(), answer["n"].to_pylist(), strict=True))
-        numbers = [found.get(word, 0) for word in words]
+        listed = workspace.given(pa.array([None, *words], pa.int64() if kind == "integer" else pa.string()))
+        found = _found(workspace, counts.semi_join(listed, counts.value.identical_to(listed.value)))
+        missing = found.pop(None, 0)
+    numbers = [found.get(word, 0) for word in words]
     return VocabularyStatistics(
         values=tuple(map(str, words)),
         counts=tuple(numbers),
         missing=missing,
-        unlisted=present - sum(numbers),
+        unlisted=workspace.rows - missing - sum(numbers),
     )
+
+
+def _found(workspace: Workspace, counts: ir.Table) -> dict[Any, int]:
+    answer = workspace.arrow(counts)
+    return dict(zip(answer["value"].to_pylist(), answer["n"].to_pylist(), strict=True))
 
 
 def given_values(feature: Categorical, kind: Kind) -> list[str] | list[int]:
