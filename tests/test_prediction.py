@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from census_cases import files, frame, trained
 
+from tfwd.data.chunk import Chunk
 from tfwd.data.source import Source
 from tfwd.errors import DataError
 from tfwd.prediction import answer_table, key_columns, predict
 from tfwd.schema import Schema
-from tfwd.scoring import Scorer, keras_scorer
+from tfwd.scoring import Answer, Scorer, keras_scorer
 
 
 @pytest.fixture(scope="module")
@@ -32,12 +33,9 @@ def read(path: Path) -> pd.DataFrame:
 def test_every_row_in_order_with_its_key(name: str, ending: str, scorer: Scorer, tmp_path: Path) -> None:
     output = tmp_path / f"answers{ending}"
     counted: list[int] = []
-    rows = predict(
-        scorer, Source.open(files()[name]), output, key=("id", "sex"), batch_size=128, advance=counted.append
-    )
+    rows = predict(scorer, Source.open(files()[name]), output, key=("id", "sex"), advance=counted.append)
     table = read(output)
     assert rows == len(table) == sum(counted) == 700
-    assert len(counted) == 6
     assert list(table.columns) == ["id", "sex", "probability", "logit", "predicted"]
     assert table["id"].astype(int).tolist() == list(range(700))
     assert table["sex"].tolist() == frame("test", 700)["sex"].tolist()
@@ -47,12 +45,12 @@ def test_every_row_in_order_with_its_key(name: str, ending: str, scorer: Scorer,
     assert [path.name for path in tmp_path.iterdir()] == [output.name]
 
 
-def test_a_batch_of_one_answers_as_a_large_one(scorer: Scorer, tmp_path: Path) -> None:
-    few = Source.open(frame("test", 700).head(40))
-    for size in (1, 40):
-        predict(scorer, few, tmp_path / f"{size}.csv", batch_size=size)
-    one, many = (read(tmp_path / f"{size}.csv") for size in (1, 40))
-    np.testing.assert_allclose(one["probability"], many["probability"], atol=1e-6)
+def test_a_row_alone_answers_as_among_others(scorer: Scorer, tmp_path: Path) -> None:
+    answers = []
+    for name, rows in (("one", 1), ("many", 40)):
+        predict(scorer, Source.open(frame("test", 700).head(rows)), tmp_path / f"{name}.csv")
+        answers.append(read(tmp_path / f"{name}.csv")["probability"][0])
+    assert answers[0] == pytest.approx(answers[1], abs=1e-6)
 
 
 def test_label_and_weight_need_not_be_there(scorer: Scorer, tmp_path: Path) -> None:
@@ -93,7 +91,7 @@ def test_a_bad_value_late_in_the_file_leaves_nothing(scorer: Scorer, tmp_path: P
     table.loc[650, "age"] = "old"
     table.to_csv(tmp_path / "bad.csv", index=False)
     with pytest.raises(DataError, match=r"row 651, column 'age': expected a number, found 'old'"):
-        predict(scorer, Source.open(tmp_path / "bad.csv"), tmp_path / "answers.csv", batch_size=64)
+        predict(scorer, Source.open(tmp_path / "bad.csv"), tmp_path / "answers.csv")
     assert [path.name for path in tmp_path.iterdir()] == ["bad.csv"]
 
 
@@ -125,9 +123,40 @@ def test_columns_of_the_other_tasks() -> None:
     assert number.to_pydict() == {"prediction": [1.5]}
 
 
-def test_memory_is_bounded_by_the_batch(scorer: Scorer, tmp_path: Path) -> None:
-    """Batches are written as they are scored: a row group a batch, none of them held."""
-    table = pa.Table.from_pandas(frame("test", 700), preserve_index=False)
-    pq.write_table(table, tmp_path / "rows.parquet")
-    predict(scorer, Source.open(tmp_path / "rows.parquet"), tmp_path / "answers.parquet", batch_size=200)
-    assert pq.read_metadata(tmp_path / "answers.parquet").num_row_groups == 4
+def _answering(scorer: Scorer, sizes: list[int], last: int) -> Scorer:
+    """A scorer that notes the sizes of its chunks, gives zeros, and is interrupted at the chunk `last`."""
+
+    def score_chunk(chunk: Chunk) -> Answer:
+        sizes.append(chunk.rows)
+        if len(sizes) == last:
+            raise KeyboardInterrupt
+        zeros = np.zeros(chunk.rows, np.float32)
+        return {"probability": zeros, "logit": zeros}
+
+    return dataclasses.replace(scorer, score_chunk=score_chunk)
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Source:
+    path = tmp_path_factory.mktemp("many") / "rows.parquet"
+    few = frame("test", 700).drop(columns="id")
+    pd.concat([few] * 600).assign(id=np.arange(420_000)).to_parquet(path, index=False)
+    return Source.open(path)
+
+
+def test_memory_is_bounded_by_the_chunk(scorer: Scorer, many: Source, tmp_path: Path) -> None:
+    """Chunks are written as they are scored: a row group a chunk, none of them held."""
+    sizes: list[int] = []
+    output = tmp_path / "answers.parquet"
+    assert predict(_answering(scorer, sizes, last=-1), many, output, key=("id",)) == sum(sizes) == 420_000
+    assert len(sizes) == pq.read_metadata(output).num_row_groups >= 4
+    assert max(sizes) <= 131_072
+    assert pq.read_table(output)["id"].to_pylist() == list(range(420_000))
+
+
+def test_an_interruption_leaves_nothing(scorer: Scorer, many: Source, tmp_path: Path) -> None:
+    sizes: list[int] = []
+    with pytest.raises(KeyboardInterrupt):
+        predict(_answering(scorer, sizes, last=3), many, tmp_path / "answers.parquet")
+    assert len(sizes) == 3
+    assert list(tmp_path.iterdir()) == []

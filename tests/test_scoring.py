@@ -53,6 +53,18 @@ def test_same_columns_and_values_as_the_run(kind: str, kinds: dict[str, Path], t
     assert (one["predicted"] == other["predicted"]).all()
 
 
+@pytest.mark.parametrize("kind", ["run", "savedmodel", "onnx"])
+def test_a_chunk_answers_as_its_rows(kind: str, kinds: dict[str, Path]) -> None:
+    scorer = load_scorer(kinds[kind])
+    rows = Rows(Source.open(files()["test.csv"]), scorer.schema)
+    received = scorer.score_chunk(next(rows.chunks(1000, order=None, shuffle_rows=0, skip=0)))
+    expected = scorer.score(next(rows.batches(1000)).inputs)
+    assert list(received) == list(expected) == ["probability", "logit"]
+    for name, values in expected.items():
+        assert received[name].shape == values.shape == (700,)
+        np.testing.assert_allclose(received[name], values, rtol=1e-6, atol=1e-7)
+
+
 def test_probability_is_the_link_of_the_logit() -> None:
     batch = next(Rows(Source.open(files()["test.csv"]), trained().model.schema).batches(100))
     answer = keras_scorer(trained().model).score(batch.inputs)

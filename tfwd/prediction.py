@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
+from tfwd.ahead import ahead
 from tfwd.data.rows import Rows
 from tfwd.data.source import Source
 from tfwd.errors import DataError
@@ -19,7 +20,8 @@ from tfwd.run import file_beside, reason
 from tfwd.schema import Schema
 from tfwd.scoring import Answer, Scorer
 
-BATCH_ROWS = 8192
+# A chunk of rows is a multiple of this.
+_ROWS = 8192
 
 
 def predict(
@@ -28,10 +30,11 @@ def predict(
     output: str | Path,
     *,
     key: tuple[str, ...] = (),
-    batch_size: int = BATCH_ROWS,
     advance: Callable[[int], None] | None = None,
 ) -> int:
     """Scores every row of a source, in order, and writes the answers; memory does not grow with the rows.
+
+    Reading, scoring and writing go on at the same time, each a chunk of rows ahead of the next.
 
     Columns: those of `key` as they are in the source, then for a binary task `probability`, `logit` and `predicted`,
     for a multi-class one `probability_<class>` and `predicted`, for a regression `prediction`.
@@ -41,8 +44,7 @@ def predict(
         source: the rows; a label is not needed.
         output: a `.parquet` or `.csv` file, which appears when it is whole.
         key: columns of the source that are passed through.
-        batch_size: rows a call.
-        advance: called with the number of rows after every batch.
+        advance: called with the number of rows whenever some are written.
 
     Returns:
         The number of rows.
@@ -65,12 +67,7 @@ def predict(
     done = 0
     try:
         with file_beside(output) as temporary, _Writer(temporary) as writer:
-            for batch in rows.batches(batch_size):
-                answer = scorer.score(batch.inputs)
-                table = answer_table(scorer.schema, answer)
-                if batch.key is not None:
-                    arrays = [*batch.key.columns, *table.columns]
-                    table = pa.table(arrays, names=[*batch.key.column_names, *table.column_names])
+            for table in ahead(_tables(scorer, rows)):
                 writer.write(table)
                 done += table.num_rows
                 if advance is not None:
@@ -86,17 +83,27 @@ def predict(
     return done
 
 
+def _tables(scorer: Scorer, rows: Rows) -> Generator[pa.Table, None, None]:
+    chunks = (chunk for chunk in rows.chunks(_ROWS, order=None, shuffle_rows=0, skip=0))
+    for chunk in ahead(chunks):
+        table = answer_table(scorer.schema, scorer.score_chunk(chunk))
+        if chunk.key is not None:
+            names = [*chunk.key.column_names, *table.column_names]
+            table = pa.table([*chunk.key.columns, *table.columns], names=names)
+        yield table
+
+
 def answer_table(schema: Schema, answer: Answer) -> pa.Table:
     """Answers as named columns; see `predict`."""
     if schema.task == "regression":
         return pa.table({"prediction": answer["prediction"]})
     probability = answer["probability"]
-    classes = np.array(schema.classes, object)
+    classes = pa.array(schema.classes, pa.string())
     if schema.task == "binary":
-        predicted = classes[(probability >= 0.5).astype(int)]
+        predicted = classes.take(pa.array((probability >= 0.5).astype(np.int8)))
         return pa.table({"probability": probability, "logit": answer["logit"], "predicted": predicted})
     columns = {f"probability_{name}": probability[:, index] for index, name in enumerate(schema.classes)}
-    return pa.table({**columns, "predicted": classes[probability.argmax(axis=1)]})
+    return pa.table({**columns, "predicted": classes.take(pa.array(probability.argmax(axis=1)))})
 
 
 def _no_answer(schema: Schema) -> Answer:

@@ -9,11 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
+from tfwd.data.chunk import Chunk
 from tfwd.errors import RunError
 from tfwd.run import Run, load_model
-from tfwd.schema import FINGERPRINT_SUFFIX, Schema
+from tfwd.schema import Schema
+
+# Rows that TensorFlow scores in one call.
+_ROWS = 8192
 
 Answer = dict[str, NDArray[np.float32]]
 Raw = Mapping[str, NDArray[Any]]
@@ -26,11 +31,13 @@ class Scorer:
     Attributes:
         schema: the raw inputs and the answer.
         score: `{input: (B,)}` -> `probability` `(B,)` or `(B, C)` with `logit` of that shape, or `prediction` `(B,)`.
+        score_chunk: the same for a chunk of rows, whose strings are numbers into a dictionary: many rows at a time.
         kind: `keras`, `savedmodel` or `onnx`.
     """
 
     schema: Schema
     score: Callable[[Raw], Answer]
+    score_chunk: Callable[[Chunk], Answer]
     kind: str
 
 
@@ -42,7 +49,10 @@ def load_scorer(path: str | Path) -> Scorer:
     """
     path = existing(path)
     if path.suffix == ".onnx":
-        return _onnx(path)
+        from tfwd.onnx_scorer import OnnxScorer
+
+        scorer = OnnxScorer(path)
+        return Scorer(scorer.schema, scorer.score, scorer.score_chunk, "onnx")
     if path.suffix == ".keras":
         return keras_scorer(load_model(path))
     saved = _saved_model_folder(path)
@@ -79,7 +89,7 @@ def keras_scorer(model: Any) -> Scorer:
     def score(inputs: Raw) -> Answer:
         return {name: value.numpy() for name, value in answers(dict(inputs)).items()}
 
-    return Scorer(model.schema, score, "keras")
+    return Scorer(model.schema, score, _by_tensors(score), "keras")
 
 
 def _saved_model_folder(path: Path) -> Path | None:
@@ -113,41 +123,29 @@ def _saved_model(folder: Path) -> Scorer:
 
     # The closure holds `loaded`: its tables go when it goes.
     score.keep = loaded  # type: ignore[attr-defined]
-    return Scorer(schema, score, "savedmodel")
+    return Scorer(schema, score, _by_tensors(score), "savedmodel")
 
 
-def _onnx(path: Path) -> Scorer:
-    import onnxruntime
+def _by_tensors(score: Callable[[Any], Answer]) -> Callable[[Chunk], Answer]:
+    """Scores a chunk with what takes tensors: each distinct string crosses into TensorFlow once, as bytes."""
+    import tensorflow as tf
 
-    try:
-        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime raises classes of its own, without a common base
-        raise RunError(f"{path} cannot be read as an ONNX model: {str(error).splitlines()[0]}") from None
-    metadata = session.get_modelmeta().custom_metadata_map
-    if "tfwd_schema" not in metadata:
-        raise RunError(f"{path} was not exported by tfwd: its metadata has no tfwd_schema.")
-    schema = Schema.from_dict(json.loads(metadata["tfwd_schema"]))
-    names = [output.name for output in session.get_outputs()]
-    wanted = [name for name in ("prediction", "probability", "logit") if name in names]
-    taken = [entry.name for entry in session.get_inputs()]
-    hashed = [name for name in taken if name not in {entry.name for entry in schema.inputs}]
+    def score_chunk(chunk: Chunk) -> Answer:
+        words = {
+            name: tf.constant(dictionary.cast(pa.large_binary()).to_numpy(zero_copy_only=False), tf.string)
+            for name, dictionary in chunk.dictionaries.items()
+        }
+        parts = []
+        for start in range(0, chunk.rows, _ROWS):
+            some = chunk.part(start, start + _ROWS)
+            parts.append(
+                score(
+                    {
+                        name: tf.gather(words[name], values) if name in words else tf.constant(values)
+                        for name, values in some.values.items()
+                    }
+                )
+            )
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
-    def score(inputs: Raw) -> Answer:
-        feeds = {name: _as_text(value) for name, value in inputs.items()}
-        for name in hashed:
-            from tfwd.layers.direct_lookup import fingerprints
-
-            feeds[name] = fingerprints(feeds[name.removesuffix(FINGERPRINT_SUFFIX)])
-        # An input that only its fingerprints are read of is none of the file's.
-        return dict(zip(wanted, session.run(wanted, {name: feeds[name] for name in taken}), strict=True))
-
-    return Scorer(schema, score, "onnx")
-
-
-def _as_text(values: NDArray[Any]) -> NDArray[Any]:
-    """Bytes as `str`, anything else as it is: onnxruntime would silently take bytes for out-of-vocabulary."""
-    if values.dtype.kind not in "OS" or not len(values) or not isinstance(values[0], bytes):
-        return values
-    texts = np.empty(len(values), object)
-    texts[:] = [value.decode("utf-8", "replace") for value in values]
-    return texts
+    return score_chunk
