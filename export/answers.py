@@ -14,8 +14,8 @@ from tfwd.layers.vocabulary_lookup import VocabularyLookup
 from tfwd.model import WideDeep
 from tfwd.schema import Schema
 
-# In numbers: 64 MB of float32.
-_BLOCK = 2**24
+# In numbers: 4 MB of float32.
+_BLOCK = 2**20
 
 
 def answer_names(schema: Schema) -> tuple[str, ...]:
@@ -61,13 +61,11 @@ def tables(ranker: keras.Model) -> dict[str, keras.Variable]:
 
 
 def blocks(table: Any) -> Iterator[tuple[int, np.ndarray]]:
-    """The rows of a table, an array or a variable, in blocks that need little memory: first row, rows."""
+    """The rows of a table, a variable, in blocks that need little memory: first row, rows."""
     rows, width = table.shape
     step = max(_BLOCK // width, 1)
     for start in range(0, rows, step):
-        stop = min(start + step, rows)
-        chunk = table[start:stop] if isinstance(table, np.ndarray) else tf.gather(table, tf.range(start, stop)).numpy()
-        yield start, chunk
+        yield start, tf.gather(table, tf.range(start, min(start + step, rows))).numpy()
 
 
 def lookups(model: WideDeep) -> list[VocabularyLookup]:

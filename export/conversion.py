@@ -18,11 +18,10 @@ from export.answers import answer_names, answers, tables, transformed_names
 from export.onnx_file import OPSET, table_name, transform_name
 from export.operations import CONVERTED, refuse_unknown
 from export.quiet import quiet
+from export.small_ranker import small_ranker
 from tfwd.errors import ExportError
-from tfwd.layers.deep_head import DeepHead
 from tfwd.layers.direct_lookup import Fingerprint
 from tfwd.layers.vocabulary_lookup import VocabularyLookup
-from tfwd.layers.wide_head import WideHead
 from tfwd.model import WideDeep
 from tfwd.schema import DTYPES, FINGERPRINT_SUFFIX
 
@@ -54,7 +53,11 @@ def convert(model: WideDeep, fingerprint_inputs: bool = False) -> onnx.ModelProt
         raise ExportError(
             f"ONNX tells inputs and outputs apart by name, and {twins} would be both. Rename the inputs in data.names."
         )
-    ranker = _small_ranker(model)
+    ranker = small_ranker(model, lambda table: _STAND_IN_ROWS)
+    generator = np.random.default_rng(0)
+    for variable in tables(ranker).values():
+        # Each of other values, so that it is found again in the graph.
+        variable.assign(generator.normal(size=variable.shape))
     kinds = {entry.name: DTYPES[entry.kind] for entry in model.schema.inputs}
     inputs = {
         name: keras.Input((), dtype=kinds.get(name, "int64"), name=name) for name in dict.fromkeys(sources.values())
@@ -123,25 +126,6 @@ def _clone(transform: keras.Model) -> keras.Model:
         if isinstance(ours, VocabularyLookup):
             ours.set_vocabulary(theirs.vocabulary)
     return clone
-
-
-def _small_ranker(model: WideDeep) -> keras.Model:
-    """The ranker with tables of a few rows, each of other random values so that it is found again in the graph."""
-
-    def small(layer: keras.layers.Layer) -> keras.layers.Layer:
-        config = layer.get_config()
-        if isinstance(layer, WideHead) and layer.rows:
-            config["rows"] = _STAND_IN_ROWS
-        elif isinstance(layer, DeepHead):
-            config["tables"] = {name: (_STAND_IN_ROWS, dim) for name, (_, dim) in layer.tables.items()}
-        return type(layer).from_config(config)
-
-    ranker = keras.models.clone_model(model.ranker, clone_function=small)
-    generator = np.random.default_rng(0)
-    stand_ins = {id(variable) for variable in tables(ranker).values()}
-    for ours, theirs in zip(ranker.variables, model.ranker.variables, strict=True):
-        ours.assign(generator.normal(size=ours.shape) if id(ours) in stand_ins else theirs)
-    return ranker
 
 
 class _Whole(keras.layers.Layer):

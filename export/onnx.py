@@ -10,16 +10,17 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
 
-from export import parity
-from export.answers import answer_names, blocks, tables
+from export import parity, storage, wire
+from export.answers import answer_names, tables
 from export.conversion import convert
-from export.onnx_file import DOMAINS, table_name
+from export.onnx_file import DOMAINS
+from export.storage import Storage
 from tfwd.errors import ExportError
 from tfwd.model import WideDeep
 from tfwd.schema import FINGERPRINT_SUFFIX
@@ -29,11 +30,29 @@ INLINE_BYTES = 2**31 - 2**26
 _PAGE = 2**16
 
 
+@dataclass(frozen=True)
+class Written:
+    """What `write` wrote.
+
+    Attributes:
+        file: the ONNX file.
+        storages: how each table lies in it.
+        difference: the largest difference of a probability or prediction from the model's that was met: rounding, or
+            what half-precision tables lose.
+    """
+
+    file: Path
+    storages: tuple[Storage, ...]
+    difference: float
+
+
 def save(
     model: WideDeep,
     output_file: str | Path,
     *,
     fingerprint_inputs: bool = False,
+    sparse_wide: bool | None = None,
+    half_tables: bool = False,
     rows: Mapping[str, Any] | None = None,
 ) -> Path:
     """Writes a model as an ONNX file, compared with the model row by row before it appears.
@@ -41,29 +60,65 @@ def save(
     Opset 18, no domains but `ai.onnx` and `ai.onnx.ml`.
 
     Inputs are the raw features by name, `(B,)`: string, int64 (missing: -2^63) and float32 (missing: NaN). Outputs
-    are those of `export.answers.answers`. The metadata hold `tfwd_schema`, `tfwd_layout` and `tfwd_version`. Tables
-    that a protobuf message cannot hold (2 GB) are written beside the file, as `<output_file>.data`. In Python give
-    strings as arrays of `object`: NumPy's fixed-width strings end at a NUL, and bytes are silently OOV.
+    are those of `export.answers.answers`. The metadata hold `tfwd_schema`, `tfwd_layout`, `tfwd_tables` and
+    `tfwd_version`. Tables that a protobuf message cannot hold (2 GB) are written beside the file, as
+    `<output_file>.data`. In Python give strings as arrays of `object`: NumPy's fixed-width strings end at a NUL, and
+    bytes are silently OOV.
 
     Args:
         model: a trained model.
         output_file: where to; an existing file is replaced.
         fingerprint_inputs: let features with hash_bins enter as int64 `<input>_fingerprint`; see
             `tfwd.layers.direct_lookup.fingerprints`.
+        sparse_wide: store of the wide table only what is not zero, or all of it. None decides: sparse from 1 MiB on
+            if at most a quarter is not zero. The answers are the same; ONNX Runtime unpacks it when it loads the file.
+        half_tables: store the tables in half precision, with the answers of the rounded tables.
         rows: real raw rows by input, for the comparison.
 
     Returns:
         The file.
 
     Raises:
-        ExportError: a feature that ONNX cannot compute, or a file that disagrees with the model.
+        ExportError: a feature that ONNX cannot compute, a table that cannot be stored as asked, or a file that
+            disagrees with the model.
     """
+    written = write(
+        model,
+        output_file,
+        fingerprint_inputs=fingerprint_inputs,
+        sparse_wide=sparse_wide,
+        half_tables=half_tables,
+        rows=rows,
+    )
+    return written.file
+
+
+def write(
+    model: WideDeep,
+    output_file: str | Path,
+    *,
+    fingerprint_inputs: bool = False,
+    sparse_wide: bool | None = None,
+    half_tables: bool = False,
+    rows: Mapping[str, Any] | None = None,
+) -> Written:
+    """As `save`, with what there is to be said about the file."""
+    variables = {name: variable.value for name, variable in tables(model.ranker).items()}
+    if sparse_wide and "wide" not in variables:
+        raise ExportError("The model has no wide table that could be sparse. Leave sparse_wide (--sparse-wide) out.")
+    if half_tables and not variables:
+        raise ExportError("The model has no tables. Leave half_tables (--half-tables) out.")
     target = Path(output_file)
     proto = convert(model, fingerprint_inputs)
     transformed = [entry for entry in proto.graph.output if "/" in entry.name]
     for entry in transformed:
         proto.graph.output.remove(entry)
-    facts = {"tfwd_schema": model.schema.to_dict(), "tfwd_layout": model.layout.to_dict()}
+    storages = tuple(storage.choose(name, table, half_tables, sparse_wide) for name, table in variables.items())
+    facts = {
+        "tfwd_schema": model.schema.to_dict(),
+        "tfwd_layout": model.layout.to_dict(),
+        "tfwd_tables": {form.name: form.to_dict() for form in storages},
+    }
     metadata = {key: json.dumps(value, ensure_ascii=False) for key, value in facts.items()}
     onnx.helper.set_model_props(proto, {**metadata, "tfwd_version": model.schema.version})
     proto.producer_name, proto.producer_version, proto.doc_string = "tfwd", model.schema.version, ""
@@ -71,10 +126,10 @@ def save(
     staging = Path(tempfile.mkdtemp(prefix=".tmp-", dir=target.parent))
     try:
         whole, data = staging / target.name, staging / f"{target.name}.data"
-        _write(model, proto, whole, data)
-        del proto  # with all tables that are not beside the file
+        _write(proto, variables, storages, whole, data)
+        del proto  # with what is stored sparsely
         _gate(model, whole, fingerprint_inputs)
-        parity.check_onnx(model, whole, rows)
+        difference = parity.check_onnx(model, whole, rows)
         external = data.exists()
         if external:
             # Two files cannot be replaced as one: for a moment there is none, rather than one with the tables of the
@@ -87,26 +142,26 @@ def save(
             (target.parent / data.name).unlink(missing_ok=True)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-    return target
+    return Written(target, storages, difference)
 
 
-def _write(model: WideDeep, proto: onnx.ModelProto, whole: Path, data: Path) -> None:
+def _write(
+    proto: onnx.ModelProto, variables: Mapping[str, Any], storages: tuple[Storage, ...], whole: Path, data: Path
+) -> None:
     """Puts the tables in the place of their stand-ins and writes the file, with large ones beside it."""
-    variables = {table_name(name): variable for name, variable in tables(model.ranker).items()}
-    size = sum(int(np.prod(variable.shape)) * 4 for variable in variables.values())
-    external = size + proto.ByteSize() > INLINE_BYTES
-    for entry in [entry for entry in proto.graph.initializer if entry.name in variables]:
-        table = variables[entry.name].value
-        name = entry.name
-        entry.Clear()
-        entry.name, entry.data_type = name, onnx.TensorProto.FLOAT
-        entry.dims.extend(table.shape)
-        parts = (rows.astype("<f4", copy=False).tobytes() for _, rows in blocks(table))
-        if external:
-            _append(entry, parts, data)
-        else:
-            entry.raw_data = b"".join(parts)
-    whole.write_bytes(proto.SerializeToString())
+    streamed = []
+    for form in storages:
+        table = variables[form.name]
+        head = storage.make_room(proto.graph, form, table)
+        if head is not None:
+            parts = (part.tobytes() for part in storage.numbers(form.name, table, form.half))
+            streamed.append(wire.Streamed(head, form.dense_bytes, parts))
+    if sum(tensor.size for tensor in streamed) + proto.ByteSize() > INLINE_BYTES:
+        for tensor in streamed:
+            _append(tensor.head, tensor.parts, data)
+            proto.graph.initializer.append(tensor.head)
+        streamed = []
+    wire.write(whole, proto, streamed)
 
 
 def _append(tensor: onnx.TensorProto, parts: Iterable[bytes], data: Path) -> None:

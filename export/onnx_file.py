@@ -1,21 +1,27 @@
-"""An exported ONNX file: its names, its tables inline or beside it, and ONNX Runtime over it."""
+"""An exported ONNX file: its names, and ONNX Runtime over it, with what lies inside."""
 
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import onnx
 import onnxruntime
-from onnx.external_data_helper import ExternalDataInfo, uses_external_data
 
 from export.rows import Rows
 from tfwd.layers.direct_lookup import fingerprints
-from tfwd.schema import FINGERPRINT_SUFFIX, Schema
+from tfwd.schema import FINGERPRINT_SUFFIX
 
 OPSET = 18
 DOMAINS = ("", "ai.onnx", "ai.onnx.ml")
+_FLOAT = onnx.TensorProto.FLOAT
+# Begins names that no input can have, as inputs have no slash.
+_CHECK = "check/"
+_DTYPES = {"tensor(string)": object, "tensor(int64)": np.int64, "tensor(float)": np.float32, "tensor(int32)": np.int32}
 
 
 def table_name(table: str) -> str:
@@ -28,63 +34,57 @@ def transform_name(output: str) -> str:
     return f"transform/{output}"
 
 
-class OnnxFile:
-    """A file that `export.onnx.save` wrote.
+def open_session(file: Path, transformed: tuple[str, ...] = (), tables: tuple[str, ...] = ()) -> OnnxSession:
+    """An exported file in ONNX Runtime, as it is, with more outputs.
 
     Args:
-        path: the file; external data lie beside it.
+        file: that `export.onnx.save` wrote; external data lie beside it.
+        transformed: outputs of the transform to give as well.
+        tables: tables to give rows of.
     """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.proto = onnx.load(str(path), load_external_data=False)
-
-    @property
-    def schema(self) -> Schema:
-        """The schema in the file's metadata."""
-        return Schema.from_dict(json.loads({p.key: p.value for p in self.proto.metadata_props}["tfwd_schema"]))
-
-    def table(self, name: str) -> np.ndarray:
-        """The values of a table, float32 `(rows, dim)`."""
-        tensor = next(entry for entry in self.proto.graph.initializer if entry.name == table_name(name))
-        if not uses_external_data(tensor):
-            return np.frombuffer(tensor.raw_data, "<f4").reshape(tensor.dims)
-        place = ExternalDataInfo(tensor)
-        file = self.path.parent / place.location
-        return np.memmap(file, "<f4", mode="r", offset=place.offset or 0, shape=tuple(tensor.dims))
-
-    def session(self, transformed: tuple[str, ...] = ()) -> OnnxSession:
-        """The file in ONNX Runtime.
-
-        Args:
-            transformed: outputs of the transform to give as well.
-        """
-        more = onnx.ModelProto()
-        for name in transformed:
-            kind = onnx.TensorProto.FLOAT if name == "numeric" else onnx.TensorProto.INT32
-            more.graph.output.append(onnx.helper.make_tensor_value_info(transform_name(name), kind, None))
-        # Protobuf reads two messages in a row as their sum, so that the file need not be taken apart and put together.
-        serialized = self.path.read_bytes() + more.SerializeToString()
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        # Loaded from memory, the session has to be told where the external data lie.
-        options.add_session_config_entry(
-            "session.model_external_initializers_file_folder_path", str(self.path.parent.resolve())
-        )
-        return OnnxSession(onnxruntime.InferenceSession(serialized, options, providers=["CPUExecutionProvider"]))
+    more = onnx.ModelProto()
+    outputs = [(transform_name(name), _FLOAT if name == "numeric" else onnx.TensorProto.INT32) for name in transformed]
+    for name in tables:
+        # Of any type, and from any form, to float32.
+        rows, stored, result = f"{_CHECK}{name}/rows", f"{_CHECK}{name}/stored", f"{_CHECK}{name}"
+        more.graph.input.append(onnx.helper.make_tensor_value_info(rows, onnx.TensorProto.INT32, (f"{name}_rows",)))
+        more.graph.node.append(onnx.helper.make_node("Gather", [table_name(name), rows], [stored]))
+        more.graph.node.append(onnx.helper.make_node("Cast", [stored], [result], to=_FLOAT))
+        outputs.append((result, _FLOAT))
+    more.graph.output.extend(onnx.helper.make_tensor_value_info(name, kind, None) for name, kind in outputs)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(file.parent.resolve()))
+    # ONNX Runtime keeps the bytes that it is given, but not a file; a published one is not written to.
+    with tempfile.TemporaryDirectory(
+        prefix=".tmp-", dir=file.parent if os.access(file.parent, os.W_OK) else None
+    ) as own:
+        copy = Path(own) / file.name
+        shutil.copyfile(file, copy)
+        with copy.open("ab") as out:
+            # Protobuf reads two messages in a row as their sum, so that the file need not be taken apart.
+            out.write(more.SerializeToString())
+        return OnnxSession(onnxruntime.InferenceSession(str(copy), options, providers=["CPUExecutionProvider"]))
 
 
 class OnnxSession:
     """ONNX Runtime on raw rows.
 
     Args:
-        session: of an exported file.
+        session: of `open_session`.
     """
 
     def __init__(self, session: onnxruntime.InferenceSession) -> None:
-        self.inputs = [entry.name for entry in session.get_inputs()]
         self._session = session
-        self._outputs = [entry.name for entry in session.get_outputs()]
+        self._nothing = {entry.name: np.zeros(0, _DTYPES[entry.type]) for entry in session.get_inputs()}
+        self._outputs = [entry.name for entry in session.get_outputs() if not entry.name.startswith(_CHECK)]
+        self.inputs = [name for name in self._nothing if not name.startswith(_CHECK)]
+
+    @property
+    def half(self) -> bool:
+        """Whether the tables are in half precision."""
+        facts = json.loads(self._session.get_modelmeta().custom_metadata_map["tfwd_tables"])
+        return any(fact["dtype"] == "float16" for fact in facts.values())
 
     def run(self, rows: Rows) -> dict[str, np.ndarray]:
         """The outputs for rows as `as_rows` makes them, those of the transform under its own names."""
@@ -92,5 +92,10 @@ class OnnxSession:
             name: rows[name] if name in rows else fingerprints(rows[name[: -len(FINGERPRINT_SUFFIX)]])
             for name in self.inputs
         }
-        values = self._session.run(None, feeds)
+        values = self._session.run(self._outputs, self._nothing | feeds)
         return {name.removeprefix("transform/"): value for name, value in zip(self._outputs, values, strict=True)}
+
+    def table(self, name: str, start: int, stop: int) -> np.ndarray:
+        """Rows of a table as the graph reads them, float32 `(stop - start, dim)`."""
+        rows = {f"{_CHECK}{name}/rows": np.arange(start, stop, dtype=np.int32)}
+        return np.asarray(self._session.run([f"{_CHECK}{name}"], self._nothing | rows)[0])

@@ -16,7 +16,7 @@ from export_models import as_tensors, random_rows
 
 from export import conversion, onnx, savedmodel
 from export.answers import tables
-from export.onnx_file import OnnxFile, fingerprints
+from export.onnx_file import fingerprints, open_session, table_name
 from export.rows import hostile_rows, known_values
 from tfwd.errors import ExportError
 from tfwd.model import WideDeep
@@ -53,7 +53,7 @@ def test_every_kind_of_feature(
     rows = random_rows(500, seed=2)
     if hostile:
         rows = hostile_rows(model.schema, known_values(model), 2000, seed=2)
-    session = OnnxFile(exports[name][1]).session(tuple(model.transform(as_tensors(random_rows(1)))))
+    session = open_session(exports[name][1], tuple(model.transform(as_tensors(random_rows(1)))))
     found = session.run(rows)
     prepared = model.transform(as_tensors(rows))
     for key, values in prepared.items():
@@ -101,11 +101,14 @@ def test_any_number_of_rows(count: int, exports: dict[str, tuple[Path, Path]]) -
 def test_the_tables_are_the_models_own_to_the_bit(
     models: dict[str, WideDeep], exports: dict[str, tuple[Path, Path]]
 ) -> None:
-    file = OnnxFile(exports["binary"][1])
     expected = tables(models["binary"].ranker)
     assert set(expected) == {"wide", "embedding_4", "embedding_8"}
+    session = open_session(exports["binary"][1], tables=tuple(expected))
+    held = {entry.name: entry for entry in onnx_format.load(str(exports["binary"][1])).graph.initializer}
     for name, variable in expected.items():
-        assert file.table(name).tobytes() == variable.numpy().tobytes()
+        assert held[table_name(name)].raw_data == variable.numpy().tobytes()
+        assert session.table(name, 0, variable.shape[0]).tobytes() == variable.numpy().tobytes()
+        assert session.table(name, 3, 7).tobytes() == variable.numpy()[3:7].tobytes()
 
 
 def test_large_tables_lie_beside_the_file(

@@ -1,0 +1,74 @@
+"""An ONNX file into which the tables are streamed, so that no more than a block of one is in memory.
+
+A protobuf message is its fields one after the other, each with its number, and its length where it is a message itself
+(protobuf.dev, "Encoding"). So what comes before a table's numbers is known from their count, and the numbers go from
+the variable to the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import onnx
+
+_GRAPH = onnx.ModelProto.DESCRIPTOR.fields_by_name["graph"].number
+_INITIALIZER = onnx.GraphProto.DESCRIPTOR.fields_by_name["initializer"].number
+_RAW_DATA = onnx.TensorProto.DESCRIPTOR.fields_by_name["raw_data"].number
+_LENGTH_DELIMITED = 2
+
+
+class Streamed(NamedTuple):
+    """A tensor whose numbers are written block by block.
+
+    Attributes:
+        head: all of it but the numbers.
+        size: of the numbers, in bytes.
+        parts: the numbers, in order, little-endian.
+    """
+
+    head: onnx.TensorProto
+    size: int
+    parts: Iterable[bytes]
+
+
+def write(file: Path, proto: onnx.ModelProto, tensors: list[Streamed]) -> None:
+    """Writes a model with further initializers.
+
+    Args:
+        file: where to.
+        proto: the model without them; its graph is emptied.
+        tensors: the initializers to add.
+    """
+    graph = proto.graph.SerializeToString()
+    proto.ClearField("graph")
+    heads = [_head(tensor) for tensor in tensors]
+    size = len(graph) + sum(len(head) + tensor.size for head, tensor in zip(heads, tensors, strict=True))
+    with file.open("wb") as out:
+        out.write(proto.SerializeToString())
+        out.write(_opening(_GRAPH, size))
+        out.write(graph)
+        for head, tensor in zip(heads, tensors, strict=True):
+            out.write(head)
+            out.writelines(tensor.parts)
+
+
+def _head(tensor: Streamed) -> bytes:
+    """What stands before the numbers: the field of the initializer, and within it that of its raw data."""
+    inner = tensor.head.SerializeToString() + _opening(_RAW_DATA, tensor.size)
+    return _opening(_INITIALIZER, len(inner) + tensor.size) + inner
+
+
+def _opening(field: int, size: int) -> bytes:
+    return _varint(field << 3 | _LENGTH_DELIMITED) + _varint(size)
+
+
+def _varint(number: int) -> bytes:
+    """Seven bits a byte, the lowest first; the high bit says that more follow."""
+    encoded = bytearray()
+    while number > 0x7F:
+        encoded.append(number & 0x7F | 0x80)
+        number >>= 7
+    encoded.append(number)
+    return bytes(encoded)
