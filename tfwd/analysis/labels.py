@@ -96,8 +96,9 @@ def _by_class(workspace: Workspace, rows: Rows, weight: tuple[ir.FloatingValue, 
     grouped = weighted.group_by("label").aggregate(total=scaled_sum(weighted.tfwd_value, weight[1]))
     answer = workspace.pairs(grouped.order_by("label"))
     sums: dict[str, Fraction] = {}
-    for text, total in answer:
-        if is_missing(text):
+    for value, total in answer:
+        text = None if value is None else str(value)
+        if text is None or is_missing(text):
             raise rows.query.refuse_label(text)
         key = text_of(text)
         sums[key] = sums.get(key, Fraction(0)) + unscaled(total, weight[1])

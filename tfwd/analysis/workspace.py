@@ -14,12 +14,12 @@ import pyarrow as pa
 
 from tfwd.data.failures import ENGINE_ERRORS
 from tfwd.data.rows import Rows
-from tfwd.data.sql import identifier, in_split, is_number
+from tfwd.data.sql import INTEGERS, identifier, in_split, is_number
 
 _TYPES = {"string": "string", "integer": "int64", "float": "float32"}
 
 # What is kept in memory before it goes to disk, a thread: enough to group by a column of many values.
-_THREAD_BYTES = 256 * 2**20
+_THREAD_BYTES = 128 * 2**20
 _UNITS = {"bytes": 0, "KiB": 10, "MiB": 20, "GiB": 30, "TiB": 40}
 
 
@@ -28,7 +28,8 @@ class Workspace:
 
     Attributes:
         table: one column an input, by its data column's position in the schema (`x0`, `x1`, ...), NULL where missing (a
-            float also where infinite), then `label` and, if there is one, `weight`.
+            float also where infinite), then `label` (a number, or a class as text or whole number) and, if there is
+            one, `weight`.
         rows: how many rows it has.
     """
 
@@ -38,7 +39,7 @@ class Workspace:
         self._columns = {entry.column: f"x{index}" for index, entry in enumerate(rows.schema.inputs)}
         # Declared, not looked up: a backend of Ibis would ask the database for every table and column.
         types = {self._columns[entry.column]: _TYPES[entry.kind] for entry in rows.schema.inputs}
-        types["label"] = "float64" if rows.schema.task == "regression" else "string"
+        types["label"] = "float64" if rows.schema.task == "regression" else "int64" if _counted(rows) else "string"
         if rows.schema.weight is not None:
             types["weight"] = "float32"
         self.table: ir.Table = ibis.table(types, name="rows")
@@ -127,8 +128,15 @@ def _selected(rows: Rows, columns: set[str]) -> str:
         if entry is not None and entry.kind == "float":
             # Zero in both signs is one value, and only finite numbers count.
             value = f"CASE WHEN {value} = 0 THEN CAST(0 AS FLOAT) WHEN isfinite({value}) THEN {value} END"
+        if name == "label" and _counted(rows):
+            value = identifier(rows.schema.label)
         selected.append(f"{value} AS {identifier(name)}")
     return ", ".join(selected)
+
+
+def _counted(rows: Rows) -> bool:
+    """Whether the labels are classes that are whole numbers: counted as they are, they need no text a row."""
+    return rows.schema.task != "regression" and rows.source.columns[rows.schema.label] in INTEGERS
 
 
 def _cheap_to_read(rows: Rows, columns: set[str]) -> bool:
