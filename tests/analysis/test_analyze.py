@@ -17,6 +17,7 @@ from tfwd.analysis.analyze import analyze
 from tfwd.analysis.statistics import FeatureStatistics, LabelStatistics, NumericStatistics, VocabularyStatistics
 from tfwd.config import Config
 from tfwd.data import Rows, Source, resolve_schema
+from tfwd.errors import DataError
 
 _TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), max_size=6)
 _WORDS = st.one_of(
@@ -31,7 +32,7 @@ _FLOATS = st.one_of(
 
 def configured(features: list[dict[str, Any]], task: str = "binary", **data: Any) -> Config:
     heads = sorted({"wide" if f["type"] != "numeric" else "deep" for f in features}, reverse=True)
-    return Config.of({"task": task, "data": {"label": "y", **data}, "features": features, "model": {"heads": heads}})
+    return Config.of({"task": task, "data": {"label": "y"} | data, "features": features, "model": {"heads": heads}})
 
 
 def learn(data: Any, config: Config, **options: Any) -> FeatureStatistics:
@@ -175,8 +176,11 @@ def config() -> Config:
     )
 
 
-def test_every_format_order_and_cut_gives_equal_statistics(frame: pd.DataFrame, config: Config, tmp_path: Path) -> None:
-    options = {"split": "train", "fraction": 0.2}
+# Without a split Parquet and frames are asked directly, what has a split or is CSV is read once and kept.
+@pytest.mark.parametrize("options", [{}, {"split": "train", "fraction": 0.2}], ids=["all rows", "split"])
+def test_every_format_order_and_cut_gives_equal_statistics(
+    frame: pd.DataFrame, config: Config, tmp_path: Path, options: dict[str, Any]
+) -> None:
     expected = learn(frame, config, **options)
     frame.to_csv(tmp_path / "a.csv", index=False)
     frame.to_csv(tmp_path / "a.csv.gz", index=False)
@@ -188,6 +192,26 @@ def test_every_format_order_and_cut_gives_equal_statistics(frame: pd.DataFrame, 
     for data in ("a.csv", "a.csv.gz", "a.parquet", "parts", "parts/*.parquet"):
         assert learn(tmp_path / data, config, **options) == expected, data
     assert learn(turned, config, **options) == expected
+
+
+def test_a_filter_and_numbers_as_text_change_no_statistics(frame: pd.DataFrame, config: Config, tmp_path: Path) -> None:
+    expected = learn(frame, config)
+    data = {"data": config.data.model_copy(update={"filter": "y IN (0, 1)"})}
+    assert learn(pd.concat([frame, frame.assign(y=2)]), config.model_copy(update=data)) == expected
+    frame["n"] = frame["n"].astype(str).replace("nan", None)
+    frame.to_parquet(tmp_path / "text.parquet")
+    assert learn(tmp_path / "text.parquet", config) == expected
+
+
+@pytest.mark.parametrize("column", ["n", "label"])
+def test_a_value_that_does_not_fit_is_named_whichever_question_meets_it(tmp_path: Path, column: str) -> None:
+    frame = pd.DataFrame({"n": ["1", "2", "3"], "label": ["4", "5", "6"], "x": [1.0, 2.0, 3.0]})
+    frame.loc[1, column] = "2.5x"
+    frame.to_parquet(tmp_path / "a.parquet")
+    features = [{"type": "numeric", "column": "x"}, {"type": "categorical", "column": "n", "dtype": "integer"}]
+    config = configured(features, task="regression", label="label")
+    with pytest.raises(DataError, match=rf"a.parquet, row 2, column '{column}': expected a.* number.*found '2.5x'"):
+        learn(tmp_path / "a.parquet", config)
 
 
 def test_statistics_see_the_training_split_alone(frame: pd.DataFrame, config: Config) -> None:
