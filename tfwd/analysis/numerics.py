@@ -10,21 +10,17 @@ import ibis
 import ibis.expr.types as ir
 
 from tfwd.analysis.exact_sum import exponent, scaled_sum, unscaled
+from tfwd.analysis.quantiles import values_at
 from tfwd.analysis.statistics import NumericStatistics
 from tfwd.analysis.workspace import Workspace
 from tfwd.errors import DataError
 from tfwd.features.columns import Bucketized, Numeric
 
 
-@ibis.udf.agg.builtin
-def quantile_disc(values: float, positions: list[float]) -> list[float]:  # type: ignore[empty-body]
-    """DuckDB's exact quantiles: values of the data, not means of two."""
-
-
 def numerics(workspace: Workspace, features: Iterable[Numeric | Bucketized]) -> dict[str, NumericStatistics]:
     """The statistics of every numeric and bucketized feature, by name.
 
-    All columns together are read three times for their moments, then each once for its quantiles.
+    All columns together are read three times for their moments, then each for its quantiles.
 
     Raises:
         DataError: a column has no finite value, or no value is frequent enough to be a boundary.
@@ -37,9 +33,7 @@ def numerics(workspace: Workspace, features: Iterable[Numeric | Bucketized]) -> 
     ranks: dict[str, set[int]] = {column: {_rank(1, 2, moments[column]["count"])} for column in columns}
     for feature in features:
         ranks[feature.column].update(_quantile_ranks(feature, moments[feature.column]["count"]))
-    found = {
-        column: _values_at(workspace, columns[column], ranks[column], moments[column]["count"]) for column in columns
-    }
+    found = {column: values_at(workspace, columns[column], moments[column], ranks[column]) for column in columns}
     statistics = {}
     for feature in features:
         moment, at = moments[feature.column], found[feature.column]
@@ -71,15 +65,6 @@ def _quantile_ranks(feature: Numeric | Bucketized, count: int) -> list[int]:
     if isinstance(feature, Numeric) and "quantile" not in feature.normalizations:
         wanted = None
     return [_rank(part, wanted, count) for part in range(1, wanted)] if wanted else []
-
-
-def _values_at(workspace: Workspace, column: str, ranks: set[int], count: int) -> dict[int, float]:
-    """The values at some places, by place."""
-    ordered = sorted(ranks)
-    # The middle of the interval of positions that lead to a rank: no rounding of q * n can miss it.
-    positions = ibis.literal([(rank - 0.5) / count for rank in ordered], type="array<float64>")
-    values = workspace.record(workspace.table.aggregate(q=quantile_disc(workspace.table[column], positions)))["q"]
-    return dict(zip(ordered, values, strict=True))
 
 
 def _distinct(workspace: Workspace, feature: Bucketized) -> tuple[float, ...]:

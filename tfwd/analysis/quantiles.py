@@ -1,0 +1,117 @@
+"""Values at places of a sorted column, exact, in bounded memory.
+
+DuckDB's own exact quantiles gather a column as one list, which cannot go to the disk: it grows with the rows, and fails
+where it meets the memory limit. A long column is counted in bins of equal width from its lowest value to its highest
+instead, and only the bins in which a wanted place lies are looked at more closely.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import ibis
+import ibis.expr.types as ir
+import numpy as np
+
+from tfwd.analysis.workspace import Workspace
+
+# Values that DuckDB gathers as a list: it is faster there, and takes 8 bytes a value.
+_GATHERED = 2**21
+# Bins of a pass, and rows of all wanted bins together that are read value by value.
+_BINS, _READ = 2**16, 2**21
+
+
+@ibis.udf.agg.builtin
+def quantile_disc(values: float, positions: list[float]) -> list[float]:  # type: ignore[empty-body]
+    """DuckDB's exact quantiles: values of the data, not means of two."""
+
+
+@dataclass(frozen=True)
+class _Span:
+    """Neighbouring values: `count` of them from `low` to `high`, and `below` lower ones in the whole column."""
+
+    low: float
+    high: float
+    below: int
+    count: int
+
+
+def values_at(workspace: Workspace, column: str, moment: dict[str, Any], places: Iterable[int]) -> dict[int, float]:
+    """The values at some places of a column's sorted values.
+
+    Args:
+        workspace: has the column.
+        column: of numbers; missing ones are left out.
+        moment: its `minimum`, `maximum` and `count`.
+        places: from 1 to the count.
+
+    Returns:
+        Place -> value.
+    """
+    count, ordered = moment["count"], sorted(places)
+    if count > _GATHERED:
+        return _within(workspace, column, _Span(moment["minimum"], moment["maximum"], 0, count), ordered)
+    # The middle of the interval of positions that lead to a place: no rounding of q * n can miss it.
+    positions = ibis.literal([(place - 0.5) / count for place in ordered], type="array<float64>")
+    values = workspace.record(workspace.table.aggregate(q=quantile_disc(workspace.table[column], positions)))["q"]
+    return dict(zip(ordered, values, strict=True))
+
+
+def _within(workspace: Workspace, column: str, span: _Span, places: list[int]) -> dict[int, float]:
+    if span.low == span.high:
+        return dict.fromkeys(places, span.low)
+    wanted: dict[int, tuple[_Span, list[int]]] = {}
+    for number, part in _bins(workspace, column, span):
+        inside = places[bisect_right(places, part.below) : bisect_right(places, part.below + part.count)]
+        if inside:
+            wanted[number] = (part, inside)
+    few = _READ // len(wanted)
+    found: dict[int, float] = {}
+    read: dict[int, tuple[_Span, list[int]]] = {}
+    for number, (part, inside) in wanted.items():
+        if part.low < part.high and part.count <= few:
+            read[number] = (part, inside)
+        else:
+            found |= _within(workspace, column, part, inside)
+    return found | (_read(workspace, column, span, read) if read else {})
+
+
+def _bin(value: ir.FloatingValue, span: _Span) -> ir.IntegerValue:
+    # Each step keeps the order, rounding included: a lower value is never in a higher bin.
+    width = ibis.literal((span.high - span.low) / _BINS, type="float64")
+    return ((value - ibis.literal(span.low, type="float64")) / width).floor().cast("int64")
+
+
+def _rows(workspace: Workspace, column: str, span: _Span) -> ir.Table:
+    table = workspace.table.select(value=workspace.table[column].cast("float64"))
+    inside = table.value.between(ibis.literal(span.low, type="float64"), ibis.literal(span.high, type="float64"))
+    table = table.filter(inside)
+    return table.mutate(bin=_bin(table.value, span))
+
+
+def _bins(workspace: Workspace, column: str, span: _Span) -> list[tuple[int, _Span]]:
+    rows = _rows(workspace, column, span)
+    counted = rows.group_by("bin").aggregate(n=rows.count(), low=rows.value.min(), high=rows.value.max())
+    bins, below = [], span.below
+    for number, count, low, high in workspace.pairs(counted.order_by("bin")):
+        bins.append((number, _Span(low, high, below, count)))
+        below += count
+    return bins
+
+
+def _read(
+    workspace: Workspace, column: str, span: _Span, wanted: dict[int, tuple[_Span, list[int]]]
+) -> dict[int, float]:
+    rows = _rows(workspace, column, span)
+    rows = rows.filter(rows.bin.isin(list(wanted)))
+    answer = workspace.arrow(rows.group_by("bin", "value").aggregate(n=rows.count()).order_by("value"))
+    bins, values, counts = (answer[name].to_numpy() for name in ("bin", "value", "n"))
+    found: dict[int, float] = {}
+    for number, (part, places) in wanted.items():
+        own = np.flatnonzero(bins == number)
+        reached = part.below + np.cumsum(counts[own])
+        found |= zip(places, values[own[np.searchsorted(reached, places)]].tolist(), strict=True)
+    return found
