@@ -40,14 +40,38 @@ def onnx(
     fingerprint_inputs: Annotated[
         bool, typer.Option("--fingerprint-inputs", help="Let hashed features enter as their 64-bit fingerprints.")
     ] = False,
+    sparse_wide: Annotated[
+        bool | None,
+        typer.Option(
+            "--sparse-wide/--dense-wide",
+            help="Store of the wide table only what is not zero, or all of it. [default: sparse from 1 MiB on, if at "
+            "most a quarter is not zero]",
+        ),
+    ] = None,
+    half_tables: Annotated[
+        bool, typer.Option("--half-tables", help="Store the tables in half precision; says what that loses.")
+    ] = False,
 ) -> None:
     """Writes one ONNX file from raw features to probabilities, compared with the model."""
-    from export.onnx import save
+    from export.onnx import write
+    from export.pipeline import measured
 
     model, name, folder, rows = _load(run)
-    written = save(model, output or folder / f"{name}.onnx", fingerprint_inputs=fingerprint_inputs, rows=rows)
-    say(f"ONNX in {written}, equal to the model on {_compared(rows)} and hostile rows.")
-    say(f"Score a file with it: python -m tfwd.predict {written} --data FILE --output FILE")
+    written = write(
+        model,
+        output or folder / f"{name}.onnx",
+        fingerprint_inputs=fingerprint_inputs,
+        sparse_wide=sparse_wide,
+        half_tables=half_tables,
+        rows=rows,
+    )
+    with_rounded = " with its tables rounded to half precision" if half_tables else ""
+    say(f"ONNX in {written.file}, equal to the model{with_rounded} on {_compared(rows)} and hostile rows.")
+    for line in written.report():
+        say(line)
+    if half_tables and run.is_dir():
+        say(measured(run, written.file))
+    say(f"Score a file with it: python -m tfwd.predict {written.file} --data FILE --output FILE")
 
 
 @guarded

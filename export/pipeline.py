@@ -9,11 +9,16 @@ from typing import Any
 from export import onnx, savedmodel
 from export.conversion import HashedFeatureError
 from tfwd.console import console
+from tfwd.data.rows import Rows
+from tfwd.data.source import Source
 from tfwd.errors import DataError
+from tfwd.metrics import metrics_of
 from tfwd.run import Run
+from tfwd.scoring import keras_scorer, load_scorer
 
 # Rows of a run's own data on which its exports are compared with its model, beside made-up ones.
 REAL_ROWS = 20_000
+_SHOWN = ("auc", "log_loss", "rmse", "mae")
 
 
 def real_rows(run: Run) -> Mapping[str, Any] | None:
@@ -24,6 +29,30 @@ def real_rows(run: Run) -> Mapping[str, Any] | None:
         # A run may outlive the data that it was trained on.
         console.print(f"Compared on made-up rows only: {error}", markup=False)
         return None
+
+
+def measured(run: Path, file: Path) -> str:
+    """The metrics of a run's model and of a file of it, on the first labelled rows of its data, as a sentence."""
+    opened = Run.open(run)
+    data, schema = opened.config.data, opened.model.schema
+    path = data.test or data.train
+    try:
+        if path is None:
+            raise DataError("the run was trained on frames")
+        source = Source.open(path, csv=data.csv, format=data.format, filter=data.filter)
+        batch = next(Rows(source, schema).batches(REAL_ROWS), None)
+        if batch is None or batch.label is None:
+            raise DataError(f"{source.name} has none")
+    except DataError as error:
+        return f"No labelled rows to measure that on: {error}"
+    found = []
+    for scorer in (keras_scorer(opened.model), load_scorer(file)):
+        answers = scorer.score(batch.inputs)["prediction" if schema.task == "regression" else "probability"]
+        metrics = metrics_of(schema.task, answers.shape[-1])
+        metrics.add(batch.label[:, 0], answers, batch.weight)
+        found.append(metrics.result())
+    changes = [f"{name} {found[0][name]:.6f} -> {found[1][name]:.6f}" for name in _SHOWN if name in found[0]]
+    return f"On {len(batch.label):,} labelled rows: {', '.join(changes)}."
 
 
 def export_run(run: Run) -> list[Path]:

@@ -40,14 +40,19 @@ class Storage:
     nonzero: int | None = None
 
     @property
+    def numbers(self) -> int:
+        """How many there are."""
+        return self.shape[0] * self.shape[1]
+
+    @property
     def dense_bytes(self) -> int:
         """The size of all numbers."""
-        return self.shape[0] * self.shape[1] * (2 if self.half else 4)
+        return self.numbers * (2 if self.half else 4)
 
     @property
     def sparse_bytes(self) -> int:
         """About the size of the sparse form: the numbers and, in protobuf's 7 bits a byte, their places."""
-        place = -(-max(self.shape[0] * self.shape[1], 1).bit_length() // 7)
+        place = -(-self.numbers.bit_length() // 7)
         return (self.nonzero or 0) * ((2 if self.half else 4) + place)
 
     def to_dict(self) -> dict[str, Any]:
@@ -80,7 +85,7 @@ def choose(name: str, table: Any, half: bool, sparse: bool | None) -> Storage:
             "to 2.1 GB. Leave sparse_wide (--sparse-wide) out."
         )
     if sparse is None:
-        share = nonzero / max(shape[0] * shape[1], 1)
+        share = nonzero / found.numbers
         sparse = possible and share <= _SPARSE_SHARE and found.dense_bytes >= _SPARSE_BYTES
     return Storage(name, half, sparse, shape, nonzero)
 

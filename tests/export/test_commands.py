@@ -6,12 +6,15 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import typer
+from export_models import random_rows
 from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 from typer.testing import CliRunner
 
+import tfwd
 from export import commands
 from export.serving import kit
 from tfwd.model import WideDeep
@@ -41,6 +44,39 @@ def test_the_commands_say_what_to_do_next(keras_file: Path) -> None:
     result = CliRunner().invoke(app, ["onnx", str(keras_file)])
     assert result.exit_code == 0, result.output
     assert (home / "wide_deep.onnx").is_file()
+
+
+def test_the_forms_of_the_tables_are_said(keras_file: Path, models: dict[str, WideDeep], tmp_path: Path) -> None:
+    file = tmp_path / "small.onnx"
+    arguments = ["onnx", str(keras_file), "--output", str(file), "--half-tables", "--sparse-wide"]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    said = " ".join(result.output.split())
+    assert "equal to the model with its tables rounded to half precision" in said
+    assert re.search(r"stored sparsely, \d+ kB instead of 3: 1,308 of 1,309 numbers", said)
+    changed = float(re.search(r"changes the answers on these rows by (\S+) at most", said).group(1))
+    assert 1e-6 < changed < 1e-2
+    rows = random_rows(200)
+    expected, found = (tfwd.load_scorer(source).score(rows)["probability"] for source in (keras_file, file))
+    # The command compared on made-up rows, and rounds what it says.
+    assert 0 < np.abs(expected - found).max() < 2 * changed
+    result = CliRunner().invoke(app, ["onnx", str(keras_file), "--output", str(file), "--dense-wide"])
+    assert "sparsely" not in result.output
+    np.testing.assert_allclose(tfwd.load_scorer(file).score(rows)["probability"], expected, rtol=0, atol=1e-6)
+
+
+def test_what_half_precision_costs_a_run_is_measured(tmp_path: Path) -> None:
+    settings = ["train.epochs=1", "train.refit=false", "export.formats=[]", "train.batch_size=4096"]
+    config = tfwd.Config.load("census", settings)
+    run = tfwd.fit(config, output=tmp_path / "run").path
+    file = tmp_path / "half.onnx"
+    result = CliRunner().invoke(app, ["onnx", str(run), "--output", str(file), "--half-tables"])
+    assert result.exit_code == 0, result.output
+    said = " ".join(result.output.split())
+    before, after = re.search(r"On 16,281 labelled rows: auc (\S+) -> (\S+), log_loss", said).groups()
+    metrics = json.loads((run / "metrics.json").read_text())["test"]
+    assert float(before) == pytest.approx(metrics["auc"], abs=1e-6)
+    assert float(after) == pytest.approx(metrics["auc"], abs=1e-3)
 
 
 def test_an_error_is_one_message_and_exit_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
