@@ -1,0 +1,56 @@
+"""The model that the benchmarks of scoring share, in all its forms."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import tfwd
+from benchmarks.throughput import BATCH, configuration
+from export import onnx, savedmodel
+from tfwd.data.stream import StreamedRows
+from tfwd.datasets import clicks
+
+STEPS = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class Scored:
+    """Clicks, and the work of `benchmarks.throughput` trained on them for some steps.
+
+    Attributes:
+        rows: the Parquet file.
+        model: as it is in memory.
+        keras: `.keras` file.
+        saved: SavedModel.
+        onnx: ONNX file.
+    """
+
+    rows: Path
+    model: tfwd.WideDeep
+    keras: Path
+    saved: Path
+    onnx: Path
+
+
+def prepare(folder: Path, rows: int) -> Scored:
+    """Writes the clicks and trains, saves and exports the model."""
+    path = folder / "clicks.parquet"
+    clicks.write(path, rows)
+    config = configuration(str(path))
+    source = tfwd.Source.open(path)
+    schema = tfwd.resolve_schema(config, source)
+    statistics = tfwd.analyze(tfwd.Rows(source, schema), config)
+    schema = dataclasses.replace(schema, classes=statistics.label.classes)
+    model = tfwd.build_model(config, statistics, schema)
+    model.compile(steps_per_execution=16)
+    streamed = StreamedRows(model, tfwd.Rows(source, schema), BATCH, 0, 100_000, None)
+    model.fit(streamed.steps(0, min(STEPS, streamed.steps_per_epoch)), verbose=0)
+    model.save(folder / "model.keras")
+    return Scored(
+        path,
+        model,
+        folder / "model.keras",
+        savedmodel.save(model, folder, name="saved"),
+        onnx.save(model, folder / "model.onnx"),
+    )
