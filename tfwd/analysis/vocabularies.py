@@ -31,9 +31,9 @@ def vocabulary(workspace: Workspace, feature: Categorical, kind: Kind) -> Vocabu
         DataError: nothing was learnt.
         ConfigError: a given vocabulary cannot be read or does not fit the column.
     """
-    values = workspace.table.select(value=workspace.table[workspace.column(feature.column)])
+    table = workspace.table
     # Missing values are a group of their own.
-    counts = values.group_by("value").aggregate(n=lambda table: table.count())
+    counts = table.group_by(value=table[workspace.column(feature.column)]).aggregate(n=table.count())
     if feature.learnt:
         kept = counts.filter(counts.value.isnull() | (counts.n >= feature.min_count))
         kept = kept.order_by([ibis.desc(kept.value.isnull()), ibis.desc("n"), ibis.asc("value")])
