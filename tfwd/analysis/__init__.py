@@ -1,1 +1,1 @@
-"""One pass over the training rows: vocabularies, quantiles, the label's base rate."""
+"""What is learnt from the training rows before training: vocabularies, quantiles, the label's base rate."""

@@ -1,4 +1,4 @@
-"""Everything that is learnt from the training rows before training, from one reading of them."""
+"""Everything that is learnt from the training rows before training."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from tfwd.features.columns import Bucketized, Categorical, Numeric
 def analyze(rows: Rows, config: Config) -> FeatureStatistics:
     """Vocabularies, quantiles, ranges and the label's classes.
 
-    The rows are read once into a temporary database on disk, so that memory doesn't grow with them. The result is
-    the same to the last bit whatever the order of the rows, the number of files and the number of threads.
+    DuckDB answers, from the columns of Parquet files and frames themselves, and from a copy of the rows where a split, a
+    filter or text decides; it goes to disk before memory grows with the rows. The result is the same to the last bit
+    whatever the order of the rows, the number of files and the number of threads.
 
     Args:
         rows: the training rows, labelled; their schema may be without classes.
