@@ -16,9 +16,9 @@ from tfwd.features.columns import Bucketized, Categorical, Numeric
 def analyze(rows: Rows, config: Config) -> FeatureStatistics:
     """Vocabularies, quantiles, ranges and the label's classes.
 
-    DuckDB answers, from the columns of Parquet files and frames themselves, and from a copy of the rows where a split, a
-    filter or text decides; it goes to disk before memory grows with the rows. The result is the same to the last bit
-    whatever the order of the rows, the number of files and the number of threads.
+    DuckDB answers: from the columns of Parquet files and frames themselves, or from a copy of the rows where a split, a
+    filter or text makes that cheaper, which goes to disk before memory grows with the rows. The result is the same to
+    the last bit whatever the order of the rows, the number of files and the number of threads.
 
     Args:
         rows: the training rows, labelled; their schema may be without classes.
