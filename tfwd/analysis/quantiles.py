@@ -7,7 +7,6 @@ instead, and only the bins in which a wanted place lies are looked at more close
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +20,7 @@ from tfwd.analysis.workspace import Workspace
 # Values that DuckDB gathers as a list: it is faster there, and takes 8 bytes a value.
 _GATHERED = 2**21
 # Bins of a pass, and rows of all wanted bins together that are read value by value.
-_BINS, _READ = 2**16, 2**21
+_BINS, _READ = 2**14, 2**22
 
 
 @ibis.udf.agg.builtin
@@ -63,11 +62,7 @@ def values_at(workspace: Workspace, column: str, moment: dict[str, Any], places:
 def _within(workspace: Workspace, column: str, span: _Span, places: list[int]) -> dict[int, float]:
     if span.low == span.high:
         return dict.fromkeys(places, span.low)
-    wanted: dict[int, tuple[_Span, list[int]]] = {}
-    for number, part in _bins(workspace, column, span):
-        inside = places[bisect_right(places, part.below) : bisect_right(places, part.below + part.count)]
-        if inside:
-            wanted[number] = (part, inside)
+    wanted = _wanted(workspace, column, span, places)
     few = _READ // len(wanted)
     found: dict[int, float] = {}
     read: dict[int, tuple[_Span, list[int]]] = {}
@@ -92,14 +87,19 @@ def _rows(workspace: Workspace, column: str, span: _Span) -> ir.Table:
     return table.mutate(bin=_bin(table.value, span))
 
 
-def _bins(workspace: Workspace, column: str, span: _Span) -> list[tuple[int, _Span]]:
+def _wanted(workspace: Workspace, column: str, span: _Span, places: list[int]) -> dict[int, tuple[_Span, list[int]]]:
+    """The bins in which places lie, each with its places, by number."""
     rows = _rows(workspace, column, span)
     counted = rows.group_by("bin").aggregate(n=rows.count(), low=rows.value.min(), high=rows.value.max())
-    bins, below = [], span.below
-    for number, count, low, high in workspace.pairs(counted.order_by("bin")):
-        bins.append((number, _Span(low, high, below, count)))
-        below += count
-    return bins
+    answer = workspace.arrow(counted.order_by("bin"))
+    numbers, counts, lows, highs = (answer[name].to_numpy() for name in ("bin", "n", "low", "high"))
+    reached = span.below + np.cumsum(counts)
+    wanted: dict[int, tuple[_Span, list[int]]] = {}
+    for place, index in zip(places, np.searchsorted(reached, places).tolist(), strict=True):
+        count = int(counts[index])
+        part = _Span(float(lows[index]), float(highs[index]), int(reached[index]) - count, count)
+        wanted.setdefault(int(numbers[index]), (part, []))[1].append(place)
+    return wanted
 
 
 def _read(
