@@ -10,7 +10,9 @@ import tensorflow as tf
 from graph_search import tensors_with_rows
 from optimizer_cases import click_batches, two_headed_model
 
+import tfwd
 from tfwd import optimizers
+from tfwd.analysis.statistics import LabelStatistics
 
 ROWS = 1234
 PAIRS = {
@@ -51,3 +53,35 @@ def test_the_search_finds_the_reads_of_a_dense_optimizer() -> None:
     step = step_of(optimizers.DenseFtrl(), optimizers.LazyAdam())
     found = tensors_as_long_as_the_table(step, click_batches(1)[0])
     assert any(operation.startswith("ReadVariableOp") for operation in found)
+
+
+def whole_tables_in_a_step(optimizer: optimizers.JointOptimizer) -> dict[str, list[str]]:
+    """By table of a small model, the operations of its training step, metrics included, with an output as long."""
+    wide, deep = (
+        [tfwd.Categorical(f"{name}{i}", identity=rows, dtype="integer", **place) for i in range(2)]
+        for name, rows, place in (("w", 1000, {}), ("d", 1500, {"wide": False, "embedding": 8}))
+    )
+    config = tfwd.Config(data=tfwd.DataConfig(label=tfwd.LabelConfig("y")), features=(*wide, *deep))
+    schema = tfwd.Schema(
+        inputs=tuple(tfwd.Input(name, name, "integer") for name in config.input_names()),
+        task="binary",
+        label="y",
+        classes=("0", "1"),
+    )
+    label = LabelStatistics(0.5, classes=("0", "1"))
+    model = tfwd.build_model(config, tfwd.FeatureStatistics(rows=9, label=label), schema)
+    model.compile(optimizer)
+    optimizer.build(model.trainable_variables)
+    batch = {name: tf.constant([1, 2, 3], tf.int64) for name in config.input_names()}, tf.ones((3, 1))
+    graph = tf.function(model.train_step).get_concrete_function(batch).graph
+    return {table.name: tensors_with_rows(graph, table.rows) for table in model.layout.tables}
+
+
+def test_no_tensor_of_a_whole_training_step_is_as_long_as_a_table() -> None:
+    optimizer = optimizers.JointOptimizer(optimizers.SparseFtrl(), optimizers.LazyAdam())
+    assert whole_tables_in_a_step(optimizer) == {"wide": [], "embedding_8": []}
+
+
+def test_the_search_finds_the_tables_of_a_whole_dense_step() -> None:
+    found = whole_tables_in_a_step(optimizers.JointOptimizer(optimizers.DenseFtrl(), optimizers.DenseAdam()))
+    assert all(found.values())
