@@ -29,27 +29,20 @@ PAPER = {1: 31, 2: 17, 4: 14}
 Calls = Mapping[str, Callable[[], object]]
 
 
-def measure(contenders: Calls, calls: int) -> dict[str, tuple[float, float, float]]:
-    """Calls the contenders in turn: p50 and p99 in milliseconds, and the largest of the rounds' medians over the least.
+def measure(contenders: Calls, calls: int) -> dict[str, tuple[float, float]]:
+    """Calls the contenders in turn: p50 and p99 in milliseconds.
 
-    Rounds of a tenth of the calls each, so that a change in the machine's speed meets all of them.
+    In rounds of a tenth of the calls, after one that is not counted, so that a change in the machine's speed meets all.
     """
-    seconds: dict[str, list[list[float]]] = {name: [] for name in contenders}
+    seconds: dict[str, list[float]] = {name: [] for name in contenders}
     for number in range(11):
         for name, call in contenders.items():
-            few: list[float] = []
             for _ in range(max(calls // 10, 1)):
                 started = time.perf_counter()
                 call()
-                few.append(time.perf_counter() - started)
-            if number:
-                seconds[name].append(few)
-    found = {}
-    for name, rounds in seconds.items():
-        medians = [float(np.median(few)) for few in rounds]
-        p50, p99 = np.percentile(np.concatenate(rounds), [50, 99]) * 1e3
-        found[name] = (float(p50), float(p99), max(medians) / min(medians))
-    return found
+                if number:
+                    seconds[name].append(time.perf_counter() - started)
+    return {name: tuple(np.percentile(values, [50, 99]) * 1e3) for name, values in seconds.items()}
 
 
 def onnx_session(path: Path) -> Any:
