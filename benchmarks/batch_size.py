@@ -84,10 +84,10 @@ def picture(rates: dict[str, dict[int, float]], path: Path) -> None:
     sizes = list(next(iter(rates.values())))
     axis.set_xscale("log", base=2)
     axis.set_xticks(sizes, [f"{size:,}" for size in sizes])
-    axis.set_ylim(0)
+    axis.set_ylim(0, 1.3 * max(max(by_batch.values()) for by_batch in rates.values()) / 1000)
     axis.set_xlabel("rows a batch")
     axis.set_ylabel("thousand rows a second")
-    axis.legend(frameon=False, loc="upper left", fontsize=9)
+    axis.legend(frameon=False, loc="upper left", ncols=3, fontsize=9)
     axis.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=144)
 

@@ -100,7 +100,7 @@ def table(what: str, sweep: list[Sizes], grows: int, timings: dict[Sizes, Timing
 
 
 def picture(sweeps: dict[str, tuple[list[Sizes], int]], timings: dict[Sizes, Timing], path: Path) -> None:
-    """Milliseconds a step against rows, beside what one pass over the table and its slots would add."""
+    """Milliseconds a step against the rows of the table that grows, each point with its ratio to the first."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -123,7 +123,7 @@ def picture(sweeps: dict[str, tuple[list[Sizes], int]], timings: dict[Sizes, Tim
                 color=color,
             )
     axis.set_xscale("log")
-    axis.set_ylim(0, 2 * max(timing.median for timing in timings.values()) * 1000 / STEPS)
+    axis.set_ylim(0, 1.6 * max(timing.median for timing in timings.values()) * 1000 / STEPS)
     axis.set_xlabel("rows of the table that grows")
     axis.set_ylabel(f"ms a step of {BATCH:,} rows")
     axis.legend(frameon=False, loc="upper left", fontsize=9)
