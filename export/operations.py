@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 import tf2onnx
 from tf2onnx.onnx_opset.controlflow import Select
+from tf2onnx.onnx_opset.math import FloorMod
 
 from export.onnx_file import OPSET
 from tfwd.errors import ExportError
@@ -44,7 +45,15 @@ def _replace(graph: Any, node: Any, made: Callable[[str, str], tuple[str, list[s
     graph.make_node(operation, inputs, outputs=list(node.output), name=node.name, dtypes=kinds, shapes=shapes)
 
 
-CONVERTED = {"SelectV2": _where, "Erfc": _complement, "Expm1": _exponential_less_one}
+def _remainder(graph: Any, node: Any, name: str, arguments: list[Any]) -> None:
+    """`tf.math.floormod` of unsigned integers as Mod, of which tf2onnx makes Div, Mul and Sub."""
+    if graph.get_dtype(node.output[0]) == onnx.TensorProto.UINT64:
+        node.type = "Mod"
+    else:
+        FloorMod.version_7(graph, node)
+
+
+CONVERTED = {"FloorMod": _remainder, "SelectV2": _where, "Erfc": _complement, "Expm1": _exponential_less_one}
 
 
 def refuse_unknown(graph: onnx.GraphProto) -> None:

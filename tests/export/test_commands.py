@@ -66,8 +66,15 @@ def test_the_forms_of_the_tables_are_said(keras_file: Path, models: dict[str, Wi
 
 
 def test_what_half_precision_costs_a_run_is_measured(tmp_path: Path) -> None:
-    settings = ["train.epochs=1", "train.refit=false", "export.formats=[]", "train.batch_size=4096"]
-    config = tfwd.Config.load("census", settings)
+    config = tfwd.Config.of(
+        {
+            "data": {"train": "census:train", "test": "census:test", "label": {"column": "income", "positive": ">50K"}},
+            "features": [{"type": "categorical", "column": "education", "embedding": 4}],
+            "model": {"hidden_units": [4]},
+            "train": {"epochs": 1, "batch_size": 4096},
+            "export": {"formats": []},
+        }
+    )
     run = tfwd.fit(config, output=tmp_path / "run").path
     file = tmp_path / "half.onnx"
     result = CliRunner().invoke(app, ["onnx", str(run), "--output", str(file), "--half-tables"])

@@ -1,15 +1,20 @@
-"""Activations in ONNX: every one of Keras' that a tower can have, and what is said where ONNX lacks an operation."""
+"""Operations in ONNX: remainders, every activation of Keras' that a tower can have, and what ONNX lacks."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import keras
+import numpy as np
+import onnxruntime
 import pytest
 import tensorflow as tf
+import tf2onnx
 from export_models import everything
 
 from export import onnx, parity
+from export.onnx_file import OPSET
+from export.operations import CONVERTED
 from tfwd.errors import ExportError
 
 ACTIVATIONS = (
@@ -41,6 +46,25 @@ def test_every_activation_is_converted_and_agrees(tmp_path: Path, monkeypatch: p
     tower = keras.Sequential([keras.layers.Dense(8), keras.layers.LayerNormalization(), AllActivations()])
     # `save` compares the file with the model.
     assert onnx.save(everything(heads=("deep",), tower=tower), tmp_path / "model.onnx").is_file()
+
+
+def test_remainders_are_exact_and_one_operation_where_numbers_have_no_sign(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    for kind, operations in (("uint64", {"Mod"}), ("int64", {"Div", "Mul", "Sub"})):
+        limits = np.iinfo(kind)
+        values = np.concatenate([generator.integers(0, limits.max, 1000, kind), np.array([0, 1, limits.max], kind)])
+        for bins in (1, 97, 1_000_000, int(limits.max)):
+            function = tf.function(lambda x, bins=bins, kind=kind: tf.math.floormod(x, tf.constant(bins, kind)))
+            proto, _ = tf2onnx.convert.from_function(
+                function,
+                [tf.TensorSpec([None], kind)],
+                opset=OPSET,
+                custom_op_handlers={op: (made, []) for op, made in CONVERTED.items()},
+            )
+            assert {node.op_type for node in proto.graph.node} == operations
+            session = onnxruntime.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
+            (found,) = session.run(None, {session.get_inputs()[0].name: values})
+            assert found.tolist() == (values % np.array(bins, kind)).tolist()
 
 
 def test_an_operation_that_onnx_lacks_is_named_with_its_layer(tmp_path: Path) -> None:
