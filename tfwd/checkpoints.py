@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfwd.errors import RunError
-from tfwd.run import folder_beside, load_model
+from tfwd.run import folder_beside, link_or_copy, load_model
 
 if TYPE_CHECKING:
     from tfwd.model import WideDeep
@@ -56,12 +56,13 @@ class Checkpoints:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def save(self, model: WideDeep, state: State, totals: bool = False) -> None:
+    def save(self, model: WideDeep, state: State, totals: bool = False, saved: Path | None = None) -> None:
         """Writes a whole checkpoint, then removes the older ones.
 
         Args:
             model: compiled.
             state: how far the training is.
+            saved: a file that holds the model as it is now, so that it need not be written again.
             totals: also what the metrics have counted since the last evaluation, for a checkpoint between two.
         """
         name = f"{state.phase}-{state.step:012d}-{state.evaluations:06d}"
@@ -69,7 +70,10 @@ class Checkpoints:
             return
         older = self._found()
         with folder_beside(self.folder / name) as temporary:
-            model.save(temporary / "model.keras")
+            if saved is None:
+                model.save(temporary / "model.keras")
+            else:
+                link_or_copy(saved, temporary / "model.keras")
             if totals:
                 np.savez(temporary / "totals.npz", *(variable.numpy() for variable in model.metrics_variables))
             (temporary / "state.json").write_text(json.dumps(dataclasses.asdict(state)), encoding="utf-8")

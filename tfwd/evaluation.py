@@ -64,7 +64,7 @@ class Evaluator:
 
         self._task = model.schema.task
         self._dataset = dataset
-        self._answer = tf.function(lambda inputs: model(inputs, training=False), reduce_retracing=True)
+        self._answer = tf.function(lambda inputs: model(inputs, training=False), reduce_retracing=True, autograph=False)
 
     def __call__(self) -> dict[str, float]:
         """`rows` and the exact metrics of the model as it is now."""

@@ -92,7 +92,7 @@ class WideDeep(keras.Model):
     def prepare(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
         """Maps the transform over raw `(x, y)`, `(x, y, w)` or `x` batches, in parallel to the training."""
 
-        @tf.function
+        @tf.function(autograph=False)
         def transform(inputs: Tensors, *rest: Any) -> Any:
             prepared = self.transform(inputs)
             return (prepared, *rest) if rest else prepared

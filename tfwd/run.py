@@ -256,6 +256,14 @@ def folder_beside(path: Path, replace: bool = False) -> Iterator[Path]:
         shutil.rmtree(old, ignore_errors=True)
 
 
+def link_or_copy(source: Path, target: Path) -> None:
+    """Gives a finished file, which is never written to but replaced as a whole, a second name."""
+    try:
+        os.link(source, target)
+    except OSError:  # not every file system has links
+        shutil.copyfile(source, target)
+
+
 def _to_disk(path: Path) -> None:
     # A rename may reach the disk before what the file holds: a machine that stops then would leave an empty file.
     with path.open("rb") as file:

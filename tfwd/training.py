@@ -222,7 +222,8 @@ class _Training:
                     shuffle=False,
                     verbose=0,
                 )
-                self.checkpoints.save(model, state)
+                best = state.phase == "fit" and state.best_step == state.step
+                self.checkpoints.save(model, state, saved=self.run.path / "model.keras" if best else None)
                 stopped = model.stop_training
         finally:
             chain.end()

@@ -22,18 +22,24 @@ def steps_function(model: keras.Model) -> Callable[[Iterator[Any]], dict[str, tf
     """
     strategy = model.distribute_strategy
 
-    @tf.function(reduce_retracing=True)
+    # Rewriting the whole step for AutoGraph would take longer than tracing it; Keras doesn't either.
+    @tf.function(reduce_retracing=True, autograph=False)
     def run(iterator: Any, steps: tf.Tensor) -> tf.Tensor:
-        done = tf.constant(0)
-        for _ in tf.range(steps):
+        def step(done: tf.Tensor, more: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             batch = iterator.get_next_as_optional()
-            if not batch.has_value():
-                break
-            strategy.run(model.train_step, args=(batch.get_value(),))
-            done += 1
-        return done
 
-    results = tf.function(model.get_metrics_result)
+            def train() -> tuple[tf.Tensor, tf.Tensor]:
+                strategy.run(model.train_step, args=(batch.get_value(),))
+                return done + 1, tf.constant(True)
+
+            return tf.cond(batch.has_value(), train, lambda: (done, tf.constant(False)))
+
+        def goes_on(done: tf.Tensor, more: tf.Tensor) -> tf.Tensor:
+            return tf.logical_and(more, done < steps)
+
+        return tf.while_loop(goes_on, step, (tf.constant(0), tf.constant(True)))[0]
+
+    results = tf.function(model.get_metrics_result, autograph=False)
 
     def function(iterator: Any) -> dict[str, tf.Tensor]:
         if run(iterator, tf.constant(model.steps_per_execution)) == 0:

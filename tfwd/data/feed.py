@@ -118,6 +118,7 @@ def _signature(schema: Schema, labelled: bool, weighted: bool) -> dict[str, tf.T
 
 
 def _unpacker(schema: Schema, labelled: bool, weighted: bool) -> Any:
+    @tf.autograph.experimental.do_not_convert
     def unpack(arrays: dict[str, tf.Tensor]) -> Any:
         columns: dict[str, tf.Tensor] = {}
         if "codes" in arrays:

@@ -7,6 +7,7 @@ pass.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -99,33 +100,52 @@ class CachedIds(Stream):
     def __init__(self, model: WideDeep, rows: Rows, batch_size: int, seed: int, class_weights: Weights) -> None:
         super().__init__(rows.count(), batch_size, seed)
         self._structure: Any = None
-        self._columns = self._read(model.prepare(rows.dataset(READ_ROWS, class_weights=class_weights)))
+        self._rows = self._read(model.prepare(rows.dataset(READ_ROWS, class_weights=class_weights)))
 
-    def _read(self, dataset: tf.data.Dataset) -> list[tf.Tensor]:
-        arrays: list[np.ndarray] = []
+    def _read(self, dataset: tf.data.Dataset) -> tf.Tensor:
+        """All of a row side by side, the bits of its floats as integers: a batch is then one gather of whole rows."""
+        self._structure = dataset.element_spec
+        specs = tf.nest.flatten(self._structure)
+        packed = np.empty((self.count, sum(map(_width, specs))), np.int32)
         filled = 0
         for batch in dataset:
             parts = [part.numpy() for part in tf.nest.flatten(batch)]
-            if not arrays:
-                self._structure = dataset.element_spec
-                arrays = [np.empty((self.count, *part.shape[1:]), part.dtype) for part in parts]
-            for array, part in zip(arrays, parts, strict=True):
-                array[filled : filled + len(part)] = part[: self.count - filled]
+            column = 0
+            for spec, part in zip(specs, parts, strict=True):
+                values = part[: self.count - filled].reshape(-1, _width(spec))
+                packed[filled : filled + len(values), column : column + _width(spec)] = values.view(np.int32)
+                column += _width(spec)
             filled += len(parts[0])
         if filled != self.count:
             raise DataError(f"The training data changed while it was read: {self.count:,} rows, then {filled:,}.")
         with tf.device("/CPU:0"):
-            return [tf.constant(array) for array in arrays]
+            return tf.constant(packed)
 
     def _part(self, epoch: int, first: int, last: int) -> tf.data.Dataset:
         order = np.random.Generator(np.random.Philox(key=[self.seed, epoch])).permutation(self.count)
-        chosen = order[first * self.batch_size : last * self.batch_size].astype(np.int32)
+        with tf.device("/CPU:0"):
+            order = tf.constant(order.astype(np.int32))
 
-        def gather(rows: tf.Tensor) -> Any:
-            return tf.nest.pack_sequence_as(self._structure, [tf.gather(column, rows) for column in self._columns])
+        @tf.autograph.experimental.do_not_convert
+        def batch(index: tf.Tensor) -> Any:
+            start = index * self.batch_size
+            return self._unpack(tf.gather(self._rows, order[start : start + self.batch_size]))
 
-        dataset = tf.data.Dataset.from_tensor_slices(chosen).batch(self.batch_size)
-        return dataset.map(gather, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        numbers = tf.data.Dataset.range(first, last)
+        return numbers.map(batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+
+    def _unpack(self, packed: tf.Tensor) -> Any:
+        specs = tf.nest.flatten(self._structure)
+        parts = tf.split(packed, [_width(spec) for spec in specs], axis=1)
+        columns = [
+            tf.reshape(part if spec.dtype == tf.int32 else tf.bitcast(part, spec.dtype), [-1, *spec.shape[1:]])
+            for spec, part in zip(specs, parts, strict=True)
+        ]
+        return tf.nest.pack_sequence_as(self._structure, columns)
+
+
+def _width(spec: tf.TensorSpec) -> int:
+    return math.prod(spec.shape[1:])
 
 
 READ_ROWS = 8192

@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from tfwd.errors import ConfigError
-from tfwd.optimizers.sparse import RowSparseUpdates, gather_rows, set_rows, table_of
+from tfwd.optimizers.sparse import RowSparseUpdates, gather_rows, on_cpu, set_rows, table_of
 
 _KERNELS = ("auto", "fused", "gather")
 
@@ -163,13 +163,12 @@ class SparseFtrl(RowSparseUpdates, keras.optimizers.Ftrl):
             set_rows(table, rows, values)
 
     def _is_fused(self, variable: tf.Variable) -> bool:
-        on_cpu = "GPU" not in variable.device.upper()
-        if self.kernel == "fused" and not on_cpu:
+        if self.kernel == "fused" and not on_cpu(variable):
             raise ConfigError(
                 f"kernel='fused' runs on a CPU only, and {variable.name!r} lives on "
                 f"{variable.device}. Use kernel='auto' or kernel='gather'"
             )
-        return self.kernel != "gather" and on_cpu
+        return self.kernel != "gather" and on_cpu(variable)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, for `from_config` and `.keras` files."""
