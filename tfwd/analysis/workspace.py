@@ -18,8 +18,9 @@ from tfwd.data.sql import INTEGERS, identifier, in_split, is_number
 
 _TYPES = {"string": "string", "integer": "int64", "float": "float32"}
 
-# What is kept in memory before it goes to disk, a thread: enough to group by a column of many values.
-_THREAD_BYTES = 128 * 2**20
+# What is kept in memory before it goes to disk, a thread: enough to group by a column of many values, and for each
+# column the blocks that a thread writes to at a time, without which rows of some hundred columns are refused.
+_THREAD_BYTES, _COLUMN_BYTES = 64 * 2**20, 2 * 2**20
 _UNITS = {"bytes": 0, "KiB": 10, "MiB": 20, "GiB": 30, "TiB": 40}
 
 
@@ -104,7 +105,7 @@ def open_workspace(rows: Rows, columns: set[str]) -> Iterator[Workspace]:
     """
     with tempfile.TemporaryDirectory(prefix="tfwd-analysis-") as folder, duckdb.connect() as connection:
         connection.execute(f"SET temp_directory = '{folder}'")
-        connection.execute(f"SET memory_limit = '{_memory(connection)}B'")
+        connection.execute(f"SET memory_limit = '{_memory(connection, len(columns))}B'")
         # Nothing that is asked depends on the order, and keeping it costs memory.
         connection.execute("SET preserve_insertion_order = false")
         rows.source.attach(connection)
@@ -152,8 +153,8 @@ def _cheap_to_read(rows: Rows, columns: set[str]) -> bool:
     )
 
 
-def _memory(connection: duckdb.DuckDBPyConnection) -> int:
+def _memory(connection: duckdb.DuckDBPyConnection, columns: int) -> int:
     query = "SELECT current_setting('threads'), current_setting('memory_limit')"
     threads, most = connection.execute(query).fetchall()[0]
     size, unit = most.split()
-    return min(threads * _THREAD_BYTES, int(float(size) * 2 ** _UNITS[unit]))
+    return min(threads * (_THREAD_BYTES + columns * _COLUMN_BYTES), int(float(size) * 2 ** _UNITS[unit]))
