@@ -194,7 +194,8 @@ class TrainConfig(Section):
         checkpoint_every: checkpoint after so many steps, beside every evaluation.
         class_weights: a weight per label value.
         cache: `ids` keeps the transformed training rows in memory and shuffles all of them every epoch; `none` streams
-            them; `auto` chooses `ids` when there is more than one epoch and they fit `cache_bytes`.
+            them, the validation rows too; `auto` chooses `ids` when there is more than one epoch and they fit
+            `cache_bytes`.
         cache_bytes: the memory that cached ids may take.
         shuffle_rows: rows in the shuffle buffer when streaming.
         steps_per_execution: steps in one call of the compiled loop.

@@ -80,9 +80,9 @@ class WideDeep(keras.Model):
         """
         answer = self.link(logits)
         if self.schema.task == "regression":
-            return {"prediction": answer[:, 0]}
+            return {"prediction": tf.squeeze(answer, 1)}
         if self.schema.task == "binary":
-            return {"probability": answer[:, 0], "logit": logits[:, 0]}
+            return {"probability": tf.squeeze(answer, 1), "logit": tf.squeeze(logits, 1)}
         return {"probability": answer, "logit": logits}
 
     def is_prepared(self, inputs: Tensors) -> bool:

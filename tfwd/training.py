@@ -245,7 +245,8 @@ class _Training:
         if validated:
             assert self.parts.validation is not None
             dataset = model.prepare(self.parts.validation.dataset(BATCH_ROWS))
-            if self.parts.validation.count() * row_bytes(model) <= options.cache_bytes:
+            fits = self.parts.validation.count() * row_bytes(model) <= options.cache_bytes
+            if options.cache != "none" and fits:
                 dataset = dataset.cache()
             chain.append(ExactValidation(Evaluator(model, dataset)))
         chain += self.callbacks

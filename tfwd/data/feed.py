@@ -49,7 +49,19 @@ def dataset(
     weighted = rows.labelled and (factors is not None or schema.weight is not None)
     signature = _signature(schema, rows.labelled, weighted)
     unpack = _unpacker(schema, rows.labelled, weighted)
-    return tf.data.Dataset.from_generator(parts, output_signature=signature).map(unpack).rebatch(batch_size)
+    # One chunk ahead, so that the next is decoded while this one is used.
+    chunked = tf.data.Dataset.from_generator(parts, output_signature=signature).map(unpack).prefetch(1)
+    return without_autotune(chunked.rebatch(batch_size))
+
+
+def without_autotune(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """The dataset with fixed buffers and threads.
+
+    The thread that tunes them sleeps for up to some seconds at a time, and an iterator waits for it when it ends.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.with_options(options)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfwd.data.chunk import Chunk
-from tfwd.data.feed import dataset
+from tfwd.data.feed import dataset, without_autotune
 from tfwd.data.rows import Rows
 from tfwd.data.spans import Spans
 from tfwd.errors import DataError
@@ -25,6 +25,11 @@ if TYPE_CHECKING:
     from tfwd.model import WideDeep
 
 Weights = dict[str, float] | None
+
+# Prepared batches that wait for the step.
+_AHEAD = 8
+# Rows that are transformed at a time.
+_PREPARED = 8192
 
 
 class Stream(ABC):
@@ -48,7 +53,7 @@ class Stream(ABC):
             dataset = dataset.concatenate(part)
         # Keras takes the end of a dataset that does not know its length for a mistake.
         dataset = dataset.apply(tf.data.experimental.assert_cardinality(stop - start))
-        return dataset.prefetch(tf.data.AUTOTUNE)
+        return without_autotune(dataset.prefetch(_AHEAD))
 
     def _spans(self, start: int, stop: int) -> Iterator[tuple[int, int, int]]:
         while start < stop:
@@ -84,7 +89,9 @@ class StreamedRows(Stream):
         def chunks() -> Iterator[Chunk]:
             return self._reader.chunks(epoch, first, last)
 
-        return self.model.prepare(dataset(self.rows, self.batch_size, chunks, self.class_weights))
+        # The transform is a hundred small operations: on more rows than a step has, each costs less a row.
+        prepared = self.model.prepare(dataset(self.rows, max(self.batch_size, _PREPARED), chunks, self.class_weights))
+        return prepared.rebatch(self.batch_size)
 
 
 class CachedIds(Stream):

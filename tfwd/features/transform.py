@@ -151,7 +151,7 @@ class _Builder:
             parts.append(crossed)
             names += crosses
         if parts:
-            ids = JoinColumns("int64", name="features.ids")(parts)
+            ids = JoinColumns("int32", name="features.ids")(parts)
             for name, members in ranges.items():
                 # One-hot features have no table to share, so their ids stay those of the feature.
                 starts = [0 if name == "one_hot_ids" else member.start for member in members]

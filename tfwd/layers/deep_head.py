@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfwd.layers.join_columns import choose_columns
 from tfwd.layers.seeded_dropout import SeededDropout
 from tfwd.layers.shared_table import SharedTable
 
@@ -84,7 +85,7 @@ class DeepHead(keras.layers.Layer):
             parts.append(tf.reshape(embedding(ids), [-1, ids.shape[1] * embedding.dim]))
         parts += [tf.one_hot(inputs["one_hot_ids"][:, index], depth) for index, depth in enumerate(self.one_hot)]
         if self.numeric:
-            parts.append(tf.gather(inputs["numeric"], tf.constant(self.numeric), axis=1))
+            parts.append(choose_columns(inputs["numeric"], self.numeric))
         return tf.concat(parts, axis=1)
 
     def compute_output_spec(self, inputs: Any, training: bool = False) -> keras.KerasTensor:

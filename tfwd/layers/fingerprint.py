@@ -34,24 +34,30 @@ def vocabulary_fingerprints(vocabulary: list[str]) -> np.ndarray:
     return values
 
 
-def cross_fingerprints(keys: list[tf.Tensor]) -> tf.Tensor:
-    """The cat-fingerprint of several keys.
+def key_rounds(fingerprints: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """What depends on one key of a cross alone, so that it can be had from a table.
 
     Args:
-        keys: uint64 tensors of one shape, one a key, in the order of the cross.
+        fingerprints: of the key's values, uint64.
 
     Returns:
-        uint64, the shape of a key.
+        Two uint64 tensors of the same shape: the state of the hash after a first key, and what a later key brings in.
     """
     multiplier = tf.constant(MULTIPLIER, tf.uint64)
-    shift = tf.constant(47, tf.uint64)
+    brought = tf.bitwise.bitwise_xor(_mix(fingerprints * multiplier) * multiplier, multiplier)
+    return folded(tf.constant(HASH_KEY, tf.uint64), brought), brought
 
-    def mix(value: tf.Tensor) -> tf.Tensor:
-        return tf.bitwise.bitwise_xor(value, tf.bitwise.right_shift(value, shift))
 
-    fingerprint = tf.constant(HASH_KEY, tf.uint64)
-    for key in keys:
-        folded = tf.bitwise.bitwise_xor(fingerprint, multiplier)
-        folded = tf.bitwise.bitwise_xor(folded, mix(key * multiplier) * multiplier) * multiplier
-        fingerprint = mix(mix(folded) * multiplier)
-    return fingerprint
+def folded(state: tf.Tensor, brought: tf.Tensor) -> tf.Tensor:
+    """The cat-fingerprint of the keys so far and one more.
+
+    Args:
+        state: of the keys so far, uint64; after one key, the first of its `key_rounds`.
+        brought: by the next key, the second of its `key_rounds`; of the same shape.
+    """
+    multiplier = tf.constant(MULTIPLIER, tf.uint64)
+    return _mix(_mix(tf.bitwise.bitwise_xor(state, brought) * multiplier) * multiplier)
+
+
+def _mix(value: tf.Tensor) -> tf.Tensor:
+    return tf.bitwise.bitwise_xor(value, tf.bitwise.right_shift(value, tf.constant(47, tf.uint64)))

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
+
+
+def choose_columns(matrix: tf.Tensor, columns: Sequence[int]) -> tf.Tensor:
+    """Columns of a `(B, N)` matrix, `(B, len(columns))`; the matrix itself where they are all of them in order."""
+    if list(columns) == list(range(matrix.shape[1])):
+        return matrix
+    return tf.gather(matrix, tf.constant(list(columns)), axis=1)
 
 
 @keras.saving.register_keras_serializable("tfwd")
@@ -29,7 +37,9 @@ class JoinColumns(keras.layers.Layer):
     def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
         """A list of `(B,)` and `(B, K)` -> `(B, N)`."""
         columns = [tf.cast(column, self.to) for column in inputs]
-        return tf.concat([column if column.shape.rank == 2 else column[:, tf.newaxis] for column in columns], axis=1)
+        return tf.concat(
+            [column if column.shape.rank == 2 else tf.expand_dims(column, 1) for column in columns], axis=1
+        )
 
     def compute_output_spec(self, inputs: Any) -> keras.KerasTensor:
         """`(B, N)`."""

@@ -12,6 +12,7 @@ import tensorflow as tf
 from tfwd.analysis.statistics import NumericStatistics
 from tfwd.features.columns import Numeric
 from tfwd.layers.bucketize import bucketize, flush_denormals
+from tfwd.layers.join_columns import choose_columns
 
 
 @dataclass(frozen=True)
@@ -71,10 +72,11 @@ class NumericScaling(keras.layers.Layer):
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """float32 `(B, F)` -> float32 `(B, M)`."""
-        raw = tf.gather(inputs, tf.constant(self.sources), axis=1)
-        finite = tf.math.is_finite(raw)
+        raw = choose_columns(inputs, self.sources)
+        # One comparison that NaN and the infinities fail: ONNX has no operation for it.
+        finite = tf.abs(raw) <= raw.dtype.max
         clipped = tf.minimum(tf.maximum(raw, self.low.value), self.high.value)
-        values = tf.where(finite, clipped, tf.zeros_like(raw) + self.fill.value)
+        values = tf.where(finite, clipped, self.fill.value)
         scaled = values
         if self._log.any():
             # The maximum keeps a fill value below the range from a logarithm of a negative number.

@@ -7,6 +7,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfwd.layers.join_columns import choose_columns
+
 
 @keras.saving.register_keras_serializable("tfwd")
 class TableIds(keras.layers.Layer):
@@ -26,8 +28,7 @@ class TableIds(keras.layers.Layer):
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """int32 or int64 `(B, N)` -> int32 `(B, len(columns))`."""
-        chosen = tf.gather(inputs, tf.constant(self.columns), axis=1)
-        return tf.cast(tf.cast(chosen, tf.int64) + tf.constant(self.starts, tf.int64), tf.int32)
+        return choose_columns(tf.cast(inputs, tf.int32), self.columns) + tf.constant(self.starts, tf.int32)
 
     def compute_output_spec(self, inputs: Any) -> keras.KerasTensor:
         """int32 `(B, len(columns))`."""

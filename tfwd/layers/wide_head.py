@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfwd.layers.join_columns import choose_columns
 from tfwd.layers.shared_table import SharedTable
 
 
@@ -44,9 +45,13 @@ class WideHead(keras.layers.Layer):
         """float32 `(B, outputs)`."""
         terms = []
         if self.table is not None:
-            terms.append(tf.reduce_sum(self.table(inputs["wide_ids"]), axis=1))
+            weights = self.table(inputs["wide_ids"])
+            if self.outputs == 1:  # sums along the last axis are vectorized
+                terms.append(tf.reduce_sum(tf.squeeze(weights, 2), axis=1, keepdims=True))
+            else:
+                terms.append(tf.reduce_sum(weights, axis=1))
         if self.numeric:
-            chosen = tf.gather(inputs["numeric"], tf.constant(self.numeric), axis=1)
+            chosen = choose_columns(inputs["numeric"], self.numeric)
             terms.append(tf.matmul(chosen, self.kernel.value))
         logits = tf.add_n(terms)
         return logits + self.bias.value if self.use_bias else logits
