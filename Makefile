@@ -24,8 +24,17 @@ types: $(VENV)/installed-test
 	$(BIN)/mypy
 
 bench: $(VENV)/installed-bench
-	$(BIN)/python -m benchmarks.table_size
+	$(BIN)/python -m benchmarks.table_size --picture docs/images/table_size.png
+	$(BIN)/python -m benchmarks.batch_size --picture docs/images/batch_size.png
+	$(BIN)/python -m benchmarks.stages
 	$(BIN)/python -m benchmarks.throughput
+	$(BIN)/python -m benchmarks.metric_cost
+	$(BIN)/python -m benchmarks.equivalence
+	$(BIN)/python -m benchmarks.start_up
+	$(BIN)/python -m benchmarks.analysis
+	$(BIN)/python -m benchmarks.memory
+	$(BIN)/python -m benchmarks.prediction
+	$(BIN)/python -m benchmarks.latency
 	$(BIN)/python -m benchmarks.onnx_size
 	$(BIN)/python -m benchmarks.census
 

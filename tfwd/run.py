@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from tfwd.model import WideDeep
 
-FORMAT = 1
+FORMAT = 2
 
 
 class Run:

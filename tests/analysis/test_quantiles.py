@@ -35,7 +35,7 @@ class Asked:
         self.connection.execute("CREATE TABLE rows AS SELECT * FROM given")
 
     def query(self, expression: Any) -> Any:
-        return self.connection.execute(str(ibis.to_sql(expression, dialect="duckdb")))
+        return self.connection.sql(str(ibis.to_sql(expression, dialect="duckdb")))
 
     def pairs(self, expression: Any) -> Any:
         return self.query(expression).fetchall()

@@ -84,7 +84,7 @@ class Workspace:
         # Through DuckDB itself: Ibis 12 cannot stream from DuckDB 2.0, and would narrow a 128-bit sum.
         query = str(ibis.to_sql(expression, dialect="duckdb"))
         try:
-            return getattr(self._connection.execute(query), form)()
+            return getattr(self._connection.sql(query), form)()
         except ENGINE_ERRORS as error:
             raise self._query.error(error) from None
 

@@ -1,0 +1,128 @@
+"""Where the time of training goes, stage by stage: `python -m benchmarks.stages`.
+
+The work is that of `benchmarks.throughput`. Every figure contains the stages above it in its half of the table, so that
+the difference is what a stage adds when it runs alone. In a training the pipeline runs beside the step.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+import tfwd
+from benchmarks.throughput import BATCH, configuration
+from benchmarks.timing import Timing, markdown, side_by_side
+from tfwd.data.feed import dataset
+from tfwd.data.spans import Spans
+from tfwd.data.stream import CachedIds, StreamedRows
+from tfwd.datasets import clicks
+
+STEPS = 64
+
+
+def pipeline(model: tfwd.WideDeep, rows: tfwd.Rows) -> dict[str, Callable[[], object]]:
+    """A pass over the rows, up to a stage of the pipeline."""
+    streamed, cached = StreamedRows(model, rows, BATCH, 0, 100_000, None), CachedIds(model, rows, BATCH, 0, None)
+    steps = streamed.steps_per_epoch
+    spans = Spans(rows, BATCH, 0, 100_000)
+    return {
+        "read, decode, shuffle": lambda: _drain(spans.chunks(0, 0, steps)),
+        "+ into tensors": lambda: _drain(dataset(rows, 8192, lambda: spans.chunks(0, 0, steps), None)),
+        "+ transform and batch": lambda: _drain(streamed.steps(0, steps)),
+        "cached ids: shuffle and batch": lambda: _drain(cached.steps(0, steps)),
+    }
+
+
+def step(model: tfwd.WideDeep, rows: tfwd.Rows) -> dict[str, Callable[[], object]]:
+    """`STEPS` steps over batches in memory, up to a stage of the step."""
+    batches = list(CachedIds(model, rows, BATCH, 0, None).steps(0, STEPS))
+    stacked = tf.nest.map_structure(lambda *parts: tf.stack(parts), *batches)
+    model.optimizer.build(model.trainable_variables)
+    model.build_metrics()
+    variables = model.trainable_variables
+    wide = [index for index, variable in enumerate(variables) if "wide/" in variable.path]
+
+    def gradients(batch: Any) -> list[Any]:
+        with tf.GradientTape() as tape:
+            _, loss = model._forward(*batch, None, training=True)
+        found: list[Any] = tape.gradient(loss, variables)
+        return found
+
+    def backward(batch: Any) -> list[Any]:
+        return [tf.convert_to_tensor(getattr(part, "values", part)) for part in gradients(batch)]
+
+    def wide_update(batch: Any) -> list[Any]:
+        found = gradients(batch)
+        model.optimizer.wide.apply([found[index] for index in wide], [variables[index] for index in wide])
+        return [tf.convert_to_tensor(getattr(part, "values", part)) for part in found]
+
+    def both_updates(batch: Any) -> list[Any]:
+        model.optimizer.apply(gradients(batch), variables)
+        return []
+
+    return {
+        "gathers, tower: forward": _loop(lambda batch: [model.logits(batch[0], training=True)], stacked),
+        "+ backward": _loop(backward, stacked),
+        "+ wide update": _loop(wide_update, stacked),
+        "+ deep update": _loop(both_updates, stacked),
+        "+ metrics": _loop(lambda batch: list(model.train_step(batch).values()), stacked),
+    }
+
+
+def _loop(body: Callable[[Any], list[tf.Tensor]], stacked: Any) -> Callable[[], object]:
+    @tf.function(autograph=False)
+    def run() -> tf.Tensor:
+        def once(index: tf.Tensor) -> tf.Tensor:
+            kept = body(tf.nest.map_structure(lambda part: part[index], stacked))
+            # TensorFlow leaves out what nobody reads.
+            with tf.control_dependencies(kept):
+                return index + 1
+
+        return tf.while_loop(lambda index: index < STEPS, once, (tf.constant(0),), parallel_iterations=1)
+
+    return lambda: run()
+
+
+def _drain(batches: Iterable[object]) -> None:
+    for _ in batches:
+        pass
+
+
+def main() -> None:
+    """Prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=300_000)
+    parser.add_argument("--rounds", type=int, default=7)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        path = str(Path(folder) / "clicks.parquet")
+        clicks.write(path, options.rows)
+        config = configuration(path)
+        source = tfwd.Source.open(path)
+        schema = tfwd.resolve_schema(config, source)
+        rows = tfwd.Rows(source, schema)
+        statistics = tfwd.analyze(rows, config)
+        rows = rows.with_classes(statistics.label.classes)
+        schema = dataclasses.replace(schema, classes=statistics.label.classes)
+        model = tfwd.build_model(config, statistics, schema)
+        model.compile(steps_per_execution=16)
+        parts = [(pipeline(model, rows), options.rows), (step(model, rows), STEPS * BATCH)]
+        table = []
+        for contenders, count in parts:
+            timings = side_by_side(contenders, options.rounds)
+            table += [[name, _microseconds(timing, count)] for name, timing in timings.items()]
+    print(markdown(["stage", "µs a row, median (min to max)"], table))
+
+
+def _microseconds(timing: Timing, rows: int) -> str:
+    return timing.spread(1e6 / rows)
+
+
+if __name__ == "__main__":
+    main()
