@@ -20,6 +20,7 @@ import tensorflow as tf
 import tfwd
 from benchmarks.throughput import configuration
 from benchmarks.timing import Timing, markdown, side_by_side
+from tfwd.data.feed import without_autotune
 from tfwd.data.stream import CachedIds, Stream, StreamedRows
 from tfwd.datasets import clicks
 from tfwd.layers.deep_head import tower
@@ -44,7 +45,7 @@ def towers(rows: int, batches: list[int]) -> dict[int, Callable[[], object]]:
     whole = tf.data.Dataset.from_tensor_slices((inputs, labels))
 
     def train(batch: int) -> None:
-        model.fit(whole.batch(batch).prefetch(2), epochs=1, verbose=0)
+        model.fit(without_autotune(whole.batch(batch).prefetch(2)), epochs=1, verbose=0)
 
     return {batch: functools.partial(train, batch) for batch in batches}
 

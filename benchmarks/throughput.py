@@ -21,6 +21,7 @@ import tensorflow as tf
 
 import tfwd
 from benchmarks.timing import markdown, side_by_side
+from tfwd.data.feed import without_autotune
 from tfwd.data.stream import CachedIds, StreamedRows
 from tfwd.datasets import clicks
 from tfwd.layers.deep_head import tower
@@ -54,7 +55,7 @@ def bare_tower(rows: int) -> Callable[[], object]:
     random = np.random.default_rng(0)
     inputs = random.normal(size=(rows, 8 * 16 + 5)).astype(np.float32)
     labels = random.integers(0, 2, (rows, 1)).astype(np.float32)
-    dataset = tf.data.Dataset.from_tensor_slices((inputs, labels)).batch(BATCH).prefetch(2)
+    dataset = without_autotune(tf.data.Dataset.from_tensor_slices((inputs, labels)).batch(BATCH).prefetch(2))
     return lambda: model.fit(dataset, epochs=1, verbose=0)
 
 
