@@ -49,8 +49,9 @@ def step(model: tfwd.WideDeep, rows: tfwd.Rows) -> dict[str, Callable[[], object
     wide = [index for index, variable in enumerate(variables) if "wide/" in variable.path]
 
     def gradients(batch: Any) -> list[Any]:
+        inputs, labels = batch
         with tf.GradientTape() as tape:
-            _, loss = model._forward(*batch, None, training=True)
+            _, loss = model._forward(inputs, labels, None, training=True)
         found: list[Any] = tape.gradient(loss, variables)
         return found
 
