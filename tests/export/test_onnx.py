@@ -86,7 +86,7 @@ def test_the_file_is_standard_and_describes_itself(
     assert [entry.name for entry in proto.graph.output] == outputs.get(name, ["probability", "logit"])
     metadata = {entry.key: entry.value for entry in proto.metadata_props}
     assert Schema.from_dict(json.loads(metadata["tfwd_schema"])) == schema
-    assert metadata["tfwd_version"] == "0.2.0"
+    assert metadata["tfwd_version"] == "0.1.0"
 
 
 @pytest.mark.parametrize("count", [0, 1, 7])

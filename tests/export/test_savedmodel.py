@@ -172,7 +172,7 @@ def test_the_schema_and_the_layout_go_along(models: dict[str, WideDeep], exports
     facts = json.loads((exports["binary"][0] / "assets.extra" / "tfwd.json").read_text(encoding="utf-8"))
     assert Schema.from_dict(facts["schema"]) == models["binary"].schema
     assert Layout.from_dict(facts["layout"]) == models["binary"].layout
-    assert facts["version"] == "0.2.0"
+    assert facts["version"] == "0.1.0"
 
 
 def test_a_reader_that_polls_sees_whole_versions_only(models: dict[str, WideDeep], tmp_path: Path) -> None:
