@@ -172,7 +172,7 @@ def test_the_output_exists(tmp_path: Path, capfd: pytest.CaptureFixture[str]) ->
 def test_a_run_of_an_incompatible_version(command: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     path = copy_of_trained(tmp_path / "run")
     head = json.loads((path / "run.json").read_text())
-    (path / "run.json").write_text(json.dumps({**head, "format": 2, "version": "3.1.0"}))
+    (path / "run.json").write_text(json.dumps({**head, "format": 99, "version": "3.1.0"}))
     data = ("--data", "census:test")
     arguments = {
         "train": ("--output", path, "--resume"),
@@ -180,7 +180,7 @@ def test_a_run_of_an_incompatible_version(command: str, tmp_path: Path, capfd: p
         "predict": (path, *data, "--output", tmp_path / "answers.csv"),
     }[command]
     assert tfwd(command, *arguments) == 2
-    assert "was written by tfwd 3.1.0 in run format 2" in capfd.readouterr().err
+    assert "was written by tfwd 3.1.0 in run format 99" in capfd.readouterr().err
     assert not (tmp_path / "answers.csv").exists()
 
 
