@@ -7,60 +7,24 @@ on ready floats at the same batch size. Part of a step costs the same whatever t
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import functools
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-import keras
-import numpy as np
-import tensorflow as tf
-
-import tfwd
-from benchmarks.throughput import configuration
+from benchmarks.throughput import bare_towers, prepare
 from benchmarks.timing import Timing, markdown, side_by_side
-from tfwd.data.feed import without_autotune
 from tfwd.data.stream import CachedIds, Stream, StreamedRows
 from tfwd.datasets import clicks
-from tfwd.layers.deep_head import tower
 
 WIDTH = 8 * 16 + 5
 WORKS = ("streamed from Parquet", "ids cached", "bare tower")
 
 
-def towers(rows: int, batches: list[int]) -> dict[int, Callable[[], object]]:
-    """One bare tower on ready floats; by batch size, a call that trains it for an epoch of so many rows."""
-    model = keras.Sequential([keras.Input((WIDTH,)), tower((256, 128, 64)), keras.layers.Dense(1)])
-    model.compile(
-        optimizer=keras.optimizers.Adam(),
-        loss=keras.losses.BinaryCrossentropy(from_logits=True),
-        metrics=[keras.metrics.AUC(from_logits=True)],
-        jit_compile=False,
-        steps_per_execution=16,
-    )
-    random = np.random.default_rng(0)
-    inputs = random.normal(size=(rows, WIDTH)).astype(np.float32)
-    labels = random.integers(0, 2, (rows, 1)).astype(np.float32)
-    whole = tf.data.Dataset.from_tensor_slices((inputs, labels))
-
-    def train(batch: int) -> None:
-        model.fit(without_autotune(whole.batch(batch).prefetch(2)), epochs=1, verbose=0)
-
-    return {batch: functools.partial(train, batch) for batch in batches}
-
-
 def epochs(path: str, batches: list[int]) -> dict[str, dict[int, Callable[[], object]]]:
     """One model of tfwd's; by road and batch size, a call that trains it for an epoch of the file."""
-    config = configuration(path)
-    source = tfwd.Source.open(path)
-    schema = tfwd.resolve_schema(config, source)
-    rows = tfwd.Rows(source, schema)
-    statistics = tfwd.analyze(rows, config)
-    classes = statistics.label.classes
-    rows = rows.with_classes(classes)
-    model = tfwd.build_model(config, statistics, dataclasses.replace(schema, classes=classes))
-    model.compile(steps_per_execution=16)
+    work = prepare(path)
+    model, rows = work.model, work.rows
 
     def train(stream: Stream) -> None:
         model.fit(stream.steps(0, stream.steps_per_epoch), verbose=0)
@@ -116,7 +80,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / "clicks.parquet")
         clicks.write(path, options.rows)
-        calls = {**epochs(path, options.batches), WORKS[2]: towers(options.rows, options.batches)}
+        calls = {**epochs(path, options.batches), WORKS[2]: bare_towers(options.rows, options.batches)}
         keys = [(work, batch) for batch in options.batches for work in WORKS]
         named = {f"{work} {batch}": calls[work][batch] for work, batch in keys}
         timings = dict(zip(keys, side_by_side(named, options.rounds).values(), strict=True))

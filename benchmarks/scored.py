@@ -6,7 +6,8 @@ import dataclasses
 from pathlib import Path
 
 import tfwd
-from benchmarks.throughput import BATCH, configuration
+from benchmarks import throughput
+from benchmarks.throughput import BATCH
 from export import onnx, savedmodel
 from tfwd.data.stream import StreamedRows
 from tfwd.datasets import clicks
@@ -37,14 +38,9 @@ def prepare(folder: Path, rows: int) -> Scored:
     """Writes the clicks and trains, saves and exports the model."""
     path = folder / "clicks.parquet"
     clicks.write(path, rows)
-    config = configuration(str(path))
-    source = tfwd.Source.open(path)
-    schema = tfwd.resolve_schema(config, source)
-    statistics = tfwd.analyze(tfwd.Rows(source, schema), config)
-    schema = dataclasses.replace(schema, classes=statistics.label.classes)
-    model = tfwd.build_model(config, statistics, schema)
-    model.compile(steps_per_execution=16)
-    streamed = StreamedRows(model, tfwd.Rows(source, schema), BATCH, 0, 100_000, None)
+    work = throughput.prepare(str(path))
+    model = work.model
+    streamed = StreamedRows(model, work.rows, BATCH, 0, 100_000, None)
     model.fit(streamed.steps(0, min(STEPS, streamed.steps_per_epoch)), verbose=0)
     model.save(folder / "model.keras")
     return Scored(

@@ -7,7 +7,6 @@ the difference is what a stage adds when it runs alone. In a training the pipeli
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -15,33 +14,34 @@ from typing import Any
 
 import tensorflow as tf
 
-import tfwd
-from benchmarks.throughput import BATCH, configuration
+from benchmarks.throughput import BATCH, Work, prepare
 from benchmarks.timing import Timing, markdown, side_by_side
 from tfwd.data.feed import dataset
 from tfwd.data.spans import Spans
-from tfwd.data.stream import CachedIds, StreamedRows
+from tfwd.data.stream import READ_ROWS, CachedIds, StreamedRows
 from tfwd.datasets import clicks
 
 STEPS = 64
 
 
-def pipeline(model: tfwd.WideDeep, rows: tfwd.Rows) -> dict[str, Callable[[], object]]:
+def pipeline(work: Work) -> dict[str, Callable[[], object]]:
     """A pass over the rows, up to a stage of the pipeline."""
+    model, rows = work.model, work.rows
     streamed, cached = StreamedRows(model, rows, BATCH, 0, 100_000, None), CachedIds(model, rows, BATCH, 0, None)
     steps = streamed.steps_per_epoch
     spans = Spans(rows, BATCH, 0, 100_000)
     return {
         "read, decode, shuffle": lambda: _drain(spans.chunks(0, 0, steps)),
-        "+ into tensors": lambda: _drain(dataset(rows, 8192, lambda: spans.chunks(0, 0, steps), None)),
+        "+ into tensors": lambda: _drain(dataset(rows, READ_ROWS, lambda: spans.chunks(0, 0, steps), None)),
         "+ transform and batch": lambda: _drain(streamed.steps(0, steps)),
         "cached ids: shuffle and batch": lambda: _drain(cached.steps(0, steps)),
     }
 
 
-def step(model: tfwd.WideDeep, rows: tfwd.Rows) -> dict[str, Callable[[], object]]:
+def step(work: Work) -> dict[str, Callable[[], object]]:
     """`STEPS` steps over batches in memory, up to a stage of the step."""
-    batches = list(CachedIds(model, rows, BATCH, 0, None).steps(0, STEPS))
+    model = work.model
+    batches = list(CachedIds(model, work.rows, BATCH, 0, None).steps(0, STEPS))
     stacked = tf.nest.map_structure(lambda *parts: tf.stack(parts), *batches)
     model.optimizer.build(model.trainable_variables)
     model.build_metrics()
@@ -104,16 +104,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / "clicks.parquet")
         clicks.write(path, options.rows)
-        config = configuration(path)
-        source = tfwd.Source.open(path)
-        schema = tfwd.resolve_schema(config, source)
-        rows = tfwd.Rows(source, schema)
-        statistics = tfwd.analyze(rows, config)
-        rows = rows.with_classes(statistics.label.classes)
-        schema = dataclasses.replace(schema, classes=statistics.label.classes)
-        model = tfwd.build_model(config, statistics, schema)
-        model.compile(steps_per_execution=16)
-        parts = [(pipeline(model, rows), options.rows), (step(model, rows), STEPS * BATCH)]
+        work = prepare(path)
+        parts = [(pipeline(work), options.rows), (step(work), STEPS * BATCH)]
         table = []
         for contenders, count in parts:
             timings = side_by_side(contenders, options.rounds)

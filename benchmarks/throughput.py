@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import keras
@@ -42,9 +43,40 @@ def configuration(path: str) -> tfwd.Config:
     )
 
 
-def bare_tower(rows: int) -> Callable[[], object]:
-    """The tower alone on ready floats, 16 steps a call, with the AUC; a call trains an epoch."""
-    model = keras.Sequential([keras.Input((8 * 16 + 5,)), tower((256, 128, 64)), keras.layers.Dense(1)])
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """The work, ready to train.
+
+    Attributes:
+        model: compiled, 16 steps a call.
+        rows: the file's.
+        analysis: the seconds that its analysis took.
+    """
+
+    model: tfwd.WideDeep
+    rows: tfwd.Rows
+    analysis: float
+
+
+def prepare(path: str) -> Work:
+    """Analyzes a file of clicks and builds the model."""
+    config = configuration(path)
+    source = tfwd.Source.open(path)
+    schema = tfwd.resolve_schema(config, source)
+    rows = tfwd.Rows(source, schema)
+    started = time.perf_counter()
+    statistics = tfwd.analyze(rows, config)
+    analysis = time.perf_counter() - started
+    classes = statistics.label.classes
+    model = tfwd.build_model(config, statistics, dataclasses.replace(schema, classes=classes))
+    model.compile(steps_per_execution=16)
+    return Work(model, rows.with_classes(classes), analysis)
+
+
+def bare_towers(rows: int, batches: Sequence[int] = (BATCH,)) -> dict[int, Callable[[], object]]:
+    """The tower alone on ready floats, 16 steps a call, with the AUC; by batch size, a call that trains an epoch."""
+    width = 8 * 16 + 5
+    model = keras.Sequential([keras.Input((width,)), tower((256, 128, 64)), keras.layers.Dense(1)])
     model.compile(
         optimizer=keras.optimizers.Adam(),
         loss=keras.losses.BinaryCrossentropy(from_logits=True),
@@ -53,10 +85,14 @@ def bare_tower(rows: int) -> Callable[[], object]:
         steps_per_execution=16,
     )
     random = np.random.default_rng(0)
-    inputs = random.normal(size=(rows, 8 * 16 + 5)).astype(np.float32)
+    inputs = random.normal(size=(rows, width)).astype(np.float32)
     labels = random.integers(0, 2, (rows, 1)).astype(np.float32)
-    dataset = without_autotune(tf.data.Dataset.from_tensor_slices((inputs, labels)).batch(BATCH).prefetch(2))
-    return lambda: model.fit(dataset, epochs=1, verbose=0)
+    whole = tf.data.Dataset.from_tensor_slices((inputs, labels))
+
+    def train(batch: int) -> None:
+        model.fit(without_autotune(whole.batch(batch).prefetch(2)), epochs=1, verbose=0)
+
+    return {batch: functools.partial(train, batch) for batch in batches}
 
 
 def main() -> None:
@@ -68,17 +104,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / "clicks.parquet")
         clicks.write(path, options.rows)
-        config = configuration(path)
-        source = tfwd.Source.open(path)
-        schema = tfwd.resolve_schema(config, source)
-        rows = tfwd.Rows(source, schema)
-        started = time.perf_counter()
-        statistics = tfwd.analyze(rows, config)
-        analysis = time.perf_counter() - started
-        classes = statistics.label.classes
-        rows = rows.with_classes(classes)
-        model = tfwd.build_model(config, statistics, dataclasses.replace(schema, classes=classes))
-        model.compile(steps_per_execution=16)
+        work = prepare(path)
+        model, rows, analysis = work.model, work.rows, work.analysis
         streamed = StreamedRows(model, rows, BATCH, 0, 100_000, None)
         cached = CachedIds(model, rows, BATCH, 0, None)
         steps = streamed.steps_per_epoch
@@ -86,7 +113,7 @@ def main() -> None:
             {
                 "first epoch, from Parquet": lambda: model.fit(streamed.steps(0, steps), verbose=0),
                 "later epochs, ids cached": lambda: model.fit(cached.steps(0, steps), verbose=0),
-                "bare tower on ready floats": bare_tower(options.rows),
+                "bare tower on ready floats": bare_towers(options.rows)[BATCH],
             },
             options.rounds,
         )

@@ -15,8 +15,7 @@ import pyarrow as pa
 from tfwd.data.failures import ENGINE_ERRORS
 from tfwd.data.rows import Rows
 from tfwd.data.sql import INTEGERS, identifier, in_split, is_number
-
-_TYPES = {"string": "string", "integer": "int64", "float": "float32"}
+from tfwd.schema import DTYPES
 
 # What is kept in memory before it goes to disk, a thread: enough to group by a column of many values, and for each
 # column the blocks that a thread writes to at a time, without which rows of some hundred columns are refused.
@@ -39,7 +38,7 @@ class Workspace:
         self._query = rows.query
         self._columns = {entry.column: f"x{index}" for index, entry in enumerate(rows.schema.inputs)}
         # Declared, not looked up: a backend of Ibis would ask the database for every table and column.
-        types = {self._columns[entry.column]: _TYPES[entry.kind] for entry in rows.schema.inputs}
+        types = {self._columns[entry.column]: DTYPES[entry.kind] for entry in rows.schema.inputs}
         types["label"] = "float64" if rows.schema.task == "regression" else "int64" if _counted(rows) else "string"
         if rows.schema.weight is not None:
             types["weight"] = "float32"

@@ -28,8 +28,9 @@ Weights = dict[str, float] | None
 
 # Prepared batches that wait for the step.
 _AHEAD = 8
-# Rows that are transformed at a time.
-_PREPARED = 8192
+# Rows that are transformed at a time: the transform is a hundred small operations, and on more rows than a step has
+# each costs less a row.
+READ_ROWS = 8192
 
 
 class Stream(ABC):
@@ -89,8 +90,7 @@ class StreamedRows(Stream):
         def chunks() -> Iterator[Chunk]:
             return self._reader.chunks(epoch, first, last)
 
-        # The transform is a hundred small operations: on more rows than a step has, each costs less a row.
-        prepared = self.model.prepare(dataset(self.rows, max(self.batch_size, _PREPARED), chunks, self.class_weights))
+        prepared = self.model.prepare(dataset(self.rows, max(self.batch_size, READ_ROWS), chunks, self.class_weights))
         return prepared.rebatch(self.batch_size)
 
 
@@ -153,9 +153,6 @@ class CachedIds(Stream):
 
 def _width(spec: tf.TensorSpec) -> int:
     return math.prod(spec.shape[1:])
-
-
-READ_ROWS = 8192
 
 
 def row_bytes(model: WideDeep) -> int:

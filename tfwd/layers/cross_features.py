@@ -124,10 +124,8 @@ class CrossFeatures(keras.layers.Layer):
         if not self.bins[index]:
             return self._combination(tf.stack(placed), keys)
         first, later = self._rounds(tf.stack(placed), None)
-        state = first[keys[0]]
-        for key in keys[1:]:
-            state = folded(state, later[key])
-        return tf.cast(tf.math.floormod(state, tf.constant(self.bins[index], tf.uint64)), tf.int64)
+        hashes = self._hashes(first, later, [index])[0]
+        return tf.cast(tf.math.floormod(hashes, tf.constant(self.bins[index], tf.uint64)), tf.int64)
 
     def _rounds(self, ids: tf.Tensor, fingerprints: tf.Tensor | None) -> list[tf.Tensor]:
         """The first and the later rounds of ids `(K, N)` and of fingerprints `(H, N)`, both `(K + H, N)`."""
