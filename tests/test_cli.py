@@ -137,8 +137,13 @@ def test_an_interrupt_ends_with_130_and_a_run_that_goes_on(tmp_path: Path, capfd
             time.sleep(0.01)
         os.kill(os.getpid(), signal.SIGINT)
 
+    # What a shell runs in the background ignores the keys that a person in front of it presses.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Thread(target=interrupt, daemon=True).start()
-    assert tfwd("train", "--config", config, "--output", output) == 130
+    try:
+        assert tfwd("train", "--config", config, "--output", output) == 130
+    finally:
+        signal.signal(signal.SIGINT, before)
     shown = capfd.readouterr()
     assert f"Go on with: python -m tfwd.train --output '{output}' --resume" in shown.err
     assert "Traceback" not in shown.err

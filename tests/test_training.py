@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import dataclasses
 import json
 import math
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -211,25 +209,6 @@ def test_a_loss_that_is_no_number_ends_the_training(tmp_path: Path) -> None:
     chosen = config(epochs=5, deep_optimizer={"name": "sgd", "learning_rate": 1e30})
     with pytest.raises(RunError, match=r"The loss is .*train\.deep_optimizer\.learning_rate.*clipnorm"):
         fit(chosen, tmp_path / "run", train=frame())
-
-
-class Swallowed(keras.callbacks.Callback):
-    """Loses an interrupt, as TensorFlow does where C++ calls Python."""
-
-    pressed = 0
-
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        with contextlib.suppress(KeyboardInterrupt):
-            self.pressed += 1
-            signal.raise_signal(signal.SIGINT)
-
-
-def test_an_interrupt_that_was_lost_ends_the_training(tmp_path: Path) -> None:
-    lost, before = Swallowed(), signal.getsignal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt):
-        fit(config(epochs=3, early_stopping=None), tmp_path / "run", train=frame(), callbacks=[lost])
-    assert lost.pressed == 1
-    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_batches_larger_than_the_data(tmp_path: Path) -> None:

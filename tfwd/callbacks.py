@@ -45,19 +45,10 @@ class StepCounter(keras.callbacks.Callback):
         checkpoints: where to save.
         every: steps between checkpoints, or None.
         period: steps between evaluations, each of which is followed by a checkpoint of its own.
-        interrupted: raises KeyboardInterrupt if one was lost; see `tfwd.interrupts`.
     """
 
-    def __init__(
-        self,
-        state: State,
-        checkpoints: Checkpoints,
-        every: int | None,
-        period: int,
-        interrupted: Callable[[], None],
-    ) -> None:
+    def __init__(self, state: State, checkpoints: Checkpoints, every: int | None, period: int) -> None:
         super().__init__()
-        self._interrupted = interrupted
         self._state, self._checkpoints, self._every, self._period = state, checkpoints, every, period
         self._saved = state.step
         self._totals = checkpoints.totals() if state.step % period else None
@@ -72,7 +63,6 @@ class StepCounter(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """After every call of the compiled loop."""
-        self._interrupted()
         self._state.step = int(self.model.optimizer.iterations)
         loss = float((logs or {}).get("loss", 0.0))
         if not math.isfinite(loss):

@@ -29,7 +29,6 @@ from tfwd.data.rows import Rows
 from tfwd.data.stream import CachedIds, Stream, StreamedRows, row_bytes
 from tfwd.evaluation import BATCH_ROWS, Evaluator, evaluate
 from tfwd.features.layout import build_layout
-from tfwd.interrupts import kept_interrupts
 from tfwd.model import WideDeep, build_model
 from tfwd.optimizers.configured import joint_optimizer
 from tfwd.parts import Parts, open_parts
@@ -143,7 +142,7 @@ class _Training:
         self.checkpoints = Checkpoints(run.path / "checkpoints")
 
     def go(self) -> Run:
-        with original_errors(), kept_interrupts() as self._interrupted:
+        with original_errors():
             return self._go()
 
     def _go(self) -> Run:
@@ -226,7 +225,6 @@ class _Training:
                 best = state.phase == "fit" and state.best_step == state.step
                 self.checkpoints.save(model, state, saved=self.run.path / "model.keras" if best else None)
                 stopped = model.stop_training
-                self._interrupted()
         finally:
             chain.end()
         return model, state
@@ -242,9 +240,7 @@ class _Training:
 
     def _callbacks(self, model: WideDeep, state: State, period: int) -> list[keras.callbacks.Callback]:
         options, path = self.config.train, self.run.path
-        chain: list[keras.callbacks.Callback] = [
-            StepCounter(state, self.checkpoints, options.checkpoint_every, period, self._interrupted)
-        ]
+        chain: list[keras.callbacks.Callback] = [StepCounter(state, self.checkpoints, options.checkpoint_every, period)]
         validated = state.phase == "fit" and self.parts.validation is not None
         if validated:
             assert self.parts.validation is not None
