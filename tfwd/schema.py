@@ -19,18 +19,28 @@ FINGERPRINT_SUFFIX = "_fingerprint"
 
 @dataclass(frozen=True)
 class Input:
-    """One raw input of the model, a scalar per example.
+    """One raw input of the model: a scalar per example `(B,)`, or several values `(B, K)`.
 
     Attributes:
         name: its name in the graph: Keras input, signature argument, ONNX input.
         column: the data column it comes from.
         kind: `string` (missing: ""), `integer` (int64; missing: `MISSING_INTEGER`) or `float` (float32;
             missing: NaN).
+        length: 0 for a scalar. Otherwise the most values of an example, of which the latest are kept. In `(B, K)` they
+            stand in their natural order, the oldest first, and the missing value is padding; K may be any number.
+        delimiter: what parts the values in a column of text; None where the column holds lists.
     """
 
     name: str
     column: str
     kind: Kind
+    length: int = 0
+    delimiter: str | None = None
+
+    @property
+    def shape(self) -> tuple[None, ...]:
+        """Of the graph's input: `(None,)`, or `(None, None)` where there are several values."""
+        return (None, None) if self.length else (None,)
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,10 @@ def truth_values_as_text(values: Any) -> Any:
 
 Normalization = Literal["none", "zscore", "minmax", "log", "quantile"]
 Embedding = Annotated[int, Field(ge=1, le=4096)] | Literal["auto"] | None
+Combiner = Literal["sum", "mean", "sqrtn"]
 
 MAX_BINS = 2**31 - 1
+MAX_LENGTH = 10_000
 
 
 class Column(BaseModel):
@@ -180,13 +182,17 @@ class Bucketized(_OnColumn, _Placed):
 
 
 class Categorical(_OnColumn, _Placed):
-    """A category: a string, or an integer that is formatted as one.
+    """A category: a string, or an integer that is formatted as one; or several of them, a bag.
 
     Rows of its table: out-of-vocabulary (OOV), missing, then the vocabulary. At most one of `vocabulary`,
-    `vocabulary_file`, `hash_bins` and `identity` is given; without any, the vocabulary is learnt.
+    `vocabulary_file`, `hash_bins`, `identity` and `vocabulary_of` is given; without any, the vocabulary is learnt, of
+    several values from all of them.
+
+    With `max_length` the feature is multivalent: a list a row. The order of the values says which are kept and nothing
+    else: an embedding is their sum or mean, the wide head sums their weights, and a list without values adds nothing.
 
     Args:
-        column: the data column.
+        column: the data column; with `max_length` of lists, or of text with a `delimiter`.
         dtype: `string` or `integer`; by default what the data says, and `string` for CSV.
         vocabulary: the categories.
         vocabulary_file: a UTF-8 text file with one category a line.
@@ -194,12 +200,21 @@ class Categorical(_OnColumn, _Placed):
         max_size: learnt: at most so many categories, the most frequent, ties by value.
         hash_bins: no vocabulary: Fingerprint64(value) mod so many bins.
         identity: no vocabulary: integers 0 to identity - 1 are the categories.
+        vocabulary_of: no vocabulary of its own: that of the categorical feature of this name.
+        max_length: makes it multivalent: the most values of a row, of which the latest (last) are kept.
+        delimiter: what parts the values of a text; None for a column of lists.
+        combiner: how the embeddings of several values become one: `sum`, `mean` (divided by the sum of the weights) or
+            `sqrtn` (by the root of the sum of their squares).
+        weights: a column of numbers, the weight of the value or, as long as the list, of each value; a value without
+            a finite weight has the weight 1. They weigh in both heads, but not in crosses.
         wide: one weight per category in the wide head.
-        embedding: a width, or `auto`, for an embedding in the deep head.
-        one_hot: one-hot in the deep head.
+        embedding: a width, or `auto`, for an embedding in the deep head; or the name of a categorical feature with
+            one, whose vocabulary and embedding it shares.
+        one_hot: one-hot in the deep head; of several values, how often each occurs.
     """
 
     type: Literal["categorical"] = "categorical"
+    embedding: Embedding | str = None
     dtype: Literal["string", "integer"] | None = None
     vocabulary: tuple[str | int, ...] | None = Field(default=None, min_length=1)
     vocabulary_file: str | None = None
@@ -207,6 +222,11 @@ class Categorical(_OnColumn, _Placed):
     max_size: int | None = Field(default=None, ge=1)
     hash_bins: int | None = Field(default=None, ge=1, le=MAX_BINS)
     identity: int | None = Field(default=None, ge=1, le=MAX_BINS)
+    vocabulary_of: str | None = None
+    max_length: int | None = Field(default=None, ge=1, le=MAX_LENGTH)
+    delimiter: str | None = Field(default=None, min_length=1)
+    combiner: Combiner = "mean"
+    weights: str | None = Field(default=None, min_length=1)
 
     _name = model_validator(mode="before")(default_name)
     _values = field_validator("vocabulary", mode="before")(truth_values_as_text)
@@ -217,14 +237,37 @@ class Categorical(_OnColumn, _Placed):
 
     @property
     def learnt(self) -> bool:
-        """Whether the vocabulary is learnt from the training rows."""
-        return all(source is None for source in (self.vocabulary, self.vocabulary_file, self.hash_bins, self.identity))
+        """Whether the vocabulary is learnt from the training rows of its own column."""
+        sources = (self.vocabulary, self.vocabulary_file, self.hash_bins, self.identity, self.owner)
+        return all(source is None for source in sources)
+
+    @property
+    def owner(self) -> str | None:
+        """The feature whose vocabulary it has, or None where it has its own."""
+        return self.vocabulary_of or self.embedding_of
+
+    @property
+    def embedding_of(self) -> str | None:
+        """The feature whose embedding it has, or None where it has its own, or none."""
+        return self.embedding if isinstance(self.embedding, str) and self.embedding != "auto" else None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The data columns that the feature reads: its own and that of the weights."""
+        return (self.column,) if self.weights is None else (self.column, self.weights)
 
     @model_validator(mode="after")
     def _check(self) -> Categorical:
-        sources = (self.vocabulary, self.vocabulary_file, self.hash_bins, self.identity)
+        sources = (self.vocabulary, self.vocabulary_file, self.hash_bins, self.identity, self.owner)
         if sum(source is not None for source in sources) > 1:
-            raise ValueError("give at most one of vocabulary, vocabulary_file, hash_bins and identity")
+            raise ValueError(
+                "give at most one of vocabulary, vocabulary_file, hash_bins, identity, vocabulary_of and an embedding "
+                "by name, which brings its vocabulary"
+            )
+        if self.vocabulary_of and self.embedding_of not in (None, self.vocabulary_of):
+            raise ValueError("an embedding by name brings its vocabulary: leave vocabulary_of out")
+        if self.max_length is None and self.delimiter is not None:
+            raise ValueError("a delimiter parts several values: give max_length, the most that are kept")
         if not self.learnt and (self.max_size is not None or self.min_count != 1):
             raise ValueError("min_count and max_size belong to a learnt vocabulary")
         if self.identity is not None and self.dtype == "string":
@@ -241,12 +284,15 @@ class Categorical(_OnColumn, _Placed):
 class Cross(Column, _Placed):
     """The cross-product of 2 or more categories or buckets (Cheng et al. 2016, equation 1), hashed into bins.
 
+    With multivalent keys it is a bag of all combinations of their values (the Cartesian product).
+
     Equal to `keras.layers.HashedCrossing` on the raw strings (and on the bucket indices of bucketized keys);
     all out-of-vocabulary values of a key count as one value.
 
     Args:
         keys: names of categorical or bucketized features.
         bins: the number of hash bins; `exact` numbers every combination instead, without collisions.
+        combiner: with a multivalent key, how the embeddings of the combinations become one; see `Categorical`.
         wide: one weight per bin in the wide head.
         embedding: a width, or `auto`, for an embedding in the deep head.
         one_hot: one-hot in the deep head.
@@ -255,6 +301,7 @@ class Cross(Column, _Placed):
     type: Literal["cross"] = "cross"
     keys: tuple[str, ...] = Field(min_length=2)
     bins: Annotated[int, Field(ge=1, le=MAX_BINS)] | Literal["exact"]
+    combiner: Combiner = "mean"
 
     def __init__(self, keys: Any = None, bins: Any = None, /, **options: Any) -> None:
         if keys is not None:
