@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         LabelConfig,
         ModelConfig,
         OptimizerConfig,
+        RankingConfig,
         ScheduleConfig,
         TrainConfig,
     )
@@ -51,6 +52,7 @@ _PLACES = {
         "LabelConfig",
         "ModelConfig",
         "OptimizerConfig",
+        "RankingConfig",
         "ScheduleConfig",
         "TrainConfig",
     ),
@@ -89,6 +91,7 @@ __all__ = [
     "ModelConfig",
     "Numeric",
     "OptimizerConfig",
+    "RankingConfig",
     "Rows",
     "Run",
     "RunError",

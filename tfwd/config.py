@@ -1,4 +1,4 @@
-"""One YAML file as pydantic models: data, features, model, training, export.
+"""One YAML file as pydantic models: data, features, model, training, export, ranking.
 
 `Config.load` reads a preset or a file, applies `--set a.b=c` overrides and refuses unknown keys with the nearest right
 one. `Config.dump` writes the complete configuration, from which the run can be repeated.
@@ -24,13 +24,14 @@ from tfwd.config_sections import (
     LabelConfig,
     ModelConfig,
     OptimizerConfig,
+    RankingConfig,
     ScheduleConfig,
     Section,
     TrainConfig,
 )
 from tfwd.errors import ConfigError
 from tfwd.features.checks import check_features
-from tfwd.features.columns import AnyColumn, Numeric
+from tfwd.features.columns import AnyColumn, Categorical, Numeric
 from tfwd.metrics import MONITORS
 from tfwd.naming import input_name, is_reserved, nearest, refuse_case_twins
 
@@ -43,6 +44,7 @@ __all__ = [
     "LabelConfig",
     "ModelConfig",
     "OptimizerConfig",
+    "RankingConfig",
     "ScheduleConfig",
     "TrainConfig",
     "presets",
@@ -52,7 +54,7 @@ Task = Literal["binary", "multiclass", "regression"]
 
 
 class Config(Section):
-    """The whole of a run: task, data, features, model, training and export."""
+    """The whole of a run: task, data, features, model, training and export, and ranking where items are ranked."""
 
     task: Task = "binary"
     data: DataConfig
@@ -60,6 +62,7 @@ class Config(Section):
     model: ModelConfig = ModelConfig()
     train: TrainConfig = TrainConfig()
     export: ExportConfig = ExportConfig()
+    ranking: RankingConfig | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Config:
@@ -70,6 +73,7 @@ class Config(Section):
             raise ConfigError(f"data.label.positive belongs to task: binary, not to {self.task}.")
         self.monitor()
         self._check_training()
+        self._check_ranking()
         if self.task != "multiclass" and label.classes is not None:
             raise ConfigError(f"data.label.classes belongs to task: multiclass, not to {self.task}.")
         for index, feature in enumerate(self.features):
@@ -98,6 +102,29 @@ class Config(Section):
                 )
         if train.class_weights is not None and self.task == "regression":
             raise ConfigError("train.class_weights needs classes: a regression has none. Use data.weight.")
+
+    def _check_ranking(self) -> None:
+        ranking = self.ranking
+        if ranking is None:
+            return
+        if self.task == "multiclass":
+            raise ConfigError("ranking needs one score a row: task binary or regression. A multi-class task has none.")
+        read = self.input_names()
+        for key, columns in (("item", (ranking.item,)), ("item_columns", ranking.item_columns)):
+            for column in columns:
+                if column not in read:
+                    raise ConfigError(f"ranking.{key}: no feature reads the column {column!r}.{nearest(column, read)}")
+        for key, given in (("user", ranking.user), ("title", ranking.title)):
+            if given == self.data.label.column:
+                raise ConfigError(f"ranking.{key}: {given!r} is the label's column.")
+        for feature in self.features:
+            if ranking.item in feature.columns and not (
+                isinstance(feature, Categorical) and feature.max_length is None
+            ):
+                raise ConfigError(
+                    f"ranking.item: the feature {feature.name!r} reads {ranking.item!r}, but not as one category. An "
+                    "item is told by a categorical feature without max_length."
+                )
 
     def monitor(self) -> str:
         """The metric on the validation rows that tells which step is the best.

@@ -259,3 +259,33 @@ class ExportConfig(Section):
         if not is_valid(self.name):
             raise ValueError("name becomes a folder: letters, digits and _, a letter first")
         return self
+
+
+class RankingConfig(Section):
+    """What is ranked for whom: the rows are of a user and an item, and a user is answered with a list of items.
+
+    Args:
+        user: the column that tells users apart: a request names one, and the metrics by user go by it.
+        item: the column that tells items apart, which a feature reads.
+        title: a column with what an item is called, for people to read.
+        item_columns: the other columns, read by features, that say something of the item alone, such as its genres.
+            All columns that are neither these nor `item` come with the request.
+        k: the length of a list.
+    """
+
+    user: str = Field(min_length=1)
+    item: str = Field(min_length=1)
+    title: str | None = Field(default=None, min_length=1)
+    item_columns: tuple[str, ...] = ()
+    k: int = Field(default=10, ge=1)
+
+    @model_validator(mode="after")
+    def _check(self) -> RankingConfig:
+        if self.user == self.item:
+            raise ValueError(f"user and item are two columns. Received {self.item!r} for both")
+        if len(set(self.item_columns)) != len(self.item_columns):
+            raise ValueError("a column stands in item_columns twice")
+        if self.user in self.item_columns or self.item in self.item_columns:
+            wrong = self.user if self.user in self.item_columns else self.item
+            raise ValueError(f"item_columns are columns of the item beside `item`: remove {wrong!r}")
+        return self
