@@ -129,9 +129,14 @@ def evaluate(
     from tfwd.run import as_json, write_text
 
     rows = Rows(_source(run, data, delimiter, filtered=True), scorer.schema)
+    trained = _config(run)
+    ranking = trained.ranking if trained else None
+    if ranking is not None and ranking.user not in rows.source.columns:
+        console.print(f"No metrics by user: {data} has no column {ranking.user!r}.", markup=False)
+        ranking = None
     with progress() as bar:
         task = bar.add_task("Evaluating", total=rows.count() if console.is_terminal else None)
-        metrics = evaluate_rows(scorer, rows, advance=lambda count: bar.advance(task, count))
+        metrics = evaluate_rows(scorer, rows, advance=lambda count: bar.advance(task, count), ranking=ranking)
     say(as_json(metrics).rstrip())
     if output is not None:
         write_text(output, as_json(metrics))
@@ -251,7 +256,7 @@ def _source(run: str, data: str, delimiter: str | None, filtered: bool) -> Any:
 def _print_metrics(metrics: dict[str, dict[str, float]]) -> None:
     for part, values in metrics.items():
         shown = "  ".join(
-            f"{name} {value:,}" if name == "rows" else f"{name} {value:.4f}"
+            f"{name} {value:,}" if name in ("rows", "users") else f"{name} {value:.4f}"
             for name, value in values.items()
             if value is not None
         )

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tfwd.config import RankingConfig
 from tfwd.data.rows import Rows
 from tfwd.errors import DataError
 from tfwd.metrics import Metrics, metrics_of
 from tfwd.scoring import Scorer
+from tfwd.user_metrics import UserMetrics
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -21,34 +23,48 @@ BATCH_ROWS = 8192
 
 
 def evaluate(
-    scorer: Scorer, rows: Rows, batch_size: int = BATCH_ROWS, advance: Callable[[int], None] | None = None
+    scorer: Scorer,
+    rows: Rows,
+    batch_size: int = BATCH_ROWS,
+    advance: Callable[[int], None] | None = None,
+    ranking: RankingConfig | None = None,
 ) -> dict[str, float]:
     """Scores rows batch by batch and computes the task's metrics exactly.
 
-    Memory does not grow with the rows: what the ranking metrics need of more than a million goes to a temporary file.
+    Memory does not grow with the rows: what is to be sorted of more than a million goes to temporary files.
 
     Args:
         scorer: what is evaluated.
         rows: labelled rows.
         batch_size: rows a call.
         advance: called with the number of rows after every batch.
+        ranking: adds the metrics by user. The candidates of a user are the user's rows.
 
     Returns:
-        `rows` and the metrics of `tfwd.metrics`.
+        `rows` and the metrics of `tfwd.metrics`, then those of `tfwd.user_metrics`.
 
     Raises:
         DataError: there are no rows, or a value or label does not fit.
         OSError: there is no room where temporary files go.
     """
-    found = _Metrics(scorer.schema.task)
+    found, by_user = _Metrics(scorer.schema.task), None
+    if ranking is not None:
+        by_user = UserMetrics(ranking, binary=scorer.schema.task == "binary")
+        key = (ranking.user, ranking.item)
+        rows = Rows(rows.source, rows.schema, split=rows.split, fraction=rows.fraction, key=key)
     for batch in rows.batches(batch_size):
         answer = scorer.score(batch.inputs)
-        found.add(batch.label, answer.get("probability", answer.get("prediction")), batch.weight)
+        answers = answer["prediction" if scorer.schema.task == "regression" else "probability"]
+        found.add(batch.label, answers, batch.weight)
+        if by_user is not None:
+            assert batch.key is not None
+            assert batch.label is not None
+            by_user.add(batch.key, batch.label[:, 0], answer.get("logit", answers))
         if advance is not None:
             advance(len(next(iter(batch.inputs.values()))))
     if not found.rows:
         raise DataError(f"{rows.source.name} has no rows to evaluate on.")
-    return found.result()
+    return found.result() | (by_user.result() if by_user is not None else {})
 
 
 class Evaluator:

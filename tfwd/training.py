@@ -73,6 +73,8 @@ def fit(
         check_activation(config.model.activation)
     refuse_existing(output)
     parts = open_parts(config, train, validation, test)
+    if config.ranking is not None and parts.test is not None:
+        parts.test.source.require(config.ranking.user, "ranking.user")
     prepare_process(config)
     with console.status("Reading the training rows once for vocabularies and quantiles"):
         statistics = analyze(parts.fit, config)
@@ -166,7 +168,9 @@ class _Training:
             scorer = keras_scorer(self.run.model)
             with progress() as bar:
                 task = bar.add_task("Test", total=self.parts.test.count())
-                metrics["test"] = evaluate(scorer, self.parts.test, advance=lambda n: bar.advance(task, n))
+                metrics["test"] = evaluate(
+                    scorer, self.parts.test, advance=lambda n: bar.advance(task, n), ranking=self.config.ranking
+                )
         self.run.save_metrics(metrics)
         self.run.set_status("finished")
         return self.run
