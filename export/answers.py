@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfwd.features.layout import Layout
+from tfwd.features.layout import Layout, weights_name
 from tfwd.layers.vocabulary_lookup import VocabularyLookup
 from tfwd.model import WideDeep
 from tfwd.schema import Schema
@@ -44,8 +44,8 @@ def class_names(schema: Schema, scores: tf.Tensor) -> tf.Tensor:
 
 def transformed_names(layout: Layout) -> tuple[str, ...]:
     """The names of the transform's outputs, sorted, as Keras flattens them."""
-    names = [table.ids for table in layout.tables]
-    names += ["one_hot_ids"] if layout.one_hot else []
+    names = list(layout.matrices)
+    names += [weights_name(ids) for ids, slots in layout.matrices.items() if any(slot.weighted for slot in slots)]
     return tuple(sorted(names + (["numeric"] if layout.numeric else [])))
 
 

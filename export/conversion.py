@@ -59,12 +59,15 @@ def convert(model: WideDeep, fingerprint_inputs: bool = False) -> onnx.ModelProt
         # Each of other values, so that it is found again in the graph.
         variable.assign(generator.normal(size=variable.shape))
     kinds = {entry.name: DTYPES[entry.kind] for entry in model.schema.inputs}
+    shapes = {entry.name: entry.shape for entry in model.schema.inputs}
+    shapes = {name + FINGERPRINT_SUFFIX: shape for name, shape in shapes.items()} | shapes
     inputs = {
-        name: keras.Input((), dtype=kinds.get(name, "int64"), name=name) for name in dict.fromkeys(sources.values())
+        name: keras.Input(shapes[name][1:], dtype=kinds.get(name, "int64"), name=name)
+        for name in dict.fromkeys(sources.values())
     }
     outputs = _Whole(model, transform, ranker, sources)(inputs)
     whole = keras.Model(list(inputs.values()), list(outputs.values()))
-    signature = [tf.TensorSpec((None,), tensor.dtype, name=tensor.name) for tensor in whole.inputs]
+    signature = [tf.TensorSpec(tensor.shape, tensor.dtype, name=tensor.name) for tensor in whole.inputs]
     with quiet():
         proto, _ = tf2onnx.convert.from_keras(
             whole,
@@ -92,6 +95,9 @@ def _order_inputs(graph: onnx.GraphProto, order: list[str]) -> None:
     # The converter gives every input a number of rows of its own, where all have the same.
     for entry in (*graph.input, *graph.output):
         entry.type.tensor_type.shape.dim[0].dim_param = "batch"
+    for entry in graph.input:
+        for dimension in entry.type.tensor_type.shape.dim[1:]:
+            dimension.dim_param = f"{entry.name}_values"
 
 
 def _transform(model: WideDeep, fingerprint_inputs: bool) -> tuple[keras.Model, dict[str, str]]:

@@ -43,7 +43,9 @@ def open_session(file: Path, transformed: tuple[str, ...] = (), tables: tuple[st
         tables: tables to give rows of.
     """
     more = onnx.ModelProto()
-    outputs = [(transform_name(name), _FLOAT if name == "numeric" else onnx.TensorProto.INT32) for name in transformed]
+    outputs = [
+        (transform_name(name), onnx.TensorProto.INT32 if name.endswith("_ids") else _FLOAT) for name in transformed
+    ]
     for name in tables:
         # Of any type, and from any form, to float32.
         rows, stored, result = f"{_CHECK}{name}/rows", f"{_CHECK}{name}/stored", f"{_CHECK}{name}"
@@ -76,7 +78,7 @@ class OnnxSession:
 
     def __init__(self, session: onnxruntime.InferenceSession) -> None:
         self._session = session
-        self._nothing = {entry.name: np.zeros(0, _DTYPES[entry.type]) for entry in session.get_inputs()}
+        self._nothing = {e.name: np.zeros([0] * len(e.shape), _DTYPES[e.type]) for e in session.get_inputs()}
         self._outputs = [entry.name for entry in session.get_outputs() if not entry.name.startswith(_CHECK)]
         self.inputs = [name for name in self._nothing if not name.startswith(_CHECK)]
 

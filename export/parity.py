@@ -18,7 +18,7 @@ from export.onnx_file import open_session
 from export.rows import Rows, as_rows, hostile_rows, known_values, length, part, tensors
 from export.small_ranker import RoundedRanker, rounded
 from tfwd.errors import ExportError
-from tfwd.features.layout import Range
+from tfwd.features.layout import Layout, Range, columns_of, weights_name
 from tfwd.model import WideDeep
 
 Results = dict[str, np.ndarray]
@@ -141,12 +141,12 @@ def _compare_batch(
     for name, values in expected.items():
         if received[name].shape != values.shape:
             raise ExportError(f"{what}s: {name!r} has the shape {received[name].shape}. Expected: {values.shape}")
-    ranges = {table.ids: table.ranges for table in model.layout.tables} | {"one_hot_ids": model.layout.one_hot}
+    features = _column_features(model.layout)
     for name in prepared:
         wrong = np.argwhere(_differs(name, expected[name], received[name], 1.0))
         if len(wrong):
             row, column = map(int, wrong[0])
-            feature = model.layout.numeric[column] if name == "numeric" else ranges[name][column].feature
+            feature = features[name][column]
             values = _read_values(model, batch, row, name, column)
             raise ExportError(
                 f"{what} {start + row}, disagrees with the model on feature {feature!r}: {name}[{column}] is "
@@ -166,6 +166,15 @@ def _compare_batch(
     return float(np.abs(own[answer].numpy() - received[answer]).max())
 
 
+def _column_features(layout: Layout) -> dict[str, list[str]]:
+    """The feature of every column of the transform's outputs."""
+    found = {"numeric": list(layout.numeric)}
+    for name, slots in layout.matrices.items():
+        found[name] = [slot.feature for slot in columns_of(slots)]
+        found[weights_name(name)] = [slot.feature for slot in columns_of(slots) if slot.bag]
+    return found
+
+
 def _differs(name: str, expected: np.ndarray, received: np.ndarray, scale: float) -> np.ndarray:
     if name == "classes" or expected.dtype.kind == "i":
         return np.asarray(_strings(expected) != _strings(received))
@@ -183,7 +192,7 @@ def _strings(values: np.ndarray) -> np.ndarray:
 def _read_values(model: WideDeep, batch: Rows, row: int, name: str, column: int) -> dict[str, Any]:
     """The inputs, with their values in a row, that one transformed column depends on: those whose change changes it."""
     count = length(batch)
-    repeated = {key: np.repeat(values[row : row + 1], count) for key, values in batch.items()}
+    repeated = {key: np.repeat(values[row : row + 1], count, axis=0) for key, values in batch.items()}
     original = model.transform(tensors(repeated))[name].numpy()[0, column]
     found = {}
     for key, values in batch.items():
@@ -194,6 +203,8 @@ def _read_values(model: WideDeep, batch: Rows, row: int, name: str, column: int)
 
 
 def _short(value: Any) -> Any:
+    if isinstance(value, np.ndarray) and value.ndim:
+        return [_short(entry) for entry in value]
     if isinstance(value, str) and len(value) > 60:
         return f"{value[:40]}... ({len(value)} characters)"
     return value if isinstance(value, str) else value.item()

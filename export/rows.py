@@ -16,9 +16,11 @@ from tfwd.layers.join_columns import JoinColumns
 from tfwd.layers.numeric_scaling import NumericScaling
 from tfwd.layers.vocabulary_lookup import VocabularyLookup
 from tfwd.model import WideDeep
-from tfwd.schema import MISSING_INTEGER, Kind, Schema
+from tfwd.schema import MISSING_INTEGER, Input, Kind, Schema
 
 Rows = dict[str, np.ndarray]
+
+_PADDING: dict[Kind, Any] = {"string": "", "integer": MISSING_INTEGER, "float": np.nan}
 
 LONG = 100_000
 _LONG_CELLS = 20
@@ -75,7 +77,8 @@ def as_rows(schema: Schema, rows: Mapping[str, Any]) -> Rows:
         rows: a column of values for every input, by input name; None is a missing value in any of them.
 
     Returns:
-        By input, in order: object arrays of `str`, int64 or float32 arrays, all `(B,)`.
+        By input, in order: object arrays of `str`, int64 or float32 arrays, all `(B,)`, or `(B, K)` for lists, K the
+        longest of an input.
 
     Raises:
         ExportError: an input is missing, columns differ in length, or a string is not valid UTF-8.
@@ -83,7 +86,10 @@ def as_rows(schema: Schema, rows: Mapping[str, Any]) -> Rows:
     absent = [entry.name for entry in schema.inputs if entry.name not in rows]
     if absent:
         raise ExportError(f"The rows lack the inputs {absent}. There is: {sorted(rows)}.")
-    made = {entry.name: _column(entry.name, entry.kind, rows[entry.name]) for entry in schema.inputs}
+    made = {
+        entry.name: (_lists if entry.length else _column)(entry.name, entry.kind, rows[entry.name])
+        for entry in schema.inputs
+    }
     lengths = {name: len(values) for name, values in made.items()}
     if len(set(lengths.values())) != 1:
         raise ExportError(f"The columns of the rows must have one length. Received: {lengths}")
@@ -98,6 +104,13 @@ def _column(name: str, kind: Kind, values: Any) -> np.ndarray:
     # By way of a list, as None among integers makes NumPy choose objects or floats.
     integers = [MISSING_INTEGER if value is None or value != value else int(value) for value in values]
     return np.array(integers, np.int64)
+
+
+def _lists(name: str, kind: Kind, rows: Any) -> np.ndarray:
+    lists = [[] if row is None else list(row) for row in rows]
+    longest = max(map(len, lists), default=0)
+    padded = [value for row in lists for value in (*row, *[None] * (longest - len(row)))]
+    return _column(name, kind, padded).reshape(len(lists), longest)
 
 
 def _text(name: str, value: Any) -> str:
@@ -130,7 +143,10 @@ def part(rows: Rows, start: int, stop: int) -> Rows:
 
 def tensors(rows: Rows) -> dict[str, tf.Tensor]:
     """Rows as a raw batch."""
-    return {name: tf.constant(values.tolist() if values.dtype == object else values) for name, values in rows.items()}
+    return {
+        name: tf.constant(values.tolist(), tf.string, values.shape) if values.dtype == object else tf.constant(values)
+        for name, values in rows.items()
+    }
 
 
 def known_values(model: WideDeep) -> Rows:
@@ -173,9 +189,19 @@ def _is_int64(word: str) -> bool:
 def ordinary_rows(schema: Schema, known: Mapping[str, np.ndarray], n: int, seed: int = 0) -> Rows:
     """`n` rows of known values, each drawn by itself: a stand-in where no real rows are at hand."""
     generator = np.random.default_rng(seed)
-    return {
-        entry.name: known[entry.name][generator.integers(len(known[entry.name]), size=n)] for entry in schema.inputs
-    }
+    made = {}
+    for entry in schema.inputs:
+        values = known[entry.name]
+        made[entry.name] = values[generator.integers(len(values), size=_shape(entry, n))]
+        if entry.length:
+            places = np.arange(made[entry.name].shape[1])
+            made[entry.name][places >= generator.integers(len(places) + 1, size=(n, 1))] = _PADDING[entry.kind]
+    return made
+
+
+def _shape(entry: Input, n: int) -> tuple[int, ...]:
+    """Of `n` rows of an input; lists are given longer than the model keeps them."""
+    return (n, entry.length + min(entry.length, 3)) if entry.length else (n,)
 
 
 def hostile_rows(schema: Schema, vocabularies: Mapping[str, np.ndarray], n: int, seed: int = 0) -> Rows:
@@ -197,12 +223,16 @@ def hostile_rows(schema: Schema, vocabularies: Mapping[str, np.ndarray], n: int,
     for entry in schema.inputs:
         known = vocabularies[entry.name]
         pool = _POOLS[entry.kind](known, generator)
-        chosen = pool[generator.integers(len(pool), size=n)]
-        usual = known[generator.integers(len(known), size=n)]
-        made[entry.name] = np.where(generator.random(n) < 0.5, usual, chosen)
+        shape = _shape(entry, n)
+        chosen = pool[generator.integers(len(pool), size=shape)]
+        usual = known[generator.integers(len(known), size=shape)]
+        made[entry.name] = np.where(generator.random(shape) < 0.5, usual, chosen)
         if entry.kind == "string":
             for row in generator.integers(n, size=min(_LONG_CELLS, n // 20)):
-                made[entry.name][row] = str(known[0]) + "x" * LONG
+                made[entry.name][(row,) if not entry.length else (row, 0)] = str(known[0]) + "x" * LONG
+        if entry.length:
+            # Lists of any length, some without a value, with gaps in them.
+            made[entry.name][generator.random(shape) < generator.random((n, 1)) * 1.2] = _PADDING[entry.kind]
     return made
 
 

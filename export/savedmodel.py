@@ -24,7 +24,7 @@ from export.rows import Rows, as_rows, known_values, ordinary_rows
 from tfwd.errors import ExportError
 from tfwd.model import WideDeep
 from tfwd.naming import is_valid
-from tfwd.schema import DTYPES, MISSING_INTEGER
+from tfwd.schema import DTYPES, MISSING_INTEGER, Schema
 
 Tensors = dict[str, tf.Tensor]
 
@@ -128,9 +128,8 @@ def _write(model: WideDeep, folder: Path, name: str, rows: Rows) -> None:
 
 def _signatures(model: WideDeep) -> dict[str, Any]:
     schema = model.schema
-    raw = {e.name: tf.TensorSpec([None], DTYPES[e.kind], name=e.name) for e in schema.inputs}
+    raw = {e.name: tf.TensorSpec(e.shape, DTYPES[e.kind], name=e.name) for e in schema.inputs}
     examples = tf.TensorSpec([None], tf.string, name="inputs")
-    features = {e.name: tf.io.FixedLenFeature([], tf.as_dtype(DTYPES[e.kind]), _MISSING[e.kind]) for e in schema.inputs}
 
     @functools.partial(tf.function, input_signature=[raw], autograph=False)
     def predict(inputs: Tensors) -> Tensors:
@@ -140,13 +139,13 @@ def _signatures(model: WideDeep) -> dict[str, Any]:
         return dict(model.transform(inputs))
 
     def classify(inputs: tf.Tensor) -> Tensors:
-        scores = predict(tf.io.parse_example(inputs, features))["probability"]
+        scores = predict(_parsed(schema, inputs))["probability"]
         if schema.task == "binary":
             scores = tf.stack([1.0 - scores, scores], axis=1)
         return {"classes": class_names(schema, scores), "scores": scores}
 
     def regress(inputs: tf.Tensor) -> Tensors:
-        answer = predict(tf.io.parse_example(inputs, features))
+        answer = predict(_parsed(schema, inputs))
         return {"outputs": answer["probability" if schema.task == "binary" else "prediction"][:, tf.newaxis]}
 
     functions = {DEFAULT: (predict, raw), TRANSFORM: (transform, raw)}
@@ -158,6 +157,25 @@ def _signatures(model: WideDeep) -> dict[str, Any]:
         key: tf.function(function, autograph=False).get_concrete_function(spec)
         for key, (function, spec) in functions.items()
     }
+
+
+def _parsed(schema: Schema, examples: tf.Tensor) -> Tensors:
+    """Serialized `tf.Example`s as a raw batch; lists are padded to the longest of all."""
+    features = {
+        entry.name: tf.io.RaggedFeature(tf.as_dtype(DTYPES[entry.kind]))
+        if entry.length
+        else tf.io.FixedLenFeature([], tf.as_dtype(DTYPES[entry.kind]), _MISSING[entry.kind])
+        for entry in schema.inputs
+    }
+    parsed = tf.io.parse_example(examples, features)
+    lists = [entry for entry in schema.inputs if entry.length]
+    longest = [parsed[entry.name].bounding_shape(1) for entry in lists]
+    for entry in lists:
+        values = parsed[entry.name].to_tensor(_MISSING[entry.kind])
+        missing = tf.cast(tf.reduce_max(tf.stack(longest)), tf.int32) - tf.shape(values)[1]
+        fill = tf.constant(_MISSING[entry.kind], values.dtype)
+        parsed[entry.name] = tf.pad(values, [[0, 0], [0, missing]], constant_values=fill)
+    return parsed
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from tfwd.model import WideDeep
 
 
 def small_ranker(model: WideDeep, rows: Callable[[str], int]) -> keras.Model:
-    """A copy of the ranker, all its weights but those of the tables equal.
+    """A copy of the ranker in operations that ONNX has, all its weights but those of the tables equal.
 
     Args:
         model: whose ranker it is.
@@ -24,6 +24,8 @@ def small_ranker(model: WideDeep, rows: Callable[[str], int]) -> keras.Model:
 
     def small(layer: keras.layers.Layer) -> keras.layers.Layer:
         config = layer.get_config()
+        if isinstance(layer, WideHead | DeepHead):
+            config["padded"] = True
         if isinstance(layer, WideHead) and layer.rows:
             config["rows"] = rows("wide")
         elif isinstance(layer, DeepHead):
@@ -47,7 +49,8 @@ class RoundedRanker:
     """
 
     def __init__(self, model: WideDeep, batch: int) -> None:
-        read = {table.name: batch * len(table.ranges) for table in model.layout.tables}
+        # And the padding row, which stays the first.
+        read = {table.name: batch * table.columns + 1 for table in model.layout.tables}
         self._ids = {table.name: table.ids for table in model.layout.tables}
         self._whole = tables(model.ranker)
         self._ranker = small_ranker(model, read.__getitem__)
@@ -57,11 +60,11 @@ class RoundedRanker:
         moved = dict(prepared)
         for name, table in tables(self._ranker).items():
             ids = prepared[self._ids[name]].numpy()
-            unique, positions = np.unique(ids, return_inverse=True)
+            unique, positions = np.unique(np.append(0, ids), return_inverse=True)
             values = np.zeros(table.shape, np.float32)
             values[: len(unique)] = rounded(tf.gather(self._whole[name].value, unique).numpy())
             table.assign(values)
-            moved[self._ids[name]] = tf.constant(positions.reshape(ids.shape), tf.int32)
+            moved[self._ids[name]] = tf.constant(positions[1:].reshape(ids.shape), tf.int32)
         logits: tf.Tensor = self._ranker(moved, training=False)
         return logits
 

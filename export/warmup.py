@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -52,7 +53,7 @@ def _batches(rows: Rows) -> Iterator[Rows]:
     for index in range(min(_SINGLE, count)):
         yield part(rows, index, index + 1)
     for size in _BATCHES:
-        yield {column: np.resize(values, size) for column, values in rows.items()}
+        yield {column: np.resize(values, (size, *values.shape[1:])) for column, values in rows.items()}
 
 
 def _log(schema: Schema, rows: Rows, name: str, signature: str) -> prediction_log_pb2.PredictionLog:
@@ -66,18 +67,27 @@ def _log(schema: Schema, rows: Rows, name: str, signature: str) -> prediction_lo
         return prediction_log_pb2.PredictionLog(regress_log=prediction_log_pb2.RegressLog(request=regress))
     predict = predict_pb2.PredictRequest(model_spec=spec)
     for column, values in rows.items():
-        predict.inputs[column].CopyFrom(tf.make_tensor_proto(values.tolist() if values.dtype == object else values))
+        kind = tf.string if values.dtype == object else None
+        predict.inputs[column].CopyFrom(tf.make_tensor_proto(values.tolist() if kind else values, kind, values.shape))
     return prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=predict))
 
 
 def _example(schema: Schema, rows: Rows, index: int) -> tf.train.Example:
     features = {}
     for entry in schema.inputs:
-        value = rows[entry.name][index]
-        if entry.kind == "string" and value:
-            features[entry.name] = tf.train.Feature(bytes_list=tf.train.BytesList(value=[value.encode()]))
-        elif entry.kind == "integer" and value != MISSING_INTEGER:
-            features[entry.name] = tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
-        elif entry.kind == "float" and not np.isnan(value):
-            features[entry.name] = tf.train.Feature(float_list=tf.train.FloatList(value=[value]))
+        # Of a list padding goes along: what belongs to its values, their weights, stands at the same places.
+        values = np.reshape(rows[entry.name][index], -1)
+        if not entry.length and _is_missing(values[0]):
+            continue
+        if entry.kind == "string":
+            texts = [value.encode() for value in values]
+            features[entry.name] = tf.train.Feature(bytes_list=tf.train.BytesList(value=texts))
+        elif entry.kind == "integer":
+            features[entry.name] = tf.train.Feature(int64_list=tf.train.Int64List(value=values))
+        else:
+            features[entry.name] = tf.train.Feature(float_list=tf.train.FloatList(value=values))
     return tf.train.Example(features=tf.train.Features(feature=features))
+
+
+def _is_missing(value: Any) -> bool:
+    return value == "" if isinstance(value, str) else bool(value != value or value == MISSING_INTEGER)

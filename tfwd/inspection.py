@@ -12,7 +12,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from tfwd.analysis.statistics import FeatureStatistics
-from tfwd.features.columns import Bucketized, Categorical, Column, Cross
+from tfwd.features.columns import Bucketized, Categorical, Column, Cross, root
 from tfwd.features.layout import feature_rows
 
 if TYPE_CHECKING:
@@ -91,7 +91,8 @@ def row_names(
     """The names of some local ids of a feature."""
     if isinstance(feature, Cross):
         return _cross_names(feature, ids, statistics, by_name, model)
-    value = _value(feature, statistics)
+    # What shares a vocabulary has the values of its owner, in its own column.
+    value = _value(root(feature, by_name) if isinstance(feature, Categorical) else feature, statistics)
     # A bucketized feature says its column: `age in [30, 40)` needs no `age_buckets`.
     shown = feature.column if isinstance(feature, Bucketized | Categorical) else feature.name
     return [f"{shown}{value(int(i))}" for i in ids]
@@ -140,7 +141,7 @@ def _cross_names(
 ) -> list[str]:
     keys = [by_name[key] for key in cross.keys]
     sizes = [feature_rows(key, statistics, by_name) for key in keys]
-    hashed = any(isinstance(key, Categorical) and key.hash_bins is not None for key in keys)
+    hashed = any(isinstance(key, Categorical) and root(key, by_name).hash_bins is not None for key in keys)
     if hashed or math.prod(sizes) > MAX_COMBINATIONS:
         return [f"{' x '.join(cross.keys)} in bin {index}" for index in bins]
     combinations = np.stack(np.unravel_index(np.arange(math.prod(sizes)), sizes), axis=1)

@@ -16,7 +16,7 @@ from tfwd.errors import ConfigError
 # With an ending, the name of a file: 255 bytes at the most.
 LONGEST = 240
 _VALID = re.compile(rf"[A-Za-z][A-Za-z0-9_]{{0,{LONGEST - 1}}}")
-_RESERVED = re.compile(r"(wide|embedding_\d+|one_hot)_ids|numeric|probability|logit|prediction|classes")
+_RESERVED = re.compile(r"(wide|embedding_\d+|one_hot)_(ids|weights)|numeric|probability|logit|prediction|classes")
 
 
 def is_valid(name: str) -> bool:

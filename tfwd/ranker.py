@@ -6,7 +6,7 @@ import keras
 
 from tfwd.config import ModelConfig
 from tfwd.errors import ConfigError
-from tfwd.features.layout import Layout
+from tfwd.features.layout import Layout, Slot, bag_columns, weights_name
 from tfwd.layers.deep_head import DeepHead, tower
 from tfwd.layers.logit_sum import LogitSum
 from tfwd.layers.wide_head import WideHead
@@ -33,16 +33,21 @@ def build_ranker(
         A functional model from the transform's outputs to logits `(B, outputs)`. The variables of the heads have paths
         with `wide/` and `deep/`.
     """
-    inputs = {table.ids: keras.Input((len(table.ranges),), dtype="int32", name=table.ids) for table in layout.tables}
-    if layout.one_hot:
-        inputs["one_hot_ids"] = keras.Input((len(layout.one_hot),), dtype="int32", name="one_hot_ids")
+    inputs = {}
+    for name, slots in layout.matrices.items():
+        inputs[name] = keras.Input((sum(slot.width for slot in slots),), dtype="int32", name=name)
+        if any(slot.weighted for slot in slots):
+            weights = weights_name(name)
+            inputs[weights] = keras.Input((bag_columns(slots),), dtype="float32", name=weights)
     if layout.numeric:
         inputs["numeric"] = keras.Input((len(layout.numeric),), dtype="float32", name="numeric")
     logits = []
     if "wide" in model.heads:
         rows = layout.wide.rows if layout.wide else 0
-        head = WideHead(rows, outputs, layout.wide_numeric, use_bias="deep" not in model.heads, name="wide")
-        read = {"wide_ids"} | ({"numeric"} if layout.wide_numeric else set())
+        bags = bag_columns(layout.wide.slots) if layout.wide else 0
+        use_bias = "deep" not in model.heads
+        head = WideHead(rows, outputs, layout.wide_numeric, use_bias=use_bias, bags=bags, name="wide")
+        read = {"wide_ids", "wide_weights"} | ({"numeric"} if layout.wide_numeric else set())
         logits.append(head({name: inputs[name] for name in inputs if name in read}))
     if "deep" in model.heads:
         if own_tower is None:
@@ -50,7 +55,8 @@ def build_ranker(
             body = tower(model.hidden_units, model.activation, model.dropout, model.batch_norm, model.l2, seed)
         else:
             body = under_deep(own_tower)
-        deep = DeepHead(
+        deep = {name: slots for name, slots in layout.matrices.items() if name != "wide_ids"}
+        head = DeepHead(
             {table.name: (table.rows, table.dim) for table in layout.embeddings},
             tuple(entry.rows for entry in layout.one_hot),
             layout.deep_numeric,
@@ -58,12 +64,18 @@ def build_ranker(
             outputs,
             model.embedding_dropout,
             seed,
+            {name.removesuffix("_ids"): bags_of(slots) for name, slots in deep.items() if bags_of(slots)},
             name="deep",
         )
-        read = {table.ids for table in layout.embeddings} | ({"one_hot_ids"} if layout.one_hot else set())
+        read = {*deep, *map(weights_name, deep)}
         read |= {"numeric"} if layout.deep_numeric else set()
-        logits.append(deep({name: inputs[name] for name in inputs if name in read}))
+        logits.append(head({name: inputs[name] for name in inputs if name in read}))
     return keras.Model(inputs, LogitSum(outputs, name="logit")(logits), name="ranker")
+
+
+def bags_of(slots: tuple[Slot, ...]) -> tuple[tuple[int, str], ...]:
+    """The widths and combiners of the bags among the slots of an id matrix."""
+    return tuple((slot.width, slot.combiner) for slot in slots if slot.bag)
 
 
 def under_deep(own_tower: keras.layers.Layer) -> keras.layers.Layer:

@@ -17,12 +17,14 @@ import tensorflow as tf
 import tfwd.layers
 from tfwd.analysis.statistics import NumericStatistics
 from tfwd.features.columns import Numeric
+from tfwd.layers.bag_weights import BagWeights
 from tfwd.layers.bucketize import Bucketize
 from tfwd.layers.cross_features import CrossFeatures
 from tfwd.layers.deep_head import DeepHead, tower
 from tfwd.layers.direct_lookup import Fingerprint, HashedLookup, IdentityLookup
 from tfwd.layers.fingerprint import vocabulary_fingerprints
 from tfwd.layers.join_columns import JoinColumns
+from tfwd.layers.latest_values import LatestValues
 from tfwd.layers.logit_sum import LogitSum
 from tfwd.layers.numeric_scaling import NumericScaling
 from tfwd.layers.seeded_dropout import SeededDropout
@@ -67,15 +69,30 @@ Case = tuple[Callable[[], keras.layers.Layer], Callable[[Any], None], Any]
 CASES: dict[str, Case] = {
     "bucketize": (lambda: Bucketize([2, 1], [False, True]), _learn_boundaries, NUMBERS),
     "cross_features": (
-        lambda: CrossFeatures([[0, 1], [1, 0], [0, 2]], [7, 0, 9], [4, 3], [True, False], hashed=1),
+        lambda: CrossFeatures(
+            [[0, 1], [1, 0], [0, 2]], [7, 0, 9], [4, 3, 9], [True, False, False], hashed=[2], lengths=[0, 2, 0]
+        ),
         _learn_fingerprints,
-        [IDS, np.array([[3], [2**63 + 5], [0]], np.uint64)],
+        [np.array([[0, 1, -1, 5], [3, -1, -1, 5], [1, 0, 2, 5]]), np.array([[3], [2**63 + 5], [0]], np.uint64)],
     ),
     "deep_head": (
         lambda: DeepHead({"embedding_4": (9, 4)}, (4,), (1,), tower((3,), dropout=0.2, batch_norm=True), 2, 0.1, 3),
         _nothing,
         {"embedding_4_ids": ROWS, "one_hot_ids": ROWS[:, :1] % 4, "numeric": np.ones((3, 2), np.float32)},
     ),
+    "deep_head_of_bags": (
+        lambda: DeepHead(
+            {"embedding_4": (9, 4)},
+            (4,),
+            (),
+            tower((3,)),
+            bags={"embedding_4": [(1, "sqrtn")], "one_hot": [(2, "sum")]},
+        ),
+        _nothing,
+        {"embedding_4_ids": ROWS, "one_hot_ids": ROWS % 5, "one_hot_weights": np.ones((3, 2), np.float32)},
+    ),
+    "bag_weights": (lambda: BagWeights([1, -1, 0]), _nothing, NUMBERS),
+    "latest_values": (lambda: LatestValues(1, pad=1), _nothing, [IDS, NUMBERS]),
     "fingerprint": (Fingerprint, _nothing, WORDS),
     "fingerprint_of_integers": (Fingerprint, _nothing, IDS),
     "hashed_lookup": (lambda: HashedLookup(5), _nothing, np.array([1, 2**64 - 1, 0x9AE16A3B2F90404F], np.uint64)),
@@ -147,28 +164,35 @@ def test_configuration_is_json_and_makes_an_equal_layer(case: str) -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_symbolic_call_promises_what_the_call_returns(case: str) -> None:
     layer, model, values = ready(case)
-    promised, returned = model.output, layer(values)
-    assert promised.dtype == returned.dtype.name
-    assert len(promised.shape) == len(returned.shape)
-    pairs = zip(promised.shape, returned.shape, strict=True)
-    assert all(wanted in (None, found) for wanted, found in pairs)
-    # Only the batch is unknown.
-    assert None not in promised.shape[1:]
+    for promised, returned in zip(model.outputs, keras.tree.flatten(layer(values)), strict=True):
+        assert promised.dtype == returned.dtype.name
+        assert len(promised.shape) == len(returned.shape)
+        pairs = zip(promised.shape, returned.shape, strict=True)
+        assert all(wanted in (None, found) for wanted, found in pairs)
+        # Only the batch is unknown.
+        assert None not in promised.shape[1:]
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_same_answer_in_tf_data_in_a_graph_and_for_one_row(case: str) -> None:
     layer, model, values = ready(case)
-    expected = layer(values).numpy()
+    expected = [part.numpy() for part in keras.tree.flatten(layer(values))]
+
+    def equal(answers: Any, wanted: list[np.ndarray]) -> None:
+        for answer, part in zip(keras.tree.flatten(answers), wanted, strict=True):
+            np.testing.assert_allclose(answer, part, rtol=1e-6)
+
     # tf.data packs a list into one tensor.
     packed = tuple(values) if isinstance(values, list) else (values,)
-    mapped = tf.data.Dataset.from_tensors(packed).map(lambda *x: model(list(x) if len(x) > 1 else x[0]))
-    np.testing.assert_allclose(next(iter(mapped)), expected, rtol=1e-6)
-    np.testing.assert_allclose(tf.function(model)(values), expected, rtol=1e-6)
+    mapped = tf.data.Dataset.from_tensors(packed).map(
+        lambda *x: tuple(keras.tree.flatten(model(list(x) if len(x) > 1 else x[0])))
+    )
+    equal(next(iter(mapped)), expected)
+    equal(tf.function(model)(values), expected)
     first = keras.tree.map_structure(lambda value: value[:1], values)
-    np.testing.assert_allclose(layer(first), expected[:1], rtol=1e-6)
+    equal(layer(first), [part[:1] for part in expected])
     none = keras.tree.map_structure(lambda value: value[:0], values)
-    assert layer(none).shape == (0, *expected.shape[1:])
+    equal(layer(none), [part[:0] for part in expected])
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -176,6 +200,7 @@ def test_saved_model_answers_as_before(case: str, tmp_path: Path) -> None:
     _, model, values = ready(case)
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
-    np.testing.assert_array_equal(loaded(values), model(values))
+    for found, expected in zip(keras.tree.flatten(loaded(values)), keras.tree.flatten(model(values)), strict=True):
+        np.testing.assert_array_equal(found, expected)
     shapes = [variable.shape for variable in model.trainable_variables]
     assert [variable.shape for variable in loaded.trainable_variables] == shapes

@@ -42,7 +42,7 @@ def crossed() -> tuple[list[tuple[list[tf.Tensor], int]], np.ndarray]:
     """What Keras is given for each cross, and what one layer with all crosses says."""
     city, job, bucket, user = raw_rows()
     cities, jobs = [word for word in CITIES if word], JOBS
-    keys = {"city": (city, 0), "job": (job, 1), "bucket": (bucket, 2), "user": (user, 4)}
+    keys = {"city": (city, 0), "job": (job, 1), "bucket": (bucket, 2), "user": (user, 3)}
     wanted = [
         *itertools.product([("city", "job"), ("job", "bucket"), ("bucket", "user"), ("user", "city")], BINS),
         *itertools.product([("city", "job", "bucket"), ("user", "bucket", "job"), ("user", "job", "city")], BINS),
@@ -52,7 +52,7 @@ def crossed() -> tuple[list[tuple[list[tf.Tensor], int]], np.ndarray]:
         [bins for _, bins in wanted],
         [len(cities) + 2, len(jobs) + 2, BUCKETS, 50],
         [True, True, False, False],
-        hashed=1,
+        hashed=[3],
     )
     # The hashed key has a column of local ids too, which no cross reads.
     ids = tf.stack([ids_of(city, cities), ids_of(job, jobs), bucket, tf.zeros_like(bucket)], axis=1)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from tfwd.errors import ConfigError
-from tfwd.features.columns import AnyColumn, Categorical, Cross, Numeric
-from tfwd.features.layout import numeric_names
+from tfwd.features.columns import AnyColumn, Categorical, Cross, Numeric, root
+from tfwd.features.layout import feature_length, numeric_names
 from tfwd.naming import nearest, refuse_case_twins
+
+# Combinations of the values of a row that a cross may have at the most: all of them are computed, padding too.
+MAX_COMBINATIONS = 10_000
 
 
 def check_features(features: tuple[AnyColumn, ...]) -> None:
@@ -31,6 +34,9 @@ def check_features(features: tuple[AnyColumn, ...]) -> None:
                     f"features[{index}]: {feature.name!r} and {twin!r} both make the number {column!r}. "
                     "Give one of them another `name`."
                 )
+    for index, feature in enumerate(features):
+        if isinstance(feature, Categorical) and feature.owner is not None:
+            _check_owner(f"features[{index}]: {feature.name!r}", feature, by_name)
     candidates = [f.name for f in features if not isinstance(f, Cross | Numeric)]
     for index, feature in enumerate(features):
         if not isinstance(feature, Cross):
@@ -52,8 +58,37 @@ def check_features(features: tuple[AnyColumn, ...]) -> None:
                     "instead: a cross may have any number of keys."
                 )
         keys = [by_name[key] for key in feature.keys]
-        if feature.bins == "exact" and any(isinstance(key, Categorical) and key.hash_bins is not None for key in keys):
+        length = feature_length(feature, by_name)
+        if length is not None and length > MAX_COMBINATIONS:
+            raise ConfigError(
+                f"features[{index}]: the cross {feature.name!r} has up to {length:,} combinations a row, of which "
+                f"{MAX_COMBINATIONS:,} are allowed. Lower the max_length of its keys."
+            )
+        hashed = [k for k in keys if isinstance(k, Categorical) and root(k, by_name).hash_bins is not None]
+        if feature.bins == "exact" and hashed:
             raise ConfigError(
                 f"features[{index}]: bins: exact needs keys with a vocabulary or buckets, and a key of "
                 f"{feature.name!r} is hashed. Give a number of bins."
             )
+
+
+def _check_owner(where: str, feature: Categorical, by_name: dict[str, AnyColumn]) -> None:
+    """Refuses a shared vocabulary or embedding that is not there to be shared."""
+    assert feature.owner is not None
+    key = "embedding" if feature.embedding_of else "vocabulary_of"
+    owners = [f.name for f in by_name.values() if isinstance(f, Categorical) and f.owner is None]
+    owner = by_name.get(feature.owner)
+    if owner is None or owner is feature:
+        others = [name for name in owners if name != feature.name]
+        wanted = "a width, auto or a categorical feature" if key == "embedding" else "another categorical feature"
+        raise ConfigError(f"{where} has {key}: {feature.owner}; expected {wanted}.{nearest(feature.owner, others)}")
+    if not isinstance(owner, Categorical):
+        raise ConfigError(f"{where} has {key}: {feature.owner}, a {owner.type} feature; only categorical ones share.")
+    if owner.owner is not None:
+        raise ConfigError(
+            f"{where} has {key}: {owner.name}, which has the vocabulary of {owner.owner!r} itself. Name that one."
+        )
+    if feature.embedding_of and not owner.embedding:
+        raise ConfigError(
+            f"{where} shares the embedding of {owner.name!r}, which has none. Give that one a width, or auto."
+        )

@@ -6,6 +6,7 @@ Each class only stores and checks what can be checked without data. What is lear
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -66,7 +67,7 @@ class _Placed(BaseModel):
     """Where ids go: the wide head, the deep head as an embedding, the deep head as one-hot."""
 
     wide: bool = True
-    embedding: Embedding = None
+    embedding: Any = None
     one_hot: bool = False
 
 
@@ -151,6 +152,7 @@ class Bucketized(_OnColumn, _Placed):
     """
 
     type: Literal["bucketized"] = "bucketized"
+    embedding: Embedding = None
     boundaries: tuple[float, ...] | None = None
     quantiles: int | None = Field(default=None, ge=2, le=10_000)
     exact: bool = False
@@ -206,7 +208,8 @@ class Categorical(_OnColumn, _Placed):
         combiner: how the embeddings of several values become one: `sum`, `mean` (divided by the sum of the weights) or
             `sqrtn` (by the root of the sum of their squares).
         weights: a column of numbers, the weight of the value or, as long as the list, of each value; a value without
-            a finite weight has the weight 1. They weigh in both heads, but not in crosses.
+            a finite weight has the weight 1, and one below a millionth counts nothing. They weigh in both heads, but
+            not in crosses.
         wide: one weight per category in the wide head.
         embedding: a width, or `auto`, for an embedding in the deep head; or the name of a categorical feature with
             one, whose vocabulary and embedding it shares.
@@ -269,7 +272,7 @@ class Categorical(_OnColumn, _Placed):
         if self.max_length is None and self.delimiter is not None:
             raise ValueError("a delimiter parts several values: give max_length, the most that are kept")
         if not self.learnt and (self.max_size is not None or self.min_count != 1):
-            raise ValueError("min_count and max_size belong to a learnt vocabulary")
+            raise ValueError("min_count and max_size belong to a learnt vocabulary of its own")
         if self.identity is not None and self.dtype == "string":
             raise ValueError("identity needs integers: dtype: string does not go with it")
         if self.vocabulary is not None:
@@ -279,6 +282,13 @@ class Categorical(_OnColumn, _Placed):
             if "" in values:
                 raise ValueError("the empty string is the missing value, which has a row of its own")
         return self
+
+
+def root(feature: Categorical, by_name: Mapping[str, Column]) -> Categorical:
+    """The feature whose vocabulary, bins or integers a categorical feature has: its owner, or itself."""
+    owner = by_name[feature.owner] if feature.owner is not None else feature
+    assert isinstance(owner, Categorical)
+    return owner
 
 
 class Cross(Column, _Placed):
@@ -299,6 +309,7 @@ class Cross(Column, _Placed):
     """
 
     type: Literal["cross"] = "cross"
+    embedding: Embedding = None
     keys: tuple[str, ...] = Field(min_length=2)
     bins: Annotated[int, Field(ge=1, le=MAX_BINS)] | Literal["exact"]
     combiner: Combiner = "mean"

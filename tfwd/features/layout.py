@@ -7,12 +7,14 @@ All features with a place in the wide head share one `(rows, outputs)` table, al
 from __future__ import annotations
 
 import dataclasses
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from tfwd.analysis.statistics import FeatureStatistics
 from tfwd.errors import ConfigError
-from tfwd.features.columns import Bucketized, Categorical, Column, Cross, Embedding, Numeric
+from tfwd.features.columns import Bucketized, Categorical, Column, Combiner, Cross, Embedding, Numeric, root
 
 AUTO_WIDTHS = (4, 8, 16, 32, 64)
 MAX_ROWS = 2**31 - 1
@@ -20,11 +22,47 @@ MAX_ROWS = 2**31 - 1
 
 @dataclass(frozen=True)
 class Range:
-    """Rows `[start, start + rows)` of a table: those of one feature. Also its column in the table's id matrix."""
+    """Rows `[start, start + rows)` of a table: those of one feature, which others may share."""
 
     feature: str
     start: int
     rows: int
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A feature's columns in an id matrix.
+
+    Attributes:
+        feature: whose columns they are.
+        start: the row of its id 0.
+        width: 1, or as many as a bag has values at the most.
+        bag: whether the columns are summed: several values, or one with a weight. Padding has the id 0.
+        combiner: how; see `Categorical`.
+        weighted: whether the values come with weights.
+    """
+
+    feature: str
+    start: int
+    width: int = 1
+    bag: bool = False
+    combiner: Combiner = "sum"
+    weighted: bool = False
+
+
+def columns_of(slots: tuple[Slot, ...]) -> list[Slot]:
+    """For each column of an id matrix, its slot."""
+    return [slot for slot in slots for _ in range(slot.width)]
+
+
+def bag_columns(slots: tuple[Slot, ...]) -> int:
+    """How many of the last columns of an id matrix are those of bags."""
+    return sum(slot.width for slot in slots if slot.bag)
+
+
+def weights_name(ids: str) -> str:
+    """The name of the weights that belong to an id matrix: `wide_ids` -> `wide_weights`."""
+    return ids.removesuffix("ids") + "weights"
 
 
 @dataclass(frozen=True)
@@ -34,17 +72,24 @@ class Table:
     Attributes:
         name: `wide` or `embedding_<width>`.
         dim: columns: the number of logits (wide) or the width of the embedding.
-        ranges: one a feature, in the order of the id matrix's columns.
+        ranges: the rows of each feature that has rows of its own.
+        slots: one a feature, in the order of the id matrix's columns: those of one value first, then the bags.
     """
 
     name: str
     dim: int
     ranges: tuple[Range, ...]
+    slots: tuple[Slot, ...]
 
     @property
     def ids(self) -> str:
-        """The name of its id matrix, `(B, len(ranges))`, among the transform's outputs."""
+        """The name of its id matrix, `(B, columns)`, among the transform's outputs."""
         return f"{self.name}_ids"
+
+    @property
+    def columns(self) -> int:
+        """The columns of its id matrix."""
+        return sum(slot.width for slot in self.slots)
 
     @property
     def rows(self) -> int:
@@ -59,6 +104,7 @@ class Layout:
     Attributes:
         tables: the wide table (if there is one) and the embedding tables.
         one_hot: features that enter the tower as one-hot, with their numbers of rows; `start` counts tower inputs.
+        one_hot_slots: their columns in the matrix `one_hot_ids`; ids are those of the feature, of a bag one more.
         numeric: names of the columns of the numeric matrix: those of the features that a head reads.
         wide_numeric: indices of those that the wide head reads.
         deep_numeric: indices of those that the deep head reads.
@@ -66,6 +112,7 @@ class Layout:
 
     tables: tuple[Table, ...] = ()
     one_hot: tuple[Range, ...] = ()
+    one_hot_slots: tuple[Slot, ...] = ()
     numeric: tuple[str, ...] = ()
     wide_numeric: tuple[int, ...] = ()
     deep_numeric: tuple[int, ...] = ()
@@ -74,6 +121,12 @@ class Layout:
     def wide(self) -> Table | None:
         """The wide table, if any feature goes there."""
         return next((table for table in self.tables if table.name == "wide"), None)
+
+    @property
+    def matrices(self) -> dict[str, tuple[Slot, ...]]:
+        """The id matrices among the transform's outputs by name, with their slots."""
+        found = {table.ids: table.slots for table in self.tables}
+        return {**found, "one_hot_ids": self.one_hot_slots} if self.one_hot_slots else found
 
     @property
     def embeddings(self) -> tuple[Table, ...]:
@@ -91,9 +144,16 @@ class Layout:
         def ranges(entries: list[dict[str, Any]]) -> tuple[Range, ...]:
             return tuple(Range(**entry) for entry in entries)
 
+        def slots(entries: list[dict[str, Any]]) -> tuple[Slot, ...]:
+            return tuple(Slot(**entry) for entry in entries)
+
         return cls(
-            tables=tuple(Table(entry["name"], entry["dim"], ranges(entry["ranges"])) for entry in values["tables"]),
+            tables=tuple(
+                Table(entry["name"], entry["dim"], ranges(entry["ranges"]), slots(entry["slots"]))
+                for entry in values["tables"]
+            ),
             one_hot=ranges(values["one_hot"]),
+            one_hot_slots=slots(values["one_hot_slots"]),
             numeric=tuple(values["numeric"]),
             wide_numeric=tuple(values["wide_numeric"]),
             deep_numeric=tuple(values["deep_numeric"]),
@@ -108,11 +168,12 @@ def feature_rows(feature: Column, statistics: FeatureStatistics, by_name: dict[s
     Cross: its bins.
     """
     if isinstance(feature, Categorical):
-        if feature.hash_bins is not None:
-            return feature.hash_bins + 1
-        if feature.identity is not None:
-            return feature.identity + 2
-        return len(statistics.vocabularies[feature.name].values) + 2
+        owner = root(feature, by_name)
+        if owner.hash_bins is not None:
+            return owner.hash_bins + 1
+        if owner.identity is not None:
+            return owner.identity + 2
+        return len(statistics.vocabularies[owner.name].values) + 2
     if isinstance(feature, Bucketized):
         return len(statistics.numerics[feature.name].boundaries) + 2 + feature.oov
     if isinstance(feature, Cross):
@@ -128,6 +189,19 @@ def feature_rows(feature: Column, statistics: FeatureStatistics, by_name: dict[s
             )
         return rows
     raise TypeError(f"Only features with ids have rows. Received: {feature!r}")
+
+
+def feature_length(feature: Column, by_name: Mapping[str, Column]) -> int | None:
+    """The most values that a row has of a multivalent feature, None where it has one: a bucket, a category.
+
+    Of a cross as many as there are combinations of its keys' values.
+    """
+    if isinstance(feature, Categorical):
+        return feature.max_length
+    if isinstance(feature, Cross):
+        lengths = [feature_length(by_name[key], by_name) for key in feature.keys]
+        return None if all(length is None for length in lengths) else math.prod(length or 1 for length in lengths)
+    return None
 
 
 def embedding_width(embedding: Embedding, rows: int) -> int:
@@ -164,8 +238,8 @@ def build_layout(
         ConfigError: a table would have more rows than an int32 id can name.
     """
     by_name = {feature.name: feature for feature in features}
-    members: dict[tuple[str, int], list[tuple[str, int]]] = {}
-    one_hot: list[Range] = []
+    members: dict[tuple[str, int], list[Column]] = {}
+    one_hot: list[Column] = []
     numeric: list[str] = []
     wide_numeric: list[int] = []
     deep_numeric: list[int] = []
@@ -179,30 +253,65 @@ def build_layout(
             deep_numeric += columns if in_deep else ()
             continue
         assert isinstance(feature, Bucketized | Categorical | Cross)
-        rows = feature_rows(feature, statistics, by_name)
         if feature.wide and "wide" in heads:
-            members.setdefault(("wide", outputs), []).append((feature.name, rows))
+            members.setdefault(("wide", outputs), []).append(feature)
         if feature.embedding and "deep" in heads:
-            width = embedding_width(feature.embedding, rows)
-            members.setdefault((f"embedding_{width}", width), []).append((feature.name, rows))
+            # A feature that shares its embedding reads the rows of another, in whose table it stands.
+            owner = root(feature, by_name) if isinstance(feature, Categorical) and feature.embedding_of else feature
+            width = embedding_width(cast(Embedding, owner.embedding), feature_rows(feature, statistics, by_name))
+            members.setdefault((f"embedding_{width}", width), []).append(feature)
         if feature.one_hot and "deep" in heads:
-            start = one_hot[-1].start + one_hot[-1].rows if one_hot else 0
-            one_hot.append(Range(feature.name, start, rows))
+            one_hot.append(feature)
+    sizes = {f.name: feature_rows(f, statistics, by_name) for f in features if not isinstance(f, Numeric)}
     tables = tuple(
-        _table(name, dim, rows)
-        for (name, dim), rows in sorted(members.items(), key=lambda item: (item[0][0] != "wide", item[0][1]))
+        _table(name, dim, readers, sizes, by_name)
+        for (name, dim), readers in sorted(members.items(), key=lambda item: (item[0][0] != "wide", item[0][1]))
     )
-    return Layout(tables, tuple(one_hot), tuple(numeric), tuple(wide_numeric), tuple(deep_numeric))
+    slots = _sorted([_slot(feature, 0, by_name) for feature in one_hot])
+    # Of a bag, id 0 is padding.
+    slots = tuple(dataclasses.replace(slot, start=1, combiner="sum") if slot.bag else slot for slot in slots)
+    return Layout(
+        tables,
+        _ranges([slot.feature for slot in slots], sizes, 0),
+        slots,
+        tuple(numeric),
+        tuple(wide_numeric),
+        tuple(deep_numeric),
+    )
 
 
-def _table(name: str, dim: int, members: list[tuple[str, int]]) -> Table:
-    ranges: list[Range] = []
-    start = 1
-    for feature, rows in members:
-        ranges.append(Range(feature, start, rows))
-        start += rows
-    if start > MAX_ROWS:
+def _table(name: str, dim: int, readers: list[Column], sizes: dict[str, int], by_name: dict[str, Column]) -> Table:
+    own = {f.name: (name != "wide" and isinstance(f, Categorical) and f.embedding_of) or f.name for f in readers}
+    ranges = _ranges(list(dict.fromkeys(own.values())), sizes, 1)
+    rows = ranges[-1].start + ranges[-1].rows
+    if rows > MAX_ROWS:
         raise ConfigError(
-            f"The table {name!r} would have {start:,} rows; ids are int32, so {MAX_ROWS:,} at most. Lower some bins."
+            f"The table {name!r} would have {rows:,} rows; ids are int32, so {MAX_ROWS:,} at most. Lower some bins."
         )
-    return Table(name, dim, tuple(ranges))
+    starts = {entry.feature: entry.start for entry in ranges}
+    slots = _sorted([_slot(feature, starts[own[feature.name]], by_name) for feature in readers])
+    if name == "wide":
+        # A linear model: the weights of all values are summed.
+        slots = tuple(dataclasses.replace(slot, combiner="sum") for slot in slots)
+    return Table(name, dim, ranges, slots)
+
+
+def _ranges(features: list[str], sizes: dict[str, int], start: int) -> tuple[Range, ...]:
+    ranges = []
+    for feature in features:
+        ranges.append(Range(feature, start, sizes[feature]))
+        start += sizes[feature]
+    return tuple(ranges)
+
+
+def _slot(feature: Column, start: int, by_name: dict[str, Column]) -> Slot:
+    length = feature_length(feature, by_name)
+    weighted = isinstance(feature, Categorical) and feature.weights is not None
+    if length is None and not weighted:
+        return Slot(feature.name, start)
+    assert isinstance(feature, Categorical | Cross)
+    return Slot(feature.name, start, length or 1, True, feature.combiner, weighted)
+
+
+def _sorted(slots: list[Slot]) -> tuple[Slot, ...]:
+    return tuple(sorted(slots, key=lambda slot: slot.bag))

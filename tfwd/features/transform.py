@@ -9,16 +9,27 @@ from __future__ import annotations
 import keras
 
 from tfwd.analysis.statistics import FeatureStatistics
-from tfwd.features.columns import Bucketized, Categorical, Column, Cross, Numeric
-from tfwd.features.layout import Layout, feature_rows, numeric_names
+from tfwd.features.columns import Bucketized, Categorical, Column, Cross, Numeric, root
+from tfwd.features.layout import (
+    Layout,
+    Slot,
+    bag_columns,
+    columns_of,
+    feature_length,
+    feature_rows,
+    numeric_names,
+    weights_name,
+)
+from tfwd.layers.bag_weights import UNWEIGHTED, BagWeights
 from tfwd.layers.bucketize import Bucketize
 from tfwd.layers.cross_features import CrossFeatures
 from tfwd.layers.direct_lookup import Fingerprint, HashedLookup, IdentityLookup
 from tfwd.layers.fingerprint import vocabulary_fingerprints
 from tfwd.layers.join_columns import JoinColumns
+from tfwd.layers.latest_values import LatestValues
 from tfwd.layers.numeric_scaling import NumericScaling
 from tfwd.layers.table_ids import TableIds
-from tfwd.layers.vocabulary_lookup import VocabularyLookup
+from tfwd.layers.vocabulary_lookup import MISSING_ID, VocabularyLookup
 from tfwd.schema import DTYPES, Schema
 
 
@@ -34,9 +45,10 @@ def build_transform(
         layout: the rows of the tables.
 
     Returns:
-        A functional model from `{input: (B,)}` to an int32 id matrix `(B, features)` for each table (`wide_ids`,
-        `embedding_16_ids`, ...), int32 `one_hot_ids` `(B, features)` and float32 `numeric` `(B, columns)`, as far as
-        the layout has them.
+        A functional model from `{input: (B,)}`, `(B, K)` where there are several values, to an int32 id matrix
+        `(B, columns)` for each table (`wide_ids`, `embedding_16_ids`, ...), int32 `one_hot_ids` `(B, columns)`, for
+        those with weighted values float32 `wide_weights` and so on, a column a column of bags, and float32 `numeric`
+        `(B, columns)`, as far as the layout has them.
     """
     return _Builder(features, statistics, schema, layout).build()
 
@@ -59,12 +71,14 @@ class _Builder:
         self.by_name = {feature.name: feature for feature in features}
         self.bucketized = [feature for feature in features if isinstance(feature, Bucketized)]
         self.inputs = {
-            entry.name: keras.Input((), dtype=DTYPES[entry.kind], name=entry.name) for entry in schema.inputs
+            entry.name: keras.Input(entry.shape[1:], dtype=DTYPES[entry.kind], name=entry.name)
+            for entry in schema.inputs
         }
         self.kinds = {entry.column: entry.kind for entry in schema.inputs}
         self.names = {entry.column: entry.name for entry in schema.inputs}
         self.categories: dict[str, keras.KerasTensor] = {}
         self.fingerprints: dict[str, keras.KerasTensor] = {}
+        self.weights: dict[str, keras.KerasTensor] = {}
         self.buckets: keras.KerasTensor = None
 
     def build(self) -> keras.Model:
@@ -82,17 +96,30 @@ class _Builder:
 
     def _categorical(self, feature: Categorical) -> None:
         raw, name = self._raw(feature.column), f"{feature.name}.lookup"
-        if feature.hash_bins is not None:
+        owner = root(feature, self.by_name)
+        fingerprint = None
+        if owner.hash_bins is not None:
             fingerprint = Fingerprint(name=f"{feature.name}.fingerprint")(raw)
-            self.fingerprints[feature.name] = fingerprint
-            self.categories[feature.name] = HashedLookup(feature.hash_bins, name=name)(fingerprint)
-        elif feature.identity is not None:
-            self.categories[feature.name] = IdentityLookup(feature.identity, name=name)(raw)
+            ids, missing = HashedLookup(owner.hash_bins, name=name)(fingerprint), owner.hash_bins
+        elif owner.identity is not None:
+            ids, missing = IdentityLookup(owner.identity, name=name)(raw), owner.identity + 1
         else:
-            words = self.statistics.vocabularies[feature.name].values
+            words = self.statistics.vocabularies[owner.name].values
             lookup = VocabularyLookup(len(words), integer=self.kinds[feature.column] == "integer", name=name)
-            self.categories[feature.name] = lookup(raw)
+            ids, missing = lookup(raw), MISSING_ID
             lookup.set_vocabulary(list(words))
+        weights = None if feature.weights is None else self._raw(feature.weights)
+        if feature.max_length is not None:
+            belonging = [tensor for tensor in (fingerprint, weights) if tensor is not None]
+            latest = LatestValues(feature.max_length, missing, name=f"{feature.name}.latest")
+            ids, *belonging = latest([ids, *belonging])
+            weights = belonging.pop() if weights is not None else None
+            fingerprint = belonging.pop() if fingerprint is not None else None
+        self.categories[feature.name] = ids
+        if fingerprint is not None:
+            self.fingerprints[feature.name] = fingerprint
+        if weights is not None:
+            self.weights[feature.name] = weights
 
     def _buckets(self) -> keras.KerasTensor:
         boundaries = [list(self.statistics.numerics[f.name].boundaries) for f in self.bucketized]
@@ -114,16 +141,14 @@ class _Builder:
     def _crosses(self, crosses: list[Cross]) -> keras.KerasTensor:
         parts, names = self._with_buckets(list(dict.fromkeys(key for cross in crosses for key in cross.keys)))
         hashed = [name for name in names if name in self.fingerprints]
-        column = {name: index for index, name in enumerate(names)}
-        # A hashed key enters as its fingerprint, in a column after those of the ids.
-        column.update({name: len(names) + index for index, name in enumerate(hashed)})
-        learnt = [name in self.statistics.vocabularies for name in names]
+        words = [self._words(name) for name in names]
         layer = CrossFeatures(
-            crosses=[[column[key] for key in cross.keys] for cross in crosses],
+            crosses=[[names.index(key) for key in cross.keys] for cross in crosses],
             bins=[0 if cross.bins == "exact" else cross.bins for cross in crosses],
             sizes=[feature_rows(self.by_name[name], self.statistics, self.by_name) for name in names],
-            vocabularies=learnt,
-            hashed=len(hashed),
+            vocabularies=[found is not None for found in words],
+            hashed=[names.index(name) for name in hashed],
+            lengths=[feature_length(self.by_name[name], self.by_name) or 0 for name in names],
             name="features.crosses",
         )
         keys = [JoinColumns("int64", name="features.keys")(parts)]
@@ -131,35 +156,56 @@ class _Builder:
             fingerprints = [self.fingerprints[name] for name in hashed]
             keys.append(JoinColumns("uint64", name="features.fingerprints")(fingerprints))
         crossed = layer(keys)
-        layer.set_fingerprints(
-            [
-                vocabulary_fingerprints(list(self.statistics.vocabularies[name].values))
-                for name, has_vocabulary in zip(names, learnt, strict=True)
-                if has_vocabulary
-            ]
-        )
+        layer.set_fingerprints([vocabulary_fingerprints(list(found)) for found in words if found is not None])
         return crossed
+
+    def _words(self, name: str) -> tuple[str, ...] | None:
+        """The vocabulary of a feature, None where it has none."""
+        feature = self.by_name[name]
+        if not isinstance(feature, Categorical):
+            return None
+        found = self.statistics.vocabularies.get(root(feature, self.by_name).name)
+        return None if found is None else found.values
 
     def _outputs(self, crossed: keras.KerasTensor, crosses: list[str]) -> dict[str, keras.KerasTensor]:
         outputs: dict[str, keras.KerasTensor] = {}
-        ranges = {table.ids: table.ranges for table in self.layout.tables}
-        if self.layout.one_hot:
-            ranges["one_hot_ids"] = self.layout.one_hot
-        used = list(dict.fromkeys(member.feature for members in ranges.values() for member in members))
+        matrices = self.layout.matrices
+        used = list(dict.fromkeys(slot.feature for slots in matrices.values() for slot in slots))
         parts, names = self._with_buckets(used)
         if any(name in crosses for name in used):
             parts.append(crossed)
             names += crosses
+        first: dict[str, int] = {}
+        count = 0
+        for name in names:
+            first[name] = count
+            count += feature_length(self.by_name[name], self.by_name) or 1
         if parts:
             ids = JoinColumns("int32", name="features.ids")(parts)
-            for name, members in ranges.items():
-                # One-hot features have no table to share, so their ids stay those of the feature.
-                starts = [0 if name == "one_hot_ids" else member.start for member in members]
-                columns = [names.index(member.feature) for member in members]
-                outputs[name] = TableIds(columns, starts, name=name)(ids)
+            for name, slots in matrices.items():
+                columns = [first[slot.feature] + place for slot in slots for place in range(slot.width)]
+                starts = [slot.start for slot in columns_of(slots)]
+                # A category with a weight is a bag of one value, which is never absent.
+                outputs[name] = TableIds(columns, starts, bag_columns(slots), name=name)(ids)
+        for name, slots in matrices.items():
+            if any(slot.weighted for slot in slots):
+                outputs[weights_name(name)] = self._bag_weights(weights_name(name), slots)
         if self.layout.numeric:
             outputs["numeric"] = self._numeric()
         return outputs
+
+    def _bag_weights(self, name: str, slots: tuple[Slot, ...]) -> keras.KerasTensor:
+        columns: list[int] = []
+        read = []
+        count = 0
+        for slot in slots:
+            if slot.weighted:
+                read.append(self.weights[slot.feature])
+                columns += range(count, count + slot.width)
+                count += slot.width
+            elif slot.bag:
+                columns += [UNWEIGHTED] * slot.width
+        return BagWeights(columns, name=name)(JoinColumns("float32", name=f"features.{name}")(read))
 
     def _numeric(self) -> keras.KerasTensor:
         sources: list[int] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,22 +18,26 @@ _HELD = 65_536
 
 @keras.saving.register_keras_serializable("tfwd")
 class CrossFeatures(keras.layers.Layer):
-    """The ids of crosses of two or more keys.
+    """The ids of crosses of two or more keys, each a column of ids or, of a multivalent feature, several.
 
     A key with a vocabulary is represented by the fingerprints of its categories, so that a cross keeps its bins when
     the vocabulary is learnt again in another order; other keys (buckets, integers) by their ids. A hashed cross equals
     `keras.layers.HashedCrossing` on the raw strings and on the ids. An exact one numbers every combination.
 
+    With multivalent keys a cross has a column a combination of their columns, the last key's fastest. Where a key has
+    no value, which is the id -1, the combination has none: -1.
+
     Args:
-        crosses: for each cross, the columns of its keys.
+        crosses: for each cross, its keys, by number.
         bins: for each cross, its number of bins; 0 for an exact cross.
-        sizes: for each key column, its number of ids.
-        vocabularies: for each key column, whether it has a vocabulary, by whose fingerprints it is hashed.
-        hashed: how many further key columns, after those of `sizes`, come as fingerprints themselves.
+        sizes: for each key, its number of ids.
+        vocabularies: for each key, whether it has a vocabulary, by whose fingerprints it is hashed.
+        hashed: the keys that come as fingerprints too, which stand for them.
+        lengths: for each key, the columns of a multivalent one, or 0 for a key that always has a value.
 
     Call:
-        `[ids]` or `[ids, fingerprints]`: int `(B, K)` of the key columns with ids, uint64 `(B, H)` of those that
-        come hashed -> int64 `(B, N)`, a column a cross.
+        `[ids]` or `[ids, fingerprints]`: int `(B, K)` of the columns of all keys, uint64 `(B, H)` of those of the
+        hashed ones -> int64 `(B, N)`, a column a cross, or as many as it has combinations.
     """
 
     def __init__(
@@ -41,16 +46,30 @@ class CrossFeatures(keras.layers.Layer):
         bins: list[int],
         sizes: list[int],
         vocabularies: list[bool],
-        hashed: int = 0,
+        hashed: Sequence[int] = (),
+        lengths: Sequence[int] = (),
         **options: Any,
     ) -> None:
         super().__init__(**options)
         self.crosses = [list(keys) for keys in crosses]
-        self.bins, self.sizes, self.vocabularies, self.hashed = list(bins), list(sizes), list(vocabularies), hashed
+        self.bins, self.sizes, self.vocabularies = list(bins), list(sizes), list(vocabularies)
+        self.hashed, self.lengths = list(hashed), list(lengths) or [0] * len(sizes)
         # What a key brings to a hash is kept for every id, so that no example computes it, unless that were much.
-        self._held = np.array([v or size <= _HELD for v, size in zip(vocabularies, sizes, strict=True)], bool)
-        self._rows = np.where(self._held, sizes, 0)
+        held = [v or size <= _HELD for v, size in zip(vocabularies, sizes, strict=True)]
+        self._rows = np.where(held, sizes, 0)
         self._starts = np.cumsum([0, *self._rows])[:-1].astype(np.int64)
+        widths = np.maximum(self.lengths, 1)
+        self._held = np.repeat(np.array(held, bool), widths)
+        self._column_starts = np.repeat(self._starts, widths)
+        # The columns of each key among the ids; a key that comes hashed is crossed by its fingerprints behind them.
+        ends = np.cumsum([0, *widths])
+        self._ids = [range(ends[key], ends[key + 1]) for key in range(len(sizes))]
+        end = int(ends[-1])
+        self._columns = list(self._ids)
+        for key in self.hashed:
+            self._columns[key] = range(end, end + int(widths[key]))
+            end += int(widths[key])
+        self._members = [list(itertools.product(*(range(widths[key]) for key in keys))) for keys in self.crosses]
 
     def build(self, input_shape: Any) -> None:
         """Makes the weights that hold the first and the later rounds of all ids of the key columns."""
@@ -77,35 +96,69 @@ class CrossFeatures(keras.layers.Layer):
 
     def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
         """The ids of all crosses; see the class."""
-        # A key a row, so that choosing keys copies rows.
-        ids = tf.transpose(tf.cast(inputs[0], tf.int64))
+        # A column a row, so that choosing keys copies rows.
+        given = tf.transpose(tf.cast(inputs[0], tf.int64))
+        ids = tf.maximum(given, 0) if any(self.lengths) else given
         first, later = self._rounds(ids, tf.transpose(inputs[1]) if self.hashed else None)
         rows: list[tf.Tensor] = []
         # Longest first, so that those that have a key at a position stand before those that don't.
         order = sorted((i for i, bins in enumerate(self.bins) if bins), key=lambda i: -len(self.crosses[i]))
         if order:
-            bins = tf.constant([[self.bins[i]] for i in order], tf.uint64)
+            # Unsigned, so that no sign has to be minded.
+            bins = tf.constant([[self.bins[i]] for i in order for _ in self._members[i]], tf.uint64)
             rows.append(tf.cast(tf.math.floormod(self._hashes(first, later, order), bins), tf.int64))
         exact = [i for i, bins in enumerate(self.bins) if not bins]
         if exact:
-            rows.append(tf.stack([self._combination(ids, self.crosses[i]) for i in exact]))
+            rows += [self._combinations(ids, i) for i in exact]
             order += exact
         joined = tf.concat(rows, axis=0) if len(rows) > 1 else rows[0]
+        if any(self.lengths):
+            joined = self._without_absent(joined, given < 0, order)
         if order != sorted(order):
-            joined = tf.gather(joined, tf.constant(np.argsort(order)))
+            places = np.cumsum([0, *(len(self._members[i]) for i in order)])
+            start = dict(zip(order, places, strict=False))
+            chosen = [np.arange(start[i], start[i] + len(self._members[i])) for i in sorted(order)]
+            joined = tf.gather(joined, tf.constant(np.concatenate(chosen)))
         return tf.transpose(joined)
 
+    def _chosen(self, columns: list[range], cross: int, position: int) -> list[int]:
+        """The column of the key at a position, for every combination of a cross."""
+        places = columns[self.crosses[cross][position]]
+        return [places[member[position]] for member in self._members[cross]]
+
     def _hashes(self, first: tf.Tensor, later: tf.Tensor, order: list[int]) -> tf.Tensor:
-        """The fingerprints of crosses, all of them a position at a time; uint64 `(len(order), N)`."""
-        states = tf.gather(first, tf.constant([self.crosses[i][0] for i in order]))
+        """The uint64 fingerprints of crosses, longest first: `(combinations, N)`."""
+
+        def at(position: int, members: list[int]) -> tf.Tensor:
+            return tf.constant([c for i in members for c in self._chosen(self._columns, i, position)])
+
+        states = tf.gather(first, at(0, order))
         done: list[tf.Tensor] = []
         for position in range(1, len(self.crosses[order[0]])):
             members = [i for i in order if len(self.crosses[i]) > position]
-            if len(members) < states.shape[0]:
-                done.insert(0, states[len(members) :])
-                states = states[: len(members)]
-            states = folded(states, tf.gather(later, tf.constant([self.crosses[i][position] for i in members])))
+            going = sum(len(self._members[i]) for i in members)
+            if going < states.shape[0]:
+                done.insert(0, states[going:])
+                states = states[:going]
+            states = folded(states, tf.gather(later, at(position, members)))
         return tf.concat([states, *done], axis=0) if done else states
+
+    def _without_absent(self, rows: tf.Tensor, absent: tf.Tensor, order: list[int]) -> tf.Tensor:
+        """Puts -1 where a key of a combination has no value: `(combinations, N)`."""
+        masks: list[list[int]] = []
+        # What has a value in any case looks at a row of its own.
+        present = absent.shape[0]
+        for i in order:
+            optional = [p for p, key in enumerate(self.crosses[i]) if self.lengths[key]]
+            looked = [self._chosen(self._ids, i, position) for position in optional]
+            masks += map(list, zip(*looked, strict=True)) if looked else [[present]] * len(self._members[i])
+        absent = tf.concat([absent, tf.zeros_like(absent[:1])], axis=0)
+        deepest = max(map(len, masks))
+        found = tf.gather(absent, tf.constant([mask[0] for mask in masks]))
+        for position in range(1, deepest):
+            looked_at = [mask[position] if len(mask) > position else present for mask in masks]
+            found = tf.logical_or(found, tf.gather(absent, tf.constant(looked_at)))
+        return tf.where(found, tf.constant(-1, tf.int64), rows)
 
     def single(self, index: int, ids: tf.Tensor) -> tf.Tensor:
         """The bins of one cross for given ids of its keys, none of them hashed: what a person asks for, not a graph.
@@ -118,11 +171,11 @@ class CrossFeatures(keras.layers.Layer):
             int64 `(N,)`.
         """
         keys = self.crosses[index]
-        placed = [tf.zeros(tf.shape(ids)[0], tf.int64)] * len(self.sizes)
+        placed = [tf.zeros(tf.shape(ids)[0], tf.int64)] * len(self._held)
         for position, key in enumerate(keys):
-            placed[key] = ids[:, position]
+            placed[self._ids[key][0]] = ids[:, position]
         if not self.bins[index]:
-            return self._combination(tf.stack(placed), keys)
+            return self._combinations(tf.stack(placed), index)[0]
         first, later = self._rounds(tf.stack(placed), None)
         hashes = self._hashes(first, later, [index])[0]
         return tf.cast(tf.math.floormod(hashes, tf.constant(self.bins[index], tf.uint64)), tf.int64)
@@ -130,7 +183,7 @@ class CrossFeatures(keras.layers.Layer):
     def _rounds(self, ids: tf.Tensor, fingerprints: tf.Tensor | None) -> list[tf.Tensor]:
         """The first and the later rounds of ids `(K, N)` and of fingerprints `(H, N)`, both `(K + H, N)`."""
         held = self._held[:, np.newaxis]
-        rows = ids + tf.constant(self._starts[:, np.newaxis])
+        rows = ids + tf.constant(self._column_starts[:, np.newaxis])
         if not held.all():
             rows = tf.where(tf.constant(held), rows, tf.zeros_like(rows))
         rounds = [tf.gather(self.first.value, rows), tf.gather(self.later.value, rows)]
@@ -141,16 +194,17 @@ class CrossFeatures(keras.layers.Layer):
             rounds = [tf.concat(pair, axis=0) for pair in zip(rounds, key_rounds(fingerprints), strict=True)]
         return rounds
 
-    def _combination(self, ids: tf.Tensor, keys: list[int]) -> tf.Tensor:
-        """Mixed radix of ids `(K, N)`: the last key counts fastest."""
-        combination = ids[keys[0]]
-        for key in keys[1:]:
-            combination = combination * self.sizes[key] + ids[key]
-        return combination
+    def _combinations(self, ids: tf.Tensor, cross: int) -> tf.Tensor:
+        """Mixed radix of ids `(K, N)`, the last key counting fastest: `(combinations, N)`."""
+        combined = tf.gather(ids, tf.constant(self._chosen(self._ids, cross, 0)))
+        for position, key in enumerate(self.crosses[cross][1:], 1):
+            chosen = tf.gather(ids, tf.constant(self._chosen(self._ids, cross, position)))
+            combined = combined * self.sizes[key] + chosen
+        return combined
 
     def compute_output_spec(self, inputs: Any) -> keras.KerasTensor:
         """int64 `(B, N)`."""
-        return keras.KerasTensor((inputs[0].shape[0], len(self.crosses)), "int64")
+        return keras.KerasTensor((inputs[0].shape[0], sum(map(len, self._members))), "int64")
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments; the rounds are weights."""
@@ -161,4 +215,5 @@ class CrossFeatures(keras.layers.Layer):
             "sizes": self.sizes,
             "vocabularies": self.vocabularies,
             "hashed": self.hashed,
+            "lengths": self.lengths,
         }

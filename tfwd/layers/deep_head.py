@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from tfwd.layers.bags import Bag, summed, summed_with_padding
 from tfwd.layers.join_columns import choose_columns
 from tfwd.layers.seeded_dropout import SeededDropout
 from tfwd.layers.shared_table import SharedTable
@@ -24,9 +26,13 @@ class DeepHead(keras.layers.Layer):
         outputs: the number of logits.
         input_dropout: the share of the tower's inputs dropped in training.
         seed: of the initial embeddings and of that dropout.
+        bags: `{name: ((width, combiner), ...)}` of a table's last columns, those of bags, where 0 is padding; and of
+            `one_hot`, whose last features then are bags.
+        padded: reads padding too, in operations that ONNX has; it does not train.
 
     Call:
-        a dict with an int32 `(B, N)` matrix `<table>_ids` a table, `one_hot_ids` int32 `(B, K)` and `numeric` float32
+        a dict with an int32 `(B, N)` matrix `<table>_ids` a table, `one_hot_ids` int32 `(B, K)`, for those whose values
+        have weights float32 `<table>_weights` and `one_hot_weights`, a column a column of bags, and `numeric` float32
         `(B, M)` -> float32 `(B, outputs)`.
     """
 
@@ -39,9 +45,13 @@ class DeepHead(keras.layers.Layer):
         outputs: int = 1,
         input_dropout: float = 0.0,
         seed: int = 0,
+        bags: dict[str, Sequence[tuple[int, str]]] | None = None,
+        padded: bool = False,
         **options: Any,
     ) -> None:
         super().__init__(**options)
+        self.bags = {name: [Bag(*bag) for bag in members] for name, members in (bags or {}).items()}
+        self.padded = padded
         self.tables = {name: (int(rows), int(dim)) for name, (rows, dim) in tables.items()}
         self.one_hot, self.numeric = tuple(one_hot), tuple(numeric)
         self.tower = tower
@@ -62,7 +72,7 @@ class DeepHead(keras.layers.Layer):
         for embedding in self.embeddings:
             ids = input_shape[f"{embedding.name}_ids"]
             embedding.build(ids)
-            width += ids[1] * embedding.dim
+            width += self._vectors(embedding.name, ids[1]) * embedding.dim
         if self.dropout is not None:
             self.dropout.build((None, width))
         # A tower that Keras deserialized, or one that was given built, has its weights already.
@@ -81,12 +91,45 @@ class DeepHead(keras.layers.Layer):
         """What the tower reads, float32 `(B, width)`: embeddings by table, then one-hot, then numbers."""
         parts = []
         for embedding in self.embeddings:
-            ids = inputs[f"{embedding.name}_ids"]
-            parts.append(tf.reshape(embedding(ids), [-1, ids.shape[1] * embedding.dim]))
-        parts += [tf.one_hot(inputs["one_hot_ids"][:, index], depth) for index, depth in enumerate(self.one_hot)]
+            parts += self.embedded(embedding, inputs)
+        if self.one_hot:
+            parts += self._one_hot(inputs["one_hot_ids"], inputs.get("one_hot_weights"))
         if self.numeric:
             parts.append(choose_columns(inputs["numeric"], self.numeric))
         return tf.concat(parts, axis=1)
+
+    def embedded(self, embedding: SharedTable, inputs: dict[str, tf.Tensor]) -> list[tf.Tensor]:
+        """The embeddings of one table, float32 `(B, features * dim)`: of single values, then of bags."""
+        ids, weights = inputs[f"{embedding.name}_ids"], inputs.get(f"{embedding.name}_weights")
+        bags = self.bags.get(embedding.name, [])
+        single = ids.shape[1] - sum(bag.width for bag in bags)
+        parts = []
+        if single:
+            rows = embedding(ids[:, :single] if bags else ids)
+            parts.append(tf.reshape(rows, [-1, single * embedding.dim]))
+        if bags:
+            sums = summed_with_padding if self.padded else summed
+            rows = sums(embedding, ids[:, single:], weights, bags)
+            parts.append(tf.reshape(rows, [-1, len(bags) * embedding.dim]))
+        return parts
+
+    def _vectors(self, table: str, columns: int) -> int:
+        bags = self.bags.get(table, [])
+        return columns - sum(bag.width for bag in bags) + len(bags)
+
+    def _one_hot(self, ids: tf.Tensor, weights: tf.Tensor | None) -> list[tf.Tensor]:
+        bags = self.bags.get("one_hot", [])
+        single = len(self.one_hot) - len(bags)
+        parts = [tf.one_hot(ids[:, index], depth) for index, depth in enumerate(self.one_hot[:single])]
+        start = single
+        for bag, depth in zip(bags, self.one_hot[single:], strict=True):
+            # The first of depth + 1 places is that of padding.
+            places = tf.one_hot(ids[:, start : start + bag.width], depth + 1)
+            if weights is not None:
+                places *= tf.expand_dims(weights[:, start - single : start - single + bag.width], 2)
+            parts.append(tf.reduce_sum(places, axis=1)[:, 1:])
+            start += bag.width
+        return parts
 
     def compute_output_spec(self, inputs: Any, training: bool = False) -> keras.KerasTensor:
         """float32 `(B, outputs)`."""
@@ -103,6 +146,8 @@ class DeepHead(keras.layers.Layer):
             "outputs": self.outputs,
             "input_dropout": self.input_dropout,
             "seed": self.seed,
+            "bags": {name: [list(bag) for bag in bags] for name, bags in self.bags.items()},
+            "padded": self.padded,
         }
 
     @classmethod

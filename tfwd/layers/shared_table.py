@@ -22,7 +22,7 @@ class SharedTable(keras.layers.Layer):
         seed: of the initial values.
 
     Call:
-        int32 `(B, N)` -> float32 `(B, N, dim)`.
+        int32 of any shape, as `(B, N)` -> float32 with a last dimension more, `(B, N, dim)`.
     """
 
     def __init__(self, rows: int, dim: int, stddev: float = 0.0, seed: int = 0, **options: Any) -> None:
@@ -43,7 +43,7 @@ class SharedTable(keras.layers.Layer):
         return tf.concat([tf.zeros((1, self.dim)), values[1:]], axis=0)
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """int32 `(B, N)` -> float32 `(B, N, dim)`."""
+        """int32 `(...)` -> float32 `(..., dim)`."""
         table = self.table.value
         context = tf.distribute.get_replica_context()
         if isinstance(table, tf.distribute.DistributedValues) and context:

@@ -17,18 +17,25 @@ class TableIds(keras.layers.Layer):
     Args:
         columns: for each column of the result, the column of the input it is made of.
         starts: for each column of the result, the first row of its feature in the table.
+        bags: how many of the last columns may lack a value, which has a negative id and comes to the padding row 0.
 
     Call:
         int32 or int64 `(B, N)` -> int32 `(B, len(columns))`.
     """
 
-    def __init__(self, columns: list[int], starts: list[int], **options: Any) -> None:
+    def __init__(self, columns: list[int], starts: list[int], bags: int = 0, **options: Any) -> None:
         super().__init__(**options)
-        self.columns, self.starts = list(columns), list(starts)
+        self.columns, self.starts, self.bags = list(columns), list(starts), bags
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """int32 or int64 `(B, N)` -> int32 `(B, len(columns))`."""
-        return choose_columns(tf.cast(inputs, tf.int32), self.columns) + tf.constant(self.starts, tf.int32)
+        ids = choose_columns(tf.cast(inputs, tf.int32), self.columns)
+        rows = ids + tf.constant(self.starts, tf.int32)
+        if not self.bags:
+            return rows
+        single = len(self.columns) - self.bags
+        bags = tf.where(ids[:, single:] < 0, tf.zeros_like(rows[:, single:]), rows[:, single:])
+        return tf.concat([rows[:, :single], bags], axis=1) if single else bags
 
     def compute_output_spec(self, inputs: Any) -> keras.KerasTensor:
         """int32 `(B, len(columns))`."""
@@ -36,4 +43,4 @@ class TableIds(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
-        return {**super().get_config(), "columns": self.columns, "starts": self.starts}
+        return {**super().get_config(), "columns": self.columns, "starts": self.starts, "bags": self.bags}

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfwd.layers.bags import Bag, summed, summed_with_padding
 from tfwd.layers.join_columns import choose_columns
 from tfwd.layers.shared_table import SharedTable
 
@@ -20,16 +21,27 @@ class WideHead(keras.layers.Layer):
         outputs: the number of logits.
         numeric: the indices of the numeric columns it reads.
         use_bias: adds a bias; only where there is no deep head, which has one of its own.
+        bags: how many of the last columns are those of bags, where 0 is padding.
+        padded: reads padding too, in operations that ONNX has; it does not train.
 
     Call:
-        a dict with `wide_ids` int32 `(B, N)` and `numeric` float32 `(B, M)` -> float32 `(B, outputs)`.
+        a dict with `wide_ids` int32 `(B, N)`, `wide_weights` float32 `(B, bags)` where values have weights, and
+        `numeric` float32 `(B, M)` -> float32 `(B, outputs)`.
     """
 
     def __init__(
-        self, rows: int, outputs: int = 1, numeric: tuple[int, ...] = (), use_bias: bool = False, **options: Any
+        self,
+        rows: int,
+        outputs: int = 1,
+        numeric: tuple[int, ...] = (),
+        use_bias: bool = False,
+        bags: int = 0,
+        padded: bool = False,
+        **options: Any,
     ) -> None:
         super().__init__(**options)
         self.rows, self.outputs, self.numeric, self.use_bias = rows, outputs, tuple(numeric), use_bias
+        self.bags, self.padded = bags, padded
         self.table = SharedTable(rows, outputs, name="categories") if rows else None
 
     def build(self, input_shape: Any) -> None:
@@ -45,16 +57,28 @@ class WideHead(keras.layers.Layer):
         """float32 `(B, outputs)`."""
         terms = []
         if self.table is not None:
-            weights = self.table(inputs["wide_ids"])
-            if self.outputs == 1:  # sums along the last axis are vectorized
-                terms.append(tf.reduce_sum(tf.squeeze(weights, 2), axis=1, keepdims=True))
-            else:
-                terms.append(tf.reduce_sum(weights, axis=1))
+            terms += self.category_terms(inputs["wide_ids"], inputs.get("wide_weights"))
         if self.numeric:
             chosen = choose_columns(inputs["numeric"], self.numeric)
             terms.append(tf.matmul(chosen, self.kernel.value))
         logits = tf.add_n(terms)
         return logits + self.bias.value if self.use_bias else logits
+
+    def category_terms(self, ids: tf.Tensor, bag_weights: tf.Tensor | None) -> list[tf.Tensor]:
+        """The sums of the weights of single values and of bags, float32 `(B, outputs)` each."""
+        assert self.table is not None
+        terms = []
+        single = ids.shape[1] - self.bags
+        if single:
+            weights = self.table(ids[:, :single] if self.bags else ids)
+            if self.outputs == 1:  # sums along the last axis are vectorized
+                terms.append(tf.reduce_sum(tf.squeeze(weights, 2), axis=1, keepdims=True))
+            else:
+                terms.append(tf.reduce_sum(weights, axis=1))
+        if self.bags:
+            sums = summed_with_padding if self.padded else summed
+            terms.append(sums(self.table, ids[:, single:], bag_weights, [Bag(self.bags, "sum")])[:, 0])
+        return terms
 
     def compute_output_spec(self, inputs: Any) -> keras.KerasTensor:
         """float32 `(B, outputs)`."""
@@ -62,5 +86,5 @@ class WideHead(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
-        config = {"rows": self.rows, "outputs": self.outputs, "numeric": self.numeric, "use_bias": self.use_bias}
-        return {**super().get_config(), **config}
+        names = ("rows", "outputs", "numeric", "use_bias", "bags", "padded")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}

@@ -1,0 +1,64 @@
+"""The latest values of a list, in a matrix of a fixed width."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+# The local id of a place without a value.
+ABSENT = -1
+
+
+@keras.saving.register_keras_serializable("tfwd")
+class LatestValues(keras.layers.Layer):
+    """Keeps the last `length` values of every row, of ids and of what belongs to them.
+
+    Up to `length` columns are kept as they stand, with padding at the end. Of more the last values are kept, the latest
+    first.
+
+    Args:
+        length: how many are kept.
+        pad: the id of padding.
+
+    Call:
+        a list of `(B, K)`: int64 ids, then any other dtypes -> a list of `(B, length)`: the ids, `ABSENT` where there
+        is no value, then the others.
+    """
+
+    def __init__(self, length: int, pad: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.length, self.pad = length, pad
+
+    def call(self, inputs: list[tf.Tensor]) -> list[tf.Tensor]:
+        """A list of `(B, K)` -> a list of `(B, length)`; see the class."""
+        ids = inputs[0]
+        columns = [tf.where(tf.equal(ids, self.pad), tf.constant(ABSENT, tf.int64), ids), *inputs[1:]]
+        given = ids.shape[1]
+        if given is not None:
+            kept = columns if given == self.length else self._padded(columns) if given < self.length else None
+            return kept if kept is not None else self._latest(columns)
+        few = tf.shape(ids)[1] <= self.length
+        found = tf.cond(few, lambda: self._padded(columns), lambda: self._latest(columns))
+        return [tf.ensure_shape(column, (ids.shape[0], self.length)) for column in found]
+
+    def _padded(self, columns: list[tf.Tensor]) -> list[tf.Tensor]:
+        missing = [[0, 0], [0, self.length - tf.shape(columns[0])[1]]]
+        ids = tf.pad(columns[0], missing, constant_values=tf.constant(ABSENT, tf.int64))
+        return [ids, *(tf.pad(column, missing) for column in columns[1:])]
+
+    def _latest(self, columns: list[tf.Tensor]) -> list[tf.Tensor]:
+        ids = columns[0]
+        place = tf.range(1, tf.shape(ids)[1] + 1)[tf.newaxis]
+        # Padding has the place 0, behind all values.
+        _, places = tf.math.top_k(tf.where(ids >= 0, place, tf.zeros_like(place)), self.length)
+        return [tf.gather(column, places, batch_dims=1) for column in columns]
+
+    def compute_output_spec(self, inputs: Any) -> list[keras.KerasTensor]:
+        """`(B, length)` each."""
+        return [keras.KerasTensor((column.shape[0], self.length), column.dtype) for column in inputs]
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {**super().get_config(), "length": self.length, "pad": self.pad}
