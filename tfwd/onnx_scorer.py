@@ -35,10 +35,10 @@ _ANSWERS = ("prediction", "probability", "logit")
 
 
 class _Column(NamedTuple):
-    """A column of N rows: `(N,)` values, or distinct values and `(N,)` codes into them."""
+    """A column of N rows: `(N,)` or `(N, K)` values, or distinct `(V,)` values and codes of that shape into them."""
 
     values: NDArray[Any]
-    codes: NDArray[np.int32] | None = None
+    codes: NDArray[Any] | None = None
 
     @property
     def rows(self) -> int:
@@ -83,7 +83,7 @@ class OnnxScorer:
 
     def score(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
         """The answers to a batch of raw rows; see `tfwd.scoring.Scorer`."""
-        return self._score({name: _Column(_as_text(values)) for name, values in inputs.items()})
+        return self._score({name: _raw(_as_text(values)) for name, values in inputs.items()})
 
     def score_chunk(self, chunk: Chunk) -> dict[str, NDArray[np.float32]]:
         """The answers to a chunk of rows; see `tfwd.scoring.Scorer`."""
@@ -92,8 +92,9 @@ class OnnxScorer:
             if name in chunk.dictionaries:
                 columns[name] = _Column(chunk.dictionaries[name].to_numpy(zero_copy_only=False), values)
             elif name in self._ids:
-                encoded = pa.array(values).dictionary_encode()
-                columns[name] = _Column(encoded.dictionary.to_numpy(), encoded.indices.to_numpy())
+                encoded = pa.array(values.ravel()).dictionary_encode()
+                codes = encoded.indices.to_numpy().reshape(values.shape)
+                columns[name] = _Column(encoded.dictionary.to_numpy(), codes)
             else:
                 columns[name] = _Column(values)
         return self._score(columns)
@@ -155,8 +156,15 @@ def _core_count() -> int:
 
 def _as_text(values: NDArray[Any]) -> NDArray[Any]:
     """Bytes as `str`, anything else as it is: onnxruntime would silently take bytes for out-of-vocabulary."""
-    if values.dtype.kind not in "OS" or not len(values) or not isinstance(values[0], bytes):
+    if values.dtype.kind not in "OS" or not values.size or not isinstance(values.flat[0], bytes):
         return values
-    texts = np.empty(len(values), object)
-    texts[:] = [value.decode("utf-8", "replace") for value in values]
-    return texts
+    texts = np.empty(values.size, object)
+    texts[:] = [value.decode("utf-8", "replace") for value in values.flat]
+    return texts.reshape(values.shape)
+
+
+def _raw(values: NDArray[Any]) -> _Column:
+    """Raw values; those of lists one after the other, as the lookups take a row of values."""
+    if values.ndim == 1:
+        return _Column(values)
+    return _Column(values.ravel(), np.arange(values.size).reshape(values.shape))

@@ -28,8 +28,8 @@ def split(model: onnx.ModelProto, outputs: list[str]) -> tuple[onnx.ModelProto |
     """Takes the lookups out of a model.
 
     Args:
-        model: changed: it loses the lookups and all that `outputs` don't need, and gets the ids as inputs `(batch,)`.
-            Its initializers stay as they are.
+        model: changed: it loses the lookups and all that `outputs` don't need, and gets the ids as inputs of the
+            shape of the values that they are of. Its initializers stay as they are.
         outputs: those that it keeps.
 
     Returns:
@@ -38,6 +38,7 @@ def split(model: onnx.ModelProto, outputs: list[str]) -> tuple[onnx.ModelProto |
     """
     graph = model.graph
     found = _lookups(graph)
+    shapes = {entry.name: ["batch", None][: len(entry.type.tensor_type.shape.dim)] for entry in graph.input}
     needed = set(outputs)
     for index in reversed(range(len(graph.node))):
         node = graph.node[index]
@@ -51,7 +52,9 @@ def split(model: onnx.ModelProto, outputs: list[str]) -> tuple[onnx.ModelProto |
         for index in reversed(range(len(entries))):
             if entries[index].name not in needed:
                 del entries[index]
-    graph.input.extend(onnx.helper.make_tensor_value_info(name, v.kind, ["batch"]) for name, v in found.items())
+    graph.input.extend(
+        onnx.helper.make_tensor_value_info(name, value.kind, shapes[value.source]) for name, value in found.items()
+    )
     ids: dict[str, list[str]] = {}
     for name, value in found.items():
         ids.setdefault(value.source, []).append(name)
@@ -106,7 +109,7 @@ def _reads(node: onnx.NodeProto) -> Iterator[str]:
 
 
 def _model(model: onnx.ModelProto, ids: dict[str, _Value]) -> onnx.ModelProto:
-    """The lookups as a model; its inputs are columns of distinct values, each of its own length."""
+    """The lookups as a model; its inputs are distinct values, `(N,)`, each column's of its own length."""
     sources = {value.source for value in ids.values()}
     nodes = {node.output[0]: node for value in ids.values() for node in value.nodes}
     graph = onnx.helper.make_graph(

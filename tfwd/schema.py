@@ -29,6 +29,7 @@ class Input:
         length: 0 for a scalar. Otherwise the most values of an example, of which the latest are kept. In `(B, K)` they
             stand in their natural order, the oldest first, and the missing value is padding; K may be any number.
         delimiter: what parts the values in a column of text; None where the column holds lists.
+        weighs: of several weights, the column of the values that they weigh, as they stand there.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Input:
     kind: Kind
     length: int = 0
     delimiter: str | None = None
+    weighs: str | None = None
 
     @property
     def shape(self) -> tuple[None, ...]:
@@ -62,6 +64,11 @@ class Schema:
     classes: tuple[str, ...] = ()
     weight: str | None = None
     version: str = ""
+
+    @property
+    def width(self) -> int:
+        """The values of a row's inputs."""
+        return sum(max(entry.length, 1) for entry in self.inputs)
 
     @property
     def outputs(self) -> int:

@@ -192,7 +192,7 @@ def test_types_that_features_cannot_read(configure: Any) -> None:
     refused(lambda: read(frame, configure([WORD])), "'word'", "bucketized", "exact: true", error=config)
     refused(lambda: read(frame, configure([NUMBER])), "'number'", "TIMESTAMP", "needs numbers", error=config)
     nested = {"type": "categorical", "column": "list"}
-    refused(lambda: read(frame, configure([nested])), "'list'", "one text or whole number", error=config)
+    refused(lambda: read(frame, configure([nested])), "'list'", "BIGINT[]", "max_length", error=config)
     twice = [{**WORD, "column": "y2"}, {"type": "numeric", "column": "y2", "name": "second"}]
     frame["y2"] = [1, 2]
     refused(lambda: read(frame, configure(twice)), "'y2'", "exact: true in place of categorical", error=config)

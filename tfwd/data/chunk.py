@@ -8,10 +8,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tfwd.data.labels import LabelCoder
 from tfwd.data.query import Query
-from tfwd.schema import Input
+from tfwd.schema import DTYPES, MISSING_INTEGER, Input
+
+_NOTHING = pa.array([""])
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,8 @@ class Chunk:
 
     Attributes:
         inputs: the schema's inputs in order.
-        values: input name -> (N,) int64, float32, or int32 codes into `dictionaries` for a string.
+        values: input name -> (N,) int64, float32, or int32 codes into `dictionaries` for a string; (N, length) for
+            an input of several values, which are followed by missing ones.
         dictionaries: the string inputs' distinct values, each once.
         label: (N, 1), float32 or int32, or None.
         weight: (N,) float32, or None.
@@ -60,11 +64,15 @@ def decode(table: pa.Table, query: Query, coder: LabelCoder) -> Chunk:
     dictionaries: dict[str, pa.Array] = {}
     for index, entry in enumerate(inputs):
         column = table.column(f"x{index}")
+        found = _flat(column) if entry.length else column
         if entry.kind == "string":
-            values[entry.name], dictionaries[entry.name] = _encoded(column)
+            numbers, dictionary = _encoded(found)
+            missing: float = len(dictionary)
+            dictionaries[entry.name] = pa.concat_arrays([dictionary, _NOTHING]) if entry.length else dictionary
         else:
-            dtype = np.int64 if entry.kind == "integer" else np.float32
-            values[entry.name] = column.to_numpy().astype(dtype, copy=False)
+            numbers = found.to_numpy().astype(DTYPES[entry.kind], copy=False)
+            missing = MISSING_INTEGER if entry.kind == "integer" else np.nan
+        values[entry.name] = _padded(numbers, column, entry.length, missing) if entry.length else numbers
     return Chunk(
         inputs=inputs,
         values=values,
@@ -74,6 +82,18 @@ def decode(table: pa.Table, query: Query, coder: LabelCoder) -> Chunk:
         key=_key(table, query.key) if query.key else None,
         rows=table.num_rows,
     )
+
+
+def _flat(lists: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pa.chunked_array([part.flatten() for part in lists.chunks], lists.type.value_type)
+
+
+def _padded(values: np.ndarray, lists: pa.ChunkedArray, length: int, missing: float) -> np.ndarray:
+    """(N, length): each row's values, then `missing`."""
+    lengths = pc.list_value_length(lists).to_numpy()
+    table = np.full((len(lengths), length), missing, values.dtype)
+    table[np.arange(length) < lengths[:, None]] = values
+    return table
 
 
 def _encoded(column: pa.ChunkedArray) -> tuple[np.ndarray, pa.Array]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +15,7 @@ from tfwd.data.chunk import Chunk
 from tfwd.data.labels import weights_of
 from tfwd.data.rows import Rows
 from tfwd.errors import ConfigError, DataError
-from tfwd.schema import Schema
+from tfwd.schema import DTYPES, Input, Schema
 
 
 def dataset(
@@ -76,29 +76,50 @@ def original_errors() -> Iterator[None]:
         raise DataError(match[1].strip()) from None
 
 
-def _names(schema: Schema, kind: str) -> list[str]:
-    return [entry.name for entry in schema.inputs if entry.kind == kind]
+class _Layout(NamedTuple):
+    """The inputs of a schema by the form in which they cross."""
+
+    strings: list[str]
+    integers: list[str]
+    floats: list[str]
+    lists: list[Input]
+
+    @classmethod
+    def of(cls, inputs: Iterable[Input]) -> _Layout:
+        found = cls([], [], [], [])
+        names = {"string": found.strings, "integer": found.integers, "float": found.floats}
+        for entry in inputs:
+            if entry.length:
+                found.lists.append(entry)
+            else:
+                names[entry.kind].append(entry.name)
+        return found
 
 
 def _arrays(chunk: Chunk, factors: np.ndarray | None) -> dict[str, np.ndarray]:
     # Crossing into TensorFlow costs by the Python string and by the array. So: each distinct string crosses once,
     # as bytes, in one dictionary of all columns, and numbers of one type cross as one matrix.
     arrays: dict[str, np.ndarray] = {}
-    strings, integers, floats = ([e.name for e in chunk.inputs if e.kind == k] for k in ("string", "integer", "float"))
-    if strings:
-        codes = np.empty((len(strings), chunk.rows), np.int32)
-        dictionaries, offset = [], 0
-        for index, name in enumerate(strings):
-            np.add(chunk.values[name], np.int32(offset), out=codes[index])
-            dictionary = chunk.dictionaries[name]
-            dictionaries.append(dictionary.cast(pa.large_string()))
+    layout = _Layout.of(chunk.inputs)
+    if chunk.dictionaries:
+        offsets, offset = {}, 0
+        for name, dictionary in chunk.dictionaries.items():
+            offsets[name] = np.int32(offset)
             offset += len(dictionary)
-        words = pa.concat_arrays(dictionaries).cast(pa.large_binary())
-        arrays["words"], arrays["codes"] = words.to_numpy(zero_copy_only=False), codes
-    if integers:
-        arrays["integers"] = np.stack([chunk.values[name] for name in integers])
-    if floats:
-        arrays["floats"] = np.stack([chunk.values[name] for name in floats])
+        words = pa.concat_arrays([part.cast(pa.large_string()) for part in chunk.dictionaries.values()])
+        arrays["words"] = words.cast(pa.large_binary()).to_numpy(zero_copy_only=False)
+    if layout.strings:
+        codes = np.empty((len(layout.strings), chunk.rows), np.int32)
+        for index, name in enumerate(layout.strings):
+            np.add(chunk.values[name], offsets[name], out=codes[index])
+        arrays["codes"] = codes
+    if layout.integers:
+        arrays["integers"] = np.stack([chunk.values[name] for name in layout.integers])
+    if layout.floats:
+        arrays["floats"] = np.stack([chunk.values[name] for name in layout.floats])
+    for index, entry in enumerate(layout.lists):
+        values = chunk.values[entry.name]
+        arrays[f"list_{index}"] = values + offsets[entry.name] if entry.kind == "string" else values
     if chunk.label is not None:
         arrays["label"] = chunk.label
         weight = chunk.weight
@@ -112,15 +133,18 @@ def _arrays(chunk: Chunk, factors: np.ndarray | None) -> dict[str, np.ndarray]:
 
 def _signature(schema: Schema, labelled: bool, weighted: bool) -> dict[str, tf.TensorSpec]:
     signature: dict[str, tf.TensorSpec] = {}
-    for kind, key, dtype in (
-        ("string", "codes", tf.int32),
-        ("integer", "integers", tf.int64),
-        ("float", "floats", tf.float32),
+    layout = _Layout.of(schema.inputs)
+    for names, key, dtype in (
+        (layout.strings, "codes", tf.int32),
+        (layout.integers, "integers", tf.int64),
+        (layout.floats, "floats", tf.float32),
     ):
-        names = _names(schema, kind)
         if names:
             signature[key] = tf.TensorSpec([len(names), None], dtype)
-    if "codes" in signature:
+    for index, entry in enumerate(layout.lists):
+        dtype = tf.int32 if entry.kind == "string" else tf.as_dtype(DTYPES[entry.kind])
+        signature[f"list_{index}"] = tf.TensorSpec([None, entry.length], dtype)
+    if any(entry.kind == "string" for entry in schema.inputs):
         signature["words"] = tf.TensorSpec([None], tf.string)
     if labelled:
         signature["label"] = tf.TensorSpec([None, 1], tf.int32 if schema.task == "multiclass" else tf.float32)
@@ -130,15 +154,20 @@ def _signature(schema: Schema, labelled: bool, weighted: bool) -> dict[str, tf.T
 
 
 def _unpacker(schema: Schema, labelled: bool, weighted: bool) -> Any:
+    layout = _Layout.of(schema.inputs)
+
     @tf.autograph.experimental.do_not_convert
     def unpack(arrays: dict[str, tf.Tensor]) -> Any:
         columns: dict[str, tf.Tensor] = {}
-        if "codes" in arrays:
+        if layout.strings:
             words = tf.gather(arrays["words"], arrays["codes"])
-            columns.update(zip(_names(schema, "string"), tf.unstack(words), strict=True))
-        for kind, key in (("integer", "integers"), ("float", "floats")):
-            if key in arrays:
-                columns.update(zip(_names(schema, kind), tf.unstack(arrays[key]), strict=True))
+            columns.update(zip(layout.strings, tf.unstack(words), strict=True))
+        for names, key in ((layout.integers, "integers"), (layout.floats, "floats")):
+            if names:
+                columns.update(zip(names, tf.unstack(arrays[key]), strict=True))
+        for index, entry in enumerate(layout.lists):
+            values = arrays[f"list_{index}"]
+            columns[entry.name] = tf.gather(arrays["words"], values) if entry.kind == "string" else values
         inputs = {entry.name: columns[entry.name] for entry in schema.inputs}
         if not labelled:
             return inputs

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from tfwd.data import lists
 from tfwd.data.failures import explain, is_conversion
 from tfwd.data.labels import is_missing
+from tfwd.data.lists import Items, value_type
 from tfwd.data.source import Source
 from tfwd.data.sql import as_double, as_float, as_text, identifier, is_bad, is_fractional, literal, typed
 from tfwd.errors import DataError
 from tfwd.schema import Input, Kind, Schema
+
+
+class _Refusal(NamedTuple):
+    """Rows that cannot be read: where they are, and what is said of the first."""
+
+    column: str
+    condition: str
+    expected: str
+    found: str | None = None
+    quoted: bool = True
 
 
 class Query:
@@ -29,7 +44,7 @@ class Query:
         self.labelled = labelled
         self.key = key
         for entry in schema.inputs:
-            _check_kind(entry, source.require(entry.column, f"the input {entry.name!r}"), source.name)
+            self._check(entry)
         for column in key:
             source.require(column, "data.key")
         if labelled:
@@ -44,10 +59,7 @@ class Query:
             nulls: leave missing inputs NULL.
         """
         columns = self.source.columns
-        found = {
-            f"x{index}": typed(entry.column, columns[entry.column], entry.kind, nulls=nulls)
-            for index, entry in enumerate(self.schema.inputs)
-        }
+        found = {f"x{index}": self._input(entry, nulls) for index, entry in enumerate(self.schema.inputs)}
         if self.labelled:
             found["label"] = self._label()
             if self.schema.weight is not None:
@@ -58,14 +70,12 @@ class Query:
     def error(self, error: BaseException) -> DataError:
         """The error to raise in place of the engine's: for a value of the wrong kind, with its place."""
         if is_conversion(error):
-            for column, kind in self._read_as().items():
-                bad = is_bad(column, self.source.columns[column], kind)
-                place = self.source.first(column, bad) if bad else None
+            for refusal in self._refusals():
+                place = self.source.first(refusal.column, refusal.condition, refusal.found)
                 if place:
-                    expected = "a whole number of 64 bits" if kind == "integer" else "a number"
-                    return DataError(
-                        f"{place.part}, row {place.row}, column {column!r}: expected {expected}, found {place.value!r}."
-                    )
+                    found = repr(place.value) if refusal.quoted else place.value
+                    where = f"{place.part}, row {place.row}, column {refusal.column!r}"
+                    return DataError(f"{where}: expected {refusal.expected}, found {found}.")
             if self.source.filter is not None:
                 reason = str(error).splitlines()[0].partition("Error: ")[2].rstrip(".")
                 return DataError(f"data.filter cannot be told for every row of {self.source.name}: {reason}.")
@@ -102,22 +112,69 @@ class Query:
             return f"{self.source.name}, column {column!r}", "another"
         return f"{place.part}, row {place.row}, column {column!r}", place.value or "nothing"
 
-    def _read_as(self) -> dict[str, Kind]:
-        columns = {entry.column: entry.kind for entry in self.schema.inputs}
+    def _input(self, entry: Input, nulls: bool) -> str:
+        if not entry.length:
+            return typed(entry.column, self.source.columns[entry.column], entry.kind, nulls=nulls)
+        given = self._items(entry)
+        if entry.weighs is None:
+            return lists.values(given, entry.kind, entry.length)
+        of = self._weighed(entry)
+        return lists.weights(given, self._items(of), of.kind, entry.length)
+
+    def _items(self, entry: Input) -> Items:
+        given = self.source.items(entry.column, entry.delimiter)
+        if given is None:
+            form = "lists" if entry.delimiter is None else f"lists, or text whose values {entry.delimiter!r} parts,"
+            raise DataError(
+                f"Column {entry.column!r} is {self.source.columns[entry.column]} in {self.source.name}, and the model "
+                f"takes {form} for it."
+            )
+        return given
+
+    def _weighed(self, entry: Input) -> Input:
+        return next(other for other in self.schema.inputs if other.column == entry.weighs)
+
+    def _check(self, entry: Input) -> None:
+        found = self.source.require(entry.column, f"the input {entry.name!r}")
+        where = f"Column {entry.column!r} is {found} in {self.source.name}, and the model takes"
+        if entry.length:
+            found = self._items(entry).type
+        elif value_type(found) is not None:
+            raise DataError(f"{where} one value a row for it, not a list.")
+        if entry.kind == "string" and is_fractional(found):
+            raise DataError(
+                f"{where} text for it: a number with a fraction has no one text. Convert the column to text or to "
+                "whole numbers."
+            )
+
+    def _refusals(self) -> Iterator[_Refusal]:
+        for entry in self.schema.inputs:
+            if entry.length:
+                given = self._items(entry)
+                bad = lists.bad(given, entry.kind)
+                if bad is not None:
+                    yield _Refusal(entry.column, bad[0], _expected(entry.kind), bad[1])
+                if entry.weighs is not None:
+                    of = self._items(self._weighed(entry))
+                    wanted = f"a weight for each value of {entry.weighs!r}"
+                    uneven, found = lists.are_uneven(given, of), lists.uneven_text(given, of)
+                    yield _Refusal(entry.column, uneven, wanted, found, quoted=False)
+            else:
+                yield from self._refusal(entry.column, entry.kind)
         if self.labelled and self.schema.task == "regression":
-            columns[self.schema.label] = "float"
+            yield from self._refusal(self.schema.label, "float")
         if self.labelled and self.schema.weight is not None:
-            columns[self.schema.weight] = "float"
-        return columns
+            yield from self._refusal(self.schema.weight, "float")
+
+    def _refusal(self, column: str, kind: Kind) -> Iterator[_Refusal]:
+        bad = is_bad(column, self.source.columns[column], kind)
+        if bad is not None:
+            yield _Refusal(column, bad, _expected(kind))
 
 
 def _not_finite(value: str) -> str:
     return f"{value} IS NULL OR NOT isfinite({value})"
 
 
-def _check_kind(entry: Input, found: str, name: str) -> None:
-    if entry.kind == "string" and is_fractional(found):
-        raise DataError(
-            f"Column {entry.column!r} is {found} in {name}, and the model takes text for it: "
-            "a number with a fraction has no one text. Convert the column to text or to whole numbers."
-        )
+def _expected(kind: Kind) -> str:
+    return "a whole number of 64 bits" if kind == "integer" else "a number"

@@ -35,7 +35,7 @@ class Batch(NamedTuple):
 
     Attributes:
         inputs: input name -> (B,) str objects (missing: ""), int64 (missing: `MISSING_INTEGER`) or float32 (missing:
-            NaN).
+            NaN); (B, length) for an input of several values, the latest in their order and then missing ones.
         label: binary (B, 1) float32 in {0, 1}, multi-class (B, 1) int32 class index, regression (B, 1) float32.
         weight: (B,) float32.
         key: B rows of the key columns, as they were read.
@@ -175,7 +175,10 @@ class Rows:
         """The rows as decoded chunks of whole batches, on which `batches` and `dataset` stand."""
         if self.labelled and self.schema.task != "regression" and not self.schema.classes:
             raise ValueError("The schema has no classes yet: analyze the training rows, then use with_classes.")
-        wanted = min(max(_CHUNK_VALUES // max(len(self.schema.inputs), 1), 8_192), 131_072)
+        width = max(self.schema.width, 1)
+        # Rows of very long lists are fewer, or their padding would fill the memory.
+        fewest = min(8_192, 4 * _CHUNK_VALUES // width)
+        wanted = min(max(_CHUNK_VALUES // width, fewest), 131_072)
         rows = -(-wanted // batch_size) * batch_size
         tables = self._tables(order)
         if order is not None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 from tfwd.config import Config
 from tfwd.data.labels import text_of
+from tfwd.data.lists import Items, value_type
 from tfwd.data.source import Source
 from tfwd.data.sql import INTEGERS, is_fractional, is_number, is_scalar
 from tfwd.errors import ConfigError
@@ -16,7 +19,9 @@ def resolve_schema(config: Config, source: Source) -> Schema:
 
     A numeric or bucketized feature makes its input a float. A categorical one makes it an integer where the data has
     one of up to 64 signed bits, and a string otherwise: text, truth values, days, moments, and every column of a CSV
-    file, unless the feature says `dtype`. `identity` needs an integer.
+    file, unless the feature says `dtype`. `identity` needs an integer. A multivalent feature reads lists, or text with
+    its delimiter, whose values are judged alike; its input keeps as many as the longest `max_length` on its column.
+    Weights are floats, in a list as long as that of the values.
 
     Args:
         config: its features, label and weight.
@@ -28,19 +33,20 @@ def resolve_schema(config: Config, source: Source) -> Schema:
 
     Raises:
         DataError: a column is not there; names the nearest.
-        ConfigError: a feature cannot read its column, or two features need different kinds of one column.
+        ConfigError: a feature cannot read its column, two features need different forms of one column, or a feature
+            has the vocabulary of one of another kind.
     """
     names = config.input_names()
-    kinds: dict[str, Kind] = {}
-    first: dict[str, Numeric | Bucketized | Categorical] = {}
+    readings: dict[str, _Reading] = {}
     for feature in config.features:
         if isinstance(feature, Cross):
             continue
         found = source.require(feature.column, f"the feature {feature.name!r}")
-        kind = _kind(feature, found, source.name)
-        twin = first.setdefault(feature.column, feature)
-        if kinds.setdefault(feature.column, kind) != kind:
-            raise _conflict(feature.column, twin, feature)
+        _put(readings, feature.column, _reading(feature, found, source))
+        if isinstance(feature, Categorical) and feature.weights is not None:
+            found = source.require(feature.weights, f"the feature {feature.name!r}")
+            _put(readings, feature.weights, _reading_of_weights(feature, feature.weights, found, source))
+    _check_owners(config, readings)
     label = config.data.label
     found = source.require(label.column, "data.label")
     if config.task == "regression" and not (is_number(found) or found in ("VARCHAR", "BOOLEAN")):
@@ -54,7 +60,17 @@ def resolve_schema(config: Config, source: Source) -> Schema:
     for column in config.data.key:
         source.require(column, "data.key")
     return Schema(
-        inputs=tuple(Input(name=names[column], column=column, kind=kind) for column, kind in kinds.items()),
+        inputs=tuple(
+            Input(
+                name=names[column],
+                column=column,
+                kind=reading.kind,
+                length=readings[reading.weighs or column].length,
+                delimiter=reading.delimiter,
+                weighs=reading.weighs,
+            )
+            for column, reading in readings.items()
+        ),
         task=config.task,
         label=label.column,
         classes=tuple(text_of(value) for value in label.classes or ()),
@@ -62,10 +78,89 @@ def resolve_schema(config: Config, source: Source) -> Schema:
     )
 
 
-def _kind(feature: Numeric | Bucketized | Categorical, found: str, name: str) -> Kind:
-    where = f"The feature {feature.name!r} reads {feature.column!r}, which is {found} in {name}"
+@dataclass(frozen=True)
+class _Reading:
+    """How a feature reads a column; the fields from `kind` on are those of the column's input."""
+
+    feature: Numeric | Bucketized | Categorical
+    kind: Kind
+    length: int = 0
+    delimiter: str | None = None
+    weighs: str | None = None
+
+
+def _put(readings: dict[str, _Reading], column: str, new: _Reading) -> None:
+    old = readings.setdefault(column, new)
+    both = f"The features {old.feature.name!r} and {new.feature.name!r} both read {column!r}"
+    if bool(old.length) != bool(new.length):
+        raise ConfigError(
+            f"{both}, one as a list and one as a single value, and an input has one form. Give both max_length, or "
+            "neither."
+        )
+    if old.kind != new.kind:
+        raise _conflict(both, old, new)
+    if old.delimiter != new.delimiter:
+        raise ConfigError(f"{both}, one with the delimiter {old.delimiter!r} and one with {new.delimiter!r}.")
+    if old.weighs != new.weighs:
+        raise ConfigError(
+            f"{both}, one as the weights of {old.weighs or 'nothing'} and one as those of {new.weighs or 'nothing'}, "
+            "and a list of weights is as long as one column's values. Give each its own column."
+        )
+    readings[column] = replace(old, length=max(old.length, new.length))
+
+
+def _reading(feature: Numeric | Bucketized | Categorical, found: str, source: Source) -> _Reading:
+    where = f"The feature {feature.name!r} reads {feature.column!r}, which is {found} in {source.name}"
+    if isinstance(feature, Categorical) and feature.max_length is not None:
+        items = _items(feature, feature.column, where, source)
+        return _Reading(feature, _kind(feature, items.type, where), feature.max_length, feature.delimiter)
+    if value_type(found) is not None:
+        if isinstance(feature, Categorical):
+            raise ConfigError(f"{where}: a list. Give the feature max_length, the most values that are kept of a row.")
+        raise ConfigError(f"{where}; a {feature.type} feature needs one number a row.")
+    return _Reading(feature, _kind(feature, found, where))
+
+
+def _reading_of_weights(feature: Categorical, column: str, found: str, source: Source) -> _Reading:
+    where = f"The feature {feature.name!r} takes its weights from {column!r}, which is {found} in {source.name}"
+    length, weighs = feature.max_length or 0, None
+    if length:
+        found, weighs = _items(feature, column, where, source).type, feature.column
+    if not _may_be_number(found):
+        raise ConfigError(f"{where}; {'a list of numbers is' if length else 'one number a row is'} needed.")
+    return _Reading(feature, "float", length, feature.delimiter, weighs)
+
+
+def _items(feature: Categorical, column: str, where: str, source: Source) -> Items:
+    items = source.items(column, feature.delimiter)
+    if items is None:
+        if source.columns[column] == "VARCHAR":
+            raise ConfigError(f"{where}: give the feature a delimiter, which parts the text into the values of a list.")
+        raise ConfigError(f"{where}; max_length needs a list a row, or text with a delimiter.")
+    return items
+
+
+def _may_be_number(found: str) -> bool:
+    return is_number(found) or found in ("VARCHAR", "BOOLEAN")
+
+
+def _check_owners(config: Config, readings: dict[str, _Reading]) -> None:
+    categories = {feature.name: feature for feature in config.features if isinstance(feature, Categorical)}
+    for feature in categories.values():
+        owner = categories.get(feature.owner or "")
+        if owner is None:
+            continue
+        kinds = [readings[one.column].kind for one in (feature, owner)]
+        if kinds[0] != kinds[1]:
+            raise ConfigError(
+                f"The feature {feature.name!r} has the vocabulary of {owner.name!r}, but {feature.column!r} is read as "
+                f"{kinds[0]} and {owner.column!r} as {kinds[1]}. Give both the same dtype."
+            )
+
+
+def _kind(feature: Numeric | Bucketized | Categorical, found: str, where: str) -> Kind:
     if not isinstance(feature, Categorical):
-        if is_number(found) or found in ("VARCHAR", "BOOLEAN"):
+        if _may_be_number(found):
             return "float"
         raise ConfigError(f"{where}; a {feature.type} feature needs numbers.")
     if is_fractional(found):
@@ -83,13 +178,10 @@ def _kind(feature: Numeric | Bucketized | Categorical, found: str, name: str) ->
     return "integer" if wants_integer or found in INTEGERS else "string"
 
 
-def _conflict(
-    column: str, one: Numeric | Bucketized | Categorical, other: Numeric | Bucketized | Categorical
-) -> ConfigError:
-    both = f"The features {one.name!r} and {other.name!r} both read {column!r}"
-    if isinstance(one, Categorical) and isinstance(other, Categorical):
+def _conflict(both: str, one: _Reading, other: _Reading) -> ConfigError:
+    category = next(reading.feature for reading in (one, other) if reading.kind != "float")
+    if "float" not in (one.kind, other.kind):
         return ConfigError(f"{both}, one as strings and one as integers. Give both the same dtype.")
-    category = one if isinstance(one, Categorical) else other
     return ConfigError(
         f"{both}, one as a number and one as a category, and an input has one type. "
         f"Make {category.name!r} bucketized with exact: true in place of categorical."

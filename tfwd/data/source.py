@@ -14,6 +14,7 @@ import pyarrow as pa
 from tfwd.config import CsvConfig
 from tfwd.data.failures import reading
 from tfwd.data.filters import checked
+from tfwd.data.lists import Items, items
 from tfwd.data.scans import BLOCK_ROWS, Block, CsvScan, ParquetScan, Scan, TableScan
 from tfwd.data.sql import as_text, both
 from tfwd.errors import ConfigError, DataError
@@ -147,10 +148,20 @@ class Source:
         query = self.select(expressions, block=block)
         yield from self.connect(block).sql(query).to_arrow_reader(BLOCK_ROWS)
 
-    def first(self, column: str, condition: str) -> Place | None:
-        """The first row that fulfils `condition`, for a message."""
+    def items(self, column: str, delimiter: str | None) -> Items | None:
+        """A column's rows as lists, or None where they are none; see `tfwd.data.lists`."""
+        return items(column, self.columns[column], delimiter)
+
+    def first(self, column: str, condition: str, found: str | None = None) -> Place | None:
+        """The first row that fulfils `condition`, for a message.
+
+        Args:
+            column: what the message is about.
+            condition: SQL.
+            found: the SQL of the text that it shows, in place of the column's.
+        """
         connection = self.connect()
-        value = as_text(column, self.columns[column])
+        value = found or as_text(column, self.columns[column])
         # A name that is longer than that of any column is the name of none.
         row = "row" + "_" * max(map(len, self.columns))
         for part, name in enumerate(self._scan.parts):

@@ -29,8 +29,8 @@ Weights = dict[str, float] | None
 # Prepared batches that wait for the step.
 _AHEAD = 8
 # Rows that are transformed at a time: the transform is a hundred small operations, and on more rows than a step has
-# each costs less a row.
-READ_ROWS = 8192
+# each costs less a row. Fewer where so many values would fill the memory.
+READ_ROWS, _READ_VALUES = 8192, 2**22
 
 
 class Stream(ABC):
@@ -90,7 +90,9 @@ class StreamedRows(Stream):
         def chunks() -> Iterator[Chunk]:
             return self._reader.chunks(epoch, first, last)
 
-        prepared = self.model.prepare(dataset(self.rows, max(self.batch_size, READ_ROWS), chunks, self.class_weights))
+        prepared = self.model.prepare(
+            dataset(self.rows, max(self.batch_size, _read_rows(self.rows)), chunks, self.class_weights)
+        )
         return prepared.rebatch(self.batch_size)
 
 
@@ -107,7 +109,7 @@ class CachedIds(Stream):
     def __init__(self, model: WideDeep, rows: Rows, batch_size: int, seed: int, class_weights: Weights) -> None:
         super().__init__(rows.count(), batch_size, seed)
         self._structure: Any = None
-        self._rows = self._read(model.prepare(rows.dataset(READ_ROWS, class_weights=class_weights)))
+        self._rows = self._read(model.prepare(rows.dataset(_read_rows(rows), class_weights=class_weights)))
 
     def _read(self, dataset: tf.data.Dataset) -> tf.Tensor:
         """All of a row side by side, the bits of its floats as integers: a batch is then one gather of whole rows."""
@@ -149,6 +151,10 @@ class CachedIds(Stream):
             for spec, part in zip(specs, parts, strict=True)
         ]
         return tf.nest.pack_sequence_as(self._structure, columns)
+
+
+def _read_rows(rows: Rows) -> int:
+    return max(min(READ_ROWS, _READ_VALUES // max(rows.schema.width, 1)), 1)
 
 
 def _width(spec: tf.TensorSpec) -> int:

@@ -1,0 +1,118 @@
+"""The SQL of a column whose rows are lists of values: Parquet's and Arrow's own lists, or text with a delimiter."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from tfwd.data.sql import as_float, identifier, is_bad, literal, typed
+from tfwd.schema import Kind
+
+# What a lambda calls the value that it looks at; inside of it no column is read.
+_ITEM = "item"
+_NAME = identifier(_ITEM)
+
+
+class Items(NamedTuple):
+    """The values of a row, as they are in the data.
+
+    Attributes:
+        sql: a list, NULL where there is none.
+        type: of a value, as DuckDB names it.
+    """
+
+    sql: str
+    type: str
+
+
+def value_type(duckdb_type: str) -> str | None:
+    """The type of a list's values, None for what is no list. Lists of a fixed length are lists."""
+    match = re.fullmatch(r"(.+)\[\d*\]", duckdb_type, re.DOTALL)
+    return match[1] if match else None
+
+
+def items(column: str, duckdb_type: str, delimiter: str | None, lists_of_one: bool = False) -> Items | None:
+    """A column's rows as lists.
+
+    Args:
+        column: its name.
+        duckdb_type: as the source reads it.
+        delimiter: what parts the values of a text; lists need none.
+        lists_of_one: whether a column of single values may be one of lists that have a value at the most.
+
+    Returns:
+        The lists, or None where there are none: text without a delimiter, or a single value a row.
+    """
+    name = identifier(column)
+    inner = value_type(duckdb_type)
+    if inner is not None:
+        return Items(name if duckdb_type.endswith("[]") else f"CAST({name} AS {inner}[])", inner)
+    if duckdb_type == "VARCHAR" and delimiter is not None:
+        return Items(f"string_split(NULLIF({name}, ''), {literal(delimiter)})", "VARCHAR")
+    if lists_of_one:
+        return Items(f"CASE WHEN {name} IS NOT NULL THEN [{name}] END", duckdb_type)
+    return None
+
+
+def values(given: Items, kind: Kind, length: int) -> str:
+    """The list of a row's values as the kind of input that the schema says, the latest `length`; never NULL.
+
+    Of text and whole numbers a missing value (NULL, "", NaN) is left out; of floats it is NULL.
+    """
+    kept = given.sql
+    if kind == "string" and given.type == "VARCHAR":
+        kept = f"list_filter({kept}, lambda {_NAME}: {_NAME} <> '')"
+    else:
+        kept = f"list_transform({kept}, lambda {_NAME}: {typed(_ITEM, given.type, kind, nulls=True)})"
+        if kind != "float":
+            kept = f"list_filter({kept}, lambda {_NAME}: {_NAME} IS NOT NULL)"
+    return _latest(kept, length)
+
+
+def weights(given: Items, of: Items, kind: Kind, length: int) -> str:
+    """The weights of what `values` gives: a list of FLOAT, NULL where a weight is missing; never NULL.
+
+    It is empty where a row has values and no list of weights, and a conversion error where it has both and not as many
+    of the ones as of the others.
+
+    Args:
+        given: the weights.
+        of: the values.
+        kind: of the values.
+        length: as for the values.
+    """
+    if kind == "string" and of.type == "VARCHAR":
+        present = f"coalesce({_NAME} <> '', false)"
+    else:
+        present = f"{typed(_ITEM, of.type, kind, nulls=True)} IS NOT NULL"
+    numbers = f"list_transform({given.sql}, lambda {_NAME}: {as_float(_ITEM, given.type)})"
+    kept = f"list_where({numbers}, list_transform({of.sql}, lambda {_NAME}: {present}))"
+    # Refused as a value of the wrong kind is, and like it with its place found afterwards.
+    refused = f"CAST('!' || CAST({given.sql} AS VARCHAR) AS FLOAT[])"
+    return f"CASE WHEN {are_uneven(given, of)} THEN {refused} ELSE {_latest(kept, length)} END"
+
+
+def are_uneven(given: Items, of: Items) -> str:
+    """The condition under which `weights` finds more or fewer weights than values."""
+    return f"(len({given.sql}) <> coalesce(len({of.sql}), 0))"
+
+
+def uneven_text(given: Items, of: Items) -> str:
+    """What is found there, in words."""
+    return f"len({given.sql}) || ' weights for ' || coalesce(len({of.sql}), 0) || ' values'"
+
+
+def bad(given: Items, kind: Kind) -> tuple[str, str] | None:
+    """The condition under which `values` raises a conversion error in a row and the text of the value that it is about.
+
+    None if it never does.
+    """
+    condition = is_bad(_ITEM, given.type, kind)
+    if condition is None:
+        return None
+    found = f"list_filter({given.sql}, lambda {_NAME}: {condition})"
+    return f"len({found}) > 0", f"CAST({found}[1] AS VARCHAR)"
+
+
+def _latest(values: str, length: int) -> str:
+    return f"coalesce({values}[-{length}:], [])"
