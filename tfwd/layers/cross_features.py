@@ -63,11 +63,11 @@ class CrossFeatures(keras.layers.Layer):
         self._column_starts = np.repeat(self._starts, widths)
         # The columns of each key among the ids; a key that comes hashed is crossed by its fingerprints behind them.
         ends = np.cumsum([0, *widths])
-        self._ids = [range(ends[key], ends[key + 1]) for key in range(len(sizes))]
+        self.id_columns = [range(ends[key], ends[key + 1]) for key in range(len(sizes))]
         end = int(ends[-1])
-        self._columns = list(self._ids)
+        self.hash_columns = list(self.id_columns)
         for key in self.hashed:
-            self._columns[key] = range(end, end + int(widths[key]))
+            self.hash_columns[key] = range(end, end + int(widths[key]))
             end += int(widths[key])
         self._members = [list(itertools.product(*(range(widths[key]) for key in keys))) for keys in self.crosses]
 
@@ -99,7 +99,7 @@ class CrossFeatures(keras.layers.Layer):
         # A column a row, so that choosing keys copies rows.
         given = tf.transpose(tf.cast(inputs[0], tf.int64))
         ids = tf.maximum(given, 0) if any(self.lengths) else given
-        first, later = self._rounds(ids, tf.transpose(inputs[1]) if self.hashed else None)
+        first, later = self.rounds(ids, tf.transpose(inputs[1]) if self.hashed else None)
         rows: list[tf.Tensor] = []
         # Longest first, so that those that have a key at a position stand before those that don't.
         order = sorted((i for i, bins in enumerate(self.bins) if bins), key=lambda i: -len(self.crosses[i]))
@@ -130,7 +130,7 @@ class CrossFeatures(keras.layers.Layer):
         """The uint64 fingerprints of crosses, longest first: `(combinations, N)`."""
 
         def at(position: int, members: list[int]) -> tf.Tensor:
-            return tf.constant([c for i in members for c in self._chosen(self._columns, i, position)])
+            return tf.constant([c for i in members for c in self._chosen(self.hash_columns, i, position)])
 
         states = tf.gather(first, at(0, order))
         done: list[tf.Tensor] = []
@@ -150,7 +150,7 @@ class CrossFeatures(keras.layers.Layer):
         present = absent.shape[0]
         for i in order:
             optional = [p for p, key in enumerate(self.crosses[i]) if self.lengths[key]]
-            looked = [self._chosen(self._ids, i, position) for position in optional]
+            looked = [self._chosen(self.id_columns, i, position) for position in optional]
             masks += map(list, zip(*looked, strict=True)) if looked else [[present]] * len(self._members[i])
         absent = tf.concat([absent, tf.zeros_like(absent[:1])], axis=0)
         deepest = max(map(len, masks))
@@ -173,14 +173,14 @@ class CrossFeatures(keras.layers.Layer):
         keys = self.crosses[index]
         placed = [tf.zeros(tf.shape(ids)[0], tf.int64)] * len(self._held)
         for position, key in enumerate(keys):
-            placed[self._ids[key][0]] = ids[:, position]
+            placed[self.id_columns[key][0]] = ids[:, position]
         if not self.bins[index]:
             return self._combinations(tf.stack(placed), index)[0]
-        first, later = self._rounds(tf.stack(placed), None)
+        first, later = self.rounds(tf.stack(placed), None)
         hashes = self._hashes(first, later, [index])[0]
         return tf.cast(tf.math.floormod(hashes, tf.constant(self.bins[index], tf.uint64)), tf.int64)
 
-    def _rounds(self, ids: tf.Tensor, fingerprints: tf.Tensor | None) -> list[tf.Tensor]:
+    def rounds(self, ids: tf.Tensor, fingerprints: tf.Tensor | None) -> list[tf.Tensor]:
         """The first and the later rounds of ids `(K, N)` and of fingerprints `(H, N)`, both `(K + H, N)`."""
         held = self._held[:, np.newaxis]
         rows = ids + tf.constant(self._column_starts[:, np.newaxis])
@@ -196,9 +196,9 @@ class CrossFeatures(keras.layers.Layer):
 
     def _combinations(self, ids: tf.Tensor, cross: int) -> tf.Tensor:
         """Mixed radix of ids `(K, N)`, the last key counting fastest: `(combinations, N)`."""
-        combined = tf.gather(ids, tf.constant(self._chosen(self._ids, cross, 0)))
+        combined = tf.gather(ids, tf.constant(self._chosen(self.id_columns, cross, 0)))
         for position, key in enumerate(self.crosses[cross][1:], 1):
-            chosen = tf.gather(ids, tf.constant(self._chosen(self._ids, cross, position)))
+            chosen = tf.gather(ids, tf.constant(self._chosen(self.id_columns, cross, position)))
             combined = combined * self.sizes[key] + chosen
         return combined
 
