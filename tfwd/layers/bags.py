@@ -53,7 +53,11 @@ def _or_one(divisor: tf.Tensor) -> tf.Tensor:
 
 
 def summed(
-    table: Callable[[tf.Tensor], tf.Tensor], ids: tf.Tensor, weights: tf.Tensor | None, bags: Sequence[Bag]
+    table: Callable[[tf.Tensor], tf.Tensor],
+    ids: tf.Tensor,
+    weights: tf.Tensor | None,
+    bags: Sequence[Bag],
+    dtype: str = "float32",
 ) -> tf.Tensor:
     """The bags' sums, of the places that have a value alone: what a training step does.
 
@@ -62,6 +66,7 @@ def summed(
     Args:
         table: ids `(N,)` -> rows `(N, dim)`.
         ids, weights, bags: as in `shares`.
+        dtype: in which it is summed. In float64 the order of the terms, another in every runtime, does not show.
 
     Returns:
         float32 `(B, len(bags), dim)`.
@@ -75,19 +80,26 @@ def summed(
     found = tf.shape(places, out_type=tf.int64)[0]
     # A product with a sparse matrix: TensorFlow's segment sums take several times as long.
     members = tf.SparseTensor(
-        tf.stack([sums, tf.range(found)], axis=1), tf.gather_nd(counted, places), tf.stack([count * len(bags), found])
+        tf.stack([sums, tf.range(found)], axis=1),
+        tf.cast(tf.gather_nd(counted, places), dtype),
+        tf.stack([count * len(bags), found]),
     )
-    return tf.reshape(tf.sparse.sparse_dense_matmul(members, rows), [-1, len(bags), rows.shape[-1]])
+    total = tf.cast(tf.sparse.sparse_dense_matmul(members, tf.cast(rows, dtype)), tf.float32)
+    return tf.reshape(total, [-1, len(bags), rows.shape[-1]])
 
 
 def summed_with_padding(
-    table: Callable[[tf.Tensor], tf.Tensor], ids: tf.Tensor, weights: tf.Tensor | None, bags: Sequence[Bag]
+    table: Callable[[tf.Tensor], tf.Tensor],
+    ids: tf.Tensor,
+    weights: tf.Tensor | None,
+    bags: Sequence[Bag],
+    dtype: str = "float32",
 ) -> tf.Tensor:
     """As `summed`, of all places, in operations that ONNX has."""
-    rows = table(ids) * tf.expand_dims(shares(ids, weights, bags), 2)
+    rows = tf.cast(table(ids) * tf.expand_dims(shares(ids, weights, bags), 2), dtype)
     parts = []
     start = 0
     for bag in bags:
         parts.append(tf.reduce_sum(rows[:, start : start + bag.width], axis=1, keepdims=True))
         start += bag.width
-    return parts[0] if len(parts) == 1 else tf.concat(parts, axis=1)
+    return tf.cast(parts[0] if len(parts) == 1 else tf.concat(parts, axis=1), tf.float32)

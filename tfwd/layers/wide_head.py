@@ -77,7 +77,8 @@ class WideHead(keras.layers.Layer):
                 terms.append(tf.reduce_sum(weights, axis=1))
         if self.bags:
             sums = summed_with_padding if self.padded else summed
-            terms.append(sums(self.table, ids[:, single:], bag_weights, [Bag(self.bags, "sum")])[:, 0])
+            bags = [Bag(self.bags, "sum")]
+            terms.append(sums(self.table, ids[:, single:], bag_weights, bags, "float64")[:, 0])
         return terms
 
     def compute_output_spec(self, inputs: Any) -> keras.KerasTensor:
