@@ -37,7 +37,10 @@ def analyze(rows: Rows, config: Config) -> FeatureStatistics:
     categories = [
         feature
         for feature in config.features
-        if isinstance(feature, Categorical) and feature.hash_bins is None and feature.identity is None
+        if isinstance(feature, Categorical)
+        and feature.hash_bins is None
+        and feature.identity is None
+        and feature.owner is None
     ]
     columns = {feature.column for feature in [*numbers, *categories]}
     with open_workspace(rows, columns) as workspace:

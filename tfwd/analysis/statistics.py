@@ -20,9 +20,10 @@ class VocabularyStatistics:
 
     Attributes:
         values: the categories; integers are formatted in decimal.
-        counts: the training rows of each.
+        counts: the training rows of each; of lists, how often it stands in those that the model sees.
         missing: training rows without a value.
-        unlisted: training rows whose value is too rare (`min_count`) or beyond `max_size`, hence OOV.
+        unlisted: training rows whose value is too rare (`min_count`) or beyond `max_size`, hence OOV; of lists, such
+            values.
     """
 
     values: tuple[str, ...]

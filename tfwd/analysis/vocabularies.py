@@ -20,25 +20,25 @@ def vocabulary(workspace: Workspace, feature: Categorical, kind: Kind) -> Vocabu
     """The vocabulary of a feature that has one.
 
     Learnt: by count falling, equal counts by value rising (text by code point, integers by number). Given: in the
-    given order, with the counts of the training rows, which may be 0.
+    given order, with the counts of the training rows, which may be 0. Of lists all values count that the feature keeps.
 
     Args:
         workspace: the training rows.
-        feature: without `hash_bins` and `identity`.
+        feature: without `hash_bins` and `identity`, and not with the vocabulary of another.
         kind: of the feature's input.
 
     Raises:
         DataError: nothing was learnt.
         ConfigError: a given vocabulary cannot be read or does not fit the column.
     """
-    table = workspace.table
+    values, total, empty = _values(workspace, feature)
     # Missing values are a group of their own.
-    counts = table.group_by(value=table[workspace.column(feature.column)]).aggregate(n=table.count())
+    counts = values.group_by("value").aggregate(n=values.count())
     if feature.learnt:
         kept = counts.filter(counts.value.isnull() | (counts.n >= feature.min_count))
         kept = kept.order_by([ibis.desc(kept.value.isnull()), ibis.desc("n"), ibis.asc("value")])
         found = _found(workspace, kept if feature.max_size is None else kept.limit(feature.max_size + 1))
-        missing = found.pop(None, 0)
+        missing = empty + found.pop(None, 0)
         words = list(found)[: feature.max_size]
         if not words:
             raise DataError(_empty(feature, workspace.rows, missing))
@@ -46,14 +46,26 @@ def vocabulary(workspace: Workspace, feature: Categorical, kind: Kind) -> Vocabu
         words = given_values(feature, kind)
         listed = workspace.given(pa.array([None, *words], pa.int64() if kind == "integer" else pa.string()))
         found = _found(workspace, counts.semi_join(listed, counts.value.identical_to(listed.value)))
-        missing = found.pop(None, 0)
+        missing = empty + found.pop(None, 0)
     numbers = [found.get(word, 0) for word in words]
     return VocabularyStatistics(
         values=tuple(map(str, words)),
         counts=tuple(numbers),
         missing=missing,
-        unlisted=workspace.rows - missing - sum(numbers),
+        unlisted=total - missing - sum(numbers),
     )
+
+
+def _values(workspace: Workspace, feature: Categorical) -> tuple[ir.Table, int, int]:
+    """A table of the feature's values, the number of values and empty lists together, and that of empty lists."""
+    column = workspace.table[workspace.column(feature.column)]
+    if feature.max_length is None:
+        return workspace.table.select(value=column), workspace.rows, 0
+    # The input may keep more, for another feature.
+    lists = workspace.table.select(values=column[-feature.max_length :])
+    length = lists["values"].length()
+    asked = workspace.record(lists.aggregate(values=length.sum(), empty=(length == 0).sum()))
+    return lists.select(value=lists["values"].unnest()), asked["values"] + asked["empty"], asked["empty"]
 
 
 def _found(workspace: Workspace, counts: ir.Table) -> dict[Any, int]:

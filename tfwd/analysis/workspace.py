@@ -15,7 +15,7 @@ import pyarrow as pa
 from tfwd.data.failures import ENGINE_ERRORS
 from tfwd.data.rows import Rows
 from tfwd.data.sql import INTEGERS, identifier, in_split, is_number
-from tfwd.schema import DTYPES
+from tfwd.schema import DTYPES, Input
 
 # What is kept in memory before it goes to disk, a thread: enough to group by a column of many values, and for each
 # column the blocks that a thread writes to at a time, without which rows of some hundred columns are refused.
@@ -28,8 +28,8 @@ class Workspace:
 
     Attributes:
         table: one column an input, by its data column's position in the schema (`x0`, `x1`, ...), NULL where missing (a
-            float also where infinite), then `label` (a number, or a class as text or whole number) and, if there is
-            one, `weight`.
+            float also where infinite) and an array where there are several values, then `label` (a number, or a class
+            as text or whole number) and, if there is one, `weight`.
         rows: how many rows it has.
     """
 
@@ -38,7 +38,7 @@ class Workspace:
         self._query = rows.query
         self._columns = {entry.column: f"x{index}" for index, entry in enumerate(rows.schema.inputs)}
         # Declared, not looked up: a backend of Ibis would ask the database for every table and column.
-        types = {self._columns[entry.column]: DTYPES[entry.kind] for entry in rows.schema.inputs}
+        types = {self._columns[entry.column]: _type(entry) for entry in rows.schema.inputs}
         types["label"] = "float64" if rows.schema.task == "regression" else "int64" if _counted(rows) else "string"
         if rows.schema.weight is not None:
             types["weight"] = "float32"
@@ -86,6 +86,10 @@ class Workspace:
             return getattr(self._connection.sql(query), form)()
         except ENGINE_ERRORS as error:
             raise self._query.error(error) from None
+
+
+def _type(entry: Input) -> str:
+    return f"array<{DTYPES[entry.kind]}>" if entry.length else DTYPES[entry.kind]
 
 
 @contextmanager
