@@ -1,0 +1,259 @@
+"""Scores of one user with many items, without computing anything of either side more than once.
+
+A feature depends on the user, on the item, or, being a cross, on both. The transform is run on the user's row with the
+item's inputs missing, and once on the catalogue with the user's missing: what depends on one side only is right in one
+of the two. The wide head is a sum, and so is the first layer of the tower: each has a part of the user, a part of the
+item, and a part of the pair, and only the last and the rest of the tower are computed for every pair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfwd.config import RankingConfig
+from tfwd.features.columns import Column, Cross, Numeric
+from tfwd.features.layout import Slot, columns_of, numeric_names, weights_name
+from tfwd.layers.cross_features import CrossFeatures
+from tfwd.model import WideDeep
+from tfwd.recommend.pair_crosses import Combined, Keys, cross, keys_of
+from tfwd.recommend.sides import Side, item_inputs, sides, user_inputs
+from tfwd.schema import DTYPES, MISSING_INTEGER, Input, Kind
+
+Tensors = dict[str, tf.Tensor]
+
+_MISSING: dict[Kind, Any] = {"string": "", "integer": MISSING_INTEGER, "float": np.nan}
+
+
+class SideParts(NamedTuple):
+    """What one side of pairs brings, for `N` rows.
+
+    Attributes:
+        wide: float32 `(N,)`, its part of the wide head's logit.
+        deep: float32 `(N, W)`, its part of the first layer of the tower, or its inputs of it.
+        keys: of crosses, `Keys` with the rows first.
+    """
+
+    wide: tf.Tensor
+    deep: tf.Tensor
+    keys: Keys
+
+
+class PairLogits(NamedTuple):
+    """Logits of one user and `N` items, `(N,)` each: their sum around the base rate, and those of the heads."""
+
+    logit: tf.Tensor
+    wide: tf.Tensor
+    deep: tf.Tensor
+
+
+class PairScorer:
+    """The model of one logit, split by sides.
+
+    Args:
+        model: trained.
+        features: as they were declared.
+        ranking: says what belongs to the item.
+    """
+
+    def __init__(self, model: WideDeep, features: tuple[Column, ...], ranking: RankingConfig) -> None:
+        self.user_inputs = user_inputs(model.schema, ranking)
+        self.item_inputs = item_inputs(model.schema, ranking)
+        self._model = model
+        self._sides = sides(features, ranking)
+        heads = {layer.name: layer for layer in model.ranker.layers}
+        self._wide, self._deep, self._sum = heads.get("wide"), heads.get("deep"), heads["logit"]
+        self._transform, self._crosses = _with_keys(model.transform)
+        self._places = _cross_places(features, self._sides)
+        self._numeric = _numeric_sides(features, self._sides, model.layout.numeric)
+        self._first = _first_layer(self._deep)
+        self._columns = _tower_columns(model, self._sides, self._numeric)
+
+    def user(self, raw: Mapping[str, tf.Tensor]) -> SideParts:
+        """The part of users, from their raw inputs `(N,)` or `(N, K)`."""
+        return self._parts(raw, self.item_inputs, "user")
+
+    def items(self, raw: Mapping[str, tf.Tensor]) -> SideParts:
+        """The part of items, from their raw inputs `(N,)` or `(N, K)`."""
+        return self._parts(raw, self.user_inputs, "item")
+
+    def __call__(self, user: SideParts, items: SideParts) -> PairLogits:
+        """The logits of one user, `N` = 1, and some items."""
+        crossed = self._crossed(user, items)
+        wide = user.wide + items.wide + self._wide_of_pairs(crossed)
+        deep = self._deep_of_pairs(user, items, crossed)
+        return PairLogits(self._sum.base.value[0] + self._sum.scale.value * (wide + deep), wide, deep)
+
+    def _parts(self, raw: Mapping[str, tf.Tensor], missing: tuple[Input, ...], side: Side) -> SideParts:
+        count = tf.shape(next(iter(raw.values())))[0]
+        absent = {
+            entry.name: tf.fill(
+                tf.stack([count, 1]) if entry.length else tf.reshape(count, [1]),
+                tf.constant(_MISSING[entry.kind], DTYPES[entry.kind]),
+            )
+            for entry in missing
+        }
+        found = self._transform({**raw, **absent})
+        prepared = {name: value for name, value in found.items() if not name.startswith("keys.")}
+        keys = Keys(*(tf.zeros((count, 0), dtype) for dtype in (tf.int64, tf.uint64, tf.uint64)))
+        if self._places:
+            keys = Keys(*map(tf.transpose, keys_of(self._crosses, [found[name] for name in _KEYS if name in found])))
+        return SideParts(self._wide_of(prepared, side, count), self._deep_of(prepared, side, count), keys)
+
+    def _wide_of(self, prepared: Tensors, side: Side, count: tf.Tensor) -> tf.Tensor:
+        """The sum of the weights of a side's own features, float32 `(N,)`."""
+        terms = [tf.zeros([count])]
+        head, layout = self._wide, self._model.layout
+        if head is not None and layout.wide is not None:
+            slots = columns_of(layout.wide.slots)
+            chosen = [index for index, slot in enumerate(slots) if self._sides[slot.feature] == side]
+            if chosen:
+                weights = head.table(tf.gather(prepared["wide_ids"], chosen, axis=1))[:, :, 0]
+                if weights_name("wide_ids") in prepared:
+                    single = len(slots) - head.bags
+                    factors = prepared[weights_name("wide_ids")]
+                    factors = tf.concat([tf.ones((count, single)), factors], axis=1)
+                    weights *= tf.gather(factors, chosen, axis=1)
+                terms.append(tf.reduce_sum(weights, axis=1))
+        if head is not None and head.numeric:
+            own = [place for place, column in enumerate(head.numeric) if self._numeric[column] == side]
+            if own:
+                numbers = tf.gather(prepared["numeric"], [head.numeric[place] for place in own], axis=1)
+                terms.append(tf.linalg.matvec(numbers, tf.gather(head.kernel.value, own)[:, 0]))
+        return tf.add_n(terms)
+
+    def _deep_of(self, prepared: Tensors, side: Side, count: tf.Tensor) -> tf.Tensor:
+        if self._deep is None:
+            return tf.zeros((count, 0))
+        own = tf.gather(self._deep.tower_inputs(prepared), self._columns[side], axis=1)
+        if self._first is None:
+            return own
+        return tf.matmul(own, tf.gather(self._first.kernel, self._columns[side]))
+
+    def _crossed(self, user: SideParts, items: SideParts) -> dict[str, Combined]:
+        own, others = Keys(*map(tf.transpose, user.keys)), Keys(*map(tf.transpose, items.keys))
+        return {
+            name: cross(self._crosses, index, of_user, own, others) for name, (index, of_user) in self._places.items()
+        }
+
+    def _wide_of_pairs(self, crossed: dict[str, Combined]) -> tf.Tensor:
+        terms = [tf.zeros([])]
+        if self._wide is not None and self._model.layout.wide is not None:
+            for slot in self._model.layout.wide.slots:
+                if slot.feature in crossed:
+                    weights = self._wide.table(_rows(crossed[slot.feature], slot.start))[..., 0]
+                    terms.append(tf.reduce_sum(weights, axis=[0, 1]))
+        if self._wide is not None and self._wide.use_bias:
+            terms.append(self._wide.bias.value[0])
+        return sum(terms[1:], terms[0])
+
+    def _deep_of_pairs(self, user: SideParts, items: SideParts, crossed: dict[str, Combined]) -> tf.Tensor:
+        if self._deep is None:
+            return tf.zeros_like(items.wide)
+        pairs = self._tower_inputs_of_pairs(crossed)
+        if self._first is None:
+            sides = [tf.repeat(user.deep, tf.shape(items.deep)[0], axis=0), items.deep, *pairs]
+            order = np.argsort(np.concatenate([self._columns[side] for side in ("user", "item", "both")]))
+            values = self._deep.tower(tf.gather(tf.concat(sides, axis=1), order, axis=1), training=False)
+        else:
+            values = user.deep + items.deep
+            if pairs:
+                kernel = tf.gather(self._first.kernel, self._columns["both"])
+                values += tf.matmul(tf.concat(pairs, axis=1), kernel)
+            if self._first.use_bias:
+                values += self._first.bias
+            values = self._first.activation(values)
+            for layer in self._deep.tower.layers[1:]:
+                values = layer(values)
+        return self._deep.logits(values)[:, 0]
+
+    def _tower_inputs_of_pairs(self, crossed: dict[str, Combined]) -> list[tf.Tensor]:
+        """The tower's inputs that depend on both sides, float32 `(N, columns)` each, in their order."""
+        found = []
+        for embedding in self._deep.embeddings:
+            table = next(table for table in self._model.layout.embeddings if table.name == embedding.name)
+            for slot in table.slots:
+                if slot.feature in crossed:
+                    combined = crossed[slot.feature]
+                    vectors = tf.reduce_sum(embedding(_rows(combined, slot.start)), axis=[0, 1])
+                    found.append(vectors / _divisor(combined, slot))
+        for entry in self._model.layout.one_hot:
+            if entry.feature in crossed:
+                places = tf.one_hot(_rows(crossed[entry.feature], 0, padding=-1), entry.rows)
+                found.append(tf.reduce_sum(places, axis=[0, 1]))
+        return found
+
+
+_KEYS = ("keys.ids", "keys.fingerprints")
+
+
+def _with_keys(transform: keras.Model) -> tuple[keras.Model, CrossFeatures | None]:
+    """The transform with what its crosses read among its outputs, and their layer."""
+    layers = {layer.name: layer for layer in transform.layers}
+    crosses = layers.get("features.crosses")
+    if crosses is None:
+        return transform, None
+    outputs = dict(zip(transform.output_names, transform.outputs, strict=True))
+    for name, inner in zip(_KEYS, ("features.keys", "features.fingerprints"), strict=True):
+        if inner in layers:
+            outputs[name] = layers[inner].output
+    return keras.Model(transform.input, outputs), crosses
+
+
+def _cross_places(features: tuple[Column, ...], of: dict[str, Side]) -> dict[str, tuple[int, list[bool]]]:
+    """Of the crosses over both sides, their numbers and whether each key is on the user's side."""
+    crosses = [feature for feature in features if isinstance(feature, Cross)]
+    return {
+        feature.name: (index, [of[key] == "user" for key in feature.keys])
+        for index, feature in enumerate(crosses)
+        if of[feature.name] == "both"
+    }
+
+
+def _numeric_sides(features: tuple[Column, ...], of: dict[str, Side], numeric: tuple[str, ...]) -> list[Side]:
+    owners = {name: f.name for f in features if isinstance(f, Numeric) for name in numeric_names(f)}
+    return [of[owners[name]] for name in numeric]
+
+
+def _first_layer(deep: Any) -> keras.layers.Dense | None:
+    """The first layer of the tower where it is a sum over the tower's inputs, in full precision."""
+    if deep is None or type(deep.tower) is not keras.Sequential:
+        return None
+    first = deep.tower.layers[0]
+    return first if type(first) is keras.layers.Dense and first.compute_dtype == "float32" else None
+
+
+def _tower_columns(model: WideDeep, of: dict[str, Side], numeric: list[Side]) -> dict[Side, np.ndarray]:
+    """Which of the tower's inputs depend on which side."""
+    found: list[Side] = []
+    for table in model.layout.embeddings:
+        for slot in table.slots:
+            found += [of[slot.feature]] * table.dim
+    for entry in model.layout.one_hot:
+        found += [of[entry.feature]] * entry.rows
+    found += [numeric[column] for column in model.layout.deep_numeric]
+    places = np.array(found)
+    return {side: np.flatnonzero(places == side) for side in ("user", "item", "both")}
+
+
+def _rows(combined: Combined, start: int, padding: int = 0) -> tf.Tensor:
+    rows = combined.ids + start
+    return rows if combined.absent is None else tf.where(combined.absent, tf.constant(padding, tf.int32), rows)
+
+
+def _divisor(combined: Combined, slot: Slot) -> tf.Tensor:
+    """What the sum of a bag's vectors is divided by, broadcastable to `(N, 1)`."""
+    if slot.combiner == "sum" or not slot.bag:
+        return tf.ones((1, 1))
+    shape = tf.shape(combined.ids)
+    count = tf.cast(shape[0], tf.float32) * (
+        tf.cast(shape[1:2], tf.float32)
+        if combined.absent is None
+        else tf.reduce_sum(tf.cast(~combined.absent, tf.float32), axis=0)
+    )
+    count = tf.maximum(count, 1.0)[:, tf.newaxis]
+    return count if slot.combiner == "mean" else tf.sqrt(count)
