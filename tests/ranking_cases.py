@@ -1,4 +1,4 @@
-"""Users, items and what users like of them, made up by a rule that a model can learn; shared by the tests of ranking."""
+"""Users, items and what users like of them, made up by a rule that a model can learn, for the tests of ranking."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tfwd.training import fit
 USERS, ITEMS, GENRES = 60, 90, ("Action", "Comedy", "Drama", "Horror", "Musical")
 HISTORY = 8
 
-ALL_FEATURES: list[dict[str, Any]] = [
+FEATURES: list[dict[str, Any]] = [
     {"type": "categorical", "column": "movie_id", "embedding": 8},
     {"type": "categorical", "column": "user_id", "embedding": 8},
     {"type": "categorical", "column": "liked", "max_length": HISTORY, "embedding": "movie_id"},
@@ -33,22 +33,6 @@ ALL_FEATURES: list[dict[str, Any]] = [
     {"type": "cross", "keys": ["city", "age_buckets"], "bins": "exact"},
 ]
 """Single and several values, on either side and crossed over both."""
-import os
-
-FEATURES = (
-    ALL_FEATURES
-    if not os.environ.get("SCALAR")
-    else [
-        f
-        for f in ALL_FEATURES
-        if f.get("column") not in ("liked", "genres") and not set(f.get("keys", [])) & {"liked", "genres"}
-    ]
-    + [
-        {"type": "categorical", "column": "genres"},
-        {"type": "cross", "keys": ["genres", "city"], "bins": 100},
-        {"type": "cross", "keys": ["user_id", "genres", "age_buckets"], "bins": 500, "embedding": 4},
-    ]
-)
 
 ITEM_COLUMNS = ("genres", "year")
 

@@ -18,7 +18,6 @@ import tensorflow as tf
 from tfwd.config import RankingConfig
 from tfwd.features.columns import Column, Cross, Numeric
 from tfwd.features.layout import Slot, columns_of, numeric_names, weights_name
-from tfwd.layers.cross_features import CrossFeatures
 from tfwd.model import WideDeep
 from tfwd.recommend.pair_crosses import Combined, Keys, cross, keys_of
 from tfwd.recommend.sides import Side, item_inputs, sides, user_inputs
@@ -35,7 +34,7 @@ class SideParts(NamedTuple):
     Attributes:
         wide: float32 `(N,)`, its part of the wide head's logit.
         deep: float32 `(N, W)`, its part of the first layer of the tower, or its inputs of it.
-        keys: of crosses, `Keys` with the rows first.
+        keys: what crosses over both sides read: of users with the rows first, of items as `Keys` has them.
     """
 
     wide: tf.Tensor
@@ -66,7 +65,9 @@ class PairScorer:
         self._model = model
         self._sides = sides(features, ranking)
         heads = {layer.name: layer for layer in model.ranker.layers}
-        self._wide, self._deep, self._sum = heads.get("wide"), heads.get("deep"), heads["logit"]
+        self._wide: Any = heads.get("wide")
+        self._deep: Any = heads.get("deep")
+        self._sum = heads["logit"]
         self._transform, self._crosses = _with_keys(model.transform)
         self._places = _cross_places(features, self._sides)
         self._numeric = _numeric_sides(features, self._sides, model.layout.numeric)
@@ -99,9 +100,11 @@ class PairScorer:
         }
         found = self._transform({**raw, **absent})
         prepared = {name: value for name, value in found.items() if not name.startswith("keys.")}
-        keys = Keys(*(tf.zeros((count, 0), dtype) for dtype in (tf.int64, tf.uint64, tf.uint64)))
+        keys = Keys(*(tf.zeros((0, count), dtype) for dtype in (tf.int64, tf.uint64, tf.uint64)))
         if self._places:
-            keys = Keys(*map(tf.transpose, keys_of(self._crosses, [found[name] for name in _KEYS if name in found])))
+            keys = keys_of(self._crosses, [found[name] for name in _KEYS if name in found])
+        if side == "user":
+            keys = Keys(*map(tf.transpose, keys))
         return SideParts(self._wide_of(prepared, side, count), self._deep_of(prepared, side, count), keys)
 
     def _wide_of(self, prepared: Tensors, side: Side, count: tf.Tensor) -> tf.Tensor:
@@ -135,9 +138,10 @@ class PairScorer:
         return tf.matmul(own, tf.gather(self._first.kernel, self._columns[side]))
 
     def _crossed(self, user: SideParts, items: SideParts) -> dict[str, Combined]:
-        own, others = Keys(*map(tf.transpose, user.keys)), Keys(*map(tf.transpose, items.keys))
+        own = Keys(*map(tf.transpose, user.keys))
         return {
-            name: cross(self._crosses, index, of_user, own, others) for name, (index, of_user) in self._places.items()
+            name: cross(self._crosses, index, of_user, own, items.keys)
+            for name, (index, of_user) in self._places.items()
         }
 
     def _wide_of_pairs(self, crossed: dict[str, Combined]) -> tf.Tensor:
@@ -191,7 +195,7 @@ class PairScorer:
 _KEYS = ("keys.ids", "keys.fingerprints")
 
 
-def _with_keys(transform: keras.Model) -> tuple[keras.Model, CrossFeatures | None]:
+def _with_keys(transform: keras.Model) -> tuple[keras.Model, Any]:
     """The transform with what its crosses read among its outputs, and their layer."""
     layers = {layer.name: layer for layer in transform.layers}
     crosses = layers.get("features.crosses")

@@ -1,0 +1,89 @@
+"""The items that are recommended: their ids, titles, and what the model reads of them."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from tfwd.config import RankingConfig
+from tfwd.data.rows import Rows
+from tfwd.data.source import Source
+from tfwd.errors import DataError
+from tfwd.recommend.sides import item_inputs
+from tfwd.schema import MISSING_INTEGER, Input, Schema
+
+# Rows that are read at a time.
+_ROWS = 8192
+
+Raw = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Items in their order, which decides between equal scores.
+
+    Attributes:
+        input: the model's input that tells the item.
+        ids: `(N,)` str objects or int64, as that input takes them.
+        titles: one an item, or None.
+        inputs: the items' raw inputs, `(N,)` or `(N, K)` each.
+    """
+
+    input: Input
+    ids: NDArray[Any]
+    titles: list[str] | None
+    inputs: Raw
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def missing(self) -> str | int:
+        """What stands for no item."""
+        return "" if self.input.kind == "string" else MISSING_INTEGER
+
+
+def read_catalogue(source: Source, schema: Schema, ranking: RankingConfig) -> Catalogue:
+    """Reads the items.
+
+    Args:
+        source: a row an item: the item, its title and the item columns.
+        schema: of the model.
+        ranking: names the columns.
+
+    Raises:
+        DataError: there are no items, one stands there twice or is missing, or a column is missing.
+    """
+    inputs = item_inputs(schema, ranking)
+    key = (ranking.title,) if ranking.title else ()
+    batches = list(Rows(source, dataclasses.replace(schema, inputs=inputs), labelled=False, key=key).batches(_ROWS))
+    if not batches:
+        raise DataError(f"{source.name} has no items to recommend.")
+    raw = {entry.name: np.concatenate([batch.inputs[entry.name] for batch in batches]) for entry in inputs}
+    item = next(entry for entry in inputs if entry.column == ranking.item)
+    titles = None
+    if ranking.title:
+        found = [value for batch in batches if batch.key is not None for value in batch.key.column(0).to_pylist()]
+        titles = ["" if value is None else str(value) for value in found]
+    catalogue = Catalogue(item, raw[item.name], titles, raw)
+    seen: dict[Any, int] = {}
+    for row, value in enumerate(catalogue.ids.tolist(), 1):
+        if value == catalogue.missing:
+            raise DataError(f"{source.name}, row {row}, column {ranking.item!r}: the item is missing.")
+        if value in seen:
+            raise DataError(f"{source.name}, column {ranking.item!r}: rows {seen[value]} and {row} are both {value!r}.")
+        seen[value] = row
+    return catalogue
+
+
+def tensors(raw: Raw) -> dict[str, tf.Tensor]:
+    """Raw inputs as TensorFlow takes them."""
+    return {
+        name: tf.constant(values.tolist(), tf.string, values.shape) if values.dtype == object else tf.constant(values)
+        for name, values in raw.items()
+    }
