@@ -31,6 +31,15 @@ def real_rows(run: Run) -> Mapping[str, Any] | None:
         return None
 
 
+def recommended(run: Run) -> dict[str, Any]:
+    """What a SavedModel of a run that ranks items takes beside: its catalogue, and the length of a list."""
+    from tfwd.recommend.recommender import Recommender, has_catalogue
+
+    if run.config.ranking is None or not has_catalogue(run):
+        return {}
+    return {"lists": Recommender(run).lists, "k": run.config.ranking.k}
+
+
 def measured(run: Path, file: Path) -> str:
     """The metrics of a run's model and of a file of it, on the first labelled rows of its data, as a sentence."""
     opened = Run.open(run)
@@ -69,7 +78,8 @@ def export_run(run: Run) -> list[Path]:
     folder, config, rows = run.path / "export", run.config.export, real_rows(run)
     written: list[Path] = []
     if "savedmodel" in config.formats:
-        written.append(savedmodel.save(run.model, folder, name=config.name, rows=rows))
+        ranked = recommended(run)
+        written.append(savedmodel.save(run.model, folder, name=config.name, rows=rows, **ranked))
     if "onnx" in config.formats:
         try:
             written.append(onnx.save(run.model, folder / f"{config.name}.onnx", rows=rows))

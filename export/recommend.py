@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from export.rows import Rows
+from export.rows import Rows, tensors
 from tfwd.errors import ExportError
 from tfwd.model import WideDeep
 from tfwd.recommend.lists import ListMaker
@@ -22,13 +23,15 @@ _USERS = 20
 
 
 def signature(lists: ListMaker, k: int) -> Any:
-    """The concrete function of `recommend`.
+    """The function of `recommend`.
 
     Inputs: those of the user as in `serving_default`, `k` int32 `()`, `candidates` `(B, C)` and `exclude` `(B, S)` of
-    items, padded with the missing value ("", or -2^63 of integers). A row of `candidates` without an item stands for
-    the whole catalogue. The three have defaults (`k`, no candidates, nothing excluded) in the signature, which a
-    server that knows defaults fills in. Outputs: `items` `(B, k)`, `scores` float32 `(B, k)` and, where the catalogue
-    has titles, `titles` string `(B, k)`; after the last item the missing value, 0 and "".
+    items, padded with the missing value ("", or -2^63 of integers); one row is for all users. A row of `candidates`
+    without an item stands for the whole catalogue. The three have defaults (`k`, no candidates, nothing excluded) in
+    the signature, which a server that knows defaults fills in.
+
+    Outputs: `items` `(B, k)`, `scores` float32 `(B, k)` and, where the catalogue has titles, `titles` string `(B, k)`;
+    after the last item the missing value, 0 and "".
 
     Args:
         lists: the model and the catalogue.
@@ -38,26 +41,26 @@ def signature(lists: ListMaker, k: int) -> Any:
     dtype = tf.as_dtype(DTYPES[catalogue.input.kind])
     items = tf.constant([*catalogue.ids.tolist(), catalogue.missing], dtype)
     titles = None if catalogue.titles is None else tf.constant([*catalogue.titles, ""])
-    names = [entry.name for entry in lists.scorer.user_inputs]
+    users = {e.name: tf.TensorSpec(e.shape, DTYPES[e.kind], e.name) for e in lists.scorer.user_inputs}
+    listed = [tf.TensorSpec([None, None], dtype, name) for name in OPTIONS[1:]]
+    usual, none = tf.constant(k), tf.constant([[catalogue.missing]], dtype)
 
-    def recommend(*values: tf.Tensor, **named: tf.Tensor) -> Tensors:
-        given = dict(zip((*names, *OPTIONS), values, strict=False)) | named
-        found = lists({name: given[name] for name in names}, *(given[name] for name in OPTIONS))
+    @functools.partial(tf.function, input_signature=[users, tf.TensorSpec([], tf.int32, "k"), *listed], autograph=False)
+    def recommend(
+        inputs: Tensors, k: tf.Tensor = usual, candidates: tf.Tensor = none, exclude: tf.Tensor = none
+    ) -> Tensors:
+        found = lists(inputs, k, candidates, exclude)
         rows = tf.where(found.places < 0, len(catalogue), found.places)
         answer = {"items": tf.gather(items, rows), "scores": found.scores}
         return answer if titles is None else {**answer, "titles": tf.gather(titles, rows)}
 
-    specs = [tf.TensorSpec(entry.shape, DTYPES[entry.kind], entry.name) for entry in lists.scorer.user_inputs]
-    specs += [tf.TensorSpec([], tf.int32, "k")]
-    specs += [tf.TensorSpec([None, None], dtype, name) for name in OPTIONS[1:]]
-    return tf.function(recommend, autograph=False).get_concrete_function(**{spec.name: spec for spec in specs})
+    return recommend
 
 
 def requests(lists: ListMaker, rows: Rows, k: int) -> Rows:
     """The inputs of `recommend` for the users of some rows."""
-    count = len(next(iter(rows.values())))
     catalogue = lists.catalogue
-    none = np.full((count, 1), catalogue.missing, object if catalogue.input.kind == "string" else np.int64)
+    none = np.full((1, 1), catalogue.missing, object if catalogue.input.kind == "string" else np.int64)
     users = {entry.name: rows[entry.name] for entry in lists.scorer.user_inputs}
     return {**users, "k": np.array(k, np.int32), "candidates": none, "exclude": none}
 
@@ -76,8 +79,6 @@ def check(model: WideDeep, lists: ListMaker, loaded: Any, rows: Rows) -> None:
     Raises:
         ExportError: a list that differs, with its user and place.
     """
-    from export.rows import tensors
-
     catalogue = lists.catalogue
     score = "prediction" if model.schema.task == "regression" else "probability"
     users = {entry.name: rows[entry.name][:_USERS] for entry in lists.scorer.user_inputs}

@@ -17,13 +17,14 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from export import parity, warmup
+from export import parity, recommend, warmup
 from export.answers import answers, class_names, lookups, tables
 from export.quiet import quiet
 from export.rows import Rows, as_rows, known_values, ordinary_rows
 from tfwd.errors import ExportError
 from tfwd.model import WideDeep
 from tfwd.naming import is_valid
+from tfwd.recommend.lists import ListMaker
 from tfwd.schema import DTYPES, MISSING_INTEGER, Schema
 
 Tensors = dict[str, tf.Tensor]
@@ -35,7 +36,14 @@ _ROWS = 256
 
 
 def save(
-    model: WideDeep, output: str | Path, *, name: str, rows: Mapping[str, Any] | None = None, version: int | None = None
+    model: WideDeep,
+    output: str | Path,
+    *,
+    name: str,
+    rows: Mapping[str, Any] | None = None,
+    version: int | None = None,
+    lists: ListMaker | None = None,
+    k: int = 10,
 ) -> Path:
     """Writes a model as `OUT/<name>/<version>/`, compared with the model row by row before it appears.
 
@@ -53,6 +61,8 @@ def save(
         rows: raw rows by input, for the warm-up and the comparison; without them, rows are made of the values the
             model knows.
         version: the version; the next one when None.
+        lists: adds the signature `recommend` over its catalogue; see `export.recommend.signature`.
+        k: the length of its lists where a request does not say.
 
     Returns:
         The folder of the version.
@@ -68,8 +78,10 @@ def save(
     try:
         whole = staging / "whole"
         with quiet():
-            _write(model, whole, name, given)
+            _write(model, whole, name, given, lists, k)
         parity.check_savedmodel(model, whole, given)
+        if lists is not None:
+            recommend.check(model, lists, tf.saved_model.load(str(whole)), given)
         return _publish(whole, folder, version)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
@@ -106,13 +118,17 @@ def _publish(whole: Path, folder: Path, version: int | None) -> Path:
             return target
 
 
-def _write(model: WideDeep, folder: Path, name: str, rows: Rows) -> None:
+def _write(model: WideDeep, folder: Path, name: str, rows: Rows, lists: ListMaker | None, k: int) -> None:
     signatures = _signatures(model)
     # No more than the functions need: the module knows neither the optimizer nor the Keras model.
     module = tf.Module(name="wide_deep")
     module.tables = {table: variable.value for table, variable in tables(model.ranker).items()}
     module.weights = [variable.value for variable in (*model.transform.variables, *model.ranker.variables)]
     module.vocabularies = [layer.table for layer in lookups(model)]
+    plain = tuple(signatures)
+    if lists is not None:
+        module.lists = lists.resources
+        signatures[recommend.RECOMMEND] = recommend.signature(lists, k)
     tf.saved_model.save(module, str(folder), signatures=signatures)
     methods = {key: method for key, method in _METHODS.items() if key in signatures}
     updater = tf.compat.v1.saved_model.signature_def_utils.MethodNameUpdater(str(folder))
@@ -123,7 +139,8 @@ def _write(model: WideDeep, folder: Path, name: str, rows: Rows) -> None:
     extra.mkdir()
     facts = {"version": model.schema.version, "schema": model.schema.to_dict(), "layout": model.layout.to_dict()}
     (extra / "tfwd.json").write_text(json.dumps(facts, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    warmup.write(extra / "tf_serving_warmup_requests", model.schema, rows, name, tuple(signatures))
+    asked = None if lists is None else functools.partial(recommend.requests, lists, k=k)
+    warmup.write(extra / "tf_serving_warmup_requests", model.schema, rows, name, plain, asked)
 
 
 def _signatures(model: WideDeep) -> dict[str, Any]:

@@ -5,7 +5,7 @@ The first call of each signature costs about 100 ms; with this file no client pa
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,14 @@ from tfwd.schema import MISSING_INTEGER, Schema
 _SINGLE, _BATCHES = 16, (32, 256)
 
 
-def write(file: Path, schema: Schema, rows: Rows, name: str, signatures: tuple[str, ...]) -> None:
+def write(
+    file: Path,
+    schema: Schema,
+    rows: Rows,
+    name: str,
+    signatures: tuple[str, ...],
+    recommended: Callable[[Rows], Rows] | None = None,
+) -> None:
     """Writes requests for all signatures: some of one row, and larger batches.
 
     Args:
@@ -35,12 +42,17 @@ def write(file: Path, schema: Schema, rows: Rows, name: str, signatures: tuple[s
         schema: of the model.
         rows: as `as_rows` makes them, at least one.
         name: of the model in TF Serving.
-        signatures: the names of its signatures.
+        signatures: the names of its signatures, but for `recommend`.
+        recommended: from rows to the inputs of `recommend`, if there is one.
     """
     with tf.io.TFRecordWriter(str(file)) as writer:
         for signature in signatures:
             for batch in _batches(rows):
                 writer.write(_log(schema, batch, name, signature).SerializeToString())
+        if recommended is not None:
+            for index in range(min(_SINGLE, length(rows))):
+                asked = recommended(part(rows, index, index + 1))
+                writer.write(_log(schema, asked, name, "recommend").SerializeToString())
 
 
 def examples(schema: Schema, rows: Rows) -> list[tf.train.Example]:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from tfwd.inspection import wide_weights
     from tfwd.model import WideDeep, build_model
     from tfwd.optimizers import JointOptimizer, LazyAdam, SparseAdagrad, SparseFtrl, SparseSgd
+    from tfwd.recommend.recommender import Recommender
     from tfwd.run import Run, load_model
     from tfwd.schema import Input, Schema
     from tfwd.scoring import Scorer, load_scorer
@@ -64,6 +65,7 @@ _PLACES = {
     "tfwd.inspection": ("wide_weights",),
     "tfwd.model": ("WideDeep", "build_model"),
     "tfwd.optimizers": ("JointOptimizer", "LazyAdam", "SparseAdagrad", "SparseFtrl", "SparseSgd"),
+    "tfwd.recommend.recommender": ("Recommender",),
     "tfwd.run": ("Run", "load_model"),
     "tfwd.schema": ("Input", "Schema"),
     "tfwd.scoring": ("Scorer", "load_scorer"),
@@ -92,6 +94,7 @@ __all__ = [
     "Numeric",
     "OptimizerConfig",
     "RankingConfig",
+    "Recommender",
     "Rows",
     "Run",
     "RunError",

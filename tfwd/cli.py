@@ -105,12 +105,40 @@ def train(
     for path in exported:
         say(f"Exported, equal to the model: {path}")
     say("Next:")
-    data = shlex.quote(run.config.data.test or run.config.data.train or "FILE")
+    data = shlex.quote(run.rows("test") or run.rows("train") or "FILE")
     folder = shlex.quote(str(run.path))
     say(f"  python -m tfwd.evaluate {folder} --data {data}")
     say(f"  python -m tfwd.predict {folder} --data {data} --output predictions.csv")
     if run.config.train.tensorboard:
         say(f"  tensorboard --logdir {folder}/logs")
+
+
+@app.command()
+@guarded
+def prepare(
+    config: Annotated[str, typer.Option(metavar="PRESET|FILE", help="A preset or a YAML file.")],
+    output: Annotated[Path, typer.Option(metavar="FOLDER", help="The folder to make.")],
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Overrides a key, as data.path=ml-1m.")
+    ] = None,
+) -> None:
+    """Writes the rows that a training would read, joined, computed and split, as Parquet files.
+
+    Training does this itself and keeps the files in its run: this is for looking at them, or for using them elsewhere.
+    """
+    chosen = Config.load(config, set_ or [])
+    from tfwd.preparation.prepare import prepare as prepare_rows
+    from tfwd.run import folder_beside, refuse_existing
+
+    refuse_existing(output)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with folder_beside(output) as folder:
+        counts = prepare_rows(chosen, folder)
+    for part, rows in counts.items():
+        say(f"{rows:>12,} rows in {output / part}.parquet")
+    say("Next:")
+    options = "".join(f" --set {shlex.quote(change)}" for change in set_ or [])
+    say(f"  python -m tfwd.train --config {shlex.quote(config)}{options}")
 
 
 @app.command()
@@ -166,6 +194,61 @@ def predict(
         task = bar.add_task("Predicting", total=None)
         rows = predict_rows(scorer, source, output, key=keys, advance=lambda count: bar.advance(task, count))
     say(f"{rows:,} rows in {output}")
+
+
+@app.command()
+@guarded
+def rank(
+    run: Annotated[Path, typer.Argument(help="A run directory whose configuration has a section ranking.")],
+    user: Annotated[str | None, typer.Option(help="The user to answer.", show_default=False)] = None,
+    k: Annotated[int | None, typer.Option(help="The length of a list.", show_default="ranking.k")] = None,
+    data: Annotated[
+        str | None, typer.Option("--data", help="A row a user.", show_default="the users of the training")
+    ] = None,
+    output: Annotated[Path | None, typer.Option(help="The .csv or .parquet file for the lists of all users.")] = None,
+    items: Annotated[str | None, typer.Option(help="A catalogue in place of the run's own.")] = None,
+    candidates: Annotated[str | None, typer.Option(help="A file of the items to choose from, one a line.")] = None,
+    include_seen: Annotated[bool, typer.Option("--include-seen", help="List what the user has seen too.")] = False,
+    why: Annotated[bool, typer.Option(help="Say what carried each item.")] = True,
+) -> None:
+    """Answers a user with the best items of the catalogue, and says why; or all users of a file.
+
+    For one user: --user 42. For all: --output lists.parquet, with --data users.parquet for others than the training's.
+    """
+    if (user is None) == (output is None):
+        raise ConfigError("Give --user for a list to read, or --output for the lists of all users in a file.")
+    from tfwd.run import Run
+
+    opened = Run.open(run)
+    load_tensorflow()
+    from tfwd.callbacks import progress
+    from tfwd.data.source import Source
+    from tfwd.recommend.recommender import USERS, Recommender, file_of
+    from tfwd.recommend.requests import find_user, read_candidates
+    from tfwd.recommend.table import lines
+
+    recommender = Recommender(opened, items)
+    source = Source.open(data if data is not None else file_of(opened, USERS))
+    chosen = None if candidates is None else read_candidates(candidates)
+    if output is not None:
+        with progress() as bar:
+            task = bar.add_task("Ranking", total=None)
+            rows = recommender.recommend_file(
+                source,
+                output,
+                k=k,
+                candidates=chosen,
+                include_seen=include_seen,
+                advance=lambda count: bar.advance(task, count),
+            )
+        say(f"{rows:,} rows in {output}")
+        return
+    assert user is not None
+    request = find_user(source, recommender.ranking.user, user)
+    found = recommender.recommend(request, k=k, candidates=chosen, include_seen=include_seen)
+    reasons = recommender.reasons(request, found[recommender.ranking.item].tolist()) if why else None
+    for line in lines(found, recommender.ranking, reasons):
+        say(line)
 
 
 export_app = typer.Typer(help="Export a run for serving.", no_args_is_help=True)

@@ -52,7 +52,6 @@ def predict(
     Raises:
         DataError: the source lacks a column, a key has the name of an answer, or the output cannot be written.
     """
-    output = Path(output)
     rows = Rows(source, scorer.schema, labelled=False, key=key)
     empty = answer_table(scorer.schema, _no_answer(scorer.schema))
     for column in key:
@@ -60,27 +59,39 @@ def predict(
             raise DataError(
                 f"The key {column!r} has the name of an answer's column. Rename it, or leave it out of the key."
             )
+    done = 0
+    with writing(output) as writer:
+        for table in ahead(_tables(scorer, rows)):
+            writer.write(table)
+            done += table.num_rows
+            if advance is not None:
+                advance(table.num_rows)
+        if not done:
+            keys = {column: pa.array([], pa.string()) for column in key}
+            writer.write(pa.table({**keys, **{name: empty.column(name) for name in empty.column_names}}))
+    return done
+
+
+@contextlib.contextmanager
+def writing(output: str | Path) -> Iterator[Writer]:
+    """A writer of tables to a `.parquet` or `.csv` file, which appears when all went well.
+
+    Raises:
+        DataError: the file cannot be written.
+    """
+    output = Path(output)
     if not output.parent.is_dir():
         raise DataError(f"{output} cannot be written: the folder {output.parent} is not there.")
     if output.suffix not in (".parquet", ".csv"):
         raise DataError(f"{output}: predictions are written as .parquet or .csv. Received: {output.suffix!r}")
-    done = 0
     try:
-        with file_beside(output) as temporary, _Writer(temporary) as writer:
-            for table in ahead(_tables(scorer, rows)):
-                writer.write(table)
-                done += table.num_rows
-                if advance is not None:
-                    advance(table.num_rows)
-            if not done:
-                keys = {column: pa.array([], pa.string()) for column in key}
-                writer.write(pa.table({**keys, **{name: empty.column(name) for name in empty.column_names}}))
+        with file_beside(output) as temporary, Writer(temporary) as writer:
+            yield writer
     except OSError as error:
         raise DataError(f"{output} cannot be written: {reason(error)}.") from None
     except pa.ArrowException as error:
         # As a list among the keys, for which CSV has no form.
         raise DataError(f"{output} cannot be written: {str(error).splitlines()[0]}.") from None
-    return done
 
 
 def _tables(scorer: Scorer, rows: Rows) -> Generator[pa.Table, None, None]:
@@ -111,7 +122,7 @@ def _no_answer(schema: Schema) -> Answer:
     return {"prediction": none} if schema.task == "regression" else {"probability": none, "logit": none}
 
 
-class _Writer(contextlib.AbstractContextManager["_Writer"]):
+class Writer(contextlib.AbstractContextManager["Writer"]):
     """Appends tables of one schema to a CSV or Parquet file."""
 
     def __init__(self, path: Path) -> None:
@@ -119,6 +130,7 @@ class _Writer(contextlib.AbstractContextManager["_Writer"]):
         self._writer: Any = None
 
     def write(self, table: pa.Table) -> None:
+        """Appends the rows."""
         if self._writer is None:
             make = pa.csv.CSVWriter if self._path.suffix == ".csv" else pa.parquet.ParquetWriter
             self._writer = make(str(self._path), table.schema)

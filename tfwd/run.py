@@ -7,6 +7,7 @@
     metrics.json     exact metrics: {"validation": {...}, "test": {...}}
     history.csv      a line an evaluation
     checkpoints/     the full state of the last step
+    data/            the prepared rows, where the configuration asks for preparation
     logs/            TensorBoard
 
 Files are written beside and renamed, so that a crash leaves the last whole one.
@@ -21,10 +22,10 @@ import math
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from numpy.typing import NDArray
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from tfwd.model import WideDeep
+    from tfwd.recommend.recommender import Recommender
 
 FORMAT = 2
 
@@ -56,8 +58,13 @@ class Run:
         return f"Run({str(self.path)!r})"
 
     @classmethod
-    def create(cls, path: str | Path, config: Config) -> Run:
+    def create(cls, path: str | Path, config: Config, data: Path | None = None) -> Run:
         """Makes the directory, with its configuration in it.
+
+        Args:
+            path: the directory.
+            config: the whole configuration.
+            data: a folder of prepared rows, which the run takes.
 
         Raises:
             RunError: something is there already, or the place cannot be written to.
@@ -72,6 +79,8 @@ class Run:
                 (temporary / "run.json").write_text(_head("created"), encoding="utf-8")
                 for name in ("statistics", "checkpoints", "logs"):
                     (temporary / name).mkdir()
+                if data is not None:
+                    shutil.move(data, temporary / "data")
         except OSError as error:
             raise RunError(f"The run cannot be made in {path}: {reason(error)}.") from None
         return run
@@ -135,11 +144,35 @@ class Run:
 
         return wide_weights(self.model, self.config.features, self.statistics, nonzero)
 
+    def recommend(
+        self, users: Any, *, k: int | None = None, candidates: Sequence[Any] | None = None, include_seen: bool = False
+    ) -> pd.DataFrame:
+        """The best items of the run's catalogue for some users; see `tfwd.Recommender.recommend`."""
+        return self._recommender.recommend(users, k=k, candidates=candidates, include_seen=include_seen)
+
+    @cached_property
+    def _recommender(self) -> Recommender:
+        from tfwd.recommend.recommender import Recommender
+
+        return Recommender(self)
+
     @property
     def metrics(self) -> dict[str, dict[str, float]]:
         """The contents of metrics.json; empty before the end of the training."""
         path = self.path / "metrics.json"
         return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+
+    @property
+    def data(self) -> Path | None:
+        """The folder of the prepared rows, or None where the sources are read as they are."""
+        return self.path / "data" if (self.path / "data").is_dir() else None
+
+    def rows(self, part: Literal["train", "test"]) -> str | None:
+        """Where the rows of a part are, prepared or not; None where they are nowhere, or came from a frame."""
+        if self.data is not None:
+            file = self.data / f"{part}.parquet"
+            return str(file) if file.is_file() else None
+        return self.config.data.test if part == "test" else self.config.data.train
 
     def sample(self, count: int) -> dict[str, NDArray[Any]] | None:
         """The first raw rows of the run's test data, or else of its training data: `{input: (N,)}`, N at most `count`.
@@ -153,7 +186,7 @@ class Run:
         from tfwd.data.source import Source
 
         data = self.config.data
-        path = data.test or data.train
+        path = self.rows("test") or self.rows("train")
         if path is None:
             return None
         source = Source.open(path, csv=data.csv, format=data.format, filter=data.filter)

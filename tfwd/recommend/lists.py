@@ -89,11 +89,16 @@ class ListMaker:
         Args:
             raw: the users' inputs, `(B,)` or `(B, K)`.
             k: int32 scalar, the length of the lists.
-            candidates: `(B, C)` ids of items that may be listed; the missing value is none, and a row without any
-                stands for the whole catalogue. What is not in the catalogue is left out.
-            exclude: `(B, S)` ids of items that may not.
+            candidates: `(B, C)`, or `(1, C)` for all users, ids of items that may be listed; the missing value is none,
+                and a row without any stands for the whole catalogue. What is not in the catalogue is left out.
+            exclude: `(B, S)` or `(1, S)` ids of items that may not.
         """
         k = tf.maximum(k, 0)
+        users = self.scorer.user(raw)
+        count = tf.shape(users.wide)[0]
+        candidates, exclude = (
+            tf.broadcast_to(values, tf.stack([count, tf.shape(values)[1]])) for values in (candidates, exclude)
+        )
         given = tf.not_equal(candidates, tf.constant(self.catalogue.missing, candidates.dtype))
         chosen, left_out = self._places.lookup(candidates), self._places.lookup(exclude)
         some = tf.reduce_any(given, axis=1)
@@ -113,7 +118,6 @@ class ListMaker:
             scores = self._model.link(best[:, tf.newaxis])[:, 0]
             return tf.pad(tf.gather(found, order), rest, constant_values=-1), tf.pad(scores, rest)
 
-        users = self.scorer.user(raw)
         shapes = (tf.TensorSpec([None], tf.int32), tf.TensorSpec([None], tf.float32))
         return Lists(*tf.map_fn(one, (users, some, chosen, left_out), fn_output_signature=shapes))
 

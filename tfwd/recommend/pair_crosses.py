@@ -81,7 +81,7 @@ class _Columns:
 
     def __init__(self, layer: CrossFeatures, keys: Sequence[int], of_user: Sequence[bool], user: Keys) -> None:
         self._layer, self._keys, self._of_user = layer, keys, of_user
-        self._places = {}
+        self._places: dict[int, np.ndarray] = {}
         for side in (True, False):
             positions = [position for position, own in enumerate(of_user) if own == side]
             combinations = _combinations(layer, [keys[position] for position in positions])

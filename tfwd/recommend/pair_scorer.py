@@ -68,7 +68,7 @@ class PairScorer:
         self._wide: Any = heads.get("wide")
         self._deep: Any = heads.get("deep")
         self._sum = heads["logit"]
-        self._transform, self._crosses = _with_keys(model.transform)
+        self._transform, self._crosses = with_keys(model.transform)
         self._places = _cross_places(features, self._sides)
         self._numeric = _numeric_sides(features, self._sides, model.layout.numeric)
         self._first = _first_layer(self._deep)
@@ -195,7 +195,7 @@ class PairScorer:
 _KEYS = ("keys.ids", "keys.fingerprints")
 
 
-def _with_keys(transform: keras.Model) -> tuple[keras.Model, Any]:
+def with_keys(transform: keras.Model) -> tuple[keras.Model, Any]:
     """The transform with what its crosses read among its outputs, and their layer."""
     layers = {layer.name: layer for layer in transform.layers}
     crosses = layers.get("features.crosses")

@@ -1,0 +1,120 @@
+"""Why an item is in a list: what depends on it in the wide head, by name, and what the deep head says of it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from tfwd.config import RankingConfig
+from tfwd.features.columns import Categorical, Column, Cross, root
+from tfwd.features.layout import Slot, columns_of, weights_name
+from tfwd.inspection import row_names
+from tfwd.recommend.catalogue import Raw, tensors
+from tfwd.recommend.lists import ListMaker
+from tfwd.recommend.pair_scorer import with_keys
+from tfwd.recommend.sides import sides
+from tfwd.run import Run
+
+
+class Reasons:
+    """Names what carried items.
+
+    The weights of features of the user alone are the same for every item, and are no reason. What the deep head says
+    is compared with the mean over the catalogue.
+
+    Args:
+        run: of the model.
+        ranking: says what belongs to the item.
+        lists: the model and the catalogue.
+    """
+
+    def __init__(self, run: Run, ranking: RankingConfig, lists: ListMaker) -> None:
+        self._model, self._statistics = run.model, run.statistics
+        self._features: dict[str, Column] = {feature.name: feature for feature in run.config.features}
+        self._lists, self._ranking = lists, ranking
+        of = sides(run.config.features, ranking)
+        self._shown = {name for name, side in of.items() if side != "user"}
+        self._transform, self._crosses = with_keys(run.model.transform)
+        self._names: dict[tuple[str, int], str] = {}
+        catalogue = lists.catalogue
+        titles = catalogue.titles or [""] * len(catalogue)
+        self._titles = {str(i): title for i, title in zip(catalogue.ids.tolist(), titles, strict=True) if title}
+        owners = [f for f in run.config.features if isinstance(f, Categorical) and f.column == ranking.item]
+        self._items = {root(feature, self._features).name for feature in owners}
+
+    def of(self, user: Raw, rows: NDArray[np.integer], count: int) -> list[str]:
+        """The reasons of some items for one user, as text.
+
+        Args:
+            user: raw inputs, one row.
+            rows: of the catalogue.
+            count: reasons an item, at the most.
+        """
+        catalogue = self._lists.catalogue
+        repeated = {name: np.repeat(values, len(rows), axis=0) for name, values in user.items()}
+        raw = {**repeated, **{name: values[rows] for name, values in catalogue.inputs.items()}}
+        found = {name: value.numpy() for name, value in self._transform(tensors(raw)).items()}
+        deep = self._lists.logits(self._lists.user(tensors(user))).deep.numpy()
+        above = deep[rows] - deep.mean()
+        return [self._text(found, row, float(above[row]), count) for row in range(len(rows))]
+
+    def _text(self, found: dict[str, NDArray[Any]], row: int, deep: float, count: int) -> str:
+        reasons = [reason for reason in self._wide(found, row) if reason[0] > 0]
+        if deep > 0:
+            reasons.append((deep, "deep"))
+        reasons.sort(key=lambda reason: -reason[0])
+        return ", ".join(f"{name} {value:+.2f}" for value, name in reasons[:count])
+
+    def _wide(self, found: dict[str, NDArray[Any]], row: int) -> list[tuple[float, str]]:
+        heads = {layer.name: layer for layer in self._model.ranker.layers}
+        layout, head = self._model.layout, heads.get("wide")
+        reasons: list[tuple[float, str]] = []
+        if head is None:
+            return reasons
+        if layout.wide is not None:
+            ids = found["wide_ids"][row]
+            weights = tf.gather(head.table.table.value, ids).numpy()[:, 0]
+            factors = np.ones(len(ids), np.float32)
+            if weights_name("wide_ids") in found:
+                factors[len(ids) - head.bags :] = found[weights_name("wide_ids")][row]
+            slots = columns_of(layout.wide.slots)
+            places = [place for slot in layout.wide.slots for place in range(slot.width)]
+            for column, (slot, place) in enumerate(zip(slots, places, strict=True)):
+                value = float(weights[column] * factors[column])
+                if value and slot.feature in self._shown:
+                    reasons.append((value, self._name(slot, place, int(ids[column]), found, row)))
+        for place, column in enumerate(layout.wide_numeric):
+            name = layout.numeric[column]
+            # A form of a number has a name of its own: the feature's is the beginning of it.
+            if any(name == shown or name.startswith(f"{shown}_") for shown in self._shown):
+                value = float(found["numeric"][row, column] * head.kernel.numpy()[place, 0])
+                reasons.append((value, name))
+        return reasons
+
+    def _name(self, slot: Slot, place: int, table_row: int, found: dict[str, NDArray[Any]], row: int) -> str:
+        feature = self._features[slot.feature]
+        if not isinstance(feature, Cross):
+            return self._value(feature, table_row - slot.start)
+        crosses = [f for f in self._features.values() if isinstance(f, Cross)]
+        keys = self._crosses.crosses[crosses.index(feature)]
+        lengths = [range(max(self._crosses.lengths[key], 1)) for key in keys]
+        combination: Sequence[int] = next(itertools.islice(itertools.product(*lengths), place, None))
+        ids = found["keys.ids"][row]
+        columns = [self._crosses.id_columns[key][at] for key, at in zip(keys, combination, strict=True)]
+        values = zip(feature.keys, columns, strict=True)
+        return " x ".join(self._value(self._features[key], int(ids[column])) for key, column in values)
+
+    def _value(self, feature: Column, local: int) -> str:
+        """The name of a local id, with a title for an item's id."""
+        if (feature.name, local) not in self._names:
+            name = row_names(feature, np.array([local]), self._statistics, self._features, self._model)[0]
+            if isinstance(feature, Categorical) and root(feature, self._features).name in self._items:
+                column, equals, value = name.partition("=")
+                name = column + equals + self._titles.get(value, value)
+            self._names[feature.name, local] = name
+        return self._names[feature.name, local]

@@ -1,0 +1,230 @@
+"""Lists of items for the users of a run, in Python and for whole files."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import tensorflow as tf
+
+from tfwd.config import RankingConfig
+from tfwd.data.rows import Batch, Rows
+from tfwd.data.source import Source
+from tfwd.errors import ConfigError, DataError
+from tfwd.prediction import writing
+from tfwd.recommend.catalogue import Catalogue, read_catalogue, tensors
+from tfwd.recommend.lists import ListMaker
+from tfwd.recommend.reasons import Reasons
+from tfwd.run import Run
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ITEMS, USERS = "items.parquet", "users.parquet"
+SEEN = "seen"
+
+# Users who are answered in one call.
+_USERS = 64
+
+
+class Recommender:
+    """Answers users with the best items of a catalogue.
+
+    Args:
+        run: a run whose configuration has a ranking section.
+        items: the catalogue, as `Source.open` takes it: a row an item, with the columns that `ranking` names. Without
+            it, the one that training has left in the run.
+
+    Raises:
+        ConfigError: the run ranks nothing.
+        DataError: there is no catalogue, or one that does not fit.
+    """
+
+    def __init__(self, run: Run, items: Any = None) -> None:
+        self.run = run
+        self.ranking = _ranking(run)
+        given = items if items is not None else file_of(run, ITEMS)
+        self.catalogue: Catalogue = read_catalogue(Source.open(given), run.model.schema, self.ranking)
+        self._lists = ListMaker(run.model, run.config.features, self.ranking, self.catalogue)
+        self._graph = tf.function(self._lists, autograph=False, reduce_retracing=True)
+
+    @property
+    def lists(self) -> ListMaker:
+        """The model and the catalogue as a graph, for an export."""
+        return self._lists
+
+    def recommend(
+        self,
+        users: Any,
+        *,
+        k: int | None = None,
+        candidates: Sequence[Any] | None = None,
+        include_seen: bool = False,
+    ) -> pd.DataFrame:
+        """The best items for some users.
+
+        Args:
+            users: as `Source.open` takes it, a frame or a file: a row a user, with the column `ranking.user`, those
+                that the model reads of a request and, if there is one, `seen`, a list of the items to leave out.
+            k: the length of the lists; `ranking.k` when None.
+            candidates: items to choose from; the whole catalogue when None.
+            include_seen: lists what is in `seen` too.
+
+        Returns:
+            Rows of `ranking.user`, `place` from 1, `ranking.item`, the title's column if there is one, and `score`:
+            the probability, or the prediction. A user with fewer items than k has fewer rows.
+        """
+        found = list(self.tables(Source.open(users), k=k, candidates=candidates, include_seen=include_seen))
+        return pa.concat_tables(found).to_pandas() if found else self._table(None, [], [], []).to_pandas()
+
+    def recommend_file(
+        self,
+        source: Source,
+        output: str | Path,
+        *,
+        k: int | None = None,
+        candidates: Sequence[Any] | None = None,
+        include_seen: bool = False,
+        advance: Callable[[int], None] | None = None,
+    ) -> int:
+        """`recommend` for all users of a source, written as `.parquet` or `.csv`; memory does not grow with them.
+
+        Args:
+            source: the users.
+            output: the file, which appears when it is whole.
+            k, candidates, include_seen: as in `recommend`.
+            advance: called with the number of users whenever some are written.
+
+        Returns:
+            The number of rows written.
+
+        Raises:
+            DataError: a column is missing, or the output cannot be written.
+        """
+        done = 0
+        with writing(output) as writer:
+            for table in self.tables(source, k=k, candidates=candidates, include_seen=include_seen, advance=advance):
+                writer.write(table)
+                done += table.num_rows
+            if not done:
+                writer.write(self._table(None, [], [], []))
+        return done
+
+    def tables(
+        self,
+        source: Source,
+        *,
+        k: int | None = None,
+        candidates: Sequence[Any] | None = None,
+        include_seen: bool = False,
+        advance: Callable[[int], None] | None = None,
+    ) -> Iterator[pa.Table]:
+        """The lists of the users of a source, some users at a time; see `recommend`."""
+        length = self.ranking.k if k is None else k
+        if length < 1:
+            raise DataError(f"A list has at least one place. Received: k={length}")
+        chosen = self._candidates(candidates)
+        leave_out = not include_seen and SEEN in source.columns
+        for batch in self._users(source, leave_out):
+            assert batch.key is not None
+            seen = self._padded(batch.key.column(1).to_pylist()) if leave_out else self._padded([[]])
+            answer = self._graph(tensors(batch.inputs), tf.constant(length), chosen, seen)
+            places, scores = answer.places.numpy(), answer.scores.numpy()
+            rows, columns = np.nonzero(places >= 0)
+            yield self._table(batch.key.column(0).take(rows), columns + 1, places[rows, columns], scores[rows, columns])
+            if advance is not None:
+                advance(len(places))
+
+    def reasons(self, users: Any, items: Sequence[Any], count: int = 3) -> list[str]:
+        """Why a user is shown some items: the heaviest of what depends on the item, by name, in logits.
+
+        Args:
+            users: as in `recommend`; the first is meant.
+            items: of the catalogue.
+            count: how many reasons an item, at the most.
+        """
+        batch = next(self._users(Source.open(users), False), None)
+        if batch is None:
+            raise DataError("There is no user to give reasons for.")
+        first = {name: values[:1] for name, values in batch.inputs.items()}
+        by_id = {str(value): row for row, value in enumerate(self.catalogue.ids.tolist())}
+        rows = np.array([by_id[str(item)] for item in items], np.int64)
+        return Reasons(self.run, self.ranking, self._lists).of(first, rows, count)
+
+    def _users(self, source: Source, seen: bool) -> Iterator[Batch]:
+        source.require(self.ranking.user, "ranking.user")
+        schema = dataclasses.replace(self.run.model.schema, inputs=self._lists.scorer.user_inputs)
+        key = (self.ranking.user, SEEN) if seen else (self.ranking.user,)
+        return Rows(source, schema, labelled=False, key=key).batches(_USERS)
+
+    def _candidates(self, candidates: Sequence[Any] | None) -> tf.Tensor:
+        if candidates is None:
+            return self._padded([[]])
+        known = {str(value) for value in self.catalogue.ids.tolist()}
+        if not any(str(candidate) in known for candidate in candidates):
+            raise DataError(
+                f"None of the {len(candidates)} candidates is in the catalogue of {len(self.catalogue)} items, "
+                f"as {self.catalogue.ids[0]!r} is."
+            )
+        return self._padded([candidates])
+
+    def _padded(self, lists: Sequence[Sequence[Any] | None]) -> tf.Tensor:
+        """Lists of items as a matrix, padded with the missing value; what can be no item is missing too."""
+        missing, text = self.catalogue.missing, self.catalogue.input.kind == "string"
+        width = max(1, max((len(items or ()) for items in lists), default=1))
+
+        def one(value: Any) -> str | int:
+            if value is None:
+                return missing
+            if text:
+                return str(value)
+            try:
+                return int(value)
+            except ValueError:
+                return missing
+
+        rows = [[one(value) for value in items or ()] for items in lists]
+        padded = [row + [missing] * (width - len(row)) for row in rows]
+        return tf.constant(padded, tf.string if text else tf.int64)
+
+    def _table(self, users: Any, places: Any, rows: Any, scores: Any) -> pa.Table:
+        rows = np.asarray(rows, np.int64)
+        text = self.catalogue.input.kind == "string"
+        columns = {
+            self.ranking.user: users if users is not None else pa.array([], pa.string()),
+            "place": pa.array(np.asarray(places, np.int32)),
+            self.ranking.item: pa.array(self.catalogue.ids[rows], pa.string() if text else pa.int64()),
+        }
+        if self.catalogue.titles is not None and self.ranking.title not in columns:
+            assert self.ranking.title is not None
+            columns[self.ranking.title] = pa.array([self.catalogue.titles[row] for row in rows], pa.string())
+        columns["score"] = pa.array(np.asarray(scores, np.float32))
+        return pa.table(columns)
+
+
+def has_catalogue(run: Run) -> bool:
+    """Whether a run ranks items and has them."""
+    return run.config.ranking is not None and (run.path / "data" / ITEMS).is_file()
+
+
+def file_of(run: Run, name: str) -> Path:
+    """A file that training leaves in `RUN/data`.
+
+    Raises:
+        DataError: it is not there.
+    """
+    path = run.path / "data" / name
+    if not path.is_file():
+        what = "catalogue" if name == ITEMS else "users"
+        raise DataError(f"{path} is not there: the run has no {what}. Give a file of your own.")
+    return path
+
+
+def _ranking(run: Run) -> RankingConfig:
+    if run.config.ranking is None:
+        raise ConfigError(f"{run.path} ranks nothing: its configuration has no section ranking, with user and item.")
+    return run.config.ranking

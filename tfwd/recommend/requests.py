@@ -1,0 +1,58 @@
+"""What a person asks for: a user by name, candidates from a file."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+import pyarrow as pa
+
+from tfwd.data.source import Source
+from tfwd.data.sql import as_text, literal
+from tfwd.errors import DataError
+
+# Users among whom the nearest of an unknown one are looked for, and how many are shown.
+_LOOKED_AT, _SHOWN = 100_000, 3
+
+
+def find_user(source: Source, column: str, user: str) -> pa.Table:
+    """The row of a user.
+
+    Args:
+        source: a row a user.
+        column: tells users apart.
+        user: the text form of the one that is asked for.
+
+    Raises:
+        DataError: there is no such user, with the nearest and what to give instead; or there are several rows.
+    """
+    text = as_text(column, source.require(column, "ranking.user"))
+    found = source.connect().sql(source.select("*", where=f"{text} = {literal(user)}")).to_arrow_table()
+    if found.num_rows == 1:
+        return found
+    if found.num_rows:
+        raise DataError(f"{source.name} has {found.num_rows} rows of the user {user!r}. Expected: one.")
+    query = f"{source.select(f'{text} AS name', where=f'{text} IS NOT NULL')} LIMIT {_LOOKED_AT}"
+    known = [name for (name,) in source.connect().sql(query).fetchall()]
+    near = difflib.get_close_matches(user, known, n=_SHOWN, cutoff=0.5) or known[:_SHOWN]
+    raise DataError(
+        f"{source.name} has no user {user!r}. There is, among others: {', '.join(near)}. For a user whom the training "
+        f"did not see, give --data a file with a row of the user: the column {column!r} and those that the features "
+        "read of a request."
+    )
+
+
+def read_candidates(path: str) -> list[str]:
+    """The items of a text file, one a line; empty lines are left out.
+
+    Raises:
+        DataError: it cannot be read, or has none.
+    """
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise DataError(f"{path} is not UTF-8 text, with an item a line.") from None
+    found = [line.strip() for line in lines if line.strip()]
+    if not found:
+        raise DataError(f"{path} has no items. Expected: one a line.")
+    return found
