@@ -18,6 +18,8 @@ Tensors = dict[str, tf.Tensor]
 
 # Items that are transformed at a time, when the graph is made.
 _ITEMS = 4096
+# What crosses are tabulated in, of all of them together: those of 3,883 items with as many liked ones take 58 MB.
+TABLE_BYTES = 2**27
 
 
 class Lists(NamedTuple):
@@ -66,6 +68,9 @@ class ListMaker:
             tf.Variable(tf.concat([block.keys[i] for block in blocks], axis=1), trainable=False)
             for i in range(len(Keys._fields))
         ]
+        items = SideParts(self._wide.value(), self._deep.value(), Keys(*(key.value() for key in self._keys)))
+        tables = self.scorer.tables(items, TABLE_BYTES)
+        self._tables = {name: tf.Variable(table, trainable=False) for name, table in tables.items()}
         ids = tf.constant(catalogue.ids.tolist(), DTYPES[catalogue.input.kind])
         initializer = tf.lookup.KeyValueTensorInitializer(ids, tf.range(count))
         self._places = tf.lookup.StaticHashTable(initializer, default_value=-1)
@@ -73,7 +78,7 @@ class ListMaker:
     @property
     def resources(self) -> list[Any]:
         """The variables and tables that the graph reads, for who saves it."""
-        return [self._wide, self._deep, *self._keys, self._places]
+        return [self._wide, self._deep, *self._keys, *self._tables.values(), self._places]
 
     def user(self, raw: Tensors) -> SideParts:
         """The part of `B` users, from their raw inputs."""
@@ -81,7 +86,7 @@ class ListMaker:
 
     def logits(self, user: SideParts) -> PairLogits:
         """The logits of one user, `B` = 1, and all items."""
-        return self.scorer(user, self._items())
+        return self.scorer(user, self._items(), self.scorer.known(user, self._tables))
 
     def __call__(self, raw: Tensors, k: tf.Tensor, candidates: tf.Tensor, exclude: tf.Tensor) -> Lists:
         """The lists.
@@ -133,4 +138,6 @@ class ListMaker:
 
     def _few(self, user: SideParts, places: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         known, _ = tf.unique(tf.sort(tf.boolean_mask(places, places >= 0)))
-        return known, self.scorer(user, self._items(known)).logit
+        sums = self.scorer.known(user, self._tables)
+        few = {name: tf.gather(values, known) for name, values in sums.items()}
+        return known, self.scorer(user, self._items(known), few).logit

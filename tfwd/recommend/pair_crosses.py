@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -59,21 +60,66 @@ def cross(layer: CrossFeatures, index: int, of_user: Sequence[bool], user: Keys,
         user: of one row.
         items: of `N` rows.
     """
+    columns = _Columns(layer, layer.crosses[index], of_user, user)
+
+    def brought(position: int, kind: str) -> tf.Tensor:
+        side = user if of_user[position] else items
+        return columns.take(getattr(side, kind), position, hashed=kind != "ids")
+
+    return Combined(_chain(layer, index, brought), _absent(layer, layer.crosses[index], of_user, items))
+
+
+def user_combinations(layer: CrossFeatures, index: int, of_user: Sequence[bool]) -> int | None:
+    """How many combinations the keys of the user's side have, None where ids don't tell them: a hashed key."""
+    own = [key for key, user in zip(layer.crosses[index], of_user, strict=True) if user]
+    return None if set(own) & set(layer.hashed) else math.prod(layer.sizes[key] for key in own)
+
+
+def numbers(layer: CrossFeatures, index: int, of_user: Sequence[bool], user: Keys) -> tf.Tensor:
+    """The numbers of the combinations that a user, `N` = 1, has: int32 `(U,)`, the last key counting fastest."""
     keys = layer.crosses[index]
     columns = _Columns(layer, keys, of_user, user)
-    absent = _absent(layer, keys, of_user, items)
-    state: tf.Tensor = None
-    for position, (key, own) in enumerate(zip(keys, of_user, strict=True)):
-        if not layer.bins[index]:
-            brought = columns.take(user.ids if own else items.ids, position, hashed=False)
-            state = brought if state is None else state * layer.sizes[key] + brought
-        elif position == 0:
-            state = columns.take(user.first if own else items.first, position)
-        else:
-            state = folded(state, columns.take(user.later if own else items.later, position))
-    if layer.bins[index]:
-        state = _modulo(state, layer.bins[index])
-    return Combined(tf.cast(state, tf.int32), absent)
+    found: tf.Tensor = None
+    for position, key in enumerate(keys):
+        if of_user[position]:
+            ids = columns.take(user.ids, position, hashed=False)[:, 0, 0]
+            found = ids if found is None else found * layer.sizes[key] + ids
+    return tf.cast(found, tf.int32)
+
+
+def numbered(layer: CrossFeatures, index: int, of_user: Sequence[bool], start: int, stop: int, items: Keys) -> Combined:
+    """The ids of one cross for the user's combinations of the numbers `start` to `stop - 1`, and all items."""
+    keys = layer.crosses[index]
+    own = [position for position in range(len(keys)) if of_user[position]]
+    sizes = [layer.sizes[keys[position]] for position in own]
+    ids = dict(zip(own, np.unravel_index(np.arange(start, stop), sizes), strict=True))
+    placed = np.zeros((sum(map(len, layer.id_columns)), stop - start), np.int64)
+    for position in own:
+        placed[layer.id_columns[keys[position]][0]] = ids[position]
+    rounds = layer.rounds(tf.constant(placed), tf.zeros((items.first.shape[0] - len(placed), stop - start), tf.uint64))
+    users = Keys(tf.constant(placed), *rounds)
+    others = _Columns(layer, keys, of_user, users)
+
+    def brought(position: int, kind: str) -> tf.Tensor:
+        if not of_user[position]:
+            return others.take(getattr(items, kind), position, hashed=kind != "ids")
+        return getattr(users, kind)[layer.id_columns[keys[position]][0]][:, tf.newaxis, tf.newaxis]
+
+    return Combined(_chain(layer, index, brought), _absent(layer, keys, of_user, items))
+
+
+def _chain(layer: CrossFeatures, index: int, brought: Callable[[int, str], tf.Tensor]) -> tf.Tensor:
+    """The ids of a cross, int32, of what its keys bring, which are broadcast to one another."""
+    keys, bins = layer.crosses[index], layer.bins[index]
+    if not bins:
+        combined = brought(0, "ids")
+        for position in range(1, len(keys)):
+            combined = combined * layer.sizes[keys[position]] + brought(position, "ids")
+        return tf.cast(combined, tf.int32)
+    state = brought(0, "first")
+    for position in range(1, len(keys)):
+        state = folded(state, brought(position, "later"))
+    return tf.cast(tf.math.floormod(state, tf.constant(bins, tf.uint64)), tf.int32)
 
 
 class _Columns:
@@ -124,9 +170,3 @@ def _absent(layer: CrossFeatures, keys: Sequence[int], of_user: Sequence[bool], 
         if layer.lengths[key]
     ]
     return tf.reduce_any(tf.stack(looked), axis=0) if looked else None
-
-
-def _modulo(hashes: tf.Tensor, bins: int) -> tf.Tensor:
-    if bins & (bins - 1) == 0:
-        return tf.cast(tf.bitwise.bitwise_and(hashes, tf.constant(bins - 1, tf.uint64)), tf.int64)
-    return tf.cast(tf.math.floormod(hashes, tf.constant(bins, tf.uint64)), tf.int64)

@@ -19,13 +19,15 @@ from tfwd.config import RankingConfig
 from tfwd.features.columns import Column, Cross, Numeric
 from tfwd.features.layout import Slot, columns_of, numeric_names, weights_name
 from tfwd.model import WideDeep
-from tfwd.recommend.pair_crosses import Combined, Keys, cross, keys_of
+from tfwd.recommend.pair_crosses import Combined, Keys, cross, keys_of, numbered, numbers, user_combinations
 from tfwd.recommend.sides import Side, item_inputs, sides, user_inputs
 from tfwd.schema import DTYPES, MISSING_INTEGER, Input, Kind
 
 Tensors = dict[str, tf.Tensor]
 
 _MISSING: dict[Kind, Any] = {"string": "", "integer": MISSING_INTEGER, "float": np.nan}
+# Pairs whose weights are tabulated at a time.
+_TABULATED = 2**20
 
 
 class SideParts(NamedTuple):
@@ -70,6 +72,10 @@ class PairScorer:
         self._sum = heads["logit"]
         self._transform, self._crosses = with_keys(model.transform)
         self._places = _cross_places(features, self._sides)
+        wide = model.layout.wide.slots if self._wide is not None and model.layout.wide is not None else ()
+        self._wide_starts = {slot.feature: slot.start for slot in wide if slot.feature in self._places}
+        towers = [slots for name, slots in model.layout.matrices.items() if name != "wide_ids"]
+        self._in_tower = {slot.feature for slots in towers for slot in slots} & set(self._places)
         self._numeric = _numeric_sides(features, self._sides, model.layout.numeric)
         self._first = _first_layer(self._deep)
         self._columns = _tower_columns(model, self._sides, self._numeric)
@@ -82,10 +88,17 @@ class PairScorer:
         """The part of items, from their raw inputs `(N,)` or `(N, K)`."""
         return self._parts(raw, self.user_inputs, "item")
 
-    def __call__(self, user: SideParts, items: SideParts) -> PairLogits:
-        """The logits of one user, `N` = 1, and some items."""
-        crossed = self._crossed(user, items)
-        wide = user.wide + items.wide + self._wide_of_pairs(crossed)
+    def __call__(self, user: SideParts, items: SideParts, known: Mapping[str, tf.Tensor] | None = None) -> PairLogits:
+        """The logits of one user, `N` = 1, and some items.
+
+        Args:
+            user: from `user`.
+            items: from `items`.
+            known: of crosses that are tabulated, what they add to the wide head's logit, float32 `(N,)`; see `known`.
+        """
+        known = known or {}
+        crossed = self._crossed(user, items, known)
+        wide = user.wide + items.wide + self._wide_of_pairs(crossed, known)
         deep = self._deep_of_pairs(user, items, crossed)
         return PairLogits(self._sum.base.value[0] + self._sum.scale.value * (wide + deep), wide, deep)
 
@@ -137,23 +150,67 @@ class PairScorer:
             return own
         return tf.matmul(own, tf.gather(self._first.kernel, self._columns[side]))
 
-    def _crossed(self, user: SideParts, items: SideParts) -> dict[str, Combined]:
+    def tables(self, items: SideParts, most_bytes: int) -> dict[str, tf.Tensor]:
+        """What crosses add to the wide head's logit, tabulated: float32 `(U, N)`, the user's combinations by items.
+
+        A user is then answered with a sum of rows, without a hash and without a lookup a pair. The smallest tables are
+        made first.
+
+        Args:
+            items: from `items`.
+            most_bytes: of all tables together.
+        """
+        count, left = items.wide.shape[0], most_bytes
+        sizes = {
+            name: user_combinations(self._crosses, *place)
+            for name, place in self._places.items()
+            if name in self._wide_starts
+        }
+        made = {}
+        for name, size in sorted(((n, s) for n, s in sizes.items() if s is not None), key=lambda entry: entry[1]):
+            left -= 4 * size * count
+            if left < 0:
+                break
+            index, of_user = self._places[name]
+            step = max(1, _TABULATED // count)
+            blocks = [
+                self._wide_sum(
+                    numbered(self._crosses, index, of_user, start, min(start + step, size), items.keys),
+                    self._wide_starts[name],
+                    axis=1,
+                )
+                for start in range(0, size, step)
+            ]
+            made[name] = tf.concat(blocks, axis=0)
+        return made
+
+    def known(self, user: SideParts, tables: Mapping[str, Any]) -> dict[str, tf.Tensor]:
+        """What tabulated crosses add for one user, float32 `(N,)` each."""
+        own = Keys(*map(tf.transpose, user.keys))
+        return {
+            name: tf.reduce_sum(tf.gather(table, numbers(self._crosses, *self._places[name], own)), axis=0)
+            for name, table in tables.items()
+        }
+
+    def _crossed(self, user: SideParts, items: SideParts, known: Mapping[str, tf.Tensor]) -> dict[str, Combined]:
         own = Keys(*map(tf.transpose, user.keys))
         return {
             name: cross(self._crosses, index, of_user, own, items.keys)
             for name, (index, of_user) in self._places.items()
+            if name in self._in_tower or (name in self._wide_starts and name not in known)
         }
 
-    def _wide_of_pairs(self, crossed: dict[str, Combined]) -> tf.Tensor:
-        terms = [tf.zeros([])]
-        if self._wide is not None and self._model.layout.wide is not None:
-            for slot in self._model.layout.wide.slots:
-                if slot.feature in crossed:
-                    weights = self._wide.table(_rows(crossed[slot.feature], slot.start))[..., 0]
-                    terms.append(tf.reduce_sum(weights, axis=[0, 1]))
+    def _wide_of_pairs(self, crossed: dict[str, Combined], known: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        terms = [tf.zeros([]), *known.values()]
+        for name, start in self._wide_starts.items():
+            if name in crossed and name not in known:
+                terms.append(self._wide_sum(crossed[name], start, axis=(0, 1)))
         if self._wide is not None and self._wide.use_bias:
             terms.append(self._wide.bias.value[0])
         return sum(terms[1:], terms[0])
+
+    def _wide_sum(self, combined: Combined, start: int, axis: int | tuple[int, ...]) -> tf.Tensor:
+        return tf.reduce_sum(self._wide.table(_rows(combined, start))[..., 0], axis=axis)
 
     def _deep_of_pairs(self, user: SideParts, items: SideParts, crossed: dict[str, Combined]) -> tf.Tensor:
         if self._deep is None:

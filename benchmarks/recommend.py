@@ -1,0 +1,154 @@
+"""One user over a whole catalogue: `python -m benchmarks.recommend`.
+
+The model of the MovieLens preset (3,883 items with genres and a year, the last 50 liked items, crossed with what is
+shown) is trained for a moment on made-up events, and exported. Then the signature `recommend` answers one
+user at a time, beside `serving_default` of the same SavedModel on the same pairs as raw strings, which are ready as
+tensors, and sorted. Both are called in turn, in a process for each number of threads.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.timing import markdown, side_by_side
+
+USERS, ITEMS, HISTORY, EVENTS, K = 6040, 3883, 50, 20_000, 10
+GENRES = tuple(f"genre {number}" for number in range(18))
+
+
+def frames() -> tuple[Any, Any]:
+    """Events and items, made up."""
+    import pandas as pd
+
+    generator = np.random.default_rng(0)
+    items = pd.DataFrame(
+        {
+            "movie_id": [str(number + 1) for number in range(ITEMS)],
+            "movie_title": [f"Movie {number + 1}" for number in range(ITEMS)],
+            "movie_genres": [
+                generator.choice(GENRES, generator.integers(1, 5), replace=False).tolist() for _ in range(ITEMS)
+            ],
+            "year": generator.integers(1920, 2001, ITEMS).astype(str),
+        }
+    )
+    names = items["movie_id"].to_numpy()
+    users = pd.DataFrame(
+        {
+            "user_id": [str(number + 1) for number in range(USERS)],
+            "gender": generator.choice(["F", "M"], USERS),
+            "age": generator.choice(["1", "18", "25", "35", "45", "50", "56"], USERS),
+            "user_occupation_text": generator.choice([f"occupation {number}" for number in range(21)], USERS),
+            "zip_region": generator.integers(0, 10, USERS).astype(str),
+            "liked": [generator.choice(names, HISTORY, replace=False).tolist() for _ in range(USERS)],
+        }
+    )
+    shown = items.iloc[generator.integers(0, ITEMS, EVENTS)].reset_index(drop=True)
+    seen_by = users.iloc[generator.integers(0, USERS, EVENTS)].reset_index(drop=True)
+    events = pd.concat([shown, seen_by], axis=1)
+    events["label"] = (generator.random(EVENTS) < 0.2 + 0.005 * (events["year"].astype(int) - 1920)).astype(int)
+    return events, items
+
+
+def make(folder: Path) -> None:
+    """Trains and exports; leaves the SavedModel in `saved` and a request's arrays in `request.npz`."""
+    import tfwd
+    from export import recommend, savedmodel
+    from tfwd.data.rows import Rows
+    from tfwd.recommend.recommender import Recommender
+
+    events, items = frames()
+    preset = tfwd.Config.load("movielens")
+    config = tfwd.Config(
+        data=tfwd.DataConfig(label=tfwd.LabelConfig(column="label")),
+        features=preset.features,
+        model=preset.model,
+        train=tfwd.TrainConfig(epochs=1, batch_size=1024, tensorboard=False),
+        ranking=preset.ranking,
+    )
+    run = tfwd.fit(config, folder / "run", train=events)
+    recommender = Recommender(run, items)
+    rows = next(Rows(tfwd.Source.open(events), run.model.schema, labelled=False).batches(20)).inputs
+    savedmodel.save(run.model, folder / "saved", name="model", rows=rows, lists=recommender.lists)
+    own = {entry.name: rows[entry.name] for entry in recommender.lists.scorer.user_inputs}
+    asked = recommend.requests(recommender.lists, own, K)
+    pairs = {f"item/{name}": values for name, values in recommender.catalogue.inputs.items()}
+    arrays: dict[str, Any] = {**{f"user/{name}": values for name, values in asked.items()}, **pairs}
+    np.savez(folder / "request.npz", **arrays)
+
+
+def one_process(folder: Path, threads: int, rounds: int) -> dict[str, str]:
+    """The medians in milliseconds, by contender, with TensorFlow on so many threads."""
+    import tensorflow as tf
+
+    from export.rows import tensors
+
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
+    saved = tf.saved_model.load(str(next((folder / "saved" / "model").iterdir())))
+    arrays = dict(np.load(folder / "request.npz", allow_pickle=True))
+    request = {name.removeprefix("user/"): values for name, values in arrays.items() if name.startswith("user/")}
+    items = {name.removeprefix("item/"): values for name, values in arrays.items() if name.startswith("item/")}
+    options = ("k", "candidates", "exclude")
+    users, requests = [], []
+    for row in range(20):
+        one = {name: values[row : row + 1] for name, values in request.items() if name not in options}
+        requests.append(tensors({**one, **{name: request[name] for name in options}}))
+        users.append(tensors({**{name: np.repeat(values, ITEMS, axis=0) for name, values in one.items()}, **items}))
+    ids = np.array(items["movie_id"], object)
+    turns = {name: itertools.cycle(range(20)) for name in ("serving_default", "recommend")}
+
+    def plain() -> Any:
+        scores = saved.signatures["serving_default"](**users[next(turns["serving_default"])])["logit"].numpy()
+        return ids[np.argsort(-scores, kind="stable")[:K]].tolist()
+
+    def listed() -> Any:
+        found = saved.signatures["recommend"](**requests[next(turns["recommend"])])["items"].numpy()[0]
+        return [item.decode() for item in found]
+
+    agreed = sum(plain() == listed() for _ in range(20))
+    timings = side_by_side({"serving_default and a sort": plain, "recommend": listed}, rounds)
+    slow, fast = timings["serving_default and a sort"], timings["recommend"]
+    return {
+        "threads": str(threads),
+        "`serving_default` and a sort": slow.spread(1e3),
+        "`recommend`": fast.spread(1e3),
+        "times": f"{slow.median / fast.median:.1f}",
+        "equal lists": f"{agreed} of 20",
+    }
+
+
+def main() -> None:
+    """Prints a table in Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.child:
+        folder, threads = arguments.child
+        print(json.dumps(one_process(Path(folder), int(threads), arguments.rounds)))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        make(Path(folder))
+        rows = []
+        for threads in arguments.threads:
+            child = [sys.executable, "-m", "benchmarks.recommend", "--rounds", str(arguments.rounds)]
+            done = subprocess.run(
+                [*child, "--child", folder, str(threads)], check=True, stdout=subprocess.PIPE, text=True
+            )
+            rows.append(json.loads(done.stdout.splitlines()[-1]))
+    print(f"One user, {ITEMS:,} items, milliseconds: median (least to most) of {arguments.rounds} rounds.\n")
+    print(markdown(list(rows[0]), [list(row.values()) for row in rows]))
+
+
+if __name__ == "__main__":
+    main()
