@@ -10,6 +10,10 @@ exec((ROOT / "tfwd" / "version.py").read_text(encoding="utf-8"), VERSION)
 
 TEST = [
     "hypothesis>=6.100",
+    # They run the notebooks, which draw with matplotlib.
+    "ipykernel>=6.29",
+    "matplotlib>=3.9",
+    "nbclient>=0.10",
     "mypy>=1.15",
     "pandas-stubs>=2.2",
     "pre-commit>=4.0",

@@ -60,14 +60,14 @@ class Measured:
             if "wide" in config.model.heads:
                 found["weights_not_zero"] = len(run.wide_weights())
             if variant.part in ("heads", "cross"):
-                found["seen"] = self._by_times_seen(run, config)
+                found["seen"] = self._by_times_seen(run)
         keras.backend.clear_session()
         gc.collect()
         return found
 
-    def _by_times_seen(self, run: tfwd.Run, config: tfwd.Config) -> dict[str, dict[str, dict[str, float]]]:
+    def _by_times_seen(self, run: tfwd.Run) -> dict[str, dict[str, dict[str, float]]]:
         # Rows are the same in every run; their inputs go by the features that a variant has.
-        parts = open_parts(config).with_classes(run.statistics.label.classes)
+        parts = open_parts(run.config, prepared=run.data).with_classes(run.statistics.label.classes)
         assert parts.test is not None
         if not self._times:
             self._times = {name: times_seen(parts.fit, parts.test, keys) for name, keys in self.study.seen.items()}

@@ -69,15 +69,20 @@ def by_times_seen(times: Array, labels: Array, probabilities: Array) -> dict[str
     for low, high in pairwise(EDGES):
         inside = (times >= low) & (times < high)
         if inside.sum() >= FEWEST:
-            found[name_of(low, high)] = {
+            found[name_of(low, high, float(times[inside].max()))] = {
                 "rows": int(inside.sum()),
                 **binary_metrics(labels[inside], probabilities[inside]),
             }
     return found
 
 
-def name_of(low: float, high: float) -> str:
-    """A bin in words."""
+def name_of(low: float, high: float, most: float) -> str:
+    """A bin in words.
+
+    Args:
+        low, high: its ends.
+        most: the largest number in it; means of lists lie between whole numbers.
+    """
     if high <= 1:
-        return "never"
+        return "never" if most == 0 else "less than 1"
     return f"{low:g} or more" if math.isinf(high) else f"{low:g} to {high - 1:g}"

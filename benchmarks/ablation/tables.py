@@ -54,7 +54,9 @@ def tables(dataset: str, study: Study, runs: Runs) -> str:
         if lines:
             header = [f"{head} head by", "best rate", "seeds", *study.metrics.values()]
             found.append(markdown(header + ["wide weights not 0"] * (head == "wide"), lines))
-    found += [_seen(runs, what) for what in study.seen if any("seen" in seed for seed in runs.get(BOTH, {}).values())]
+    found += [
+        seen_table(runs, what) for what in study.seen if any("seen" in seed for seed in runs.get(BOTH, {}).values())
+    ]
     return "\n\n".join(found) + "\n"
 
 
@@ -78,7 +80,8 @@ def bins(runs: Runs, what: str) -> dict[str, int]:
     return {bin: figures["rows"] for bin, figures in first["seen"][what].items()}
 
 
-def _seen(runs: Runs, what: str) -> str:
+def seen_table(runs: Runs, what: str) -> str:
+    """Log loss and AUC of the test rows by how often was seen what they are about, a bin a line."""
     names = [name for name in (BOTH, WIDE, DEEP) if runs.get(name)]
     lines = [
         [
