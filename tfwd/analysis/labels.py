@@ -85,7 +85,7 @@ def _regression(workspace: Workspace, rows: Rows, weight: tuple[ir.FloatingValue
 
 def _total(workspace: Workspace, values: ir.FloatingValue, weight_exponent: int, largest: float) -> Fraction:
     power = exponent(largest) + weight_exponent - BITS
-    summed = workspace.table.mutate(tfwd_value=values)
+    summed = workspace.table.select(tfwd_value=values)
     answer = workspace.record(summed.aggregate(total=scaled_sum(summed.tfwd_value, power)))
     return unscaled(answer["total"], power)
 
