@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 import tfwd
 from benchmarks.ablation.pictures import draw
 from benchmarks.ablation.seen import by_times_seen, times_seen
-from benchmarks.ablation.tables import tables
+from benchmarks.ablation.tables import put, tables
 from benchmarks.ablation.variants import PARTS, STUDIES, Study, Variant, variants
 from tfwd.parts import Parts, open_parts
 from tfwd.run import write_text
@@ -95,6 +95,7 @@ def main() -> None:
     parser.add_argument("--data-path", help="a local copy of MovieLens")
     parser.add_argument("--json", type=Path, default=Path("ablation.json"), help="figures: read, and added to")
     parser.add_argument("--pictures", type=Path, help="a folder for ablation_*.png")
+    parser.add_argument("--document", type=Path, help="a .md whose parts between the data sets' marks are replaced")
     parser.add_argument("--no-training", action="store_true", help="tables and pictures of what the JSON has")
     options = parser.parse_args()
     results: dict[str, Any] = json.loads(options.json.read_text(encoding="utf-8")) if options.json.is_file() else {}
@@ -116,7 +117,10 @@ def main() -> None:
                     write_text(options.json, json.dumps(results, indent=1) + "\n")
     for name in options.datasets:
         if results.get(name):
-            print(tables(name, STUDIES[name], results[name]))
+            text = tables(STUDIES[name], results[name])
+            print(f"## {name}\n\n{text}")
+            if options.document:
+                put(text, name, options.document)
             if options.pictures:
                 draw(name, STUDIES[name], results[name], options.pictures)
 

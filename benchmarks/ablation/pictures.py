@@ -47,7 +47,7 @@ def models(study: Study, runs: Runs) -> Any:
         axis.set_xlabel(f"{heading} ({'lower' if metric == 'log_loss' else 'higher'} is better)")
         axis.grid(axis="y", color="#eeeeee")
         axis.set_axisbelow(True)
-        axis.locator_params(axis="x", nbins=4)
+        axis.locator_params(axis="x", nbins=5)
         axis.spines[["top", "right", "left"]].set_visible(False)
         axis.tick_params(axis="y", length=0)
         axis.margins(x=0.1)

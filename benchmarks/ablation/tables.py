@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from benchmarks.ablation.variants import BOTH, DEEP, PARTS, RATES, WIDE, Study, optimizer_name, variants
@@ -33,16 +34,15 @@ def best_rate(runs: Runs, head: str, optimizer: str) -> float | None:
     return min(measured, key=measured.__getitem__) if measured else None
 
 
-def tables(dataset: str, study: Study, runs: Runs) -> str:
-    """All tables of a data set, a heading each."""
-    found = [f"## {dataset}"]
+def tables(study: Study, runs: Runs) -> str:
+    """All tables of a data set."""
     rows = [
         [variant.name, str(len(runs[variant.name])), *_metrics(study, runs, variant.name), _size(runs, variant.name)]
         for variant in variants(study, PARTS)
         if variant.part != "optimizers" and runs.get(variant.name)
     ]
     header = ["model", "seeds", *study.metrics.values(), "wide weights not 0"]
-    found.append(markdown(header, rows))
+    found = [markdown(header, rows)]
     for head, optimizers in RATES.items():
         lines = []
         for optimizer in optimizers:
@@ -58,6 +58,16 @@ def tables(dataset: str, study: Study, runs: Runs) -> str:
         seen_table(runs, what) for what in study.seen if any("seen" in seed for seed in runs.get(BOTH, {}).values())
     ]
     return "\n\n".join(found) + "\n"
+
+
+def put(text: str, dataset: str, document: Path) -> None:
+    """Puts a data set's tables between its marks in a document."""
+    begin, end = f"<!-- {dataset}: begin -->", f"<!-- {dataset}: end -->"
+    before, _, rest = document.read_text(encoding="utf-8").partition(begin)
+    _, mark, after = rest.partition(end)
+    if not mark:
+        raise SystemExit(f"{document} has no part between {begin} and {end}.")
+    document.write_text(f"{before}{begin}\n\n{text}\n{end}{after}", encoding="utf-8")
 
 
 def _metrics(study: Study, runs: Runs, name: str) -> list[str]:
