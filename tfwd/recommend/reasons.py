@@ -68,7 +68,7 @@ class Reasons:
         if deep > 0:
             reasons.append((deep, "deep"))
         reasons.sort(key=lambda reason: -reason[0])
-        return ", ".join(f"{name} {value:+.2f}" for value, name in reasons[:count])
+        return "; ".join(f"{name} {value:+.2f}" for value, name in reasons[:count])
 
     def _wide(self, found: dict[str, NDArray[Any]], row: int) -> list[tuple[float, str]]:
         heads = {layer.name: layer for layer in self._model.ranker.layers}
