@@ -33,11 +33,11 @@ def models(study: Study, runs: Runs) -> Any:
     names = [v.name for v in variants(study, PARTS) if v.part != "optimizers" and runs.get(v.name)][::-1]
     if not names:
         return None
-    count = len(study.metrics)
+    rows = -(-len(study.metrics) // 2)
     figure, axes = plt.subplots(
-        1, count, figsize=(4.2 + 2.7 * count, 0.6 + 0.36 * len(names)), sharey=True, layout="constrained"
+        rows, 2, figsize=(9.6, (0.7 + 0.36 * len(names)) * rows), sharey=True, layout="constrained"
     )
-    for axis, (metric, heading) in zip(axes, study.metrics.items(), strict=True):
+    for axis, (metric, heading) in zip(axes.flat, study.metrics.items(), strict=True):
         for height, name in enumerate(names):
             numbers = values(runs, name, metric)
             colour = HEAD_COLOURS[name.split(",")[0]]
@@ -50,6 +50,7 @@ def models(study: Study, runs: Runs) -> Any:
         axis.locator_params(axis="x", nbins=5)
         axis.spines[["top", "right", "left"]].set_visible(False)
         axis.tick_params(axis="y", length=0)
+        axis.set_ylim(-0.6, len(names) - 0.4)
         axis.margins(x=0.1)
     return figure
 
@@ -99,9 +100,9 @@ def seen(study: Study, runs: Runs) -> Any:
 
     if not all("seen" in figures for name in HEAD_COLOURS for figures in runs.get(name, {"": {}}).values()):
         return None
-    count = len(study.seen)
-    figure, axes = plt.subplots(1, count, figsize=(1 + 4.2 * count, 3.6), sharey=True, layout="constrained")
-    for axis, what in zip([axes] if count == 1 else axes, study.seen, strict=True):
+    lines = -(-len(study.seen) // 2)
+    figure, axes = plt.subplots(lines, 2, figsize=(9.6, 3.4 * lines), sharey=True, layout="constrained")
+    for axis, what in zip(axes.flat, study.seen, strict=True):
         rows = bins(runs, what)
         for shift, name in ((-0.08, WIDE), (0.08, DEEP)):
             for place, bin in enumerate(rows):
@@ -120,7 +121,6 @@ def seen(study: Study, runs: Runs) -> Any:
         axis.set_title(what, fontsize=10)
         axis.set_xlabel("times in the training rows, and test rows")
         axis.spines[["top", "right"]].set_visible(False)
-    first = axes if count == 1 else axes[0]
-    first.set_ylabel(f"log loss above that of {BOTH}")
-    first.legend(frameon=False, fontsize=9)
+    figure.supylabel(f"log loss above that of {BOTH}", fontsize=10)
+    axes.flat[0].legend(frameon=False, fontsize=9)
     return figure

@@ -52,7 +52,7 @@ def times_seen(train: Rows, test: Rows, columns: tuple[str, ...]) -> Array:
 
 
 def _columns(rows: Rows, columns: tuple[str, ...]) -> pa.Table:
-    keyed = Rows(rows.source, rows.schema, split=rows.split, fraction=rows.fraction, key=columns)
+    keyed = Rows(rows.source, rows.schema, split=rows.split, fraction=rows.fraction, labelled=False, key=columns)
     keys = [batch.key for batch in keyed.batches(65_536) if batch.key is not None]
     return pa.concat_tables(keys).rename_columns([f"c{index}" for index in range(len(columns))])
 
