@@ -35,7 +35,7 @@ def frame(seed: int, count: int) -> pd.DataFrame:
 
 
 def test_combinations_are_counted_as_in_plain_python() -> None:
-    train, test = frame(0, 150), frame(1, 60)
+    train, test = frame(0, 40), frame(1, 60)
     keys = ["user", "shown"]
     counts = Counter(map(tuple, train[keys].astype(object).where(train[keys].notna(), None).to_numpy()))
     asked = test[keys].astype(object).where(test[keys].notna(), None).to_numpy()
