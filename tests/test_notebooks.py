@@ -30,7 +30,7 @@ def kinds(cell: Any) -> set[str]:
 def test_it_runs_and_shows_what_is_committed(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     if name == "movielens":
         folder = os.environ.get("TFWD_MOVIELENS")
-        if folder is None:
+        if not folder:
             pytest.skip("MovieLens may not be redistributed: set TFWD_MOVIELENS to a folder with the files of ml-1m")
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setenv("PYTHONPATH", str(NOTEBOOKS.parent))
