@@ -25,10 +25,13 @@ def savedmodel(
     version: Annotated[int | None, typer.Option(help="The version. [default: the next one]")] = None,
 ) -> None:
     """Writes OUTPUT/NAME/VERSION for TF Serving, compared with the model."""
+    from export.pipeline import recommended
     from export.savedmodel import save
+    from tfwd.run import Run
 
     model, default_name, folder, rows = _load(run)
-    written = save(model, output or folder, name=name or default_name, rows=rows, version=version)
+    ranked = {} if run.suffix == ".keras" else recommended(Run.open(run))
+    written = save(model, output or folder, name=name or default_name, rows=rows, version=version, **ranked)
     say(f"SavedModel in {written}, equal to the model on {_compared(rows)} and hostile rows.")
     say(f"Serve it: python -m export.serving {written.parent.parent}")
 

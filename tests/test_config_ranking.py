@@ -70,3 +70,18 @@ def test_it_refuses(ranking: dict[str, Any], message: str) -> None:
 def test_a_task_of_many_classes_has_no_one_score() -> None:
     with pytest.raises(ConfigError, match="ranking needs one score a row"):
         of({"user": "user_id", "item": "movie_id"}, task="multiclass")
+
+
+def test_inputs_of_a_request_have_names_of_their_own() -> None:
+    features = [*FEATURES, {"type": "numeric", "column": "k"}]
+    values = {
+        "data": {"train": "ratings.csv", "label": "liked"},
+        "features": features,
+        "ranking": {"user": "user_id", "item": "movie_id"},
+    }
+    with pytest.raises(ConfigError, match=r"Column 'k' becomes the input 'k', .* as in \{'k': k_2\}"):
+        Config.of(values)
+    renamed = {**values, "data": {**values["data"], "names": {"k": "k_2"}}}
+    assert Config.of(renamed).input_names()["k"] == "k_2"
+    of_item = {**values, "ranking": {**values["ranking"], "item_columns": ["k"]}}
+    assert Config.of(of_item).ranking is not None

@@ -1,4 +1,4 @@
-"""The signature `recommend`, read as TF Serving reads it: equal to serving_default, sorted; what is spoilt is refused."""
+"""The signature `recommend`, read as TF Serving reads it: equal to serving_default, sorted; spoilt ones are refused."""
 
 from __future__ import annotations
 
