@@ -95,7 +95,7 @@ REFUSED: dict[str, Refused] = {
     ),
     "embedding is a text": (
         lambda: of(category(embedding="big")),
-        "features[4].embedding: expected 'auto' or a whole number. Received: 'big'.",
+        "features[4]: 'job' has embedding: big; expected a width, auto or a categorical feature. There is: city, zip.",
     ),
     "embedding is out of range": (
         lambda: of(category(embedding=0)),
