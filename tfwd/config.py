@@ -14,8 +14,10 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from tfwd import config_yaml
+from tfwd.config_base import Section
 from tfwd.config_edit import assign, override, resolve_paths
 from tfwd.config_errors import explain
+from tfwd.config_preparation import HistoryConfig, JoinConfig, SplitConfig
 from tfwd.config_sections import (
     CsvConfig,
     DataConfig,
@@ -26,7 +28,6 @@ from tfwd.config_sections import (
     OptimizerConfig,
     RankingConfig,
     ScheduleConfig,
-    Section,
     TrainConfig,
 )
 from tfwd.errors import ConfigError
@@ -41,11 +42,14 @@ __all__ = [
     "DataConfig",
     "EarlyStoppingConfig",
     "ExportConfig",
+    "HistoryConfig",
+    "JoinConfig",
     "LabelConfig",
     "ModelConfig",
     "OptimizerConfig",
     "RankingConfig",
     "ScheduleConfig",
+    "SplitConfig",
     "TrainConfig",
     "presets",
 ]
@@ -125,6 +129,16 @@ class Config(Section):
                     f"ranking.item: the feature {feature.name!r} reads {ranking.item!r}, but not as one category. An "
                     "item is told by a categorical feature without max_length."
                 )
+        taken = {"k", "candidates", "exclude"} & {
+            read[c] for c in read if c not in (ranking.item, *ranking.item_columns)
+        }
+        if taken:
+            name = min(taken)
+            column = next(column for column in read if read[column] == name)
+            raise ConfigError(
+                f"Column {column!r} becomes the input {name!r}, which says in a request for a list what is listed. "
+                f"Give it another in data.names, as in {{{column!r}: {name}_2}}."
+            )
 
     def monitor(self) -> str:
         """The metric on the validation rows that tells which step is the best.

@@ -27,8 +27,12 @@ def resolve_paths(values: dict[str, Any], folder: Path) -> None:
         if isinstance(value, str) and value and ":" not in value.split("/")[0]:
             node[key] = str(folder / Path(value).expanduser())
 
-    for key in ("train", "validation", "test"):
-        absolute(values.get("data"), key)
+    data = values.get("data")
+    for key in ("train", "path", "validation", "test"):
+        absolute(data, key)
+    joins = data.get("join") if isinstance(data, dict) else None
+    for join in joins if isinstance(joins, list) else [joins]:
+        absolute(join, "data")
     features = values.get("features")
     for feature in features if isinstance(features, list) else []:
         absolute(feature, "vocabulary_file")

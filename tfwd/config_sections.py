@@ -6,15 +6,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from tfwd.config_base import Section
+from tfwd.config_preparation import HistoryConfig, JoinConfig, SplitConfig
 from tfwd.naming import is_valid
 
 Head = Literal["wide", "deep"]
-
-
-class Section(BaseModel):
-    """Base of all sections: frozen, no unknown keys, finite numbers."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class CsvConfig(Section):
@@ -56,7 +52,9 @@ class DataConfig(Section):
     """Where the rows come from and what their columns mean.
 
     Args:
-        train: a CSV (also .gz), Parquet file, folder or glob, or `census:train` for the bundled data.
+        train: a CSV (also .gz), Parquet file, folder or glob, `census:train` for the bundled data, or a dataset of
+            TensorFlow Datasets as `tfds:NAME[/CONFIG][:SPLIT]`.
+        path: a local copy of what `tfds:` names, in place of a download.
         validation: a source like `train`; without it, `validation_fraction` of the training rows.
         validation_fraction: the share of training rows kept for validation, chosen by a hash of the row, so that the
             choice is the same in every run and equal rows stay together.
@@ -65,11 +63,16 @@ class DataConfig(Section):
         label: the label's column, or a section with `column`, `positive` or `classes`.
         weight: a column with a weight per example, at least 0.
         key: columns that `predict` passes through.
+        join: tables whose columns are added to the rows: those that are not there yet.
+        columns: columns computed of others of the row, by name, as SQL; one of a name that is there takes its place.
         filter: an SQL condition on the columns of a row; other rows are left out, as in `rating != 3`.
+        history: list columns of the items that a user's earlier events were about.
+        split: how the rows of `train` are parted, in place of `validation`, `validation_fraction` and `test`.
         names: graph input names for data columns whose own names a graph cannot carry.
     """
 
     train: str | None = None
+    path: str | None = None
     validation: str | None = None
     validation_fraction: float = Field(default=0.1, ge=0.0, lt=1.0)
     test: str | None = None
@@ -78,15 +81,44 @@ class DataConfig(Section):
     label: LabelConfig
     weight: str | None = None
     key: tuple[str, ...] = ()
+    join: tuple[JoinConfig, ...] = ()
+    columns: dict[str, str] = Field(default_factory=dict)
     filter: str | None = None
-    names: dict[str, str] = {}
+    history: tuple[HistoryConfig, ...] = ()
+    split: SplitConfig | None = None
+    names: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def prepared(self) -> bool:
+        """Whether the rows are made before they are read: downloaded, joined, computed or parted."""
+        sources = (self.train, self.validation, self.test)
+        downloaded = any(source is not None and source.startswith("tfds:") for source in sources)
+        return downloaded or bool(self.join or self.columns or self.history or self.split)
 
     @model_validator(mode="before")
     @classmethod
-    def _label_by_name(cls, values: Any) -> Any:
-        if isinstance(values, dict) and isinstance(values.get("label"), str):
-            values = {**values, "label": {"column": values["label"]}}
+    def _short_forms(cls, values: Any) -> Any:
+        if isinstance(values, dict):
+            if isinstance(values.get("label"), str):
+                values = {**values, "label": {"column": values["label"]}}
+            for key in ("join", "history"):
+                if isinstance(values.get(key), dict):
+                    values = {**values, key: [values[key]]}
         return values
+
+    @model_validator(mode="after")
+    def _check_preparation(self) -> DataConfig:
+        for key in ("split", "history"):
+            other = next((other for other in ("validation", "test") if getattr(self, other) is not None), None)
+            if getattr(self, key) and other is not None:
+                raise ValueError(
+                    f"{key} is made of one log, data.train: leave data.{other} out, and part the log with data.split"
+                )
+        names = [*self.columns, *(history.name for history in self.history)]
+        twin = next((name for name in names if names.count(name) > 1), None)
+        if twin is not None:
+            raise ValueError(f"columns and history make two columns of the name {twin!r}")
+        return self
 
     @model_validator(mode="after")
     def _check_names(self) -> DataConfig:
@@ -148,6 +180,8 @@ class ModelConfig(Section):
         batch_norm: batch normalization after every hidden layer, before the activation.
         l2: L2 penalty on the kernels of the deep head's dense layers (tables: see the optimizer's `l2`).
         embedding_dropout: the share of the tower's inputs dropped.
+        embedding_stddev: of the initial embeddings; null is 1 / sqrt(width). Small ones let values that were seen
+            rarely say little until they have learnt something.
     """
 
     heads: tuple[Head, ...] = Field(default=("wide", "deep"), min_length=1)
@@ -155,6 +189,7 @@ class ModelConfig(Section):
     activation: str = "relu"
     dropout: float = Field(default=0.0, ge=0, lt=1)
     embedding_dropout: float = Field(default=0.0, ge=0, lt=1)
+    embedding_stddev: float | None = Field(default=None, gt=0)
     batch_norm: bool = False
     l2: float = Field(default=0.0, ge=0)
 
