@@ -1,4 +1,4 @@
-"""A row filter: an SQL condition that is parsed, checked to be nothing else, and written out again."""
+"""SQL on the columns of a row: parsed, checked to be nothing else, and written out again."""
 
 from __future__ import annotations
 
@@ -73,6 +73,18 @@ _FUNCTIONS: tuple[type[exp.Expression], ...] = (
     exp.Month,
     exp.Day,
     exp.Extract,
+    exp.Hour,
+    exp.DayOfWeek,
+    exp.UnixToTime,
+    exp.TimeToUnix,
+    exp.Concat,
+    exp.Left,
+    exp.Right,
+    exp.Split,
+    exp.SplitPart,
+    exp.RegexpExtract,
+    exp.RegexpReplace,
+    exp.Ln,
 )
 # What takes operands of one type, and what takes numbers only.
 _ALIKE = (
@@ -82,17 +94,18 @@ _ALIKE = (
 _ARITHMETIC = (exp.Add, exp.Sub, exp.Mul, exp.Div, exp.IntDiv, exp.Mod, exp.Abs, exp.Round, exp.Floor, exp.Ceil)
 
 
-def checked(condition: str, columns: dict[str, str]) -> str:
-    """The condition as SQL in which every column is quoted and every function is known to look at its row alone.
+def checked(condition: str, columns: dict[str, str], key: str = "data.filter") -> str:
+    """The SQL in which every column is quoted and every function is known to look at its row alone.
 
     Text that is compared with a number is read as a number, since all columns of a CSV file are text.
 
     Args:
-        condition: as the user wrote it.
+        condition: as the user wrote it: a condition, or the value of a column.
         columns: column -> DuckDB type.
+        key: of the configuration, for messages.
 
     Raises:
-        ConfigError: it is no SQL condition, names an unknown column, or holds anything beside comparisons,
+        ConfigError: it is no SQL of a row, names an unknown column, or holds anything beside comparisons,
             arithmetic and a few functions of the row's own values.
     """
     try:
@@ -100,23 +113,23 @@ def checked(condition: str, columns: dict[str, str]) -> str:
     except SqlglotError as error:
         reason = str(error).splitlines()[0].split(". Line")[0]
         raise ConfigError(
-            f"data.filter: {condition!r} is not an SQL condition ({reason}). "
+            f"{key}: {condition!r} is not an SQL expression ({reason}). "
             'A column whose name has spaces or is a word of SQL is put in double quotes, as in "user id" = 3.'
         ) from None
     tree = trees[0] if len(trees) == 1 else None
     if tree is None:
-        raise ConfigError(f"data.filter: {condition!r} must be one SQL condition, as in rating != 3.")
+        raise ConfigError(f"{key}: {condition!r} must be one SQL expression, as in rating != 3.")
     for node in tree.walk():
         if not isinstance(node, _NODES + _FUNCTIONS):
             raise ConfigError(
-                f"data.filter: {_called(node)} is not allowed in a filter. A condition may compare a row's columns, "
+                f"{key}: {_called(node)} is not allowed. It may compare a row's columns, "
                 f"calculate with them and use {', '.join(sorted(f.sql_name().lower() for f in _FUNCTIONS))}."
             )
     by_name = {column.lower(): column for column in columns}
     for column in list(tree.find_all(exp.Column)):
         if column.table or column.name.lower() not in by_name:
             name = column.sql(dialect="duckdb").replace('"', "") if column.table else column.name
-            raise ConfigError(f"data.filter: there is no column {name!r}.{nearest(name, columns)}")
+            raise ConfigError(f"{key}: there is no column {name!r}.{nearest(name, columns)}")
         column.set("this", exp.to_identifier(by_name[column.name.lower()], quoted=True))
     return _with_numbers(tree, columns).sql(dialect="duckdb", comments=False)
 
