@@ -1,0 +1,200 @@
+"""MovieLens as GroupLens publishes it, in the columns that TensorFlow Datasets gives it.
+
+GroupLens allows research with the data and not its redistribution, so none of it is here: a folder or zip of ml-100k,
+ml-1m, ml-20m, ml-25m or ml-latest-small is read where it lies.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+import zipfile
+from pathlib import Path
+
+import duckdb
+
+from tfwd.console import console
+from tfwd.data.failures import reading
+from tfwd.data.sql import literal
+from tfwd.errors import DataError
+
+# MD5 of the files of ml-1m, of which the published results are.
+_MD5 = {
+    "ratings.dat": "a89aa3591bc97d6d4e0c89459ff39362",
+    "users.dat": "681c0711d0d4548cd3d4718a49c2dcd8",
+    "movies.dat": "ef9fd9ff8d1b33faf73e2122c371e910",
+}
+_FILES = {
+    "1m": {"ratings": "ratings.dat", "users": "users.dat", "movies": "movies.dat"},
+    "100k": {"ratings": "u.data", "users": "u.user", "movies": "u.item"},
+    "csv": {"ratings": "ratings.csv", "movies": "movies.csv"},
+}
+# The README of ml-1m numbers the occupations.
+_OCCUPATIONS_1M = (
+    *("other/not specified", "academic/educator", "artist", "clerical/admin", "college/grad student"),
+    *("customer service", "doctor/health care", "executive/managerial", "farmer", "homemaker", "K-12 student"),
+    *("lawyer", "programmer", "retired", "sales/marketing", "scientist", "self-employed", "technician/engineer"),
+    *("tradesman/craftsman", "unemployed", "writer"),
+)
+_LABELS_1M = {"college/grad student": "student", "K-12 student": "student"}
+_LABELS_100K = {
+    "administrator": "clerical/admin",
+    "doctor": "doctor/health care",
+    "educator": "academic/educator",
+    "engineer": "technician/engineer",
+    "executive": "executive/managerial",
+    "healthcare": "doctor/health care",
+    "marketing": "sales/marketing",
+    "none": "other/not specified",
+    "other": "other/not specified",
+    "salesman": "sales/marketing",
+    "technician": "technician/engineer",
+}
+_GENRES_100K = (
+    *("Unknown", "Action", "Adventure", "Animation", "Children", "Comedy", "Crime", "Documentary", "Drama"),
+    *("Fantasy", "Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western"),
+)
+
+
+def is_original(path: str) -> bool:
+    """Whether a folder or zip holds the files of GroupLens."""
+    return _form(_names(path)) is not None
+
+
+def write(path: str, table: str, file: Path) -> None:
+    """Writes the ratings, with users and movies joined, or the movies, as Parquet.
+
+    Args:
+        path: GroupLens' folder or zip.
+        table: as TFDS names it, such as `1m-ratings` or `100k-movies`.
+        file: the Parquet file to write: the columns of `tfds:movielens/TABLE`, in the order of GroupLens' file.
+
+    Raises:
+        DataError: the copy is of another size of MovieLens, or damaged.
+    """
+    form = _form(_names(path))
+    assert form is not None
+    size, _, what = table.rpartition("-")
+    if (
+        what not in ("ratings", "movies")
+        or (form != "csv") != (size in ("1m", "100k"))
+        or (form != "csv" and size != form)
+    ):
+        asked = f"movielens/{table}"
+        raise DataError(
+            f"data.path: {path} holds the files {', '.join(_FILES[form].values())}, which are not those of {asked}."
+        )
+    with tempfile.TemporaryDirectory(prefix="tfwd-movielens-") as work:
+        folder = _folder(path, form, Path(work))
+        if form == "1m":
+            _compare(folder)
+        movies = _movies(folder, form)
+        query = movies if what == "movies" else _ratings(folder, form, movies)
+        with reading(str(path)):
+            connection = duckdb.connect()
+            connection.execute(f"COPY ({query}) TO {literal(str(file))} (FORMAT parquet, COMPRESSION zstd)")
+
+
+def _names(path: str) -> list[str]:
+    if Path(path).is_dir():
+        return [str(entry.relative_to(path)) for entry in Path(path).glob("*")] + [
+            str(entry.relative_to(path)) for entry in Path(path).glob("ml-*/*")
+        ]
+    if not zipfile.is_zipfile(path):
+        return []
+    with zipfile.ZipFile(path) as archive:
+        return archive.namelist()
+
+
+def _form(names: list[str]) -> str | None:
+    there = {Path(name).name for name in names}
+    return next((form for form, files in _FILES.items() if there >= set(files.values())), None)
+
+
+def _folder(path: str, form: str, work: Path) -> Path:
+    """The folder in which the files lie, unpacked if need be."""
+    if Path(path).is_dir():
+        first = _FILES[form]["ratings"]
+        return Path(path) if (Path(path) / first).is_file() else next(Path(path).glob(f"ml-*/{first}")).parent
+    with zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():
+            if Path(name).name in _FILES[form].values():
+                (work / Path(name).name).write_bytes(archive.read(name))
+    return work
+
+
+def _compare(folder: Path) -> None:
+    for name, expected in _MD5.items():
+        if hashlib.md5((folder / name).read_bytes()).hexdigest() != expected:
+            console.print(
+                f"{folder / name} is not the file that GroupLens publishes: results will differ from others'."
+            )
+
+
+def _read(folder: Path, name: str, delimiter: str, columns: str) -> str:
+    types = ", ".join(f"{literal(column)}: 'VARCHAR'" for column in columns.split())
+    return (
+        f"read_csv({literal(str(folder / name))}, delim={literal(delimiter)}, header=false, quote='', escape='', "
+        f"encoding='latin-1', columns={{{types}}}, auto_detect=false, strict_mode=false)"
+    )
+
+
+def _cases(column: str, names: dict[str, str]) -> str:
+    cases = " ".join(f"WHEN {literal(name)} THEN {literal(label)}" for name, label in names.items())
+    return f"CASE {column} {cases} ELSE {column} END"
+
+
+def _movies(folder: Path, form: str) -> str:
+    if form == "1m":
+        source = _read(folder, "movies.dat", "::", "movie_id movie_title genres")
+        # TensorFlow Datasets names this genre as the later datasets do.
+        genres = "string_split(replace(genres, 'Children''s', 'Children'), '|')"
+        return f"SELECT {genres} AS movie_genres, movie_id, movie_title FROM {source}"
+    if form == "100k":
+        flags = [f"g{index}" for index in range(len(_GENRES_100K))]
+        source = _read(folder, "u.item", "|", "movie_id movie_title released video url " + " ".join(flags))
+        chosen = ", ".join(
+            f"CASE WHEN {flag} = '1' THEN {literal(name)} END" for flag, name in zip(flags, _GENRES_100K, strict=True)
+        )
+        genres = f"list_filter([{chosen}], lambda genre: genre IS NOT NULL)"
+        return f"SELECT {genres} AS movie_genres, movie_id, movie_title FROM {source}"
+    return (
+        "SELECT string_split(genres, '|') AS movie_genres, movieId AS movie_id, title AS movie_title "
+        f"FROM read_csv({literal(str(folder / 'movies.csv'))}, header=true, quote='\"', all_varchar=true)"
+    )
+
+
+def _ratings(folder: Path, form: str, movies: str) -> str:
+    if form == "csv":
+        source = f"read_csv({literal(str(folder / 'ratings.csv'))}, header=true, all_varchar=true)"
+        return _ordered(
+            "movie_genres, r.movieId AS movie_id, movie_title, CAST(timestamp AS BIGINT) AS timestamp, "
+            "r.userId AS user_id, CAST(r.rating AS FLOAT) AS user_rating",
+            source,
+            f"JOIN ({movies}) AS m ON r.movieId = m.movie_id",
+        )
+    if form == "1m":
+        users = _read(folder, "users.dat", "::", "user_id gender age occupation zip")
+        names = "[" + ", ".join(map(literal, _OCCUPATIONS_1M)) + "]"
+        text = f"{names}[CAST(occupation AS INTEGER) + 1]"
+        label, bucket, extra = _cases(text, _LABELS_1M), "CAST(age AS FLOAT)", ""
+        source = _read(folder, "ratings.dat", "::", "user_id movie_id rating timestamp")
+    else:
+        users = _read(folder, "u.user", "|", "user_id age gender occupation zip")
+        text, label, extra = "occupation", _cases("occupation", _LABELS_100K), "CAST(age AS FLOAT) AS raw_user_age, "
+        steps = " ".join(f"WHEN CAST(age AS INTEGER) >= {step} THEN {step}" for step in (56, 50, 45, 35, 25, 18))
+        bucket = f"CAST(CASE {steps} ELSE 1 END AS FLOAT)"
+        source = _read(folder, "u.data", "\t", "user_id movie_id rating timestamp")
+    return _ordered(
+        f"{bucket} AS bucketized_user_age, movie_genres, r.movie_id, movie_title, {extra}"
+        f"CAST(timestamp AS BIGINT) AS timestamp, gender = 'M' AS user_gender, r.user_id, {label} AS "
+        f"user_occupation_label, {text} AS user_occupation_text, CAST(rating AS FLOAT) AS user_rating, "
+        "zip AS user_zip_code",
+        source,
+        f"JOIN ({movies}) AS m ON r.movie_id = m.movie_id JOIN {users} AS u ON r.user_id = u.user_id",
+    )
+
+
+def _ordered(columns: str, source: str, joins: str) -> str:
+    numbered = f"(SELECT row_number() OVER () AS place, * FROM {source})"
+    return f"SELECT {columns} FROM {numbered} AS r {joins} ORDER BY r.place"
