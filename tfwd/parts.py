@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import glob
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfwd.config import Config
@@ -72,12 +74,14 @@ def open_parts(
     train: pd.DataFrame | None = None,
     validation: pd.DataFrame | None = None,
     test: pd.DataFrame | None = None,
+    prepared: Path | None = None,
 ) -> Parts:
     """Opens and checks all data of a configuration before anything is made of it.
 
     Args:
         config: says where the data is.
         train, validation, test: frames in place of `data.train` and so on.
+        prepared: the folder with the files that `tfwd.preparation` made of all these, to be read in their place.
 
     Raises:
         ConfigError: there is no training data, or a refit that cannot be.
@@ -85,27 +89,31 @@ def open_parts(
     """
     data = config.data
 
-    def source(frame: pd.DataFrame | None, path: str | None) -> Source | None:
-        chosen = frame if frame is not None else path
+    def source(frame: pd.DataFrame | None, name: str) -> Source | None:
+        if prepared is not None:
+            file = prepared / f"{name}.parquet"
+            return Source.open(file) if file.is_file() else None
+        chosen = frame if frame is not None else getattr(data, name)
         if chosen is None:
             return None
         return Source.open(chosen, csv=data.csv, format=data.format, filter=data.filter)
 
-    main = source(train, data.train)
+    main = source(train, "train")
     if main is None:
         raise ConfigError("There is nothing to train on: set data.train to a file, or give a DataFrame.")
     schema = resolve_schema(config, main)
-    held_out = source(validation, data.validation)
-    tested = source(test, data.test)
-    fraction = data.validation_fraction if held_out is None else 0.0
-    if config.train.refit and (held_out is not None or fraction == 0.0):
+    held_out = source(validation, "validation")
+    tested = source(test, "test")
+    fraction = data.validation_fraction if held_out is None and data.split is None else 0.0
+    parted = data.split is not None and held_out is not None
+    if config.train.refit and not parted and (held_out is not None or fraction == 0.0):
         raise ConfigError(
-            "train.refit needs validation rows of the training file: set data.validation_fraction, and leave "
-            "data.validation out."
+            "train.refit needs validation rows of the training file: set data.validation_fraction or data.split, and "
+            "leave data.validation out."
         )
     if fraction == 0.0 and held_out is None and config.train.early_stopping is not None:
         raise ConfigError(
-            "train.early_stopping needs validation rows: set data.validation or data.validation_fraction, "
+            "train.early_stopping needs validation rows: set data.validation, data.validation_fraction or data.split, "
             "or train.early_stopping=null."
         )
     whole = Rows(main, schema)
@@ -114,4 +122,7 @@ def open_parts(
     if fraction:
         fit = Rows(main, schema, split="train", fraction=fraction)
         validation_rows = Rows(main, schema, split="validation", fraction=fraction)
+    if parted and prepared is not None:
+        # train.parquet and validation.parquet, which have an "a" in their names, unlike test.parquet.
+        whole = Rows(Source.open(f"{glob.escape(str(prepared))}/[tv]*a*[in]*.parquet"), schema)
     return Parts(schema, fit, validation_rows, whole, Rows(tested, schema) if tested is not None else None)

@@ -32,6 +32,7 @@ from tfwd.features.layout import build_layout
 from tfwd.model import WideDeep, build_model
 from tfwd.optimizers.configured import joint_optimizer
 from tfwd.parts import Parts, open_parts
+from tfwd.preparation.prepare import prepared_beside
 from tfwd.ranker import check_activation
 from tfwd.run import Run, refuse_existing, save_model
 from tfwd.scoring import keras_scorer
@@ -72,20 +73,24 @@ def fit(
     if tower is None and "deep" in config.model.heads:
         check_activation(config.model.activation)
     refuse_existing(output)
-    parts = open_parts(config, train, validation, test)
-    if config.ranking is not None and parts.test is not None:
-        parts.test.source.require(config.ranking.user, "ranking.user")
-    prepare_process(config)
-    with console.status("Reading the training rows once for vocabularies and quantiles"):
-        statistics = analyze(parts.fit, config)
-    parts = parts.with_classes(statistics.label.classes)
-    with console.status("Checking the other rows"):
-        parts.check()
-    if config.train.class_weights is not None:
-        weights_of(config.train.class_weights, parts.schema.classes)
-    # Tables that would be too large are found before there is a run.
-    build_layout(config.features, statistics, config.model.heads, parts.schema.outputs)
-    run = Run.create(output, config)
+    with prepared_beside(output, config, train, validation, test) as folder:
+        parts = open_parts(config, train, validation, test, folder)
+        if config.ranking is not None and parts.test is not None:
+            parts.test.source.require(config.ranking.user, "ranking.user")
+        prepare_process(config)
+        with console.status("Reading the training rows once for vocabularies and quantiles"):
+            statistics = analyze(parts.fit, config)
+        parts = parts.with_classes(statistics.label.classes)
+        with console.status("Checking the other rows"):
+            parts.check()
+        if config.train.class_weights is not None:
+            weights_of(config.train.class_weights, parts.schema.classes)
+        # Tables that would be too large are found before there is a run.
+        build_layout(config.features, statistics, config.model.heads, parts.schema.outputs)
+        run = Run.create(output, config, folder)
+    if run.data is not None:
+        # The same files, which lie in the run now.
+        parts = open_parts(config, prepared=run.data).with_classes(statistics.label.classes)
     run.save_statistics(statistics)
     return _Training(run, parts, statistics, tower, callbacks).go()
 
@@ -112,7 +117,7 @@ def resume(
     if run.status == "finished":
         return run
     run.remove_leftovers()
-    parts = open_parts(run.config, train, validation, test)
+    parts = open_parts(run.config, train, validation, test, run.data)
     prepare_process(run.config)
     if run.status == "created":
         run.save_statistics(analyze(parts.fit, run.config))

@@ -1,0 +1,1 @@
+"""From an event log to training files: join, derived columns, history, split."""

@@ -1,0 +1,101 @@
+"""What a list of items is made from: the catalogue, and each user as a request today would describe them."""
+
+from __future__ import annotations
+
+from sqlglot import exp, parse_one
+
+from tfwd.config import Config, HistoryConfig
+from tfwd.data.source import Source
+from tfwd.data.sql import identifier, literal
+from tfwd.preparation.database import Database
+from tfwd.preparation.history import latest
+from tfwd.preparation.log import LOG, compute, load_table
+
+
+def items(database: Database, config: Config, tables: list[Source], row: str) -> str:
+    """The query of the catalogue: `item`, `title` and `item_columns`, a row an item, in the order of the items.
+
+    The items are those of the log, as of their last event, and those of a table that is joined on the item: what
+    nobody has rated yet can be recommended all the same.
+
+    Args:
+        database: holds the log.
+        config: with a ranking section.
+        tables: those of `data.join`.
+        row: the column that numbers the rows.
+    """
+    ranking = config.ranking
+    assert ranking is not None
+    known = database.columns(LOG)
+    wanted = list(dict.fromkeys([*([ranking.title] if ranking.title else []), *ranking.item_columns]))
+    item, order = identifier(ranking.item), _order(config, row)
+    last = ", ".join(f"arg_max_null({identifier(column)}, {order}) AS {identifier(column)}" for column in wanted)
+    seen = f"SELECT {item}{', ' + last if last else ''} FROM {LOG} WHERE {item} IS NOT NULL GROUP BY 1"
+    for index, (join, table) in enumerate(zip(config.data.join, tables, strict=True)):
+        if join.on != ranking.item:
+            continue
+        load_table(database, table, join.on, f"data.join[{index}]")
+        there = dict(table.columns)
+        for name, expression in config.data.columns.items():
+            used = {column.name.lower() for column in parse_one(expression, read="duckdb").find_all(exp.Column)}
+            if used <= {column.lower() for column in there}:
+                compute(database, "joined", name, expression)
+                there = database.columns("joined")
+        values = [
+            f"CAST({identifier(column) if column in there else 'NULL'} AS {known[column]}) AS {identifier(column)}"
+            for column in [ranking.item, *wanted]
+        ]
+        seen += (
+            f" UNION ALL BY NAME SELECT {', '.join(values)} FROM joined WHERE {item} IS NOT NULL "
+            f"AND CAST({item} AS {known[ranking.item]}) NOT IN (SELECT {item} FROM {LOG} WHERE {item} IS NOT NULL)"
+        )
+    return f"SELECT * FROM ({seen}) ORDER BY {item}"
+
+
+def users(database: Database, config: Config, row: str) -> str:
+    """The query of the users: `user`, the columns that features read as of the last event, histories and `seen`.
+
+    Args:
+        database: holds the log and, for each history, the events it was made of.
+        config: with a ranking section.
+        row: the column that numbers the rows.
+    """
+    ranking = config.ranking
+    assert ranking is not None
+    made = {history.name for history in config.data.history}
+    of_item = {ranking.item, ranking.title, *ranking.item_columns}
+    known = database.columns(LOG)
+    columns = [name for name in config.input_names() if name not in of_item | made | {ranking.user} and name in known]
+    user, item, order = identifier(ranking.user), identifier(ranking.item), _order(config, row)
+    last = [f"arg_max_null({identifier(column)}, {order}) AS {identifier(column)}" for column in columns]
+    seen = f"list(DISTINCT {item} ORDER BY {item}) FILTER (WHERE {item} IS NOT NULL) AS seen"
+    grouped = f"SELECT {', '.join([user, *last, seen])} FROM {LOG} WHERE {user} IS NOT NULL GROUP BY 1"
+    selected, joins = ["u.*"], ""
+    for index, history in enumerate(config.data.history):
+        if history.user == ranking.user:
+            database.create(f"latest_{index}", latest(database.table(f"events_{index}"), history.length))
+            listed = f"{known[history.item]}[]"
+            selected.append(f"coalesce(h{index}.history, CAST([] AS {listed})) AS {identifier(history.name)}")
+            joins += f' LEFT JOIN latest_{index} AS h{index} ON u.{user} = h{index}."user"'
+    return f"SELECT {', '.join(selected)} FROM ({grouped}) AS u{joins} ORDER BY u.{user}"
+
+
+def events(database: Database, history: HistoryConfig, listed: str, row: str) -> str:
+    """The query of the events of a history, in the columns that `tfwd.preparation.history` takes."""
+    return (
+        f'SELECT {identifier(row)} AS "row", {identifier(history.user)} AS "user", '
+        f'{identifier(history.item)} AS "item", {identifier(history.time)} AS "time", {listed} AS listed FROM {LOG}'
+    )
+
+
+def _order(config: Config, row: str) -> str:
+    """What tells which event is the last: its time if the configuration names it, then its place in the log."""
+    split = config.data.split
+    times = [history.time for history in config.data.history] + ([split.time] if split and split.time else [])
+    place = identifier(row)
+    return f"row({identifier(times[0])}, {place})" if times else place
+
+
+def copy(database: Database, query: str, path: str) -> None:
+    """Writes the rows of a query as Parquet, in their order."""
+    database.run(f"COPY ({query}) TO {literal(path)} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 65536)")

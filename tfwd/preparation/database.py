@@ -1,0 +1,82 @@
+"""The temporary database in which rows are prepared: bounded memory, the rest on disk, and errors that name the key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+import ibis
+import ibis.expr.types as ir
+from ibis.backends.sql.datatypes import DuckDBType
+
+from tfwd.data.failures import ENGINE_ERRORS, explain
+from tfwd.errors import ConfigError, DataError
+
+# Enough for a thread to sort and to group in pieces; what is more goes to disk.
+_THREAD_BYTES, _COLUMN_BYTES = 256 * 2**20, 4 * 2**20
+
+
+class Database:
+    """A DuckDB that lives as long as a preparation.
+
+    Args:
+        folder: where it puts what memory has no room for.
+        name: of the log, for messages.
+    """
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.name = name
+        self.connection = duckdb.connect()
+        self.connection.execute(f"SET temp_directory = '{folder}'")
+        # The hour of a moment must not depend on where the machine stands.
+        self.connection.execute("SET TimeZone = 'UTC'")
+
+    def limit(self, columns: int) -> None:
+        """Bounds the memory, for rows of so many columns."""
+        query = "SELECT current_setting('threads')"
+        threads = self.connection.execute(query).fetchall()[0][0]
+        self.connection.execute(f"SET memory_limit = '{threads * (_THREAD_BYTES + columns * _COLUMN_BYTES)}B'")
+
+    def run(self, query: str, key: str | None = None) -> list[tuple]:
+        """Executes a query, says what is wrong with the configuration's `key` when it fails, and gives its rows.
+
+        Raises:
+            ConfigError: types that do not go together.
+            DataError: a value that cannot be read or computed.
+        """
+        try:
+            return self.connection.execute(query).fetchall()
+        except (duckdb.BinderException, duckdb.DataError) as error:
+            if key is None:
+                raise explain(error, self.name) from None
+            reason = str(error).splitlines()[0].partition("Error: ")[2].rstrip(".")
+            kind = ConfigError if isinstance(error, duckdb.BinderException) else DataError
+            raise kind(f"{key} cannot be computed for the rows of {self.name}: {reason}.") from None
+        except ENGINE_ERRORS as error:
+            raise explain(error, self.name) from None
+
+    def columns(self, table: str) -> dict[str, str]:
+        """Column -> DuckDB type."""
+        return {row[0]: row[1] for row in self.connection.execute(f"DESCRIBE {table}").fetchall()}
+
+    def table(self, name: str) -> ir.Table:
+        """A table for Ibis. Declared, not looked up: a backend of Ibis would open a database of its own."""
+        types = {column: DuckDBType.from_string(found) for column, found in self.columns(name).items()}
+        return ibis.table(types, name=name)
+
+    def create(self, name: str, query: str | ir.Table, key: str | None = None) -> None:
+        """Makes a table of a query or an expression."""
+        text = query if isinstance(query, str) else str(ibis.to_sql(query, dialect="duckdb"))
+        self.run(f"CREATE OR REPLACE TABLE {name} AS {text}", key)
+
+
+@contextmanager
+def open_database(folder: Path, name: str) -> Iterator[Database]:
+    """A database with its temporary files in `folder`."""
+    database = Database(folder, name)
+    try:
+        yield database
+    finally:
+        database.connection.close()

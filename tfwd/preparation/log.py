@@ -1,0 +1,87 @@
+"""The whole log as one table: the rows of a source, the columns of joined tables, and what is computed of a row."""
+
+from __future__ import annotations
+
+from tfwd.config import DataConfig
+from tfwd.data.filters import checked
+from tfwd.data.source import Source
+from tfwd.data.sql import as_text, identifier
+from tfwd.errors import ConfigError, DataError
+from tfwd.naming import nearest
+from tfwd.preparation.database import Database
+
+LOG = "log"
+
+
+def make_log(database: Database, source: Source, joined: list[Source], data: DataConfig, row: str) -> None:
+    """Makes the table `log`.
+
+    Args:
+        database: where.
+        source: the events, without a filter.
+        joined: the tables of `data.join`.
+        data: the configuration's section.
+        row: the name of the column that numbers the rows from 1.
+
+    Raises:
+        ConfigError: a column is computed of one that is not there, or of what does not go together.
+        DataError: a table to join has a key twice, or a value cannot be computed.
+    """
+    source.attach(database.connection)
+    numbered = source.select(f"row_number() OVER () AS {identifier(row)}, *")
+    database.create(LOG, numbered)
+    for index, (table, join) in enumerate(zip(joined, data.join, strict=True)):
+        _join(database, table, join.on, f"data.join[{index}]", source.name)
+    for name, expression in data.columns.items():
+        compute(database, LOG, name, expression)
+
+
+def _join(database: Database, table: Source, on: str, key: str, log: str) -> None:
+    known = database.columns(LOG)
+    if on not in known:
+        raise DataError(f"{key}: {log} has no column {on!r} to join {table.name} on.{nearest(on, known)}")
+    load_table(database, table, on, key)
+    added = [column for column in table.columns if column not in known]
+    left, right = (f"{side}.{identifier(on)}" for side in ("l", "r"))
+    if known[on] != table.columns[on]:
+        # 42 in a Parquet file is "42" in a CSV file.
+        sides = ((known, left), (table.columns, right))
+        left, right = (as_text(on, types[on]).replace(identifier(on), side) for types, side in sides)
+    columns = ", ".join(f"r.{identifier(column)}" for column in added)
+    if added:
+        database.create(LOG, f"SELECT l.*, {columns} FROM {LOG} AS l LEFT JOIN joined AS r ON {left} = {right}", key)
+
+
+def load_table(database: Database, table: Source, on: str, key: str) -> None:
+    """Makes the table `joined` of one that is joined on a column.
+
+    Raises:
+        DataError: it has no such column, or a value of it twice.
+    """
+    table.require(on, f"{key}.on")
+    table.attach(database.connection)
+    database.create("joined", table.select("*"), key)
+    name = identifier(on)
+    counted = f"SELECT {name}, count(*) FROM joined WHERE {name} IS NOT NULL GROUP BY 1"
+    twice = database.run(f"{counted} HAVING count(*) > 1 ORDER BY 1 LIMIT 1")
+    if twice:
+        raise DataError(
+            f"{key}: {table.name} has {twice[0][1]} rows of {on} = {twice[0][0]!r}, and a row can be joined with one. "
+            "Leave one row a key."
+        )
+
+
+def compute(database: Database, table: str, name: str, expression: str) -> None:
+    """Adds a computed column to a table, or puts it in the place of the one of its name.
+
+    Raises:
+        ConfigError, DataError: it cannot be computed.
+    """
+    key = f"data.columns.{name}"
+    columns = database.columns(table)
+    twin = next((column for column in columns if column.lower() == name.lower() and column != name), None)
+    if twin is not None:
+        raise ConfigError(f"{key} differs from the column {twin!r} only in case. Name it otherwise.")
+    value = f"{checked(expression, columns, key)} AS {identifier(name)}"
+    selected = f"* REPLACE ({value})" if name in columns else f"*, {value}"
+    database.create(table, f"SELECT {selected} FROM {table}", key)

@@ -1,0 +1,201 @@
+"""From a log to training files: `train.parquet` and, where asked for, the other parts, the catalogue and the users."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tfwd.config import Config, DataConfig
+from tfwd.data.filters import checked
+from tfwd.data.source import Source
+from tfwd.data.sql import both, identifier
+from tfwd.errors import ConfigError, DataError, RunError
+from tfwd.preparation.catalogue import copy, events, items, users
+from tfwd.preparation.database import Database, open_database
+from tfwd.preparation.history import histories
+from tfwd.preparation.log import LOG, make_log
+from tfwd.preparation.split import part, require_time
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PARTS = ("train", "validation", "test")
+
+
+def prepare(
+    config: Config,
+    folder: str | Path,
+    *,
+    train: pd.DataFrame | None = None,
+    validation: pd.DataFrame | None = None,
+    test: pd.DataFrame | None = None,
+) -> dict[str, int]:
+    """Writes what a configuration makes of its data, as Parquet files into a folder that is there.
+
+    The rows keep their order. They have all columns of the log, and what `data.join`, `data.columns` and
+    `data.history` add; rows that `data.filter` refuses are left out. A history is made of the whole log before that.
+    With a `ranking` section `items.parquet` holds the catalogue and `users.parquet` the users as of their last event.
+
+    Args:
+        config: the whole configuration.
+        folder: where the files go.
+        train, validation, test: frames in place of the sources that the configuration names.
+
+    Returns:
+        The number of rows of each part.
+
+    Raises:
+        ConfigError: the data section asks for what cannot be.
+        DataError: a source is missing or damaged, a value cannot be computed, or a part of a split is empty.
+    """
+    folder, data = Path(folder), config.data
+    counts: dict[str, int] = {}
+    if (data.split or data.history) and (validation is not None or test is not None):
+        raise ConfigError("data.split and data.history are made of one log: give it as `train`, and no other frame.")
+    with tempfile.TemporaryDirectory(prefix=".work-", dir=folder) as work:
+        given = {"train": train, "validation": validation, "test": test}
+        for name, frame in given.items():
+            source = frame if frame is not None else getattr(data, name)
+            if source is None:
+                continue
+            log = open_source(source, data, Path(work))
+            tables = [open_source(join.data, data, Path(work)) for join in data.join]
+            with open_database(Path(work), log.name) as database:
+                counts |= _Preparation(database, log, tables, config, folder).write(name)
+    if "train" not in counts:
+        raise ConfigError("There is nothing to train on: set data.train to a file, or give a DataFrame.")
+    return counts
+
+
+@contextmanager
+def prepared_beside(
+    output: str | Path,
+    config: Config,
+    train: pd.DataFrame | None = None,
+    validation: pd.DataFrame | None = None,
+    test: pd.DataFrame | None = None,
+) -> Iterator[Path | None]:
+    """The files of a run that is not there yet, in a folder that is removed unless the run took it.
+
+    Args:
+        output: where the run will be; the folder is on the same disk, so that it becomes the run's by being renamed.
+        config: the run's.
+        train, validation, test: frames in place of the sources that it names.
+
+    Yields:
+        The folder, or None where nothing is to be prepared.
+    """
+    if not (config.data.prepared or config.ranking):
+        yield None
+        return
+    there = next(parent for parent in Path(output).absolute().parents if parent.is_dir())
+    try:
+        holder = tempfile.TemporaryDirectory(prefix=f".{Path(output).name}-data-", dir=there)
+    except OSError as error:
+        raise RunError(f"The run cannot be made in {output}: {error.strerror}.") from None
+    with holder as name:
+        folder = Path(name) / "data"
+        folder.mkdir()
+        prepare(config, folder, train=train, validation=validation, test=test)
+        yield folder
+
+
+def open_source(source: object, data: DataConfig, work: Path) -> Source:
+    """Opens a source of the data section, from `data.path` where it is a dataset by name and there is a local copy."""
+    if isinstance(source, str) and source.startswith("tfds:"):
+        from tfwd.datasets.tfds import as_parquet
+
+        return Source.open(as_parquet(source, data.path, work))
+    return Source.open(source, csv=data.csv, format=data.format)
+
+
+class _Preparation:
+    """One log on its way to files."""
+
+    def __init__(self, database: Database, source: Source, tables: list[Source], config: Config, folder: Path) -> None:
+        self.database, self.source, self.tables = database, source, tables
+        self.config, self.data, self.folder = config, config.data, folder
+        made = [history.name for history in self.data.history]
+        longest = max(map(len, [*source.columns, *self.data.columns, *made, *(c for t in tables for c in t.columns)]))
+        # Names that are longer than those of all columns are the names of none.
+        self.row, self.part = "row" + "_" * longest, "part" + "_" * longest
+
+    def write(self, name: str) -> dict[str, int]:
+        """Writes the parts that become of the source `name`, and from the training log what ranking needs."""
+        self.database.limit(len(self.source.columns) + len(self.data.columns) + len(self.data.history))
+        make_log(self.database, self.source, self.tables, self.data, self.row)
+        for index in range(len(self.data.history)):
+            self._history(index)
+        self._rows(name)
+        names = PARTS if self.data.split and name == "train" else (name,)
+        counts = {}
+        for part_name in names:
+            where = f"FROM kept WHERE {identifier(self.part)} = '{part_name}'"
+            count = self.database.run(f"SELECT count(*) {where}")[0][0]
+            if not count and self._asked(part_name):
+                raise DataError(
+                    f"No {part_name} rows come out of {self.source.name}"
+                    + (": data.split leaves none." if self.data.split else ": data.filter leaves none.")
+                )
+            if count:
+                query = f"SELECT * EXCLUDE ({identifier(self.row)}, {identifier(self.part)}) {where}"
+                copy(
+                    self.database, f"{query} ORDER BY {identifier(self.row)}", str(self.folder / f"{part_name}.parquet")
+                )
+                counts[part_name] = count
+        if name == "train" and self.config.ranking is not None:
+            self._require_ranking()
+            copy(self.database, users(self.database, self.config, self.row), str(self.folder / "users.parquet"))
+            query = items(self.database, self.config, self.tables, self.row)
+            copy(self.database, query, str(self.folder / "items.parquet"))
+        return counts
+
+    def _asked(self, name: str) -> bool:
+        split = self.data.split
+        return split is None or name == "train" or getattr(split, name) != 0
+
+    def _history(self, index: int) -> None:
+        history, key = self.data.history[index], f"data.history.{self.data.history[index].name}"
+        known = self.database.columns(LOG)
+        for column in (history.user, history.item):
+            self.source_column(column, key)
+        require_time(self.database, LOG, history.time, key)
+        if history.name.lower() in map(str.lower, known):
+            raise ConfigError(f"{key}: {self.source.name} has a column of that name already. Name it otherwise.")
+        listed = f"({checked(history.where, known, f'{key}.where')})" if history.where else "true"
+        self.database.create(f"events_{index}", events(self.database, history, listed, self.row), f"{key}.where")
+        found = histories(self.database.table(f"events_{index}"), history.length)
+        self.database.create(f"history_{index}", found)
+
+    def source_column(self, column: str, key: str) -> None:
+        """Refuses a column that the log does not have."""
+        from tfwd.naming import nearest
+
+        known = self.database.columns(LOG)
+        if column not in known:
+            raise DataError(f"{key}: {self.source.name} has no column {column!r}.{nearest(column, known)}")
+
+    def _rows(self, name: str) -> None:
+        known = self.database.columns(LOG)
+        condition = None
+        if self.data.filter is not None:
+            condition = checked(self.data.filter, {c: t for c, t in known.items() if c != self.row})
+        self.database.create("kept", f"SELECT * FROM {LOG}{both([condition])}", "data.filter")
+        # One after the other: joined at once, all the lists would have to be in memory.
+        for index, history in enumerate(self.data.history):
+            listed = f"coalesce(h.history, CAST([] AS {known[history.item]}[])) AS {identifier(history.name)}"
+            join = f'LEFT JOIN history_{index} AS h ON l.{identifier(self.row)} = h."row"'
+            self.database.create("kept", f"SELECT l.*, {listed} FROM kept AS l {join}")
+        chosen = f"'{name}'"
+        if self.data.split is not None:
+            chosen = part(self.database, "kept", self.data.split, self.source.columns, self.row)
+        self.database.create("kept", f"SELECT *, {chosen} AS {identifier(self.part)} FROM kept", "data.split")
+
+    def _require_ranking(self) -> None:
+        ranking = self.config.ranking
+        assert ranking is not None
+        for column in (ranking.user, ranking.item, *([ranking.title] if ranking.title else []), *ranking.item_columns):
+            self.source_column(column, "ranking")

@@ -1,0 +1,132 @@
+"""The part of each row: `train`, `validation` or `test`, as an SQL expression of the kept rows."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from tfwd.config import SplitConfig
+from tfwd.data.sql import INTEGERS, MOMENTS, as_text, digest, identifier, is_number, literal
+from tfwd.errors import ConfigError, DataError
+from tfwd.naming import nearest
+from tfwd.preparation.database import Database
+
+_DIGITS = 13
+
+
+def part(database: Database, table: str, split: SplitConfig, columns: dict[str, str], row: str) -> str:
+    """The SQL of a row's part.
+
+    Args:
+        database: holds the table.
+        table: the rows to part.
+        split: how.
+        columns: the log's own columns with their types, whose values tell rows apart.
+        row: the column that numbers the rows, for those that are equal.
+
+    Raises:
+        ConfigError: a moment that the time's type does not have.
+        DataError: rows without a time where it decides.
+    """
+    if split.by == "random":
+        return _by_share(digest(columns), split)
+    if split.by == "user":
+        user = _column(database, table, split.user, "user")
+        text = f"coalesce({as_text(user, database.columns(table)[user])}, chr(30))"
+        return _by_share(f"md5({text})", split)
+    time = require_time(database, table, split.time, "data.split")
+    _refuse_missing(database, table, time)
+    if split.by == "time":
+        return _by_time(database, table, split, time)
+    user = identifier(_column(database, table, split.user, "user"))
+    # Events of one time are told apart by what they are, not by where they stand.
+    order = f"{identifier(time)} DESC, {digest(columns)} DESC, {identifier(row)} DESC"
+    number = f"row_number() OVER (PARTITION BY {user} ORDER BY {order})"
+    test, validation = int(split.test), int(split.validation)
+    cases = f"WHEN {number} <= {test} THEN 'test' WHEN {number} <= {test + validation} THEN 'validation'"
+    return f"CASE {cases} ELSE 'train' END"
+
+
+def require_time(database: Database, table: str, column: str | None, key: str) -> str:
+    """The column of an event's time.
+
+    Raises:
+        DataError: there is none.
+        ConfigError: its type has no order of time.
+    """
+    name = _column(database, table, column, "time", key)
+    found = database.columns(table)[name]
+    if not is_number(found) and not found.startswith(MOMENTS):
+        raise ConfigError(
+            f"{key}.time: {name!r} is {found} in {database.name}, which has no order of time. Make it a number or a "
+            f'moment in data.columns, as in {name}: "cast({name} as bigint)" or "cast({name} as timestamp)".'
+        )
+    return name
+
+
+def _column(database: Database, table: str, column: str | None, role: str, key: str = "data.split") -> str:
+    assert column is not None
+    known = database.columns(table)
+    if column not in known:
+        raise DataError(f"{key}.{role}: {database.name} has no column {column!r}.{nearest(column, known)}")
+    return column
+
+
+def _by_share(hashed: str, split: SplitConfig) -> str:
+    test, validation = split.share("test"), split.share("validation")
+
+    def below(share: float) -> str:
+        return f"{hashed} < {literal(f'{round(share * 16**_DIGITS):0{_DIGITS}x}')}"
+
+    return f"CASE WHEN {below(test)} THEN 'test' WHEN {below(test + validation)} THEN 'validation' ELSE 'train' END"
+
+
+def _refuse_missing(database: Database, table: str, time: str) -> None:
+    missing = database.run(f"SELECT count(*) FROM {table} WHERE {identifier(time)} IS NULL")[0][0]
+    if missing:
+        raise DataError(
+            f"data.split: {missing:,} rows of {database.name} have no {time}. Leave them out, as with "
+            f"data.filter: {time} is not null."
+        )
+
+
+def _by_time(database: Database, table: str, split: SplitConfig, time: str) -> str:
+    found = database.columns(table)[time]
+    rows = database.run(f"SELECT count(*) FROM {table}")[0][0]
+    cuts: dict[str, str | None] = {"validation": None, "test": None}
+    later = 0.0
+    for name in ("test", "validation"):
+        value = split.test if name == "test" else split.validation
+        if isinstance(value, str) or value >= 1:
+            cuts[name] = _moment(value, found, f"data.split.{name}")
+        elif value > 0:
+            later += value
+            # Before the test rows of a moment, the share is counted of all rows all the same.
+            cuts[name] = _cut(database, table, time, found, rows - round(later * rows), rows)
+        if isinstance(value, str) or value >= 1:
+            where = f"{identifier(time)} >= {cuts[name]}"
+            later = max(later, database.run(f"SELECT count(*) FROM {table} WHERE {where}")[0][0] / max(rows, 1))
+    clauses = [f"WHEN {identifier(time)} >= {cut} THEN '{name}'" for name, cut in reversed(cuts.items()) if cut]
+    return f"CASE {' '.join(clauses)} ELSE 'train' END" if clauses else "'train'"
+
+
+def _cut(database: Database, table: str, time: str, found: str, at: int, rows: int) -> str:
+    """The first moment of a part that begins with the row at a position in the order of time, or the next before it."""
+    query = f"SELECT {identifier(time)} FROM {table} ORDER BY 1 LIMIT 1 OFFSET {min(at, rows - 1)}"
+    value = database.run(f"SELECT CAST(({query}) AS VARCHAR)")[0][0]
+    return f"CAST({literal(value)} AS {found})"
+
+
+def _moment(value: str | float, found: str, key: str) -> str:
+    if not isinstance(value, str):
+        if not is_number(found):
+            raise ConfigError(f"{key}: {value!r} is a number and the time is {found}: give a date, as 2000-12-01.")
+        return repr(value)
+    if found.startswith(MOMENTS):
+        return f"CAST({literal(value)} AS {found})"
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        raise ConfigError(f"{key}: {value!r} is no date or moment, as 2000-12-01 or 2000-12-01T12:00.") from None
+    if found not in INTEGERS:
+        raise ConfigError(f"{key}: the time is {found}, and a date stands for whole seconds since 1970: give a number.")
+    return repr(int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()))
