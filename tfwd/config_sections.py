@@ -52,7 +52,7 @@ class DataConfig(Section):
     """Where the rows come from and what their columns mean.
 
     Args:
-        train: a CSV (also .gz), Parquet file, folder or glob, `census:train` for the bundled data, or a dataset of
+        train: a CSV (also .gz), Parquet or TFRecord file, folder or glob, `census:train` for the bundled data, or a dataset of
             TensorFlow Datasets as `tfds:NAME[/CONFIG][:SPLIT]`.
         path: a local copy of what `tfds:` names, in place of a download.
         validation: a source like `train`; without it, `validation_fraction` of the training rows.
@@ -76,7 +76,7 @@ class DataConfig(Section):
     validation: str | None = None
     validation_fraction: float = Field(default=0.1, ge=0.0, lt=1.0)
     test: str | None = None
-    format: Literal["auto", "csv", "parquet"] = "auto"
+    format: Literal["auto", "csv", "parquet", "tfrecord"] = "auto"
     csv: CsvConfig = CsvConfig()
     label: LabelConfig
     weight: str | None = None
@@ -180,7 +180,7 @@ class ModelConfig(Section):
         batch_norm: batch normalization after every hidden layer, before the activation.
         l2: L2 penalty on the kernels of the deep head's dense layers (tables: see the optimizer's `l2`).
         embedding_dropout: the share of the tower's inputs dropped.
-        embedding_stddev: of the initial embeddings; null is 1 / sqrt(width). Small ones let values that were seen
+        embedding_stddev: of the truncated normal initial embeddings; null is 1 / sqrt(width). Small ones let values that were seen
             rarely say little until they have learnt something.
     """
 

@@ -65,6 +65,7 @@ def build_ranker(
             model.embedding_dropout,
             seed,
             {name.removesuffix("_ids"): bags_of(slots) for name, slots in deep.items() if bags_of(slots)},
+            embedding_stddev=model.embedding_stddev,
             name="deep",
         )
         read = {*deep, *map(weights_name, deep)}

@@ -79,6 +79,15 @@ def test_deep_head_reads_embeddings_then_one_hot_then_numbers() -> None:
     np.testing.assert_allclose(head(inputs), expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize(("given", "expected"), [(None, 0.25), (0.01, 0.01)])
+def test_initial_embeddings_are_as_wide_as_asked(given: float | None, expected: float) -> None:
+    head = DeepHead({"embedding_16": (5000, 16)}, (), (), tower((3,)), embedding_stddev=given)
+    head({"embedding_16_ids": tf.constant([[1]])})
+    # Of a normal distribution cut off at two deviations the spread is 0.8796.
+    assert head.embeddings[0].table.numpy()[1:].std() == pytest.approx(0.8796 * expected, rel=0.02)
+    assert DeepHead.from_config(head.get_config()).embeddings[0].stddev == expected
+
+
 def test_dropout_of_the_inputs_is_of_training_only() -> None:
     head = DeepHead({}, (), (0, 1, 2, 3), tower((3,)), input_dropout=0.5)
     inputs = {"numeric": tf.constant(NUMBERS)}

@@ -29,6 +29,7 @@ class DeepHead(keras.layers.Layer):
         bags: `{name: ((width, combiner), ...)}` of a table's last columns, those of bags, where 0 is padding; and of
             `one_hot`, whose last features then are bags.
         padded: reads padding too, in operations that ONNX has; it does not train.
+        embedding_stddev: of the initial embeddings; 1 / sqrt(dim) of each table unless given.
 
     Call:
         a dict with an int32 `(B, N)` matrix `<table>_ids` a table, `one_hot_ids` int32 `(B, K)`, for those whose values
@@ -47,6 +48,7 @@ class DeepHead(keras.layers.Layer):
         seed: int = 0,
         bags: dict[str, Sequence[tuple[int, str]]] | None = None,
         padded: bool = False,
+        embedding_stddev: float | None = None,
         **options: Any,
     ) -> None:
         super().__init__(**options)
@@ -56,9 +58,10 @@ class DeepHead(keras.layers.Layer):
         self.one_hot, self.numeric = tuple(one_hot), tuple(numeric)
         self.tower = tower
         self.outputs, self.input_dropout, self.seed = outputs, input_dropout, seed
+        self.embedding_stddev = embedding_stddev
         self.embeddings = [
             # 1 / sqrt(dim), as tf.feature_column.embedding_column had it.
-            SharedTable(rows, dim, stddev=dim**-0.5, seed=seed + index, name=name)
+            SharedTable(rows, dim, stddev=embedding_stddev or dim**-0.5, seed=seed + index, name=name)
             for index, (name, (rows, dim)) in enumerate(self.tables.items())
         ]
         self.dropout = SeededDropout(input_dropout, seed=seed, name="input_dropout") if input_dropout else None
@@ -148,6 +151,7 @@ class DeepHead(keras.layers.Layer):
             "seed": self.seed,
             "bags": {name: [list(bag) for bag in bags] for name, bags in self.bags.items()},
             "padded": self.padded,
+            "embedding_stddev": self.embedding_stddev,
         }
 
     @classmethod
