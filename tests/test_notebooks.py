@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import Any
 
+import movielens_cases
 import nbformat
 import pytest
 from nbclient import NotebookClient
@@ -29,9 +29,7 @@ def kinds(cell: Any) -> set[str]:
 @pytest.mark.parametrize("name", NAMES)
 def test_it_runs_and_shows_what_is_committed(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     if name == "movielens":
-        folder = os.environ.get("TFWD_MOVIELENS")
-        if not folder:
-            pytest.skip("MovieLens may not be redistributed: set TFWD_MOVIELENS to a folder with the files of ml-1m")
+        monkeypatch.setenv("TFWD_MOVIELENS", str(movielens_cases.folder()))
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setenv("PYTHONPATH", str(NOTEBOOKS.parent))
     committed = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
