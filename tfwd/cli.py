@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import json
 import shlex
 import sys
 import time
@@ -70,6 +71,16 @@ def train(
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Overrides a key, as train.epochs=3.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --output.")] = False,
+    warm_start_from: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN", help="Carry over what a finished run has learnt.", show_default="a cold start"),
+    ] = None,
+    from_: Annotated[
+        str | None, typer.Option("--from", metavar="TIME", help="Train on rows of this time and later: data.since.")
+    ] = None,
+    to: Annotated[
+        str | None, typer.Option("--to", metavar="TIME", help="Train on rows before this time: data.until.")
+    ] = None,
 ) -> None:
     """Trains, evaluates and exports as a YAML file says.
 
@@ -80,11 +91,15 @@ def train(
     if resume:
         if output is None:
             raise ConfigError("--resume needs the run to go on with: --output RUN.")
-        if config is not None or set_:
-            raise ConfigError("--resume goes on with the run's own configuration: leave --config and --set out.")
+        if config is not None or set_ or any(given is not None for given in (warm_start_from, from_, to)):
+            raise ConfigError("--resume goes on with the run's own configuration: leave all other options out.")
     else:
         source = config or "census"
-        chosen = Config.load(source, set_ or [])
+        short = {"data.since": from_, "data.until": to}
+        changes = [f"{key}={value}" for key, value in short.items() if value is not None]
+        if warm_start_from is not None:
+            changes.append(f"train.warm_start_from={json.dumps(str(warm_start_from))}")
+        chosen = Config.load(source, [*(set_ or []), *changes])
         output = output or _free(Path("runs") / Path(source).stem)
     load_tensorflow()
     from tfwd import training

@@ -156,6 +156,11 @@ class Config(Section):
             )
         return chosen
 
+    def grows_vocabularies(self) -> bool:
+        """Whether a warm start keeps the values of the older run's vocabularies."""
+        chosen = self.train.warm_start_vocabulary
+        return self.data.ranged if chosen == "auto" else chosen == "grow"
+
     def wide_features(self) -> list[str]:
         """The names of the features with a place in the wide head."""
         return [feature.name for feature in self.features if feature.wide]

@@ -30,6 +30,7 @@ def resolve_paths(values: dict[str, Any], folder: Path) -> None:
     data = values.get("data")
     for key in ("train", "path", "validation", "test"):
         absolute(data, key)
+    absolute(values.get("train"), "warm_start_from")
     joins = data.get("join") if isinstance(data, dict) else None
     for join in joins if isinstance(joins, list) else [joins]:
         absolute(join, "data")

@@ -52,8 +52,8 @@ class DataConfig(Section):
     """Where the rows come from and what their columns mean.
 
     Args:
-        train: a CSV (also .gz), Parquet or TFRecord file, folder or glob, `census:train` for the bundled data, or a dataset of
-            TensorFlow Datasets as `tfds:NAME[/CONFIG][:SPLIT]`.
+        train: a CSV (also .gz), Parquet or TFRecord file, folder or glob, `census:train` for the bundled data, or a
+            dataset of TensorFlow Datasets as `tfds:NAME[/CONFIG][:SPLIT]`.
         path: a local copy of what `tfds:` names, in place of a download.
         validation: a source like `train`; without it, `validation_fraction` of the training rows.
         validation_fraction: the share of training rows kept for validation, chosen by a hash of the row, so that the
@@ -68,6 +68,11 @@ class DataConfig(Section):
         filter: an SQL condition on the columns of a row; other rows are left out, as in `rating != 3`.
         history: list columns of the items that a user's earlier events were about.
         split: how the rows of `train` are parted, in place of `validation`, `validation_fraction` and `test`.
+        time: the column of an event's time, for `since` and `until`: a number, a day or a moment. By default that of
+            `split`, or of the first history.
+        since: rows of `train` before this time are left out, as `2000-12-01`; histories are made of them all the same.
+            A day or moment stands for seconds since 1970 where the time is a whole number.
+        until: likewise the rows of this time and later.
         names: graph input names for data columns whose own names a graph cannot carry.
     """
 
@@ -86,6 +91,9 @@ class DataConfig(Section):
     filter: str | None = None
     history: tuple[HistoryConfig, ...] = ()
     split: SplitConfig | None = None
+    time: str | None = Field(default=None, min_length=1)
+    since: int | float | str | None = None
+    until: int | float | str | None = None
     names: dict[str, str] = Field(default_factory=dict)
 
     @property
@@ -93,7 +101,18 @@ class DataConfig(Section):
         """Whether the rows are made before they are read: downloaded, joined, computed or parted."""
         sources = (self.train, self.validation, self.test)
         downloaded = any(source is not None and source.startswith("tfds:") for source in sources)
-        return downloaded or bool(self.join or self.columns or self.history or self.split)
+        return downloaded or bool(self.join or self.columns or self.history or self.split) or self.ranged
+
+    @property
+    def ranged(self) -> bool:
+        """Whether the rows to train on are those of a range of time."""
+        return self.since is not None or self.until is not None
+
+    @property
+    def event_time(self) -> str | None:
+        """The column of an event's time, if the configuration names one."""
+        times = [self.time, self.split.time if self.split else None, *(history.time for history in self.history)]
+        return next((time for time in times if time is not None), None)
 
     @model_validator(mode="before")
     @classmethod
@@ -114,6 +133,8 @@ class DataConfig(Section):
                 raise ValueError(
                     f"{key} is made of one log, data.train: leave data.{other} out, and part the log with data.split"
                 )
+        if self.ranged and self.event_time is None:
+            raise ValueError("since and until choose rows by their time: name its column in data.time")
         names = [*self.columns, *(history.name for history in self.history)]
         twin = next((name for name in names if names.count(name) > 1), None)
         if twin is not None:
@@ -236,6 +257,9 @@ class TrainConfig(Section):
         steps_per_execution: steps in one call of the compiled loop.
         deterministic: TensorFlow's op determinism: the same weights to the bit, more slowly.
         tensorboard: write TensorBoard logs.
+        warm_start_from: a finished run: what it has learnt is carried over by name, optimizer state included.
+        warm_start_vocabulary: of learnt vocabularies: `new` are the values of the training rows, `grow` those of the
+            older run too; `auto` is `grow` where `data.since` or `data.until` chooses the rows.
     """
 
     epochs: int = Field(default=10, ge=1)
@@ -255,6 +279,8 @@ class TrainConfig(Section):
     steps_per_execution: int = Field(default=16, ge=1)
     deterministic: bool = False
     tensorboard: bool = True
+    warm_start_from: str | None = None
+    warm_start_vocabulary: Literal["auto", "new", "grow"] = "auto"
 
     @model_validator(mode="before")
     @classmethod

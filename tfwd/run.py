@@ -8,6 +8,8 @@
     history.csv      a line an evaluation
     checkpoints/     the full state of the last step
     data/            the prepared rows, where the configuration asks for preparation
+    origin/          while it trains, what is needed of the run that it goes on from
+    warm_start.json  what was carried over from that run
     logs/            TensorBoard
 
 Files are written beside and renamed, so that a crash leaves the last whole one.
@@ -58,13 +60,14 @@ class Run:
         return f"Run({str(self.path)!r})"
 
     @classmethod
-    def create(cls, path: str | Path, config: Config, data: Path | None = None) -> Run:
+    def create(cls, path: str | Path, config: Config, data: Path | None = None, origin: Run | None = None) -> Run:
         """Makes the directory, with its configuration in it.
 
         Args:
             path: the directory.
             config: the whole configuration.
             data: a folder of prepared rows, which the run takes.
+            origin: the run that it goes on from, of which it keeps what it needs.
 
         Raises:
             RunError: something is there already, or the place cannot be written to.
@@ -81,6 +84,8 @@ class Run:
                     (temporary / name).mkdir()
                 if data is not None:
                     shutil.move(data, temporary / "data")
+                if origin is not None:
+                    _keep(origin, temporary / "origin")
         except OSError as error:
             raise RunError(f"The run cannot be made in {path}: {reason(error)}.") from None
         return run
@@ -167,6 +172,11 @@ class Run:
         """The folder of the prepared rows, or None where the sources are read as they are."""
         return self.path / "data" if (self.path / "data").is_dir() else None
 
+    @property
+    def origin(self) -> Run | None:
+        """What is kept of the run that this one goes on from, while it trains; None where it began anew."""
+        return Run.open(self.path / "origin") if (self.path / "origin").is_dir() else None
+
     def rows(self, part: Literal["train", "test"]) -> str | None:
         """Where the rows of a part are, prepared or not; None where they are nowhere, or came from a frame."""
         if self.data is not None:
@@ -202,12 +212,27 @@ class Run:
         """Writes metrics.json."""
         write_text(self.path / "metrics.json", as_json(metrics))
 
+    def finish(self) -> None:
+        """Records the end of the training, after which nothing of an older run is needed."""
+        if (self.path / "origin").is_dir():
+            shutil.rmtree(self.path / "origin")
+        self.set_status("finished")
+
     def remove_leftovers(self) -> None:
         """Removes what a killed process left half-written beside the files of the run."""
         own = [f".{name}-*" for name in ("model", "run", "metrics", "history", "statistics")]
         for pattern in (*own, "checkpoints/.fit-*", "checkpoints/.refit-*"):
             for left in self.path.glob(pattern):
                 shutil.rmtree(left) if left.is_dir() else left.unlink()
+
+
+def _keep(run: Run, folder: Path) -> None:
+    """What a training needs of an older run, as a run directory of its own."""
+    folder.mkdir()
+    for name in ("config.yaml", "run.json"):
+        shutil.copyfile(run.path / name, folder / name)
+    shutil.copytree(run.path / "statistics", folder / "statistics")
+    link_or_copy(run.path / "model.keras", folder / "model.keras")
 
 
 def refuse_existing(path: str | Path) -> Path:

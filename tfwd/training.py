@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import keras
 import tensorflow as tf
 
-from tfwd.analysis.analyze import analyze
 from tfwd.analysis.statistics import FeatureStatistics
 from tfwd.callbacks import (
     BestModel,
@@ -34,8 +33,10 @@ from tfwd.optimizers.configured import joint_optimizer
 from tfwd.parts import Parts, open_parts
 from tfwd.preparation.prepare import prepared_beside
 from tfwd.ranker import check_activation
-from tfwd.run import Run, refuse_existing, save_model
+from tfwd.run import Run, as_json, refuse_existing, save_model, write_text
 from tfwd.scoring import keras_scorer
+from tfwd.warm_start.carry import carry, carry_base, check_labels
+from tfwd.warm_start.origin import analyze_from, open_origin, with_widths
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,6 +51,7 @@ def fit(
     test: pd.DataFrame | None = None,
     tower: keras.layers.Layer | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    warm_start_from: str | Path | None = None,
 ) -> Run:
     """Trains a model as a configuration says.
 
@@ -59,27 +61,38 @@ def fit(
         train, validation, test: frames in place of the files that the configuration names.
         tower: a layer of your own in place of the feed-forward tower, from `(B, inputs)` to `(B, units)`, unbuilt.
         callbacks: Keras callbacks; their logs hold the exact validation metrics, as `val_auc`.
+        warm_start_from: a finished run to go on from, in place of `train.warm_start_from`.
 
     Returns:
         The finished run.
 
     Raises:
         ConfigError, DataError: before anything is made.
-        RunError: the directory exists or cannot be made, or the loss is not a number.
+        RunError: the directory exists or cannot be made, the run to go on from is none, or the loss is not a number.
         OSError: the disk became full in the middle; `resume` goes on when there is room.
     """
+    if warm_start_from is not None:
+        options = {"warm_start_from": str(Path(warm_start_from).absolute())}
+        config = config.model_copy(update={"train": config.train.model_copy(update=options)})
     # A misspelt option of an optimizer or a wrong activation is found here, not after the data was read.
     joint_optimizer(config, steps=1)
     if tower is None and "deep" in config.model.heads:
         check_activation(config.model.activation)
     refuse_existing(output)
+    origin = None
+    if config.train.warm_start_from is not None:
+        with console.status("Opening the run to go on from"):
+            origin = open_origin(config.train.warm_start_from, config)
+        config = with_widths(config, origin)
     with prepared_beside(output, config, train, validation, test) as folder:
         parts = open_parts(config, train, validation, test, folder)
         if config.ranking is not None and parts.test is not None:
             parts.test.source.require(config.ranking.user, "ranking.user")
         prepare_process(config)
         with console.status("Reading the training rows once for vocabularies and quantiles"):
-            statistics = analyze(parts.fit, config)
+            statistics = analyze_from(parts.fit, config, origin)
+        if origin is not None:
+            check_labels(statistics.label.classes, origin)
         parts = parts.with_classes(statistics.label.classes)
         with console.status("Checking the other rows"):
             parts.check()
@@ -87,12 +100,12 @@ def fit(
             weights_of(config.train.class_weights, parts.schema.classes)
         # Tables that would be too large are found before there is a run.
         build_layout(config.features, statistics, config.model.heads, parts.schema.outputs)
-        run = Run.create(output, config, folder)
+        run = Run.create(output, config, folder, origin)
     if run.data is not None:
         # The same files, which lie in the run now.
         parts = open_parts(config, prepared=run.data).with_classes(statistics.label.classes)
     run.save_statistics(statistics)
-    return _Training(run, parts, statistics, tower, callbacks).go()
+    return _Training(run, parts, statistics, tower, callbacks, origin).go()
 
 
 def resume(
@@ -120,7 +133,7 @@ def resume(
     parts = open_parts(run.config, train, validation, test, run.data)
     prepare_process(run.config)
     if run.status == "created":
-        run.save_statistics(analyze(parts.fit, run.config))
+        run.save_statistics(analyze_from(parts.fit, run.config, run.origin))
     statistics = run.statistics
     return _Training(run, parts.with_classes(statistics.label.classes), statistics, tower, callbacks).go()
 
@@ -142,10 +155,12 @@ class _Training:
         statistics: FeatureStatistics,
         tower: keras.layers.Layer | None,
         callbacks: Sequence[keras.callbacks.Callback],
+        origin: Run | None = None,
     ) -> None:
         self.run, self.parts, self.statistics = run, parts, statistics
         self.config = run.config
         self.tower, self.callbacks = tower, list(callbacks)
+        self.origin = origin
         self.checkpoints = Checkpoints(run.path / "checkpoints")
 
     def go(self) -> Run:
@@ -177,7 +192,7 @@ class _Training:
                     scorer, self.parts.test, advance=lambda n: bar.advance(task, n), ranking=self.config.ranking
                 )
         self.run.save_metrics(metrics)
-        self.run.set_status("finished")
+        self.run.finish()
         return self.run
 
     def _refit(self, state: State) -> int:
@@ -201,15 +216,21 @@ class _Training:
     def _fit(self, model: WideDeep | None, state: State) -> tuple[WideDeep, State]:
         options = self.config.train
         rows = self.parts.fit if state.phase == "fit" else self.parts.everything
+        origin = None
         if model is None:
             # New weights, equal to those that a training left alone would have begun with.
             keras.utils.set_random_seed(options.seed)
             model = build_model(self.config, self.statistics, self.parts.schema, self.tower)
+            origin, self.origin = self.origin or self.run.origin, None
+            if origin is not None:
+                carry_base(model, origin.model)
         stream = self._stream(model, rows)
         planned = self._planned(stream.steps_per_epoch)
         state.total = state.total or planned
         if not model.compiled:
             model.compile(joint_optimizer(self.config, planned), steps_per_execution=options.steps_per_execution)
+        if origin is not None:
+            self._warm_start(model, origin)
         period = options.evaluate_every or stream.steps_per_epoch
         model.make_train_function(force=True)
         chain = _Chain(self._callbacks(model, state, period), model)
@@ -237,6 +258,13 @@ class _Training:
         finally:
             chain.end()
         return model, state
+
+    def _warm_start(self, model: WideDeep, origin: Run) -> None:
+        model.optimizer.build(model.trainable_variables)
+        report = carry(model, self.config, self.statistics, origin)
+        write_text(self.run.path / "warm_start.json", as_json(report.to_dict()))
+        for line in report.lines():
+            console.print(line, markup=False)
 
     def _stream(self, model: WideDeep, rows: Rows) -> Stream:
         options = self.config.train

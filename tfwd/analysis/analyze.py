@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from tfwd.analysis.labels import label_statistics
 from tfwd.analysis.numerics import numerics
-from tfwd.analysis.statistics import FeatureStatistics
+from tfwd.analysis.statistics import FeatureStatistics, NumericStatistics
 from tfwd.analysis.vocabularies import vocabulary
 from tfwd.analysis.workspace import open_workspace
 from tfwd.config import Config
@@ -13,7 +15,7 @@ from tfwd.errors import DataError
 from tfwd.features.columns import Bucketized, Categorical, Numeric
 
 
-def analyze(rows: Rows, config: Config) -> FeatureStatistics:
+def analyze(rows: Rows, config: Config, known: Mapping[str, NumericStatistics] | None = None) -> FeatureStatistics:
     """Vocabularies, quantiles, ranges and the label's classes.
 
     DuckDB answers: from the columns of Parquet files and frames themselves, or from a copy of the rows where a split, a
@@ -23,6 +25,7 @@ def analyze(rows: Rows, config: Config) -> FeatureStatistics:
     Args:
         rows: the training rows, labelled; their schema may be without classes.
         config: the features, the task and the label.
+        known: of some numeric and bucketized features, which are not looked at again.
 
     Returns:
         The statistics; `label.classes` belongs into the schema: `rows.with_classes(statistics.label.classes)`.
@@ -33,7 +36,8 @@ def analyze(rows: Rows, config: Config) -> FeatureStatistics:
         ConfigError: a given vocabulary cannot be read.
     """
     kinds = {entry.column: entry.kind for entry in rows.schema.inputs}
-    numbers = [feature for feature in config.features if isinstance(feature, Numeric | Bucketized)]
+    known = known or {}
+    numbers = [f for f in config.features if isinstance(f, Numeric | Bucketized) and f.name not in known]
     categories = [
         feature
         for feature in config.features
@@ -52,7 +56,7 @@ def analyze(rows: Rows, config: Config) -> FeatureStatistics:
             vocabularies={
                 feature.name: vocabulary(workspace, feature, kinds[feature.column]) for feature in categories
             },
-            numerics=numerics(workspace, numbers),
+            numerics={**numerics(workspace, numbers), **known},
         )
 
 

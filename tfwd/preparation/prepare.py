@@ -18,6 +18,7 @@ from tfwd.preparation.database import Database, open_database
 from tfwd.preparation.history import histories
 from tfwd.preparation.log import LOG, make_log
 from tfwd.preparation.split import part, require_time
+from tfwd.preparation.time_range import within
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -183,7 +184,8 @@ class _Preparation:
         condition = None
         if self.data.filter is not None:
             condition = checked(self.data.filter, {c: t for c, t in known.items() if c != self.row})
-        self.database.create("kept", f"SELECT * FROM {LOG}{both([condition])}", "data.filter")
+        chosen_time = within(self.database, LOG, self.data) if name == "train" else None
+        self.database.create("kept", f"SELECT * FROM {LOG}{both([condition, chosen_time])}", "data.filter")
         # One after the other: joined at once, all the lists would have to be in memory.
         for index, history in enumerate(self.data.history):
             listed = f"coalesce(h.history, CAST([] AS {known[history.item]}[])) AS {identifier(history.name)}"

@@ -97,7 +97,7 @@ def _by_time(database: Database, table: str, split: SplitConfig, time: str) -> s
     for name in ("test", "validation"):
         value = split.test if name == "test" else split.validation
         if isinstance(value, str) or value >= 1:
-            cuts[name] = _moment(value, found, f"data.split.{name}")
+            cuts[name] = moment(value, found, f"data.split.{name}")
         elif value > 0:
             later += value
             # Before the test rows of a moment, the share is counted of all rows all the same.
@@ -116,7 +116,12 @@ def _cut(database: Database, table: str, time: str, found: str, at: int, rows: i
     return f"CAST({literal(value)} AS {found})"
 
 
-def _moment(value: str | float, found: str, key: str) -> str:
+def moment(value: str | float, found: str, key: str) -> str:
+    """The SQL of a moment, as the type of a time has it.
+
+    Raises:
+        ConfigError: the type does not have it.
+    """
     if not isinstance(value, str):
         if not is_number(found):
             raise ConfigError(f"{key}: {value!r} is a number and the time is {found}: give a date, as 2000-12-01.")
@@ -124,9 +129,9 @@ def _moment(value: str | float, found: str, key: str) -> str:
     if found.startswith(MOMENTS):
         return f"CAST({literal(value)} AS {found})"
     try:
-        moment = datetime.fromisoformat(value)
+        given = datetime.fromisoformat(value)
     except ValueError:
         raise ConfigError(f"{key}: {value!r} is no date or moment, as 2000-12-01 or 2000-12-01T12:00.") from None
     if found not in INTEGERS:
         raise ConfigError(f"{key}: the time is {found}, and a date stands for whole seconds since 1970: give a number.")
-    return repr(int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()))
+    return repr(int((given if given.tzinfo else given.replace(tzinfo=UTC)).timestamp()))

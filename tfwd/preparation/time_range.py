@@ -1,0 +1,48 @@
+"""The rows of a range of time, as an SQL condition."""
+
+from __future__ import annotations
+
+from tfwd.config import DataConfig
+from tfwd.data.sql import identifier
+from tfwd.errors import ConfigError, DataError
+from tfwd.preparation.database import Database
+from tfwd.preparation.split import moment, require_time
+
+
+def within(database: Database, table: str, data: DataConfig) -> str | None:
+    """The SQL of `data.since` <= time < `data.until`, None where neither is given. A row without a time is outside.
+
+    Args:
+        database: holds the table.
+        table: the log.
+        data: the configuration's section.
+
+    Raises:
+        ConfigError: the column has no order of time, a bound is none of its values, or the range ends before it begins.
+        DataError: there is no such column, or no row in the range.
+    """
+    if not data.ranged:
+        return None
+    time = require_time(database, table, data.event_time, "data")
+    name, found = identifier(time), database.columns(table)[time]
+    bounds: dict[str, str] = {}
+    for key in ("since", "until"):
+        value = getattr(data, key)
+        if value is not None:
+            bounds[key] = moment(value, found, f"data.{key}")
+            database.run(f"SELECT {bounds[key]}", f"data.{key}")
+    if len(bounds) == 2 and not database.run(f"SELECT {bounds['since']} < {bounds['until']}")[0][0]:
+        raise ConfigError(
+            f"data.since, {data.since}, must be before data.until, {data.until}: the rows of the first are trained on, "
+            "those of the second are not any more."
+        )
+    signs = {"since": ">=", "until": "<"}
+    condition = " AND ".join(f"{name} {signs[key]} {bound}" for key, bound in bounds.items())
+    counted = f"SELECT count(*) FILTER ({condition}), min({name})::VARCHAR, max({name})::VARCHAR FROM {table}"
+    rows, first, last = database.run(counted)[0]
+    if not rows:
+        asked = " and ".join(f"data.{key} = {getattr(data, key)}" for key in bounds)
+        raise DataError(
+            f"No row of {database.name} is in the range of {asked}: its {time} goes from {first} to {last}."
+        )
+    return condition
