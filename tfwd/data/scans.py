@@ -34,10 +34,17 @@ class Block:
 
 
 class Scan(Protocol):
-    """A relation with named, typed columns in one or several parts (files)."""
+    """A relation with named, typed columns in one or several parts (files).
+
+    Attributes:
+        parts: what the parts are called.
+        columns: column -> DuckDB type.
+        lists_of_one: whether a column of single values may be one of lists, none of which has more than one value.
+    """
 
     parts: Sequence[str]
     columns: dict[str, str]
+    lists_of_one: bool
 
     def attach(self, connection: duckdb.DuckDBPyConnection, block: Block | None = None) -> None:
         """Makes the relation, or one block of it, known to a connection."""
@@ -54,6 +61,8 @@ class Scan(Protocol):
 
 class CsvScan:
     """CSV files of one dialect and header; every column is text."""
+
+    lists_of_one = False
 
     def __init__(self, files: Sequence[str], dialect: CsvConfig) -> None:
         self.parts = files
@@ -97,25 +106,38 @@ class CsvScan:
 
 
 class ParquetScan:
-    """Parquet files with one schema."""
+    """Parquet files with one schema.
 
-    def __init__(self, files: Sequence[str], connection: duckdb.DuckDBPyConnection) -> None:
-        self.parts = files
+    Args:
+        files: their paths.
+        connection: of DuckDB.
+        names: what they are called in messages, where that is not their paths.
+    """
+
+    lists_of_one = False
+
+    def __init__(
+        self, files: Sequence[str], connection: duckdb.DuckDBPyConnection, names: Sequence[str] | None = None
+    ) -> None:
+        self.parts = names or files
+        self._files = files
         self._lengths: list[int] = []
         first: dict[str, str] = {}
-        for file in files:
-            with reading(file):
+        for file, name in zip(files, self.parts, strict=True):
+            with reading(name):
                 metadata = pq.read_metadata(file)
                 schema = metadata.schema.to_arrow_schema()
-            refuse_twins(schema.names, file)
+            refuse_twins(schema.names, name)
             if _ROW_NUMBER in map(str.lower, schema.names):
-                raise DataError(f"{file} has a column {_ROW_NUMBER!r}, a name that DuckDB needs itself. Rename it.")
+                raise DataError(f"{name} has a column {_ROW_NUMBER!r}, a name that DuckDB needs itself. Rename it.")
             types = {field.name: str(field.type) for field in schema}
             first = first or types
             if types != first:
-                raise DataError(f"{file} {_difference(types, first)} {files[0]}. Files read together need one schema.")
+                raise DataError(
+                    f"{name} {_difference(types, first)} {self.parts[0]}. Files read together need one schema."
+                )
             self._lengths.append(metadata.num_rows)
-        with reading(files[0]):
+        with reading(self.parts[0]):
             described = connection.sql(f"DESCRIBE SELECT * FROM {self.relation(0)}").fetchall()
         self.columns = {row[0]: row[1] for row in described}
 
@@ -124,7 +146,7 @@ class ParquetScan:
 
     def relation(self, part: int | None = None) -> str:
         """`read_parquet`; columns come from the files alone, never from folder names."""
-        files = self.parts if part is None else [self.parts[part]]
+        files = self._files if part is None else [self._files[part]]
         return f"read_parquet({_paths(files)}, binary_as_string=true, hive_partitioning=false)"
 
     def block(self, block: Block) -> str:
@@ -142,6 +164,8 @@ class ParquetScan:
 
 class TableScan:
     """An Arrow table in memory."""
+
+    lists_of_one = False
 
     def __init__(self, table: pa.Table, connection: duckdb.DuckDBPyConnection) -> None:
         self.parts: Sequence[str] = ["DataFrame"]

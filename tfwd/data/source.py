@@ -20,7 +20,7 @@ from tfwd.data.sql import as_text, both
 from tfwd.errors import ConfigError, DataError
 from tfwd.naming import nearest
 
-Format = Literal["auto", "csv", "parquet"]
+Format = Literal["auto", "csv", "parquet", "tfrecord"]
 
 _ENDINGS = {
     ".csv": "csv",
@@ -29,7 +29,14 @@ _ENDINGS = {
     ".tsv.gz": "csv",
     ".parquet": "parquet",
     ".pq": "parquet",
+    ".tfrecord": "tfrecord",
+    ".tfrecords": "tfrecord",
+    ".tfrecord.gz": "tfrecord",
+    ".tfrecords.gz": "tfrecord",
 }
+_FORMATS = {"csv": "CSV", "parquet": "Parquet", "tfrecord": "TFRecord"}
+# What TensorFlow adds to the name of one file of several, as in train.tfrecord-00000-of-00008.
+_SHARD = re.compile(r"-[0-9*?]+(-of-[0-9*?]+)?")
 
 
 class Place(NamedTuple):
@@ -76,8 +83,8 @@ class Source:
         """Finds the files and reads their columns.
 
         Args:
-            data: a path (CSV, also `.gz`; TSV; Parquet), a folder, a glob, `census:train`, `census:test`, a
-                `pandas.DataFrame` or a `pyarrow.Table`.
+            data: a path (CSV, also `.gz`; TSV; Parquet; TFRecord of tf.Example, also `.gz`), a folder, a glob,
+                `census:train`, `census:test`, a list of these, a `pandas.DataFrame` or a `pyarrow.Table`.
             csv: the dialect; a `.tsv` is separated by tabs unless the dialect says otherwise.
             format: `auto` goes by the ending.
             filter: a SQL condition on the columns of a row; other rows are not there.
@@ -90,17 +97,23 @@ class Source:
         connection = duckdb.connect()
         if isinstance(data, pa.Table) or type(data).__module__.split(".")[0] == "pandas":
             return cls("DataFrame", TableScan(_table(data), connection), filter, connection)
-        if not isinstance(data, str | Path):
+        paths = data if isinstance(data, list) and data else [data]
+        if not all(isinstance(path, str | Path) for path in paths):
             raise DataError(
                 f"Data must be a path, a pandas.DataFrame or a pyarrow.Table. Received: {type(data).__name__}"
             )
-        files = _files(str(data))
+        files = [file for path in paths for file in _files(str(path))]
+        data = ", ".join(map(str, paths))
         kind = _format(files) if format == "auto" else format
         for file in files:
             if Path(file).stat().st_size == 0:
                 raise DataError(f"{file} is empty.")
         if kind == "parquet":
             return cls(str(data), ParquetScan(files, connection), filter, connection)
+        if kind == "tfrecord":
+            from tfwd.data.tfrecord_scan import TfRecordScan
+
+            return cls(str(data), TfRecordScan(files, connection), filter, connection)
         if files[0].lower().endswith((".tsv", ".tsv.gz")) and csv.delimiter == CsvConfig().delimiter:
             csv = csv.model_copy(update={"delimiter": "\t"})
         return cls(str(data), CsvScan(files, csv), filter, connection)
@@ -150,7 +163,7 @@ class Source:
 
     def items(self, column: str, delimiter: str | None) -> Items | None:
         """A column's rows as lists, or None where they are none; see `tfwd.data.lists`."""
-        return items(column, self.columns[column], delimiter)
+        return items(column, self.columns[column], delimiter, self._scan.lists_of_one)
 
     def first(self, column: str, condition: str, found: str | None = None) -> Place | None:
         """The first row that fulfils `condition`, for a message.
@@ -223,7 +236,10 @@ def _is_data(entry: Path) -> bool:
 
 
 def _ending(file: str) -> str | None:
-    return next((kind for ending, kind in _ENDINGS.items() if file.lower().endswith(ending)), None)
+    file = file.lower()
+    if ".tfrecord" in file:
+        file = _SHARD.sub("", file)
+    return next((kind for ending, kind in _ENDINGS.items() if file.endswith(ending)), None)
 
 
 def known_ending(data: str) -> bool:
@@ -243,7 +259,8 @@ def _format(files: list[str]) -> str:
             raise DataError(f"{file} ends in none of {_endings()}. Say what it is with data.format.")
         kinds.setdefault(kind, file)
     if len(kinds) > 1:
+        (one, first), (other, second) = sorted(kinds.items())[:2]
         raise DataError(
-            f"{kinds['csv']} is CSV and {kinds['parquet']} is Parquet. Files read together need one format."
+            f"{first} is {_FORMATS[one]} and {second} is {_FORMATS[other]}. Files read together need one format."
         )
     return next(iter(kinds))
