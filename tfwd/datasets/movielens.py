@@ -87,7 +87,7 @@ def write(path: str, table: str, file: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="tfwd-movielens-") as work:
         folder = _folder(path, form, Path(work))
         if form == "1m":
-            _compare(folder)
+            _compare(folder, path)
         movies = _movies(folder, form)
         query = movies if what == "movies" else _ratings(folder, form, movies)
         with reading(str(path)):
@@ -123,11 +123,12 @@ def _folder(path: str, form: str, work: Path) -> Path:
     return work
 
 
-def _compare(folder: Path) -> None:
+def _compare(folder: Path, path: str) -> None:
     for name, expected in _MD5.items():
         if hashlib.md5((folder / name).read_bytes()).hexdigest() != expected:
             console.print(
-                f"{folder / name} is not the file that GroupLens publishes: results will differ from others'."
+                f"{name} in {path} is not the file that GroupLens publishes: results will differ from others'.",
+                markup=False,
             )
 
 

@@ -98,6 +98,13 @@ def _builder(name: Name, path: str | None, source: str) -> Any:
         raise DataError(f"{source}: there is no such dataset: {_first(error)}") from None
     if builder.data_path.exists():
         return builder
+    if path is not None:
+        built = f"{builder.info.full_name} as TensorFlow Datasets builds it"
+        original = name.dataset.startswith("movielens/")
+        raise DataError(
+            f"data.path: {path} holds "
+            + (f"neither the files of MovieLens that GroupLens publishes nor {built}." if original else f"no {built}.")
+        )
     try:
         with console.status(f"Downloading {name.dataset}"):
             builder.download_and_prepare()

@@ -6,10 +6,10 @@ from sqlglot import exp, parse_one
 
 from tfwd.config import Config, HistoryConfig
 from tfwd.data.source import Source
-from tfwd.data.sql import identifier, literal
+from tfwd.data.sql import FLOATS, identifier, literal
 from tfwd.preparation.database import Database
 from tfwd.preparation.history import latest
-from tfwd.preparation.log import LOG, compute, load_table
+from tfwd.preparation.log import LOG, add, compute, load_table
 
 
 def items(database: Database, config: Config, tables: list[Source], row: str) -> str:
@@ -31,25 +31,37 @@ def items(database: Database, config: Config, tables: list[Source], row: str) ->
     item, order = identifier(ranking.item), _order(config, row)
     last = ", ".join(f"arg_max_null({identifier(column)}, {order}) AS {identifier(column)}" for column in wanted)
     seen = f"SELECT {item}{', ' + last if last else ''} FROM {LOG} WHERE {item} IS NOT NULL GROUP BY 1"
-    for index, (join, table) in enumerate(zip(config.data.join, tables, strict=True)):
-        if join.on != ranking.item:
-            continue
-        load_table(database, table, join.on, f"data.join[{index}]")
-        there = dict(table.columns)
-        for name, expression in config.data.columns.items():
-            used = {column.name.lower() for column in parse_one(expression, read="duckdb").find_all(exp.Column)}
-            if used <= {column.lower() for column in there}:
-                compute(database, "joined", name, expression)
-                there = database.columns("joined")
-        values = [
-            f"CAST({identifier(column) if column in there else 'NULL'} AS {known[column]}) AS {identifier(column)}"
-            for column in [ranking.item, *wanted]
-        ]
-        seen += (
-            f" UNION ALL BY NAME SELECT {', '.join(values)} FROM joined WHERE {item} IS NOT NULL "
-            f"AND CAST({item} AS {known[ranking.item]}) NOT IN (SELECT {item} FROM {LOG} WHERE {item} IS NOT NULL)"
-        )
-    return f"SELECT * FROM ({seen}) ORDER BY {item}"
+    _unseen(database, config, tables)
+    there = database.columns("unseen")
+    values = [
+        f"CAST({identifier(column) if column in there else 'NULL'} AS {known[column]}) AS {identifier(column)}"
+        for column in [ranking.item, *wanted]
+    ]
+    return f"SELECT * FROM ({seen} UNION ALL BY NAME SELECT {', '.join(values)} FROM unseen) ORDER BY {item}"
+
+
+def _unseen(database: Database, config: Config, tables: list[Source]) -> None:
+    """Makes the table `unseen`: the items that only joined tables have, with all that is known of the item alone."""
+    assert config.ranking is not None
+    name = config.ranking.item
+    item, kind = identifier(name), database.columns(LOG)[name]
+    joined = [
+        (f"data.join[{index}]", table)
+        for index, (join, table) in enumerate(zip(config.data.join, tables, strict=True))
+        if join.on == name
+    ]
+    database.create("unseen", f"SELECT {item} FROM {LOG} LIMIT 0")
+    for key, table in joined:
+        load_table(database, table, name, key)
+        database.run(f"INSERT INTO unseen SELECT CAST({item} AS {kind}) FROM joined WHERE {item} IS NOT NULL", key)
+    seen = f"SELECT {item} FROM {LOG} WHERE {item} IS NOT NULL"
+    database.create("unseen", f"SELECT DISTINCT {item} FROM unseen WHERE {item} NOT IN ({seen})")
+    for key, table in joined:
+        add(database, "unseen", table, name, key, "the catalogue")
+    for column, expression in config.data.columns.items():
+        used = {found.name.lower() for found in parse_one(expression, read="duckdb").find_all(exp.Column)}
+        if used <= {known.lower() for known in database.columns("unseen")}:
+            compute(database, "unseen", column, expression)
 
 
 def users(database: Database, config: Config, row: str) -> str:
@@ -82,9 +94,12 @@ def users(database: Database, config: Config, row: str) -> str:
 
 def events(database: Database, history: HistoryConfig, listed: str, row: str) -> str:
     """The query of the events of a history, in the columns that `tfwd.preparation.history` takes."""
+    time = identifier(history.time)
+    if database.columns(LOG)[history.time] in FLOATS:
+        time = f"CASE WHEN NOT isnan({time}) THEN {time} END"
     return (
         f'SELECT {identifier(row)} AS "row", {identifier(history.user)} AS "user", '
-        f'{identifier(history.item)} AS "item", {identifier(history.time)} AS "time", {listed} AS listed FROM {LOG}'
+        f'{identifier(history.item)} AS "item", {time} AS "time", {listed} AS listed FROM {LOG}'
     )
 
 
@@ -93,7 +108,9 @@ def _order(config: Config, row: str) -> str:
     split = config.data.split
     times = [history.time for history in config.data.history] + ([split.time] if split and split.time else [])
     place = identifier(row)
-    return f"row({identifier(times[0])}, {place})" if times else place
+    time = identifier(times[0]) if times else "NULL"
+    # An event without a time is before all others.
+    return f"row({time} IS NOT NULL, {time}, {place})" if times else place
 
 
 def copy(database: Database, query: str, path: str) -> None:

@@ -12,6 +12,7 @@ import ibis.expr.types as ir
 from ibis.backends.sql.datatypes import DuckDBType
 
 from tfwd.data.failures import ENGINE_ERRORS, explain
+from tfwd.data.sql import literal
 from tfwd.errors import ConfigError, DataError
 
 # Enough for a thread to sort and to group in pieces; what is more goes to disk.
@@ -29,7 +30,7 @@ class Database:
     def __init__(self, folder: Path, name: str) -> None:
         self.name = name
         self.connection = duckdb.connect()
-        self.connection.execute(f"SET temp_directory = '{folder}'")
+        self.connection.execute(f"SET temp_directory = {literal(str(folder))}")
         # The hour of a moment must not depend on where the machine stands.
         self.connection.execute("SET TimeZone = 'UTC'")
 

@@ -11,9 +11,6 @@ from __future__ import annotations
 import ibis
 import ibis.expr.types as ir
 
-# Columns of the working tables: those of the log are renamed on the way in.
-USER, ITEM, TIME, LISTED, ROW = "user", "item", "time", "listed", "row"
-
 
 def histories(events: ir.Table, length: int) -> ir.Table:
     """The history of each event.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tfwd.config import DataConfig
 from tfwd.data.filters import checked
 from tfwd.data.source import Source
-from tfwd.data.sql import as_text, identifier
+from tfwd.data.sql import as_text, identifier, is_number
 from tfwd.errors import ConfigError, DataError
 from tfwd.naming import nearest
 from tfwd.preparation.database import Database
@@ -31,25 +31,68 @@ def make_log(database: Database, source: Source, joined: list[Source], data: Dat
     numbered = source.select(f"row_number() OVER () AS {identifier(row)}, *")
     database.create(LOG, numbered)
     for index, (table, join) in enumerate(zip(joined, data.join, strict=True)):
-        _join(database, table, join.on, f"data.join[{index}]", source.name)
+        key = f"data.join[{index}]"
+        add(database, LOG, table, join.on, key, source.name)
+        _refuse_strangers(database, table, join.on, key, source.name)
     for name, expression in data.columns.items():
         compute(database, LOG, name, expression)
 
 
-def _join(database: Database, table: Source, on: str, key: str, log: str) -> None:
-    known = database.columns(LOG)
+def add(database: Database, into: str, table: Source, on: str, key: str, log: str) -> None:
+    """Adds the columns of a joined table that are not there yet.
+
+    Args:
+        database: holds the rows.
+        into: their table.
+        table: what is joined.
+        on: the column of both.
+        key: of the configuration, for messages.
+        log: what the rows are called in messages.
+
+    Raises:
+        DataError: one of the two has no such column, the joined table has a value of it twice, or a column's name
+            differs from another's only in case.
+    """
+    known = database.columns(into)
     if on not in known:
         raise DataError(f"{key}: {log} has no column {on!r} to join {table.name} on.{nearest(on, known)}")
     load_table(database, table, on, key)
     added = [column for column in table.columns if column not in known]
-    left, right = (f"{side}.{identifier(on)}" for side in ("l", "r"))
-    if known[on] != table.columns[on]:
-        # 42 in a Parquet file is "42" in a CSV file.
-        sides = ((known, left), (table.columns, right))
-        left, right = (as_text(on, types[on]).replace(identifier(on), side) for types, side in sides)
+    by_case = {column.lower(): column for column in known}
+    twin = next((column for column in added if column.lower() in by_case), None)
+    if twin is not None:
+        raise DataError(
+            f"{key}: the column {twin!r} of {table.name} differs from {by_case[twin.lower()]!r} of {log} only in case. "
+            "Rename one of them."
+        )
     columns = ", ".join(f"r.{identifier(column)}" for column in added)
     if added:
-        database.create(LOG, f"SELECT l.*, {columns} FROM {LOG} AS l LEFT JOIN joined AS r ON {left} = {right}", key)
+        matched = _matched(on, known[on], table.columns[on])
+        database.create(into, f"SELECT l.*, {columns} FROM {into} AS l LEFT JOIN joined AS r ON {matched}", key)
+
+
+def _matched(on: str, left: str, right: str) -> str:
+    """The condition that a row `l` belongs to the row `r`, for columns of two types."""
+    name = identifier(on)
+    if left == right or (is_number(left) and is_number(right)):
+        return f"l.{name} = r.{name}"
+    # 42 in a Parquet file is "42" in a CSV file.
+    texts = (as_text(on, kind).replace(name, f"{side}.{name}") for kind, side in ((left, "l"), (right, "r")))
+    return " = ".join(texts)
+
+
+def _refuse_strangers(database: Database, table: Source, on: str, key: str, log: str) -> None:
+    """Refuses keys of which none is found: 42.0 beside "42", say."""
+    name, kind = identifier(on), database.columns(LOG)[on]
+    found = f"EXISTS (SELECT 1 FROM {LOG} AS l SEMI JOIN joined AS r ON {_matched(on, kind, table.columns[on])})"
+    query = f"SELECT {found}, (SELECT min({name}) FROM {LOG})::VARCHAR, (SELECT min({name}) FROM joined)::VARCHAR"
+    known, left, right = database.run(query)[0]
+    if not known and left is not None:
+        raise DataError(
+            f"{key}: no {on} of {log}, as {left!r}, is in {table.name}"
+            + (f", which has {right!r}. " if right is not None else ". ")
+            + f"They are {kind} and {table.columns[on]}."
+        )
 
 
 def load_table(database: Database, table: Source, on: str, key: str) -> None:

@@ -13,6 +13,7 @@ from tfwd.data.filters import checked
 from tfwd.data.source import Source
 from tfwd.data.sql import both, identifier
 from tfwd.errors import ConfigError, DataError, RunError
+from tfwd.naming import nearest
 from tfwd.preparation.catalogue import copy, events, items, users
 from tfwd.preparation.database import Database, open_database
 from tfwd.preparation.history import histories
@@ -109,7 +110,9 @@ def open_source(source: object, data: DataConfig, work: Path) -> Source:
     if isinstance(source, str) and source.startswith("tfds:"):
         from tfwd.datasets.tfds import as_parquet
 
-        return Source.open(as_parquet(source, data.path, work))
+        opened = Source.open(as_parquet(source, data.path, work))
+        opened.name = source
+        return opened
     return Source.open(source, csv=data.csv, format=data.format)
 
 
@@ -126,7 +129,8 @@ class _Preparation:
 
     def write(self, name: str) -> dict[str, int]:
         """Writes the parts that become of the source `name`, and from the training log what ranking needs."""
-        self.database.limit(len(self.source.columns) + len(self.data.columns) + len(self.data.history))
+        columns = [self.source.columns, self.data.columns, self.data.history, *(table.columns for table in self.tables)]
+        self.database.limit(sum(map(len, columns)))
         make_log(self.database, self.source, self.tables, self.data, self.row)
         for index in range(len(self.data.history)):
             self._history(index)
@@ -173,8 +177,6 @@ class _Preparation:
 
     def source_column(self, column: str, key: str) -> None:
         """Refuses a column that the log does not have."""
-        from tfwd.naming import nearest
-
         known = self.database.columns(LOG)
         if column not in known:
             raise DataError(f"{key}: {self.source.name} has no column {column!r}.{nearest(column, known)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from tfwd.config import SplitConfig
@@ -13,25 +14,27 @@ from tfwd.preparation.database import Database
 _DIGITS = 13
 
 
-def part(database: Database, table: str, split: SplitConfig, columns: dict[str, str], row: str) -> str:
+def part(database: Database, table: str, split: SplitConfig, columns: Iterable[str], row: str) -> str:
     """The SQL of a row's part.
 
     Args:
         database: holds the table.
         table: the rows to part.
         split: how.
-        columns: the log's own columns with their types, whose values tell rows apart.
+        columns: the log's own, whose values tell rows apart.
         row: the column that numbers the rows, for those that are equal.
 
     Raises:
         ConfigError: a moment that the time's type does not have.
         DataError: rows without a time where it decides.
     """
+    known = database.columns(table)
+    own = digest({column: known[column] for column in columns})
     if split.by == "random":
-        return _by_share(digest(columns), split)
+        return _by_share(own, split)
     if split.by == "user":
         user = _column(database, table, split.user, "user")
-        text = f"coalesce({as_text(user, database.columns(table)[user])}, chr(30))"
+        text = f"coalesce({as_text(user, known[user])}, chr(30))"
         return _by_share(f"md5({text})", split)
     time = require_time(database, table, split.time, "data.split")
     _refuse_missing(database, table, time)
@@ -39,11 +42,12 @@ def part(database: Database, table: str, split: SplitConfig, columns: dict[str, 
         return _by_time(database, table, split, time)
     user = identifier(_column(database, table, split.user, "user"))
     # Events of one time are told apart by what they are, not by where they stand.
-    order = f"{identifier(time)} DESC, {digest(columns)} DESC, {identifier(row)} DESC"
+    order = f"{identifier(time)} DESC, {own} DESC, {identifier(row)} DESC"
     number = f"row_number() OVER (PARTITION BY {user} ORDER BY {order})"
     test, validation = int(split.test), int(split.validation)
-    cases = f"WHEN {number} <= {test} THEN 'test' WHEN {number} <= {test + validation} THEN 'validation'"
-    return f"CASE {cases} ELSE 'train' END"
+    parts = f"WHEN {number} <= {test} THEN 'test' WHEN {number} <= {test + validation} THEN 'validation'"
+    # Rows of nobody are the last of no user.
+    return f"CASE WHEN {user} IS NULL THEN 'train' {parts} ELSE 'train' END"
 
 
 def require_time(database: Database, table: str, column: str | None, key: str) -> str:
@@ -81,7 +85,8 @@ def _by_share(hashed: str, split: SplitConfig) -> str:
 
 
 def _refuse_missing(database: Database, table: str, time: str) -> None:
-    missing = database.run(f"SELECT count(*) FROM {table} WHERE {identifier(time)} IS NULL")[0][0]
+    value = identifier(time)
+    missing = database.run(f"SELECT count(*) FROM {table} WHERE {value} IS NULL OR {value}::VARCHAR = 'nan'")[0][0]
     if missing:
         raise DataError(
             f"data.split: {missing:,} rows of {database.name} have no {time}. Leave them out, as with "
@@ -98,13 +103,13 @@ def _by_time(database: Database, table: str, split: SplitConfig, time: str) -> s
         value = split.test if name == "test" else split.validation
         if isinstance(value, str) or value >= 1:
             cuts[name] = moment(value, found, f"data.split.{name}")
-        elif value > 0:
+        elif value > 0 and rows:
             later += value
             # Before the test rows of a moment, the share is counted of all rows all the same.
             cuts[name] = _cut(database, table, time, found, rows - round(later * rows), rows)
         if isinstance(value, str) or value >= 1:
-            where = f"{identifier(time)} >= {cuts[name]}"
-            later = max(later, database.run(f"SELECT count(*) FROM {table} WHERE {where}")[0][0] / max(rows, 1))
+            counted = f"SELECT count(*) FROM {table} WHERE {identifier(time)} >= {cuts[name]}"
+            later = max(later, database.run(counted, f"data.split.{name}")[0][0] / max(rows, 1))
     clauses = [f"WHEN {identifier(time)} >= {cut} THEN '{name}'" for name, cut in reversed(cuts.items()) if cut]
     return f"CASE {' '.join(clauses)} ELSE 'train' END" if clauses else "'train'"
 
