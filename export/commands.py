@@ -10,10 +10,34 @@ import typer
 
 from tfwd.cli import guarded, say
 from tfwd.console import load_tensorflow
+from tfwd.errors import ConfigError, ExportError
 
 if TYPE_CHECKING:
     from tfwd.model import WideDeep
 
+Baseline = Annotated[
+    str | None,
+    typer.Option(
+        metavar="OLD",
+        help="The model that this one replaces: a run, a .keras file, a SavedModel or an .onnx file. Both score the "
+        "same rows, and a worse model is refused.",
+    ),
+]
+Data = Annotated[
+    str | None, typer.Option("--data", help="The rows of that. [default: the run's test rows, or validation rows]")
+]
+Tolerance = Annotated[
+    float | None,
+    typer.Option(help="How much larger a loss, as a share, and how much smaller the AUC may be. [default: 0.005]"),
+]
+MaxChange = Annotated[
+    float | None,
+    typer.Option(
+        help="How far scores may have moved on average. [default: 0.1; of a regression 0.25 standard deviations]"
+    ),
+]
+MaxPsi = Annotated[float | None, typer.Option(help="The largest population stability index. [default: 0.25]")]
+Force = Annotated[bool, typer.Option("--force", help="Export all the same, and say what speaks against it.")]
 Source = Annotated[Path, typer.Argument(help="A run directory or a .keras file.")]
 
 
@@ -23,6 +47,12 @@ def savedmodel(
     output: Annotated[Path | None, typer.Option(help="The folder of all models. [default: RUN/export]")] = None,
     name: Annotated[str | None, typer.Option(help="The model's name. [default: export.name of the run]")] = None,
     version: Annotated[int | None, typer.Option(help="The version. [default: the next one]")] = None,
+    baseline: Baseline = None,
+    data: Data = None,
+    tolerance: Tolerance = None,
+    max_change: MaxChange = None,
+    max_psi: MaxPsi = None,
+    force: Force = False,
 ) -> None:
     """Writes OUTPUT/NAME/VERSION for TF Serving, compared with the model."""
     from export.pipeline import recommended
@@ -30,6 +60,7 @@ def savedmodel(
     from tfwd.run import Run
 
     model, default_name, folder, rows = _load(run)
+    _compare(run, model, baseline, data, tolerance, max_change, max_psi, force)
     ranked = {} if run.suffix == ".keras" else recommended(Run.open(run))
     written = save(model, output or folder, name=name or default_name, rows=rows, version=version, **ranked)
     say(f"SavedModel in {written}, equal to the model on {_compared(rows)} and hostile rows.")
@@ -54,12 +85,19 @@ def onnx(
     half_tables: Annotated[
         bool, typer.Option("--half-tables", help="Store the tables in half precision; says what that loses.")
     ] = False,
+    baseline: Baseline = None,
+    data: Data = None,
+    tolerance: Tolerance = None,
+    max_change: MaxChange = None,
+    max_psi: MaxPsi = None,
+    force: Force = False,
 ) -> None:
     """Writes one ONNX file from raw features to probabilities, compared with the model."""
     from export.onnx import write
     from export.pipeline import measured
 
     model, name, folder, rows = _load(run)
+    _compare(run, model, baseline, data, tolerance, max_change, max_psi, force)
     written = write(
         model,
         output or folder / f"{name}.onnx",
@@ -91,6 +129,43 @@ def serving(
 
 def _compared(rows: Mapping[str, Any] | None) -> str:
     return "made-up" if rows is None else f"{len(next(iter(rows.values()))):,} real"
+
+
+def _compare(
+    run: Path,
+    model: WideDeep,
+    baseline: str | None,
+    data: str | None,
+    tolerance: float | None,
+    change: float | None,
+    psi: float | None,
+    force: bool,
+) -> None:
+    """Refuses a model that is worse than its baseline.
+
+    Raises:
+        ExportError: it is, or cannot be compared.
+    """
+    if baseline is None:
+        if force or any(option is not None for option in (data, tolerance, change, psi)):
+            raise ConfigError("--data, --tolerance, --max-change, --max-psi and --force go with --baseline OLD.")
+        return
+    from export.baseline import Limits, compare, comparison_rows
+    from tfwd.scoring import keras_scorer, load_scorer
+
+    given = {"tolerance": tolerance, "change": change, "psi": psi}
+    limits = Limits(**{key: value for key, value in given.items() if value is not None})
+    old = load_scorer(baseline)
+    comparison = compare(keras_scorer(model), old, comparison_rows(run, model.schema, data), limits)
+    for line in comparison.lines():
+        say(line)
+    faults = comparison.faults()
+    if faults and not force:
+        raise ExportError(
+            f"{run} is not exported, since it should not replace {baseline}: {'; '.join(faults)}. "
+            "Export it all the same with --force, or allow more with --tolerance, --max-change or --max-psi."
+        )
+    say(f"Exported all the same: {'; '.join(faults)}." if faults else f"It may replace {baseline}.")
 
 
 def _load(source: Path) -> tuple[WideDeep, str, Path, Mapping[str, Any] | None]:
