@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from tfwd.model import WideDeep
     from tfwd.recommend.recommender import Recommender
 
-FORMAT = 2
+FORMAT = 3
 
 
 class Run:
