@@ -25,7 +25,7 @@ _COPIED = 1 << 20
 # Records that TensorFlow hands over at a time, and when these are enough for a chunk: large ones come to their bytes
 # before they come to their number.
 _BATCH = 256
-CHUNK_RECORDS, CHUNK_BYTES = 65_536, 32 * 2**20
+CHUNK_RECORDS, CHUNK_BYTES = 16_384, 32 * 2**20
 
 
 def _table() -> list[int]:
@@ -100,7 +100,10 @@ class RecordFile:
         plain = self._work / "decompressed.tfrecord"
         try:
             damage = self._decompress(plain)
-            yield from self._chunks(str(plain))
+            try:
+                yield from self._chunks(str(plain))
+            except DataError as error:
+                raise DataError(f"{error} The gzip file is not whole: {damage}.") if damage else error from None
         finally:
             plain.unlink(missing_ok=True)
         if damage:
