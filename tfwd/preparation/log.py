@@ -35,7 +35,7 @@ def make_log(database: Database, source: Source, joined: list[Source], data: Dat
         add(database, LOG, table, join.on, key, source.name)
         _refuse_strangers(database, table, join.on, key, source.name)
     for name, expression in data.columns.items():
-        compute(database, LOG, name, expression)
+        compute(database, LOG, name, expression, row)
 
 
 def add(database: Database, into: str, table: Source, on: str, key: str, log: str) -> None:
@@ -114,14 +114,21 @@ def load_table(database: Database, table: Source, on: str, key: str) -> None:
         )
 
 
-def compute(database: Database, table: str, name: str, expression: str) -> None:
+def compute(database: Database, table: str, name: str, expression: str, row: str | None = None) -> None:
     """Adds a computed column to a table, or puts it in the place of the one of its name.
+
+    Args:
+        database: holds the table.
+        table: its name.
+        name: the column's.
+        expression: SQL, as the user wrote it.
+        row: the column that numbers the rows, of which the expression does not know.
 
     Raises:
         ConfigError, DataError: it cannot be computed.
     """
     key = f"data.columns.{name}"
-    columns = database.columns(table)
+    columns = {column: kind for column, kind in database.columns(table).items() if column != row}
     twin = next((column for column in columns if column.lower() == name.lower() and column != name), None)
     if twin is not None:
         raise ConfigError(f"{key} differs from the column {twin!r} only in case. Name it otherwise.")

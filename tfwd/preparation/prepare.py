@@ -164,9 +164,9 @@ class _Preparation:
 
     def _history(self, index: int) -> None:
         history, key = self.data.history[index], f"data.history.{self.data.history[index].name}"
-        known = self.database.columns(LOG)
+        known = self._columns()
         for column in (history.user, history.item):
-            self.source_column(column, key)
+            self._require(column, key)
         require_time(self.database, LOG, history.time, key)
         if history.name.lower() in map(str.lower, known):
             raise ConfigError(f"{key}: {self.source.name} has a column of that name already. Name it otherwise.")
@@ -175,17 +175,19 @@ class _Preparation:
         found = histories(self.database.table(f"events_{index}"), history.length)
         self.database.create(f"history_{index}", found)
 
-    def source_column(self, column: str, key: str) -> None:
+    def _columns(self) -> dict[str, str]:
+        """Those of the log, with their types, but for the number of the row."""
+        return {column: kind for column, kind in self.database.columns(LOG).items() if column != self.row}
+
+    def _require(self, column: str, key: str) -> None:
         """Refuses a column that the log does not have."""
-        known = self.database.columns(LOG)
+        known = self._columns()
         if column not in known:
             raise DataError(f"{key}: {self.source.name} has no column {column!r}.{nearest(column, known)}")
 
     def _rows(self, name: str) -> None:
-        known = self.database.columns(LOG)
-        condition = None
-        if self.data.filter is not None:
-            condition = checked(self.data.filter, {c: t for c, t in known.items() if c != self.row})
+        known = self._columns()
+        condition = checked(self.data.filter, known) if self.data.filter is not None else None
         chosen_time = within(self.database, LOG, self.data) if name == "train" else None
         self.database.create("kept", f"SELECT * FROM {LOG}{both([condition, chosen_time])}", "data.filter")
         # One after the other: joined at once, all the lists would have to be in memory.
@@ -202,4 +204,4 @@ class _Preparation:
         ranking = self.config.ranking
         assert ranking is not None
         for column in (ranking.user, ranking.item, *([ranking.title] if ranking.title else []), *ranking.item_columns):
-            self.source_column(column, "ranking")
+            self._require(column, "ranking")
