@@ -180,7 +180,8 @@ class Mover:
                 why = ""
                 assert before is not None
                 yield Move(variable, before, tuple(pairs))
-            carried = "no" if why else f"{len(inputs[0])} of {width} inputs" if read_by_name and not whole else "yes"
+            part = read_by_name and len(inputs[0]) < width
+            carried = "no" if why else f"{len(inputs[0])} of {width} inputs" if part else "yes"
             self.report.tower.append({"layer": variable.path.removeprefix("deep/"), "carried": carried, "why": why})
 
     def _tower_inputs(self) -> tuple[Pairs, int, int]:
