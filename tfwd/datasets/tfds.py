@@ -125,8 +125,9 @@ def _first(error: Exception) -> str:
 
 
 def _write(builder: Any, split: str, rows: int, file: Path) -> None:
-    features = {name: feature for name, feature in builder.info.features.items() if _is_column(feature)}
-    left_out = [name for name in builder.info.features if name not in features]
+    # Sorted: their own order is another in a builder that has just built them than in one that reads what was built.
+    features = {name: feature for name, feature in sorted(builder.info.features.items()) if _is_column(feature)}
+    left_out = sorted(set(builder.info.features) - set(features))
     if left_out:
         console.print(f"{builder.info.full_name}: left out {', '.join(left_out)}: neither values nor lists of values.")
     if not features:
