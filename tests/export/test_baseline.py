@@ -1,0 +1,212 @@
+"""A model is exported in the place of another only if it is no worse on the same rows."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import typer
+from sklearn.metrics import log_loss, roc_auc_score
+from typer.testing import CliRunner
+
+from export import commands, parity
+from export.baseline import Limits, compare, comparison_rows, psi
+from tfwd.config import Config
+from tfwd.data.rows import Rows
+from tfwd.data.source import Source
+from tfwd.errors import DataError, ExportError
+from tfwd.run import load_model
+from tfwd.schema import Input, Schema
+from tfwd.scoring import Scorer, keras_scorer
+from tfwd.training import fit
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+import census_cases
+
+app = typer.Typer()
+app.command()(commands.savedmodel)
+app.command()(commands.onnx)
+
+
+def spoilt(path: Path, how: str) -> Path:
+    """A copy of the small census run whose model is worse."""
+    shutil.copytree(census_cases.trained().path, path)
+    model = load_model(path / "model.keras")
+    logit, tables = model.ranker.get_layer("logit"), [v for v in model.trainable_variables if v.path.endswith("table")]
+    generator = np.random.default_rng(0)
+    if how == "negated":
+        for name in ("wide", "deep"):
+            head = model.ranker.get_layer(name)
+            for variable in [head.table.table, head.kernel] if name == "wide" else head.logits.trainable_variables:
+                variable.assign(-variable.numpy())
+    elif how == "shuffled":
+        for variable in tables:
+            variable.assign(generator.permutation(variable.numpy()))
+    elif how == "noised":
+        for variable in model.trainable_variables:
+            variable.assign(variable.numpy() + generator.normal(0, 1.0, variable.shape))
+    elif how == "moved":
+        # The order of the rows stays, so that the AUC is the same.
+        logit.set_base((logit.base.numpy() + 1.0).tolist())
+    model.save(path / "model.keras")
+    return path
+
+
+def exported(*arguments: object) -> Any:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.mark.parametrize(
+    ("how", "figures"),
+    [
+        ("negated", ("its log_loss is", "its auc is", "its scores moved by")),
+        ("shuffled", ("its log_loss is", "its auc is")),
+        ("noised", ("its log_loss is", "its auc is")),
+        ("moved", ("its log_loss is", "its scores moved by", "the PSI of its scores is")),
+    ],
+)
+def test_a_spoilt_model_is_refused_with_the_figures(how: str, figures: tuple[str, ...], tmp_path: Path) -> None:
+    run = spoilt(tmp_path / "run", how)
+    result = exported("savedmodel", run, "--baseline", census_cases.trained().path)
+    assert result.exit_code == 2
+    assert not (run / "export").exists()
+    said = " ".join(result.output.split())
+    assert "is not exported" in said
+    for figure in figures:
+        assert figure in said
+    assert ("its auc is" in said) == (how != "moved")
+
+
+def test_an_equal_model_is_exported_and_a_worse_one_by_force(
+    tmp_path: Path, started: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parity, "HOSTILE_ROWS", 200)
+    run = spoilt(tmp_path / "run", "not at all")
+    result = exported("savedmodel", run, "--baseline", census_cases.trained().path)
+    assert result.exit_code == 0, result.output
+    assert (run / "export" / "wide_deep" / "1").is_dir()
+    assert "On 700 rows of" in result.output
+    assert f"It may replace {census_cases.trained().path}." in result.output
+    # What was exported is a baseline too.
+    worse = spoilt(tmp_path / "worse", "moved")
+    result = exported("onnx", worse, "--baseline", run / "export" / "wide_deep", "--force")
+    assert result.exit_code == 0, result.output
+    assert "Exported all the same: its log_loss" in result.output
+    assert (worse / "export" / "wide_deep.onnx").is_file()
+
+
+def test_the_figures_are_those_of_scikit_learn(tmp_path: Path) -> None:
+    old, new = census_cases.trained().model, load_model(spoilt(tmp_path / "run", "shuffled") / "model.keras")
+    rows = comparison_rows(tmp_path / "run", new.schema)
+    found = compare(keras_scorer(new), keras_scorer(old), rows)
+    batch = next(rows.batches(1000))
+    truth, weights = batch.label[:, 0], batch.weight
+    scores = [keras_scorer(model).score(batch.inputs)["probability"].astype(np.float64) for model in (new, old)]
+    for figures, given in zip((found.new, found.old), scores, strict=True):
+        assert figures["log_loss"] == pytest.approx(log_loss(truth, given, sample_weight=weights), abs=1e-6)
+        assert figures["auc"] == pytest.approx(roc_auc_score(truth, given, sample_weight=weights), abs=1e-9)
+    assert found.rows == 700
+    assert found.change == pytest.approx(np.abs(scores[0] - scores[1]).mean(), abs=1e-9)
+    edges = np.quantile(scores[1], np.linspace(0, 1, 11))
+    edges[0], edges[-1] = -1, 2
+    shares = [np.histogram(given, edges)[0] / 700 for given in scores]
+    assert found.psi == pytest.approx(((shares[0] - shares[1]) * np.log(shares[0] / shares[1])).sum(), rel=1e-6)
+    assert psi(scores[1], scores[1]) == 0
+    assert psi(scores[1], np.zeros(5000)) > 1
+
+
+def test_rows_of_a_file_and_those_of_validation(tmp_path: Path) -> None:
+    run = spoilt(tmp_path / "run", "not at all")
+    config = (run / "config.yaml").read_text()
+    (run / "config.yaml").write_text(config.replace(f"test: {census_cases.files()['test.csv']}", "test: null"))
+    schema = census_cases.trained().model.schema
+    found = comparison_rows(run, schema)
+    assert (found.split, found.fraction) == ("validation", 0.2)
+    assert found.source.name == str(census_cases.files()["train.csv"])
+    assert 300 < found.count() < 500
+    given = comparison_rows(run, schema, str(census_cases.files()["test.parquet"]))
+    assert given.count() == 700
+    with pytest.raises(ExportError, match="has neither test nor validation rows .* --data FILE"):
+        comparison_rows(run / "model.keras", schema)
+
+
+def test_a_baseline_that_cannot_be_compared_is_said(tmp_path: Path) -> None:
+    run = census_cases.trained()
+    other = census_cases.frame().rename(columns={"education": "schooling"})
+    features = [{"type": "categorical", "column": "schooling"}]
+    values = census_cases.values(epochs=1) | {"features": features, "model": {"heads": ["wide"]}}
+    old = fit(Config.of(values), tmp_path / "old", train=other)
+    result = exported("savedmodel", run.path, "--output", tmp_path / "out", "--baseline", old.path)
+    said = " ".join(result.output.split())
+    assert result.exit_code == 2
+    assert "The baseline cannot score the rows of" in said
+    assert "no column 'schooling'" in said
+    for arguments, message in (
+        (["--baseline", tmp_path / "nowhere"], "nowhere is not there"),
+        (["--tolerance", "0.1"], "go with --baseline OLD"),
+        (["--baseline", old.path, "--data", tmp_path / "none.csv"], "There is no file"),
+    ):
+        result = exported("savedmodel", run.path, "--output", tmp_path / "out", *arguments)
+        assert result.exit_code == 2
+        assert message in " ".join(result.output.split())
+    assert not (tmp_path / "out").exists()
+
+
+def made_up(task: str, classes: tuple[str, ...], answers: Any) -> Scorer:
+    """A scorer whose answer is a function of the column `x`."""
+    schema = Schema((Input("x", "x", "float"),), task, "label", classes=classes)
+    name = "prediction" if task == "regression" else "probability"
+    return Scorer(schema, lambda raw: {name: answers(raw["x"]).astype(np.float32)}, None, "keras")  # type: ignore
+
+
+def test_regressions_are_compared_in_the_spread_of_their_predictions() -> None:
+    x = np.random.default_rng(0).normal(size=500)
+    table = pd.DataFrame({"x": x, "label": 100 * x + 5 * np.random.default_rng(1).normal(size=500)})
+    old = made_up("regression", (), lambda x: 100 * x)
+    rows = Rows(Source.open(table), old.schema)
+    equal = compare(made_up("regression", (), lambda x: 100 * x + 0.05), old, rows)
+    assert equal.faults() == []
+    assert equal.change == pytest.approx(0.05 / (100 * x).std(), rel=1e-3)
+    worse = compare(made_up("regression", (), lambda x: 120 * x), old, rows).faults()
+    assert [fault.split(" is ")[0] for fault in worse] == ["its rmse", "its mae"]
+    far = compare(made_up("regression", (), lambda x: 100 * x + 60), old, rows, Limits(tolerance=100, psi=100))
+    assert [fault.split(" by ")[0] for fault in far.faults()] == ["its scores moved"]
+
+
+def test_classes_are_compared_by_name() -> None:
+    table = pd.DataFrame({"x": np.random.default_rng(0).integers(0, 3, 300), "label": ""})
+    table["label"] = table["x"].map({0: "a", 1: "b", 2: "c"})
+
+    def answers(order: tuple[int, ...], sure: float = 0.8) -> Any:
+        return lambda x: np.stack([np.where(x == k, sure, (1 - sure) / 2) for k in order], axis=1)
+
+    old = made_up("multiclass", ("c", "a", "b"), answers((2, 0, 1)))
+    rows = Rows(Source.open(table), made_up("multiclass", ("a", "b", "c"), None).schema)
+    same = compare(made_up("multiclass", ("a", "b", "c"), answers((0, 1, 2))), old, rows)
+    assert same.faults() == []
+    assert same.change == pytest.approx(0, abs=1e-7)
+    # Of a class that the baseline does not know it gives nothing.
+    fewer = made_up("multiclass", ("a", "b"), lambda x: np.stack([x == 0, x != 0], axis=1))
+    better = compare(made_up("multiclass", ("a", "b", "c"), answers((0, 1, 2))), fewer, rows)
+    assert better.old["log_loss"] > 4 > better.new["log_loss"]
+    with pytest.raises(ExportError, match="for task multiclass, and this model for regression"):
+        compare(made_up("regression", (), np.abs), old, rows)
+    reversed_classes = [made_up("binary", classes, np.abs) for classes in (("0", "1"), ("1", "0"))]
+    with pytest.raises(ExportError, match="positive class of the baseline is '0', of this model '1'"):
+        compare(*reversed_classes, rows)
+
+
+def test_an_answer_that_is_no_number_is_a_fault() -> None:
+    table = pd.DataFrame({"x": np.linspace(0, 1, 50), "label": [0, 1] * 25})
+    old = made_up("binary", ("0", "1"), lambda x: 0.3 + 0.1 * x)
+    rows = Rows(Source.open(table), old.schema)
+    assert len(compare(made_up("binary", ("0", "1"), lambda x: x * np.nan), old, rows).faults()) >= 2
+    one_class = Rows(Source.open(table.assign(label=1)), old.schema)
+    assert compare(old, old, one_class).faults() == [], "the AUC is undefined for both"
+    with pytest.raises(DataError, match="no rows to compare"):
+        compare(old, old, Rows(Source.open(table.head(0).astype({"x": float, "label": int})), old.schema))
