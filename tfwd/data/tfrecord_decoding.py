@@ -57,7 +57,8 @@ class Features:
         parsed = self._parse(file, records)
         odd = np.flatnonzero(counts != sum((length > 0 for length, _ in parsed.values()), np.zeros(len(counts), int)))
         known = len(self.kinds)
-        empty = self._learn(file, records, odd.tolist())
+        filled = {name: (lengths > 0).tolist() for name, (lengths, _) in parsed.items()}
+        empty = self._learn(file, records, odd.tolist(), filled)
         if len(self.kinds) > known:
             parsed = self._parse(file, records)
         columns = {}
@@ -73,13 +74,26 @@ class Features:
         # Rows without any column cannot be counted; no feature has this name.
         return pa.table(columns or {"": pa.nulls(len(counts))})
 
-    def _learn(self, file: RecordFile, records: Records, indices: Sequence[int]) -> dict[str, list[int]]:
-        """Adds the features of some records; returns which have a feature without a value in it."""
+    def _learn(
+        self, file: RecordFile, records: Records, indices: Sequence[int], filled: dict[str, list[bool]] | None = None
+    ) -> dict[str, list[int]]:
+        """Adds the features of some records; returns which have a feature without a value in it.
+
+        Args:
+            file, records: where they are.
+            indices: of the records.
+            filled: features that are known, and the records in which they are known to have values.
+        """
         from tensorflow.core.example.example_pb2 import Example
 
+        filled = filled or {}
         empty: dict[str, list[int]] = {}
         for index in indices:
-            for name, feature in Example.FromString(records.data[index]).features.feature.items():
+            features = Example.FromString(records.data[index]).features.feature
+            for name in features:
+                if name in filled and filled[name][index]:
+                    continue
+                feature = features[name]
                 kind = feature.WhichOneof("kind")
                 if kind is None:
                     continue
