@@ -20,6 +20,7 @@ from tfrecord_cases import example, write
 
 from tfwd.config import Config
 from tfwd.data import Batch, Rows, Source, resolve_schema, scans, tfrecord_framing, write_tfrecord
+from tfwd.data.source import known_ending
 from tfwd.errors import ConfigError, DataError
 
 WORDS = ["a", "città", "年齢", "two\nlines", "", "00701", None]
@@ -235,6 +236,18 @@ def test_other_names_are_read_where_the_format_is_said(tmp_path: Path, configure
     assert configure(features, format="tfrecord").data.format == "tfrecord"
     with pytest.raises(ConfigError, match="'tfrecord'"):
         configure(features, format="tfrecrod")
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        *(("a.tfrecord", True), ("a.tfrecord-00000-of-00008", True), ("a/train.tfrecord-*", True)),
+        *(("train-?????-of-00008.tfrecord.gz", True), ("a.tfrecord.zip", False), ("tfrecord-00000-of-00001", False)),
+        ("a.data-00000-of-00008", False),
+    ],
+)
+def test_known_endings(name: str, known: bool) -> None:
+    assert known_ending(name) == known
 
 
 def test_files_in_sorted_order_and_the_place_of_a_value(tmp_path: Path, configure: Any) -> None:

@@ -87,6 +87,14 @@ def test_records_that_do_not_fit_are_placed(tmp_path: Path, record: str, zipped:
     assert refused(file).startswith(f"{file}, record {BAD + 1} at byte {START}{stream}: {said}")
 
 
+def test_sequence_examples_are_refused(tmp_path: Path) -> None:
+    record = tf.train.SequenceExample()
+    record.context.feature["n"].int64_list.value.append(1)
+    record.feature_lists.feature_list["tokens"].feature.add().int64_list.value.append(2)
+    file = write(tmp_path / "a.tfrecord", [record.SerializeToString()])
+    assert refused(file).startswith(f"{file}, record 1 at byte 0: its data has more fields than tf.train.Example")
+
+
 def test_a_kind_that_differs_in_another_file_is_placed(tmp_path: Path) -> None:
     write(tmp_path / "a.tfrecord", RECORDS)
     file = write(tmp_path / "b.tfrecord", [example(word="x"), example(word=7)])

@@ -84,12 +84,20 @@ class Features:
             indices: of the records.
             filled: features that are known, and the records in which they are known to have values.
         """
+        from google.protobuf.unknown_fields import UnknownFieldSet
         from tensorflow.core.example.example_pb2 import Example
 
         filled = filled or {}
         empty: dict[str, list[int]] = {}
         for index in indices:
-            features = Example.FromString(records.data[index]).features.feature
+            example = Example.FromString(records.data[index])
+            if len(UnknownFieldSet(example)):
+                raise file.error(
+                    *records.place(index),
+                    "its data has more fields than tf.train.Example, as tf.train.SequenceExample does, whose lists of "
+                    "features are no columns.",
+                )
+            features = example.features.feature
             for name in features:
                 if name in filled and filled[name][index]:
                     continue
