@@ -25,14 +25,15 @@ from numpy.typing import NDArray
 import tfwd
 from benchmarks import factorization_machine
 from benchmarks.ablation.tables import put
+from benchmarks.prepared import prepared_once
 from benchmarks.timing import markdown
 from tfwd.metrics import binary_metrics
-from tfwd.preparation.prepare import PARTS, prepare
+from tfwd.preparation.prepare import PARTS
 from tfwd.run import write_text
 
 CONFIG = Path(__file__).parent / "configs" / "movielens_random.yaml"
 FIELDS = ("user_id", "movie_id", "movie_genres", "year", "age", "gender", "user_occupation_text")
-BOTH, WIDE, DEEP, FM, HISTORY = "wide & deep", "wide only", "deep only", "factorization machine", "wide & deep, history"
+BOTH, FM, HISTORY = "wide & deep", "factorization machine", "wide & deep, history"
 # AUC and log loss in RecBole's table of ml-1m.
 PUBLISHED = {"LR": (0.8699, 0.3488), "FM": (0.8935, 0.3262), "WideDeep": (0.8987, 0.3155), "DeepFM": (0.8997, 0.3150)}
 PUBLISHED |= {"DCNv2": (0.9000, 0.3119), "FFM": (0.9007, 0.3103)}
@@ -55,17 +56,10 @@ def configurations(path: str | None, folder: Path) -> dict[str, tfwd.Config]:
         folder: where the files go.
     """
     config = tfwd.Config.load(CONFIG)
-    prepared = config.replace(data__path=path and str(Path(path).absolute()), data__history=_LISTS)
-    prepare(prepared, folder)
-    files = {f"data__{part}": str(folder / f"{part}.parquet") for part in PARTS}
-    plain = config.replace(**files, data__columns={}, data__filter=None, data__split=None)
-    features = [*(feature.model_dump(exclude_defaults=True) for feature in plain.features), *_OF_LISTS]
-    return {
-        BOTH: plain,
-        WIDE: plain.replace(model__heads=["wide"]),
-        DEEP: plain.replace(model__heads=["deep"]),
-        HISTORY: plain.replace(features=features),
-    }
+    log = config.replace(data__path=path and str(Path(path).absolute()), data__history=_LISTS)
+    plain = prepared_once(log, folder)
+    features = [*(feature.model_dump(mode="json") for feature in plain.features), *_OF_LISTS]
+    return {BOTH: plain, HISTORY: plain.replace(features=features)}
 
 
 def metrics_of(config: tfwd.Config, seed: int) -> dict[str, float]:
@@ -125,7 +119,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         configs = configurations(options.data_path, Path(name))
         for seed in options.seeds:
-            for model in (BOTH, FM, HISTORY, WIDE, DEEP):
+            for model in (BOTH, FM, HISTORY):
                 own = results.setdefault(model, {})
                 if str(seed) in own:
                     continue

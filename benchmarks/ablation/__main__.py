@@ -12,6 +12,7 @@ import gc
 import json
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from benchmarks.ablation.pictures import draw
 from benchmarks.ablation.seen import by_times_seen, times_seen
 from benchmarks.ablation.tables import put, tables
 from benchmarks.ablation.variants import PARTS, STUDIES, Study, Variant, variants
+from benchmarks.prepared import prepared_once
 from tfwd.parts import Parts, open_parts
 from tfwd.run import write_text
 from tfwd.scoring import keras_scorer
@@ -57,6 +59,7 @@ class Measured:
                 for part, metrics in run.metrics.items()
             }
             found["seconds"] = round(seconds, 1)
+            found["epochs"] = config.train.epochs
             if "wide" in config.model.heads:
                 found["weights_not_zero"] = len(run.wide_weights())
             if variant.part in ("heads", "cross"):
@@ -64,6 +67,19 @@ class Measured:
         keras.backend.clear_session()
         gc.collect()
         return found
+
+    def equal(self, variant: Variant, seed: int, runs: Mapping[str, Mapping[str, Any]]) -> str | None:
+        """The name of a variant that is measured already and is the same model by another name."""
+        wanted = variant.of(self.config, seed)
+        return next(
+            (
+                other.name
+                for other in variants(self.study, PARTS)
+                if runs.get(other.name, {}).get(str(seed), {}).get("epochs") == wanted.train.epochs
+                and other.of(self.config, seed) == wanted
+            ),
+            None,
+        )
 
     def _by_times_seen(self, run: tfwd.Run) -> dict[str, dict[str, dict[str, float]]]:
         # Rows are the same in every run; their inputs go by the features that a variant has.
@@ -108,13 +124,17 @@ def main() -> None:
             changes["train__max_steps"] = max(1, options.rows // config.train.batch_size)
         if options.data_path and name == "movielens":
             changes["data__path"] = str(Path(options.data_path).absolute())
-        measured, runs = Measured(study, config.replace(**changes)), results.setdefault(name, {})
-        for seed in options.seeds:
-            for variant in variants(study, tuple(options.parts)):
-                own = runs.setdefault(variant.name, {})
-                if str(seed) not in own:
-                    own[str(seed)] = measured.measure(variant, seed)
-                    write_text(options.json, json.dumps(results, indent=1) + "\n")
+        runs = results.setdefault(name, {})
+        with tempfile.TemporaryDirectory() as folder:
+            changed = config.replace(**changes)
+            measured = Measured(study, prepared_once(changed, Path(folder)) if changed.data.prepared else changed)
+            for seed in options.seeds:
+                for variant in variants(study, tuple(options.parts)):
+                    own = runs.setdefault(variant.name, {})
+                    if str(seed) not in own:
+                        equal = measured.equal(variant, seed, runs)
+                        own[str(seed)] = runs[equal][str(seed)] if equal else measured.measure(variant, seed)
+                        write_text(options.json, json.dumps(results, indent=1) + "\n")
     for name in options.datasets:
         if results.get(name):
             text = tables(STUDIES[name], results[name])

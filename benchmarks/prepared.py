@@ -1,0 +1,22 @@
+"""A configuration whose rows are prepared once for many trainings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import tfwd
+from tfwd.preparation.prepare import PARTS, prepare
+
+
+def prepared_once(config: tfwd.Config, folder: Path) -> tfwd.Config:
+    """Prepares the rows of a configuration, and gives one that reads them as they are.
+
+    Args:
+        config: whose data section asks for a preparation.
+        folder: where the files go.
+    """
+    counts = prepare(config, folder)
+    files = {f"data__{part}": str(folder / f"{part}.parquet") for part in PARTS if part in counts}
+    done: dict[str, Any] = {"join": [], "columns": {}, "filter": None, "history": [], "split": None, "path": None}
+    return config.replace(**files, **{f"data__{key}": value for key, value in done.items()})
