@@ -16,14 +16,16 @@ from typer.testing import CliRunner
 
 from export import commands, parity
 from export.baseline import Limits, compare, comparison_rows, psi
+from tfwd.analysis.analyze import analyze
 from tfwd.config import Config
 from tfwd.data.rows import Rows
+from tfwd.data.schema import resolve_schema
 from tfwd.data.source import Source
 from tfwd.errors import DataError, ExportError
+from tfwd.model import build_model
 from tfwd.run import load_model
 from tfwd.schema import Input, Schema
 from tfwd.scoring import Scorer, keras_scorer
-from tfwd.training import fit
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 import census_cases
@@ -47,9 +49,6 @@ def spoilt(path: Path, how: str) -> Path:
     elif how == "shuffled":
         for variable in tables:
             variable.assign(generator.permutation(variable.numpy()))
-    elif how == "noised":
-        for variable in model.trainable_variables:
-            variable.assign(variable.numpy() + generator.normal(0, 1.0, variable.shape))
     elif how == "moved":
         # The order of the rows stays, so that the AUC is the same.
         logit.set_base((logit.base.numpy() + 1.0).tolist())
@@ -66,7 +65,6 @@ def exported(*arguments: object) -> Any:
     [
         ("negated", ("its log_loss is", "its auc is", "its scores moved by")),
         ("shuffled", ("its log_loss is", "its auc is")),
-        ("noised", ("its log_loss is", "its auc is")),
         ("moved", ("its log_loss is", "its scores moved by", "the PSI of its scores is")),
     ],
 )
@@ -114,7 +112,7 @@ def test_the_figures_are_those_of_scikit_learn(tmp_path: Path) -> None:
     assert found.change == pytest.approx(np.abs(scores[0] - scores[1]).mean(), abs=1e-9)
     edges = np.quantile(scores[1], np.linspace(0, 1, 11))
     edges[0], edges[-1] = -1, 2
-    shares = [np.histogram(given, edges)[0] / 700 for given in scores]
+    shares = [np.maximum(np.histogram(given, edges)[0], 0.5) / 700 for given in scores]
     assert found.psi == pytest.approx(((shares[0] - shares[1]) * np.log(shares[0] / shares[1])).sum(), rel=1e-6)
     assert psi(scores[1], scores[1]) == 0
     assert psi(scores[1], np.zeros(5000)) > 1
@@ -137,11 +135,15 @@ def test_rows_of_a_file_and_those_of_validation(tmp_path: Path) -> None:
 
 def test_a_baseline_that_cannot_be_compared_is_said(tmp_path: Path) -> None:
     run = census_cases.trained()
-    other = census_cases.frame().rename(columns={"education": "schooling"})
     features = [{"type": "categorical", "column": "schooling"}]
-    values = census_cases.values(epochs=1) | {"features": features, "model": {"heads": ["wide"]}}
-    old = fit(Config.of(values), tmp_path / "old", train=other)
-    result = exported("savedmodel", run.path, "--output", tmp_path / "out", "--baseline", old.path)
+    config = Config.of(census_cases.values() | {"features": features, "model": {"heads": ["wide"]}})
+    source = Source.open(census_cases.frame().rename(columns={"education": "schooling"}))
+    rows = Rows(source, resolve_schema(config, source))
+    statistics = analyze(rows, config)
+    schema = rows.with_classes(statistics.label.classes).schema
+    old = tmp_path / "old.keras"
+    build_model(config, statistics, schema).save(old)
+    result = exported("savedmodel", run.path, "--output", tmp_path / "out", "--baseline", old)
     said = " ".join(result.output.split())
     assert result.exit_code == 2
     assert "The baseline cannot score the rows of" in said
@@ -149,7 +151,7 @@ def test_a_baseline_that_cannot_be_compared_is_said(tmp_path: Path) -> None:
     for arguments, message in (
         (["--baseline", tmp_path / "nowhere"], "nowhere is not there"),
         (["--tolerance", "0.1"], "go with --baseline OLD"),
-        (["--baseline", old.path, "--data", tmp_path / "none.csv"], "There is no file"),
+        (["--baseline", old, "--data", tmp_path / "none.csv"], "There is no file"),
     ):
         result = exported("savedmodel", run.path, "--output", tmp_path / "out", *arguments)
         assert result.exit_code == 2

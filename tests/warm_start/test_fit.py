@@ -21,13 +21,13 @@ from tfwd.training import fit, resume
 
 
 class Breaks(keras.callbacks.Callback):
-    """Breaks a training off at its third call."""
+    """Breaks a training off at its second call."""
 
     calls = 0
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         self.calls += 1
-        if self.calls == 3:
+        if self.calls == 2:
             raise KeyboardInterrupt
 
 
@@ -37,7 +37,7 @@ def copied(path: Path) -> Path:
 
 
 def test_resumed_without_the_old_run_it_ends_as_one_that_was_left_alone(tmp_path: Path) -> None:
-    options = Config.of(small(deterministic=True))
+    options = Config.of(small(deterministic=True, evaluate_every=10, checkpoint_every=5))
     old, table = copied(tmp_path / "old"), small_frame("new")
     alone = fit(options, tmp_path / "alone", train=table, warm_start_from=old)
     with pytest.raises(KeyboardInterrupt):
@@ -60,7 +60,7 @@ def test_broken_off_before_anything_and_refitted_it_goes_on_from_the_old_run(
         raise KeyboardInterrupt
 
     still = {"name": "sgd", "learning_rate": 1e-9}
-    values = small(wide_optimizer=still, deep_optimizer=still, refit=True, evaluate_every=None)
+    values = small(wide_optimizer=still, deep_optimizer=still, refit=True)
     start, statistics, _ = begun(values, small_frame("new"), small_run())
     old = copied(tmp_path / "old")
     monkeypatch.setattr(Run, "save_statistics", broken)

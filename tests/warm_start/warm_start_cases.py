@@ -141,7 +141,8 @@ def trained(name: str) -> Run:
     origin = trained("old").path if name == "warm" else None
     table = frame("old" if name == "old" else "new")
     start = Start(folder / f"{name}.keras")
-    return fit(config(), folder / name, train=table, callbacks=[start], warm_start_from=origin)
+    length: dict[str, Any] = {"evaluate_every": None} if name == "old" else {"max_steps": 40}
+    return fit(config(**length), folder / name, train=table, callbacks=[start], warm_start_from=origin)
 
 
 def start_of(name: str) -> Path:
@@ -159,7 +160,7 @@ SMALL: list[dict[str, Any]] = [
 
 def small(features: list[dict[str, Any]] | None = None, **train: Any) -> dict[str, Any]:
     """A configuration of a few features, whose dropout would show that a resumed training is another."""
-    options = {"epochs": 1, "evaluate_every": 5, "checkpoint_every": 5, "cache": "ids", **train}
+    options = {"epochs": 1, "evaluate_every": None, "cache": "ids", **train}
     found = values(SMALL if features is None else features, **options)
     found["model"] = {"hidden_units": [8, 4], "dropout": 0.1}
     return found
@@ -196,7 +197,10 @@ def begun(values: dict[str, Any], table: pd.DataFrame, origin: Run) -> tuple[Wid
     carry_base(model, origin.model)
     model.compile(joint_optimizer(config, 100))
     model.optimizer.build(model.trainable_variables)
-    return model, statistics, carry(model, config, statistics, origin)
+    old = origin.model
+    report = carry(model, config, statistics, origin)
+    vars(origin)["model"] = old  # which `carry` lets go
+    return model, statistics, report
 
 
 def scores(model: WideDeep, table: pd.DataFrame) -> np.ndarray:

@@ -124,7 +124,7 @@ class Mover:
         for entry in table.ranges:
             match = self._match(entry.feature)
             if match.reason is None and entry.feature not in where:
-                match = Match.none(entry.rows, 0, "was not there")
+                match = Match.none(entry.rows, 0, "had no place there")
             if match.reason is None:
                 old, before = where[entry.feature]
                 if old.dim != table.dim and table.name != "wide":
@@ -171,7 +171,7 @@ class Mover:
                 pairs[0] = None if whole else inputs
                 shape, old_shape = shape[1:], old_shape and old_shape[1:]
             if before is None:
-                why = "was not there"
+                why = "had no place there"
             elif shape != old_shape:
                 why = f"had the shape {tuple(before.shape)}, has {tuple(variable.shape)}"
             elif first is None and not whole:
@@ -192,7 +192,7 @@ class Mover:
         for (kind, name), (start, size) in blocks.items():
             if kind != "number" and (kind, name) not in old_blocks:
                 if kind == "one_hot":
-                    self.report.add_table("one_hot", name, Match.none(size, 0, "was not there"))
+                    self.report.add_table("one_hot", name, Match.none(size, 0, "had no place there"))
                 continue
             if kind == "one_hot":
                 match = self._match(name)
