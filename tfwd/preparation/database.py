@@ -15,9 +15,6 @@ from tfwd.data.failures import ENGINE_ERRORS, explain
 from tfwd.data.sql import literal
 from tfwd.errors import ConfigError, DataError
 
-# Enough for a thread to sort and to group in pieces; what is more goes to disk.
-_THREAD_BYTES, _COLUMN_BYTES = 256 * 2**20, 4 * 2**20
-
 
 class Database:
     """A DuckDB that lives as long as a preparation.
@@ -31,14 +28,10 @@ class Database:
         self.name = name
         self.connection = duckdb.connect()
         self.connection.execute(f"SET temp_directory = {literal(str(folder))}")
+        # Lists of a long log are large, and dear to sort on disk: so much of the machine's memory, the rest goes there.
+        self.connection.execute("SET memory_limit = '40%'")
         # The hour of a moment must not depend on where the machine stands.
         self.connection.execute("SET TimeZone = 'UTC'")
-
-    def limit(self, columns: int) -> None:
-        """Bounds the memory, for rows of so many columns."""
-        query = "SELECT current_setting('threads')"
-        threads = self.connection.execute(query).fetchall()[0][0]
-        self.connection.execute(f"SET memory_limit = '{threads * (_THREAD_BYTES + columns * _COLUMN_BYTES)}B'")
 
     def run(self, query: str, key: str | None = None) -> list[tuple]:
         """Executes a query, says what is wrong with the configuration's `key` when it fails, and gives its rows.

@@ -129,8 +129,6 @@ class _Preparation:
 
     def write(self, name: str) -> dict[str, int]:
         """Writes the parts that become of the source `name`, and from the training log what ranking needs."""
-        columns = [self.source.columns, self.data.columns, self.data.history, *(table.columns for table in self.tables)]
-        self.database.limit(sum(map(len, columns)))
         make_log(self.database, self.source, self.tables, self.data, self.row)
         for index in range(len(self.data.history)):
             self._history(index)
