@@ -3,7 +3,7 @@
 The task is that of RecBole's benchmark of context-aware models (benchmarks/configs/movielens_random.yaml), whose rows
 are parted at random by a seed that is not published. A split of its own moves all models alike: so a factorization
 machine is trained on the very same rows (benchmarks/factorization_machine.py), whose published figures say how much.
-Then the rows get what a user liked and disliked before each rating.
+Then the rows get what the user gave the last 20 movies before each rating.
 """
 
 from __future__ import annotations
@@ -37,15 +37,10 @@ BOTH, FM, HISTORY = "wide & deep", "factorization machine", "wide & deep, histor
 # AUC and log loss in RecBole's table of ml-1m.
 PUBLISHED = {"LR": (0.8699, 0.3488), "FM": (0.8935, 0.3262), "WideDeep": (0.8987, 0.3155), "DeepFM": (0.8997, 0.3150)}
 PUBLISHED |= {"DCNv2": (0.9000, 0.3119), "FFM": (0.9007, 0.3103)}
-_EVENT = {"user": "user_id", "item": "movie_id", "time": "timestamp"}
-_LISTS = [
-    {**_EVENT, "name": "liked", "where": "user_rating >= 4", "length": 50},
-    {**_EVENT, "name": "disliked", "where": "user_rating <= 2", "length": 20},
-]
-_OF_LISTS: list[dict[str, Any]] = [
-    {"type": "categorical", "column": "liked", "max_length": 50, "combiner": "mean", "embedding": "movie_id"},
-    {"type": "categorical", "column": "disliked", "max_length": 20, "combiner": "mean", "embedding": "movie_id"},
-]
+# What a user gave the last 20 movies before each rating, whatever they were.
+_STARS = {"stars": "cast(cast(user_rating as integer) as varchar)"}
+_LIST = {"name": "ratings", "user": "user_id", "item": "stars", "time": "timestamp", "length": 20}
+_OF_LIST = {"type": "categorical", "column": "ratings", "max_length": 20, "combiner": "mean", "embedding": 16}
 
 
 def configurations(path: str | None, folder: Path) -> dict[str, tfwd.Config]:
@@ -56,9 +51,10 @@ def configurations(path: str | None, folder: Path) -> dict[str, tfwd.Config]:
         folder: where the files go.
     """
     config = tfwd.Config.load(CONFIG)
-    log = config.replace(data__path=path and str(Path(path).absolute()), data__history=_LISTS)
+    columns = {**config.data.columns, **_STARS}
+    log = config.replace(data__path=path and str(Path(path).absolute()), data__columns=columns, data__history=[_LIST])
     plain = prepared_once(log, folder)
-    features = [*(feature.model_dump(mode="json") for feature in plain.features), *_OF_LISTS]
+    features = [*(feature.model_dump(mode="json") for feature in plain.features), _OF_LIST]
     return {BOTH: plain, HISTORY: plain.replace(features=features)}
 
 
