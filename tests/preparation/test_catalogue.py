@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 from preparation_cases import HISTORY, config, events_of, expected, log, made
 
 COLUMNS = {"price_class": "case when price > 10 then 'dear' else 'cheap' end", "late": "at > 30"}
@@ -65,3 +67,34 @@ def test_a_log_without_times_or_tables() -> None:
     last = frame.dropna(subset=["user"]).groupby("user").tail(1).set_index("user")["at"]
     for user, at in zip(found["users"]["user"], found["users"]["at"], strict=True):
         assert (pd.isna(at) and pd.isna(last[user])) or at == last[user]
+
+
+def test_the_last_event_is_that_of_the_latest_time(tmp_path: Path) -> None:
+    features = [{"type": "categorical", "column": column} for column in ("item", "town")]
+    frame = pd.DataFrame({"user": ["a", "a", "b", "b"], "item": [1, 2, 1, 3], "town": ["now", "then", "then", "now"]})
+    frame["stars"], frame["at"] = 5, [9.0, 3.0, 2.0, 4.0]
+    chosen = config({"time": "at"}, features=features, ranking={"user": "user", "item": "item"})
+    assert list(made(chosen, train=frame)["users"]["town"]) == ["now", "now"]
+    # An event without a time is before all others: NaN too, which is later than all times for DuckDB.
+    times = pa.array([9.0, float("nan"), 2.0, 4.0], from_pandas=False)
+    pq.write_table(pa.Table.from_pandas(frame).drop_columns("at").append_column("at", times), tmp_path / "log.parquet")
+    data = {"train": str(tmp_path / "log.parquet"), "history": HISTORY}
+    chosen = config(data, features=features, ranking={"user": "user", "item": "item"})
+    assert list(made(chosen)["users"]["town"]) == ["now", "now"]
+
+
+def test_an_item_that_is_computed_of_itself_is_there_once(tmp_path: Path) -> None:
+    pd.DataFrame({"item": [1, 2, 3], "kind": ["x", "y", "z"]}).to_parquet(tmp_path / "kinds.parquet")
+    frame = pd.DataFrame({"user": ["a", "a", "b"], "item": [1, 2, 1], "stars": [5, 4, 5]})
+    features = [{"type": "categorical", "column": column} for column in ("item", "kind")]
+    ranking = {"user": "user", "item": "item", "item_columns": ["kind"]}
+    join = {"data": str(tmp_path / "kinds.parquet"), "on": "item"}
+    for expression, items in (
+        ("'m' || item", [("m1", "x"), ("m2", "y"), ("m3", "z")]),
+        ("cast(item as varchar)", [("1", "x"), ("2", "y"), ("3", "z")]),
+        # Of what the joined table does not have nothing can be computed.
+        ("user || item", [("a1", "x"), ("a2", "y"), ("b1", "x")]),
+    ):
+        data = {"join": join, "columns": {"item": expression}}
+        found = made(config(data, features=features, ranking=ranking), train=frame)["items"]
+        assert list(found.itertuples(index=False, name=None)) == items

@@ -142,3 +142,10 @@ def test_names_of_columns_that_cannot_be() -> None:
     history = {"name": "x", "user": "user", "item": "item", "time": "at"}
     with pytest.raises(ConfigError, match="columns and history make two columns of the name 'x'"):
         config({"columns": {"x": "1"}, "history": history})
+
+
+def test_a_log_without_rows() -> None:
+    with pytest.raises(DataError, match=r"No train rows come out of DataFrame: it has no rows\."):
+        made(config({"columns": {"made": "1"}}), train=log().head(0))
+    with pytest.raises(DataError, match=r"No train rows come out of DataFrame: data\.filter leaves none\."):
+        made(config({"columns": {"made": "1"}, "filter": "stars > 5"}), train=log())

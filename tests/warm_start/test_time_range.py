@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tfwd.config import Config
@@ -61,6 +63,18 @@ def test_a_moment_and_a_number(tmp_path: Path) -> None:
     assert moment["item"].tolist() == ["i1", "i2"]
     number = prepared(tmp_path / "b", log("fraction"), since=(975_628_800 + DAY) / 2)["train"]
     assert number["item"].tolist() == [f"i{n}" for n in range(4, 12)]
+
+
+def test_a_row_without_a_time_is_in_no_range(tmp_path: Path) -> None:
+    table = log("fraction")
+    table["time"] = table["time"].where(table.index != 10)
+    # NaN, as other programs write it: of a frame's Arrow would make NULL.
+    columns = {name: pa.array(table[name].to_numpy(), from_pandas=False) for name in table}
+    pq.write_table(pa.table(columns), tmp_path / "log.parquet")
+    (tmp_path / "out").mkdir()
+    config = Config.of(values(since=(975_628_800 + 2 * DAY) / 2, train=str(tmp_path / "log.parquet")))
+    prepare(config, tmp_path / "out")
+    assert pd.read_parquet(tmp_path / "out" / "train.parquet")["item"].tolist() == ["i8", "i9", "i11"]
 
 
 def test_histories_know_what_was_before_and_the_split_is_of_the_range(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from tfwd.data.sql import FLOATS, identifier, literal
 from tfwd.preparation.database import Database
 from tfwd.preparation.history import latest
 from tfwd.preparation.log import LOG, add, compute, load_table
+from tfwd.preparation.split import require_time
 
 
 def items(database: Database, config: Config, tables: list[Source], row: str) -> str:
@@ -28,7 +29,7 @@ def items(database: Database, config: Config, tables: list[Source], row: str) ->
     assert ranking is not None
     known = database.columns(LOG)
     wanted = list(dict.fromkeys([*([ranking.title] if ranking.title else []), *ranking.item_columns]))
-    item, order = identifier(ranking.item), _order(config, row)
+    item, order = identifier(ranking.item), _order(database, config, row)
     last = ", ".join(f"arg_max_null({identifier(column)}, {order}) AS {identifier(column)}" for column in wanted)
     seen = f"SELECT {item}{', ' + last if last else ''} FROM {LOG} WHERE {item} IS NOT NULL GROUP BY 1"
     _unseen(database, config, tables)
@@ -45,23 +46,34 @@ def _unseen(database: Database, config: Config, tables: list[Source]) -> None:
     assert config.ranking is not None
     name = config.ranking.item
     item, kind = identifier(name), database.columns(LOG)[name]
+    replaced = name in config.data.columns
     joined = [
         (f"data.join[{index}]", table)
         for index, (join, table) in enumerate(zip(config.data.join, tables, strict=True))
         if join.on == name
     ]
-    database.create("unseen", f"SELECT {item} FROM {LOG} LIMIT 0")
+    # What is joined has the items as they are before one is computed of another.
+    given = joined[0][1].columns.get(name, kind) if replaced and joined else kind
+    database.create("unseen", f"SELECT CAST({item} AS {given}) AS {item} FROM {LOG} LIMIT 0", "data.join")
     for key, table in joined:
         load_table(database, table, name, key)
-        database.run(f"INSERT INTO unseen SELECT CAST({item} AS {kind}) FROM joined WHERE {item} IS NOT NULL", key)
+        database.run(f"INSERT INTO unseen SELECT CAST({item} AS {given}) FROM joined WHERE {item} IS NOT NULL", key)
     seen = f"SELECT {item} FROM {LOG} WHERE {item} IS NOT NULL"
-    database.create("unseen", f"SELECT DISTINCT {item} FROM unseen WHERE {item} NOT IN ({seen})")
+    known = f"SELECT DISTINCT {item} FROM unseen"
+    database.create("unseen", known if replaced else f"{known} WHERE {item} NOT IN ({seen})")
     for key, table in joined:
         add(database, "unseen", table, name, key, "the catalogue")
     for column, expression in config.data.columns.items():
         used = {found.name.lower() for found in parse_one(expression, read="duckdb").find_all(exp.Column)}
         if used <= {known.lower() for known in database.columns("unseen")}:
             compute(database, "unseen", column, expression)
+        elif column == name:
+            # What tells an item takes more than its own columns: those that have no events cannot be told.
+            database.create("unseen", "SELECT * FROM unseen LIMIT 0")
+    if replaced:
+        first = f"row_number() OVER (PARTITION BY {item}) = 1"
+        new = f"CAST({item} AS {kind}) NOT IN ({seen})"
+        database.create("unseen", f"SELECT * FROM unseen WHERE {item} IS NOT NULL AND {new} QUALIFY {first}")
 
 
 def users(database: Database, config: Config, row: str) -> str:
@@ -78,7 +90,7 @@ def users(database: Database, config: Config, row: str) -> str:
     of_item = {ranking.item, ranking.title, *ranking.item_columns}
     known = database.columns(LOG)
     columns = [name for name in config.input_names() if name not in of_item | made | {ranking.user} and name in known]
-    user, item, order = identifier(ranking.user), identifier(ranking.item), _order(config, row)
+    user, item, order = identifier(ranking.user), identifier(ranking.item), _order(database, config, row)
     last = [f"arg_max_null({identifier(column)}, {order}) AS {identifier(column)}" for column in columns]
     seen = f"list(DISTINCT {item} ORDER BY {item}) FILTER (WHERE {item} IS NOT NULL) AS seen"
     grouped = f"SELECT {', '.join([user, *last, seen])} FROM {LOG} WHERE {user} IS NOT NULL GROUP BY 1"
@@ -94,23 +106,27 @@ def users(database: Database, config: Config, row: str) -> str:
 
 def events(database: Database, history: HistoryConfig, listed: str, row: str) -> str:
     """The query of the events of a history, in the columns that `tfwd.preparation.history` takes."""
-    time = identifier(history.time)
-    if database.columns(LOG)[history.time] in FLOATS:
-        time = f"CASE WHEN NOT isnan({time}) THEN {time} END"
+    time = _time(database, history.time)
     return (
         f'SELECT {identifier(row)} AS "row", {identifier(history.user)} AS "user", '
         f'{identifier(history.item)} AS "item", {time} AS "time", {listed} AS listed FROM {LOG}'
     )
 
 
-def _order(config: Config, row: str) -> str:
+def _time(database: Database, column: str) -> str:
+    """The time of an event, NULL where it is none."""
+    time = identifier(column)
+    return f"CASE WHEN NOT isnan({time}) THEN {time} END" if database.columns(LOG)[column] in FLOATS else time
+
+
+def _order(database: Database, config: Config, row: str) -> str:
     """What tells which event is the last: its time if the configuration names it, then its place in the log."""
-    split = config.data.split
-    times = [history.time for history in config.data.history] + ([split.time] if split and split.time else [])
     place = identifier(row)
-    time = identifier(times[0]) if times else "NULL"
+    if config.data.event_time is None:
+        return place
+    time = _time(database, require_time(database, LOG, config.data.event_time, "data"))
     # An event without a time is before all others.
-    return f"row({time} IS NOT NULL, {time}, {place})" if times else place
+    return f"row({time} IS NOT NULL, {time}, {place})"
 
 
 def copy(database: Database, query: str, path: str) -> None:

@@ -139,10 +139,7 @@ class _Preparation:
             where = f"FROM kept WHERE {identifier(self.part)} = '{part_name}'"
             count = self.database.run(f"SELECT count(*) {where}")[0][0]
             if not count and self._asked(part_name):
-                raise DataError(
-                    f"No {part_name} rows come out of {self.source.name}"
-                    + (": data.split leaves none." if self.data.split else ": data.filter leaves none.")
-                )
+                raise DataError(f"No {part_name} rows come out of {self.source.name}" + self._why_none())
             if count:
                 query = f"SELECT * EXCLUDE ({identifier(self.row)}, {identifier(self.part)}) {where}"
                 copy(
@@ -155,6 +152,11 @@ class _Preparation:
             query = items(self.database, self.config, self.tables, self.row)
             copy(self.database, query, str(self.folder / "items.parquet"))
         return counts
+
+    def _why_none(self) -> str:
+        if not self.database.run(f"SELECT EXISTS (FROM {LOG})")[0][0]:
+            return ": it has no rows."
+        return ": data.filter leaves none." if not self.data.split else ": data.split leaves none."
 
     def _asked(self, name: str) -> bool:
         split = self.data.split

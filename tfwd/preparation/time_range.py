@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tfwd.config import DataConfig
-from tfwd.data.sql import identifier
+from tfwd.data.sql import FLOATS, identifier
 from tfwd.errors import ConfigError, DataError
 from tfwd.preparation.database import Database
 from tfwd.preparation.split import moment, require_time
@@ -25,6 +25,10 @@ def within(database: Database, table: str, data: DataConfig) -> str | None:
         return None
     time = require_time(database, table, data.event_time, "data")
     name, found = identifier(time), database.columns(table)[time]
+    there = name
+    if found in FLOATS:
+        # For DuckDB NaN is later than all times.
+        there = f"CASE WHEN NOT isnan({name}) THEN {name} END"
     bounds: dict[str, str] = {}
     for key in ("since", "until"):
         value = getattr(data, key)
@@ -37,8 +41,8 @@ def within(database: Database, table: str, data: DataConfig) -> str | None:
             "those of the second are not any more."
         )
     signs = {"since": ">=", "until": "<"}
-    condition = " AND ".join(f"{name} {signs[key]} {bound}" for key, bound in bounds.items())
-    counted = f"SELECT count(*) FILTER ({condition}), min({name})::VARCHAR, max({name})::VARCHAR FROM {table}"
+    condition = " AND ".join(f"{there} {signs[key]} {bound}" for key, bound in bounds.items())
+    counted = f"SELECT count(*) FILTER ({condition}), min({there})::VARCHAR, max({there})::VARCHAR FROM {table}"
     rows, first, last = database.run(counted)[0]
     if not rows:
         asked = " and ".join(f"data.{key} = {getattr(data, key)}" for key in bounds)
