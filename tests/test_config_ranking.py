@@ -72,6 +72,19 @@ def test_a_task_of_many_classes_has_no_one_score() -> None:
         of({"user": "user_id", "item": "movie_id"}, task="multiclass")
 
 
+def test_the_list_of_what_was_seen_has_its_name_alone() -> None:
+    history = {"name": "Seen", "user": "user_id", "item": "movie_id", "time": "at"}
+    ranking = {"user": "user_id", "item": "movie_id"}
+    data = {"train": "ratings.csv", "label": "liked"}
+    for values in (
+        {"data": {**data, "history": history}, "features": FEATURES},
+        {"data": data, "features": [*FEATURES, {"type": "categorical", "column": "seen"}]},
+    ):
+        with pytest.raises(ConfigError, match="would stand beside `seen`"):
+            Config.of({**values, "ranking": ranking})
+        assert Config.of(values).ranking is None
+
+
 def test_inputs_of_a_request_have_names_of_their_own() -> None:
     features = [*FEATURES, {"type": "numeric", "column": "k"}]
     values = {

@@ -139,6 +139,13 @@ class Config(Section):
                 f"Column {column!r} becomes the input {name!r}, which says in a request for a list what is listed. "
                 f"Give it another in data.names, as in {{{column!r}: {name}_2}}."
             )
+        made = [history.name for history in self.data.history]
+        for column in (*(c for c in read if c not in (ranking.item, *ranking.item_columns)), *made, ranking.user):
+            if column.lower() == "seen":
+                raise ConfigError(
+                    f"ranking: the column {column!r} of a request would stand beside `seen`, the list of what a user "
+                    "has seen. Name it otherwise, as in data.columns or data.history."
+                )
 
     def monitor(self) -> str:
         """The metric on the validation rows that tells which step is the best.
