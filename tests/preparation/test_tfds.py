@@ -114,6 +114,18 @@ def test_a_copy_is_what_tfds_makes_of_it(size: str, what: str, form: str, origin
     assert rows(found) == rows(wanted)
 
 
+def test_of_several_sizes_in_a_folder_the_one_that_is_asked_for(originals: Path, tmp_path: Path) -> None:
+    for size in FORMS:
+        shutil.copytree(originals / size, tmp_path / "all", dirs_exist_ok=True)
+    shutil.copytree(originals / "latest-small" / "ml-latest-small", tmp_path / "all" / "ml-20m")
+    pd.DataFrame({"movieId": [1], "title": ["A"], "genres": ["Drama"]}).to_csv(tmp_path / "all/ml-20m/movies.csv")
+    counts = {}
+    for size in (*FORMS, "20m"):
+        file = as_parquet(f"tfds:movielens/{size}-movies:0.1.1", str(tmp_path / "all"), tmp_path)
+        counts[size] = pq.read_metadata(file).num_rows
+    assert counts == {"1m": 7, "100k": 7, "latest-small": 7, "20m": 1}
+
+
 def rows(table: Any) -> list[dict[str, Any]]:
     """The rows of a table, sorted."""
     return sorted(table.to_pylist(), key=lambda row: (row["movie_id"], row.get("user_id")))
@@ -223,6 +235,14 @@ def test_what_is_not_there(originals: Path, tmp_path: Path) -> None:
         ratings_1m,
         originals / "100k",
     )
+    # A part of the rows would be all of them.
+    for split in ("test", "train[:10%]"):
+        refused("are the split 'train', and no part of it", f"{ratings_1m}:{split}", originals / "1m")
+    damaged = Path(shutil.make_archive(str(tmp_path / "damaged"), "zip", originals / "1m"))
+    whole = damaged.read_bytes()
+    at = whole.index(b"ratings.dat") + 40
+    damaged.write_bytes(whole[:at] + bytes(20) + whole[at + 20 :])
+    refused("damaged.zip is not a whole zip", ratings_1m, damaged)
     refused("tfds:no_such_thing: there is no such dataset", "tfds:no_such_thing", tmp_path / "empty")
 
 

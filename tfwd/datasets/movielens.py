@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path
 
 import duckdb
@@ -58,7 +59,7 @@ _GENRES_100K = (
 
 def is_original(path: str) -> bool:
     """Whether a folder or zip holds the files of GroupLens."""
-    return _form(_names(path)) is not None
+    return bool(_forms(_names(path)))
 
 
 def write(path: str, table: str, file: Path) -> None:
@@ -72,20 +73,14 @@ def write(path: str, table: str, file: Path) -> None:
     Raises:
         DataError: the copy is of another size of MovieLens, or damaged.
     """
-    form = _form(_names(path))
-    assert form is not None
+    forms = _forms(_names(path))
     size, _, what = table.rpartition("-")
-    if (
-        what not in ("ratings", "movies")
-        or (form != "csv") != (size in ("1m", "100k"))
-        or (form != "csv" and size != form)
-    ):
-        asked = f"movielens/{table}"
-        raise DataError(
-            f"data.path: {path} holds the files {', '.join(_FILES[form].values())}, which are not those of {asked}."
-        )
+    form = size if size in ("1m", "100k") else "csv"
+    if what not in ("ratings", "movies") or form not in forms:
+        there = ", ".join(name for found in forms for name in _FILES[found].values())
+        raise DataError(f"data.path: {path} holds the files {there}, which are not those of movielens/{table}.")
     with tempfile.TemporaryDirectory(prefix="tfwd-movielens-") as work:
-        folder = _folder(path, form, Path(work))
+        folder = _folder(path, form, size, Path(work))
         if form == "1m":
             _compare(folder, path)
         movies = _movies(folder, form)
@@ -106,20 +101,28 @@ def _names(path: str) -> list[str]:
         return archive.namelist()
 
 
-def _form(names: list[str]) -> str | None:
-    there = {Path(name).name for name in names}
-    return next((form for form, files in _FILES.items() if there >= set(files.values())), None)
+def _forms(names: list[str]) -> list[str]:
+    """The forms whose files are all in one folder."""
+    folders: dict[Path, set[str]] = {}
+    for name in names:
+        folders.setdefault(Path(name).parent, set()).add(Path(name).name)
+    return [form for form, files in _FILES.items() if any(there >= set(files.values()) for there in folders.values())]
 
 
-def _folder(path: str, form: str, work: Path) -> Path:
+def _folder(path: str, form: str, size: str, work: Path) -> Path:
     """The folder in which the files lie, unpacked if need be."""
+    files = set(_FILES[form].values())
     if Path(path).is_dir():
-        first = _FILES[form]["ratings"]
-        return Path(path) if (Path(path) / first).is_file() else next(Path(path).glob(f"ml-*/{first}")).parent
-    with zipfile.ZipFile(path) as archive:
-        for name in archive.namelist():
-            if Path(name).name in _FILES[form].values():
-                (work / Path(name).name).write_bytes(archive.read(name))
+        # Of several sizes in one folder the one that is asked for.
+        folders = [Path(path), Path(path) / f"ml-{size}", *sorted(Path(path).glob("ml-*"))]
+        return next(folder for folder in folders if all((folder / name).is_file() for name in files))
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for name in archive.namelist():
+                if Path(name).name in files:
+                    (work / Path(name).name).write_bytes(archive.read(name))
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise DataError(f"data.path: {path} is not a whole zip: {error}. Get it again.") from None
     return work
 
 

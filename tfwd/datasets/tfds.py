@@ -70,8 +70,11 @@ def as_parquet(source: str, path: str | None = None, work: Path | None = None) -
         and name.dataset.split("/")[0] == "movielens"
         and movielens.is_original(path)
     ):
-        file = work / f"{name.dataset.replace('/', '-')}.parquet"
-        movielens.write(path, name.dataset.partition("/")[2], file)
+        if name.split != "train":
+            raise DataError(f"{source}: the files in {path} are the split 'train', and no part of it can be named.")
+        table = name.dataset.partition("/")[2].partition(":")[0]
+        file = work / f"movielens-{table}.parquet"
+        movielens.write(path, table, file)
         return str(file)
     builder = _builder(name, path, source)
     if name.split.split("[")[0] not in builder.info.splits:
