@@ -181,7 +181,7 @@ def comparison_rows(source: str | Path, schema: Schema, data: str | None = None)
         data: a file; by default the test rows of the run, or else its validation rows.
 
     Raises:
-        ExportError: there are none, and no file is given.
+        ExportError: there are none, or the run has learnt from them in a refit, and no file is given.
     """
     run = Run.open(source) if Path(source).is_dir() else None
     section = run.config.data if run else None
@@ -200,7 +200,13 @@ def comparison_rows(source: str | Path, schema: Schema, data: str | None = None)
         if prepared and run.data is not None:
             file = run.data / "validation.parquet"
             held_out = str(file) if file.is_file() else None
-        path = run.rows("test") or held_out
+        path = run.rows("test")
+        if path is None and run.config.train.refit:
+            raise ExportError(
+                f"{source} has no test rows to compare the models on, and has learnt from its validation rows too, as "
+                "train.refit says. Give labelled rows: --data FILE"
+            )
+        path = path or held_out
         if path is not None:
             return Rows(opened(path, prepared), schema)
         train = run.rows("train")

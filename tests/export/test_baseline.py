@@ -129,6 +129,11 @@ def test_rows_of_a_file_and_those_of_validation(tmp_path: Path) -> None:
     assert 300 < found.count() < 500
     given = comparison_rows(run, schema, str(census_cases.files()["test.parquet"]))
     assert given.count() == 700
+    text = (run / "config.yaml").read_text()
+    assert "refit: false" in text
+    (run / "config.yaml").write_text(text.replace("refit: false", "refit: true"))
+    with pytest.raises(ExportError, match="has learnt from its validation rows too, as train.refit says.* --data FILE"):
+        comparison_rows(run, schema)
     with pytest.raises(ExportError, match="has neither test nor validation rows .* --data FILE"):
         comparison_rows(run / "model.keras", schema)
 
