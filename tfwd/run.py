@@ -199,7 +199,10 @@ class Run:
         path = self.rows("test") or self.rows("train")
         if path is None:
             return None
-        source = Source.open(path, csv=data.csv, format=data.format, filter=data.filter)
+        if self.data is not None:
+            source = Source.open(path)
+        else:
+            source = Source.open(path, csv=data.csv, format=data.format, filter=data.filter)
         batch = next(Rows(source, self.model.schema, labelled=False).batches(count), None)
         return None if batch is None else batch.inputs
 

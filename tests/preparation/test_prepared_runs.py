@@ -79,6 +79,18 @@ def test_a_run_has_its_rows(run: Run, folder: Path) -> None:
     assert len(run.recommend(pd.read_parquet(data / "users.parquet").head(2), k=3)) == 6
 
 
+def test_rows_are_prepared_from_any_format(tmp_path: Path) -> None:
+    data = values(tmp_path, train=str(tmp_path / "log.data"), format="csv", join=[])["data"]
+    (tmp_path / "log.csv").rename(tmp_path / "log.data")
+    features = [feature for feature in FEATURES if feature.get("column") in ("item", "hour")]
+    options = {"epochs": 1, "max_steps": 1, "tensorboard": False}
+    chosen = {"data": data, "features": features, "train": options, "export": {"formats": []}}
+    run = fit(Config.of(chosen), tmp_path / "run")
+    found = run.sample(5)
+    assert found is not None
+    assert found["item"].shape == (5,)
+
+
 def test_the_command_prepares_the_same(
     run: Run, folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
