@@ -183,7 +183,11 @@ def test_a_vocabulary_may_grow() -> None:
     assert list(found.counts) == sorted(found.counts, reverse=True)
     assert report.tables["wide"]["item"] == {"carried": len(before) + 2, "new": len(together) - len(before), "gone": 0}
     _, fewer, _ = begun(changed, table, origin)
-    assert fewer.vocabularies["item"].values == found.values[:60]
+    kept = fewer.vocabularies["item"]
+    assert kept.values == found.values[:60]
+    assert kept.unlisted == sum(together.values()) - sum(kept.counts)
+    ranked = sorted(together, key=lambda value: (-together[value], value))
+    assert list(found.values) == ranked
 
 
 def test_automatic_widths_stay() -> None:

@@ -99,23 +99,28 @@ def grown(statistics: FeatureStatistics, rows: Rows, config: Config, origin: Run
             continue
         if old.name in known.vocabularies and kinds[feature.column] == old_kinds[old.column]:
             found = vocabularies[feature.name]
-            vocabularies[feature.name] = _together(found, known.vocabularies[old.name], feature.max_size)
+            integers = kinds[feature.column] == "integer"
+            vocabularies[feature.name] = _together(found, known.vocabularies[old.name], feature.max_size, integers)
     label = statistics.label
     if config.task == "multiclass" and config.data.label.classes is None:
         label = _classes_together(label, known.label)
     return dataclasses.replace(statistics, vocabularies=vocabularies, label=label)
 
 
-def _together(found: VocabularyStatistics, known: VocabularyStatistics, most: int | None) -> VocabularyStatistics:
+def _together(
+    found: VocabularyStatistics, known: VocabularyStatistics, most: int | None, integers: bool
+) -> VocabularyStatistics:
     counts = dict(zip(found.values, found.counts, strict=True))
     for value, count in zip(known.values, known.counts, strict=True):
         counts[value] = counts.get(value, 0) + count
-    values = sorted(counts, key=lambda value: -counts[value])[:most]
+    ranked = sorted(counts, key=lambda value: (-counts[value], int(value) if integers else value))
+    values = ranked[:most]
+    unlisted = sum(counts[value] for value in ranked[len(values) :])
     return VocabularyStatistics(
         values=tuple(values),
         counts=tuple(counts[value] for value in values),
         missing=found.missing + known.missing,
-        unlisted=found.unlisted + known.unlisted,
+        unlisted=found.unlisted + known.unlisted + unlisted,
     )
 
 
