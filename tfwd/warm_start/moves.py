@@ -154,12 +154,11 @@ class Mover:
     def _tower(self, new: keras.layers.Layer, old: keras.layers.Layer) -> Iterator[Move]:
         inputs, width, old_width = self._tower_inputs()
         first, old_first = _first_kernel(new.tower), _first_kernel(old.tower)
-        known = {variable.path: variable for variable in [*old.tower.variables, old.logits.kernel]}
+        weights = _floats(new.tower)
+        known = {**_same_weights(weights, _floats(old.tower)), new.logits.kernel.path: old.logits.kernel}
         # A tower whose first layer is not known reads what it read, or is another one.
         whole = len(inputs[0]) == width == old_width and np.array_equal(*inputs)
-        for variable in [*new.tower.variables, new.logits.kernel]:
-            if not str(variable.dtype).startswith("float"):
-                continue
+        for variable in [*weights, new.logits.kernel]:
             before = known.get(variable.path)
             pairs: list[Pairs | None] = [None] * len(variable.shape)
             shape, old_shape = list(variable.shape), None if before is None else list(before.shape)
@@ -272,6 +271,18 @@ def _first_kernel(tower: keras.layers.Layer) -> keras.Variable | None:
     """The weights of what a feed-forward tower reads, a row an input; None for another kind of tower."""
     layers = tower.layers if isinstance(tower, keras.Sequential) else [tower]
     return layers[0].kernel if layers and type(layers[0]) is keras.layers.Dense else None
+
+
+def _floats(tower: keras.layers.Layer) -> list[keras.Variable]:
+    return [variable for variable in tower.variables if str(variable.dtype).startswith("float")]
+
+
+def _same_weights(new: list[keras.Variable], old: list[keras.Variable]) -> dict[str, keras.Variable]:
+    """The older weight of each path: by place where both towers are made alike, since Keras numbers unnamed layers."""
+    kinds, old_kinds = ([(variable.name, len(variable.shape)) for variable in weights] for weights in (new, old))
+    if kinds == old_kinds:
+        return {variable.path: before for variable, before in zip(new, old, strict=True)}
+    return {variable.path: variable for variable in old}
 
 
 def _numbers_of(blocks: Iterable[tuple[str, str]]) -> list[str]:
