@@ -55,8 +55,8 @@ def write_tfrecord(
         The paths of the files.
 
     Raises:
-        DataError: a column's type has no form in tf.Example, a file is there already or cannot be written, or there
-            are fewer rows than files.
+        DataError: a column's type has no form in tf.Example, a column is named twice, a file is there already or cannot
+            be written, or there are fewer rows than files.
     """
     path = Path(path)
     if not path.name.lower().endswith(_ENDINGS):
@@ -66,7 +66,11 @@ def write_tfrecord(
     if compression not in (None, "gzip"):
         raise DataError(f"{path}: compression is None or 'gzip'. Received: {compression!r}")
     source = Source.open(data)
-    fields = [_field(source, column) for column in (source.columns if columns is None else columns)]
+    wanted = list(source.columns if columns is None else columns)
+    twin = next((column for column in wanted if wanted.count(column) > 1), None)
+    if twin is not None:
+        raise DataError(f"{path}: the column {twin!r} stands in `columns` twice.")
+    fields = [_field(source, column) for column in wanted]
     if not fields:
         raise DataError(f"{source.name}: there is no column to write.")
     with _explained(source):
