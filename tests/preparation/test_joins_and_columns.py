@@ -126,6 +126,8 @@ def test_columns_of_every_source() -> None:
         ("row______ + 1", ConfigError, "there is no column 'row______'"),
         ("stars +", ConfigError, "is not an SQL expression"),
         ("left(stars, 'x')", ConfigError, "cannot be computed for the rows of DataFrame"),
+        ("cast(stars as foo)", ConfigError, "cannot be computed for the rows of DataFrame: Type with name foo"),
+        ("regexp_extract(user, '(')", ConfigError, "cannot be computed for the rows of DataFrame"),
         ("cast(user as integer)", DataError, "cannot be computed for the rows of DataFrame: Could not convert string"),
     ],
 )
@@ -149,3 +151,16 @@ def test_a_log_without_rows() -> None:
         made(config({"columns": {"made": "1"}}), train=log().head(0))
     with pytest.raises(DataError, match=r"No train rows come out of DataFrame: data\.filter leaves none\."):
         made(config({"columns": {"made": "1"}, "filter": "stars > 5"}), train=log())
+
+
+def test_a_damaged_table_is_named(tmp_path: Path) -> None:
+    (tmp_path / "items.csv").write_text("item,title\n1,a\n2,b,c\n")
+    path = tmp_path / "items.parquet"
+    ITEMS.to_parquet(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:10] + bytes(60) + whole[70:])
+    for name, message in (("items.csv", ", line 3: expected 2 fields, found 3"), ("items.parquet", "Parquet file")):
+        with pytest.raises(DataError) as caught:
+            made(config({"join": {"data": str(tmp_path / name), "on": "item"}}), train=log())
+        assert str(caught.value).startswith(str(tmp_path / name))
+        assert message in str(caught.value)

@@ -37,16 +37,16 @@ class Database:
         """Executes a query, says what is wrong with the configuration's `key` when it fails, and gives its rows.
 
         Raises:
-            ConfigError: types that do not go together.
+            ConfigError: types that do not go together, or a type or a pattern that is none.
             DataError: a value that cannot be read or computed.
         """
         try:
             return self.connection.execute(query).fetchall()
-        except (duckdb.BinderException, duckdb.DataError) as error:
+        except (duckdb.ProgrammingError, duckdb.DataError) as error:
             if key is None:
                 raise explain(error, self.name) from None
-            reason = str(error).splitlines()[0].partition("Error: ")[2].rstrip(".")
-            kind = ConfigError if isinstance(error, duckdb.BinderException) else DataError
+            reason = str(error).splitlines()[0].partition("Error: ")[2].rstrip(".!")
+            kind = ConfigError if isinstance(error, duckdb.ProgrammingError) else DataError
             raise kind(f"{key} cannot be computed for the rows of {self.name}: {reason}.") from None
         except ENGINE_ERRORS as error:
             raise explain(error, self.name) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tfwd.config import DataConfig
+from tfwd.data.failures import reading
 from tfwd.data.filters import checked
 from tfwd.data.source import Source
 from tfwd.data.sql import as_text, identifier, is_number
@@ -99,11 +100,12 @@ def load_table(database: Database, table: Source, on: str, key: str) -> None:
     """Makes the table `joined` of one that is joined on a column.
 
     Raises:
-        DataError: it has no such column, or a value of it twice.
+        DataError: it cannot be read, has no such column, or a value of it twice.
     """
     table.require(on, f"{key}.on")
     table.attach(database.connection)
-    database.create("joined", table.select("*"), key)
+    with reading(table.name):
+        database.connection.execute(f"CREATE OR REPLACE TABLE joined AS {table.select('*')}")
     name = identifier(on)
     counted = f"SELECT {name}, count(*) FROM joined WHERE {name} IS NOT NULL GROUP BY 1"
     twice = database.run(f"{counted} HAVING count(*) > 1 ORDER BY 1 LIMIT 1")
