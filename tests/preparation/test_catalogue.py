@@ -8,7 +8,12 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from preparation_cases import HISTORY, config, events_of, expected, log, made
+
+from tfwd.errors import RunError
+from tfwd.preparation.catalogue import copy
+from tfwd.preparation.database import open_database
 
 COLUMNS = {"price_class": "case when price > 10 then 'dear' else 'cheap' end", "late": "at > 30"}
 FEATURES: list[dict[str, Any]] = [
@@ -98,3 +103,9 @@ def test_an_item_that_is_computed_of_itself_is_there_once(tmp_path: Path) -> Non
         data = {"join": join, "columns": {"item": expression}}
         found = made(config(data, features=features, ranking=ranking), train=frame)["items"]
         assert list(found.itertuples(index=False, name=None)) == items
+
+
+def test_a_full_disk_is_said(tmp_path: Path) -> None:
+    full = pytest.raises(RunError, match=r"The rows of log\.csv cannot be prepared: the disk is full\.")
+    with open_database(tmp_path, "log.csv") as database, full:
+        copy(database, "SELECT * FROM range(10)", "/dev/full")

@@ -13,7 +13,7 @@ from ibis.backends.sql.datatypes import DuckDBType
 
 from tfwd.data.failures import ENGINE_ERRORS, explain
 from tfwd.data.sql import literal
-from tfwd.errors import ConfigError, DataError
+from tfwd.errors import ConfigError, DataError, RunError
 
 
 class Database:
@@ -39,6 +39,7 @@ class Database:
         Raises:
             ConfigError: types that do not go together, or a type or a pattern that is none.
             DataError: a value that cannot be read or computed.
+            RunError: the disk is full.
         """
         try:
             return self.connection.execute(query).fetchall()
@@ -49,6 +50,8 @@ class Database:
             kind = ConfigError if isinstance(error, duckdb.ProgrammingError) else DataError
             raise kind(f"{key} cannot be computed for the rows of {self.name}: {reason}.") from None
         except ENGINE_ERRORS as error:
+            if "No space left" in str(error):
+                raise RunError(f"The rows of {self.name} cannot be prepared: the disk is full.") from None
             raise explain(error, self.name) from None
 
     def columns(self, table: str) -> dict[str, str]:
