@@ -64,6 +64,20 @@ def test_users(tmp_path: Path) -> None:
         assert late == (last["at"] > 30)
 
 
+def test_a_history_of_a_household_is_that_of_the_last_event(tmp_path: Path) -> None:
+    frame = log()
+    houses = {user: f"house {place % 3}" for place, user in enumerate(sorted(set(frame["user"].dropna())))}
+    frame["house"] = frame["user"].map(houses).where(frame["number"] % 2 == 0, "house 9")
+    found = prepared(tmp_path, frame, history={**HISTORY, "user": "house"})["users"]
+    events = events_of(frame.assign(user=frame["house"]))
+    owners = set()
+    for user, liked in zip(found["user"], found["liked"], strict=True):
+        last = frame[frame["user"] == user].dropna(subset=["at"]).sort_values(["at", "number"]).iloc[-1]
+        owners.add(last["house"])
+        assert list(liked) == expected(events, last["house"], float("inf"), 5)
+    assert len(owners) > 2
+
+
 def test_a_log_without_times_or_tables() -> None:
     frame = log()
     features = [{"type": "categorical", "column": column} for column in ("item", "at")]

@@ -96,11 +96,17 @@ def users(database: Database, config: Config, row: str) -> str:
     grouped = f"SELECT {', '.join([user, *last, seen])} FROM {LOG} WHERE {user} IS NOT NULL GROUP BY 1"
     selected, joins = ["u.*"], ""
     for index, history in enumerate(config.data.history):
-        if history.user == ranking.user:
-            database.create(f"latest_{index}", latest(database.table(f"events_{index}"), history.length))
-            listed = f"{known[history.item]}[]"
-            selected.append(f"coalesce(h{index}.history, CAST([] AS {listed})) AS {identifier(history.name)}")
-            joins += f' LEFT JOIN latest_{index} AS h{index} ON u.{user} = h{index}."user"'
+        database.create(f"latest_{index}", latest(database.table(f"events_{index}"), history.length))
+        listed = f"{known[history.item]}[]"
+        selected.append(f"coalesce(h{index}.history, CAST([] AS {listed})) AS {identifier(history.name)}")
+        whose = f"u.{user}"
+        if history.user != ranking.user:
+            # A list of somebody else, as of a household: that of the user's last event.
+            owner = f'arg_max_null({identifier(history.user)}, {order}) AS "owner"'
+            owners = f'SELECT {user} AS "user", {owner} FROM {LOG} WHERE {user} IS NOT NULL GROUP BY 1'
+            joins += f' LEFT JOIN ({owners}) AS o{index} ON u.{user} = o{index}."user"'
+            whose = f'o{index}."owner"'
+        joins += f' LEFT JOIN latest_{index} AS h{index} ON {whose} = h{index}."user"'
     return f"SELECT {', '.join(selected)} FROM ({grouped}) AS u{joins} ORDER BY u.{user}"
 
 
