@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import sys
 from pathlib import Path
 
@@ -43,16 +45,17 @@ def hashed() -> WideDeep:
 
 @pytest.fixture(scope="session")
 def exports(models: dict[str, WideDeep], tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Path]]:
-    """The SavedModel and the ONNX file of each model."""
-    folder = tmp_path_factory.mktemp("exports")
+    """The SavedModel and the ONNX file of each model, equal in every worker of pytest-xdist and made by one of them."""
+    several = "PYTEST_XDIST_WORKER" in os.environ
+    folder = tmp_path_factory.getbasetemp().parent / "exports" if several else tmp_path_factory.mktemp("exports")
+    folder.mkdir(exist_ok=True)
     rows = random_rows(300)
-    with pytest.MonkeyPatch.context() as patch:
+    with (folder / "lock").open("w") as lock, pytest.MonkeyPatch.context() as patch:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         # The tests compare more rows themselves.
         patch.setattr(parity, "HOSTILE_ROWS", 500)
-        return {
-            name: (
-                savedmodel.save(model, folder, name=name, rows=rows),
-                onnx.save(model, folder / f"{name}.onnx", rows=rows),
-            )
-            for name, model in models.items()
-        }
+        for name, model in models.items():
+            if not (folder / f"{name}.onnx").exists():
+                savedmodel.save(model, folder, name=name, rows=rows)
+                onnx.save(model, folder / f"{name}.onnx", rows=rows)
+    return {name: (folder / name / "1", folder / f"{name}.onnx") for name in models}
