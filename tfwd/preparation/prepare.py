@@ -190,15 +190,16 @@ class _Preparation:
         condition = checked(self.data.filter, known) if self.data.filter is not None else None
         chosen_time = within(self.database, LOG, self.data) if name == "train" else None
         self.database.create("kept", f"SELECT * FROM {LOG}{both([condition, chosen_time])}", "data.filter")
+        chosen = f"'{name}'"
+        if self.data.split is not None:
+            chosen = part(self.database, "kept", self.data.split, self.source.columns, self.row)
+        # Before the lists are there, of which a copy of the rows would be one too.
+        self.database.create("kept", f"SELECT *, {chosen} AS {identifier(self.part)} FROM kept", "data.split")
         # One after the other: joined at once, all the lists would have to be in memory.
         for index, history in enumerate(self.data.history):
             listed = f"coalesce(h.history, CAST([] AS {known[history.item]}[])) AS {identifier(history.name)}"
             join = f'LEFT JOIN history_{index} AS h ON l.{identifier(self.row)} = h."row"'
             self.database.create("kept", f"SELECT l.*, {listed} FROM kept AS l {join}")
-        chosen = f"'{name}'"
-        if self.data.split is not None:
-            chosen = part(self.database, "kept", self.data.split, self.source.columns, self.row)
-        self.database.create("kept", f"SELECT *, {chosen} AS {identifier(self.part)} FROM kept", "data.split")
 
     def _require_ranking(self) -> None:
         ranking = self.config.ranking
