@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import gc
 import json
-import statistics
 import tempfile
 import time
 from pathlib import Path
@@ -24,7 +23,7 @@ from numpy.typing import NDArray
 
 import tfwd
 from benchmarks import factorization_machine
-from benchmarks.ablation.tables import put
+from benchmarks.documents import mean_and_spread, put
 from benchmarks.prepared import prepared_once
 from benchmarks.timing import markdown
 from tfwd.metrics import binary_metrics
@@ -93,11 +92,7 @@ def table(results: dict[str, dict[str, dict[str, float]]]) -> str:
     """Mean and standard deviation over the seeds, published figures below."""
     lines = []
     for name, seeds in results.items():
-        cells = []
-        for metric in ("auc", "log_loss"):
-            values = [found[metric] for found in seeds.values()]
-            spread = statistics.stdev(values) if len(values) > 1 else 0.0
-            cells.append(f"{statistics.mean(values):.4f} ± {spread:.4f}")
+        cells = [mean_and_spread([found[metric] for found in seeds.values()]) for metric in ("auc", "log_loss")]
         lines.append([name, str(len(seeds)), *cells])
     lines += [[f"published: {name}", "", f"{a:.4f}", f"{loss:.4f}"] for name, (a, loss) in PUBLISHED.items()]
     return markdown(["model", "seeds", "AUC", "log loss"], lines)

@@ -28,7 +28,7 @@ from tfwd.data.rows import Rows
 from tfwd.data.source import Source
 from tfwd.evaluation import evaluate
 from tfwd.preparation.prepare import prepare
-from tfwd.run import Run
+from tfwd.run import Run, write_text
 from tfwd.scoring import keras_scorer
 
 # The windows' first and last rows, as shares of the log.
@@ -214,14 +214,16 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=80, help="of the warm and the cold start")
     parser.add_argument("--json", type=Path, default=Path("warm_start.json"), help="figures: read, and added to")
     options = parser.parse_args()
-    results: dict[str, Any] = json.loads(options.json.read_text()) if options.json.is_file() else {"seeds": {}}
+    results: dict[str, Any] = (
+        json.loads(options.json.read_text(encoding="utf-8")) if options.json.is_file() else {"seeds": {}}
+    )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         results["windows"] = write_windows(options.data_path, folder)
         print(json.dumps(results["windows"], indent=1))
         for seed in options.seeds:
             results["seeds"][str(seed)] = one_seed(folder, seed, options.steps)
-            options.json.write_text(json.dumps(results, indent=1) + "\n")
+            write_text(options.json, json.dumps(results, indent=1) + "\n")
     print(table(results))
 
 

@@ -11,8 +11,9 @@ import pytest
 
 import tfwd
 from benchmarks.ablation.seen import by_times_seen, times_seen
-from benchmarks.ablation.tables import best_rate, mean_and_spread
+from benchmarks.ablation.tables import best_rate
 from benchmarks.ablation.variants import BOTH, PARTS, STUDIES, optimizer_name, variants
+from benchmarks.documents import mean_and_spread
 from tfwd.metrics import binary_metrics
 
 

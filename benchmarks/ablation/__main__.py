@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 import tfwd
 from benchmarks.ablation.pictures import draw
 from benchmarks.ablation.seen import by_times_seen, times_seen
-from benchmarks.ablation.tables import put, tables
+from benchmarks.ablation.tables import tables
 from benchmarks.ablation.variants import PARTS, STUDIES, Study, Variant, variants
+from benchmarks.documents import put
 from benchmarks.prepared import prepared_once
 from tfwd.parts import Parts, open_parts
 from tfwd.run import write_text

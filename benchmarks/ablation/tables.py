@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from benchmarks.ablation.variants import BOTH, DEEP, PARTS, RATES, WIDE, Study, optimizer_name, variants
+from benchmarks.documents import mean_and_spread
 from benchmarks.timing import markdown
 
 Runs = dict[str, dict[str, dict[str, Any]]]
@@ -16,12 +15,6 @@ Runs = dict[str, dict[str, dict[str, Any]]]
 def values(runs: Runs, name: str, metric: str, part: str = "test") -> list[float]:
     """A metric of a model, a value a seed."""
     return [float(figures[part][metric]) for figures in runs.get(name, {}).values()]
-
-
-def mean_and_spread(numbers: Sequence[float]) -> str:
-    """As `0.9303 ± 0.0003`, without a spread where there is one number."""
-    mean = f"{statistics.mean(numbers):.4f}"
-    return f"{mean} ± {statistics.stdev(numbers):.4f}" if len(numbers) > 1 else mean
 
 
 def best_rate(runs: Runs, head: str, optimizer: str) -> float | None:
@@ -58,16 +51,6 @@ def tables(study: Study, runs: Runs) -> str:
         seen_table(runs, what) for what in study.seen if any("seen" in seed for seed in runs.get(BOTH, {}).values())
     ]
     return "\n\n".join(found) + "\n"
-
-
-def put(text: str, dataset: str, document: Path) -> None:
-    """Puts a data set's tables between its marks in a document."""
-    begin, end = f"<!-- {dataset}: begin -->", f"<!-- {dataset}: end -->"
-    before, _, rest = document.read_text(encoding="utf-8").partition(begin)
-    _, mark, after = rest.partition(end)
-    if not mark:
-        raise SystemExit(f"{document} has no part between {begin} and {end}.")
-    document.write_text(f"{before}{begin}\n\n{text}\n{end}{after}", encoding="utf-8")
 
 
 def _metrics(study: Study, runs: Runs, name: str) -> list[str]:

@@ -16,6 +16,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.documents import put
 from benchmarks.peers import data, report, setup
 
 ROOT = Path(__file__).parents[2]
@@ -112,7 +113,7 @@ def main() -> None:
     text = report.tables(figures)
     print(text)
     if options.document:
-        report.replace(options.document, text)
+        put(text, "peers", options.document)
     if options.picture:
         report.picture(figures, options.picture)
 

@@ -8,7 +8,6 @@ from typing import TypedDict
 
 from benchmarks.timing import markdown
 
-BEGIN, END = "<!-- peers: begin -->", "<!-- peers: end -->"
 BASE = "tfwd"
 Rounds = dict[str, list[dict[str, float]]]
 
@@ -107,19 +106,6 @@ def _quality(runs: dict[str, Rounds]) -> str:
         lines.append(line)
     columns = ["AUC", "to tfwd", "log loss"]
     return markdown(["", *(f"{work}: {name}" for work in ("clicks", "census") for name in columns)], lines)
-
-
-def replace(document: Path, text: str) -> None:
-    """Puts the tables between the marks of a document.
-
-    Raises:
-        SystemExit: the document has no marks.
-    """
-    before, begin, rest = document.read_text(encoding="utf-8").partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise SystemExit(f"{document} lacks the marks {BEGIN} and {END}.")
-    document.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}", encoding="utf-8")
 
 
 def picture(figures: Figures, path: Path) -> None:
