@@ -12,7 +12,7 @@ import pytest
 import tfwd
 from benchmarks.ablation.seen import by_times_seen, times_seen
 from benchmarks.ablation.tables import best_rate
-from benchmarks.ablation.variants import BOTH, PARTS, STUDIES, optimizer_name, variants
+from benchmarks.ablation.variants import BOTH, DEEP, PARTS, STUDIES, optimizer_name, variants
 from benchmarks.documents import mean_and_spread
 from tfwd.metrics import binary_metrics
 
@@ -88,3 +88,14 @@ def test_every_variant_is_a_configuration_of_its_own(study: Any) -> None:
         assert config.train.seed == 1
         assert not config.train.refit
         assert (len(config.features) < full) == ("without" in name)
+
+
+def test_without_history_nothing_reads_it() -> None:
+    study = STUDIES["movielens"]
+    config = tfwd.Config.load(study.preset)
+    assert any("liked" in feature.columns for feature in config.features)
+    found = {variant.name: variant.of(config, 0) for variant in variants(study, ("history",))}
+    assert list(found) == [f"{BOTH}, without history", f"{DEEP}, without history"]
+    for changed in found.values():
+        left = {feature.name for feature in config.features} - {feature.name for feature in changed.features}
+        assert left == {"liked", "liked_x_movie_id"}

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import tfwd
-from tfwd.features.columns import Cross
+from tfwd.features.columns import AnyColumn, Cross
 
 BOTH, WIDE, DEEP = "wide & deep", "wide only", "deep only"
-PARTS = ("heads", "cross", "dropout", "optimizers")
+PARTS = ("heads", "cross", "history", "dropout", "optimizers")
 # The registry's names of the optimizers, and four learning rates of each, a factor of four apart.
 RATES: dict[str, dict[str, tuple[float, ...]]] = {
     "wide": {
@@ -37,12 +37,14 @@ class Study:
         metrics: of the test rows, name in metrics.json -> heading.
         seen: name -> columns whose combination is counted in the training rows; a list counts by each of its values.
         crosses: what the part `cross` takes out: name -> whether a cross of these keys goes.
+        history: the column of what a user did before, which the part `history` takes out with all that reads it.
     """
 
     preset: str
     metrics: dict[str, str]
     seen: dict[str, tuple[str, ...]]
     crosses: dict[str, Callable[[tuple[str, ...]], bool]]
+    history: str | None = None
 
 
 STUDIES = {
@@ -75,6 +77,7 @@ STUDIES = {
             "without liked x movie": lambda keys: set(keys) == {"liked", "movie_id"},
             "without crosses": lambda keys: True,
         },
+        history="liked",
     ),
 }
 
@@ -87,27 +90,33 @@ class Variant:
         name: unique in a study.
         part: of the study that it belongs to.
         changes: as `Config.replace` takes them.
-        without: whether a cross of these keys is left out.
+        without: whether a feature is left out.
     """
 
     name: str
     part: str
     changes: dict[str, Any] = field(default_factory=dict)
-    without: Callable[[tuple[str, ...]], bool] | None = None
+    without: Callable[[AnyColumn], bool] | None = None
 
     def of(self, config: tfwd.Config, seed: int) -> tfwd.Config:
         """The changed configuration. A refit is left out: all models see the same training rows."""
         if self.without is not None:
             dropped = self.without
-            kept = [
-                feature
-                for feature in config.features
-                if not (isinstance(feature, Cross) and dropped(tuple(map(str, feature.keys))))
-            ]
+            kept = [feature for feature in config.features if not dropped(feature)]
             config = config.model_copy(update={"features": tuple(kept)})
         return config.replace(
             train__seed=seed, train__refit=False, train__tensorboard=False, export__formats=[], **self.changes
         )
+
+
+def _crosses(goes: Callable[[tuple[str, ...]], bool]) -> Callable[[AnyColumn], bool]:
+    """Whether a feature is a cross of keys that go."""
+    return lambda feature: isinstance(feature, Cross) and goes(feature.keys)
+
+
+def _readers(column: str) -> Callable[[AnyColumn], bool]:
+    """Whether a feature reads a column, itself or as a key of the same name."""
+    return lambda feature: column in (feature.keys if isinstance(feature, Cross) else feature.columns)
 
 
 def optimizer_name(head: str, optimizer: str, rate: float) -> str:
@@ -122,9 +131,13 @@ def variants(study: Study, parts: tuple[str, ...]) -> Iterator[Variant]:
         yield Variant(WIDE, "heads", {"model__heads": ["wide"]})
         yield Variant(DEEP, "heads", {"model__heads": ["deep"]})
     if "cross" in parts:
-        for name, without in study.crosses.items():
-            yield Variant(f"{BOTH}, {name}", "cross", without=without)
-            yield Variant(f"{WIDE}, {name}", "cross", {"model__heads": ["wide"]}, without)
+        for name, goes in study.crosses.items():
+            yield Variant(f"{BOTH}, {name}", "cross", without=_crosses(goes))
+            yield Variant(f"{WIDE}, {name}", "cross", {"model__heads": ["wide"]}, _crosses(goes))
+    if "history" in parts and study.history:
+        without = _readers(study.history)
+        yield Variant(f"{BOTH}, without history", "history", without=without)
+        yield Variant(f"{DEEP}, without history", "history", {"model__heads": ["deep"]}, without)
     if "dropout" in parts:
         for share in (0.0, 0.2):
             changes = {"model__dropout": share, "model__embedding_dropout": share}
