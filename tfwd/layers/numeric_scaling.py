@@ -80,7 +80,9 @@ class NumericScaling(keras.layers.Layer):
         scaled = values
         if self._log.any():
             # The maximum keeps a fill value below the range from a logarithm of a negative number.
-            logs = tf.math.log(1.0 + tf.maximum(values - self.low.value, 0.0))
+            # Not 1 + x, which TensorFlow's graphs alone make a log1p of, so that the last bit would hang on where it
+            # runs; and no log1p, which ONNX does not have.
+            logs = tf.math.log(tf.maximum(values - self.low.value, 0.0) - (-1.0))
             scaled = tf.where(tf.constant(self._log), logs, scaled)
         if self._ranked.any():
             ranks = bucketize(flush_denormals(values), self.boundaries.value, self._starts, self._counts)
