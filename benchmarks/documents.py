@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+
+def figures_of(file: Path) -> dict[str, Any]:
+    """The figures of a JSON file that a benchmark reads and adds to; none where there is no file yet."""
+    figures: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return figures
 
 
 def mean_and_spread(numbers: Sequence[float]) -> str:

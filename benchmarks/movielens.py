@@ -14,7 +14,6 @@ import json
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -23,7 +22,7 @@ from numpy.typing import NDArray
 
 import tfwd
 from benchmarks import factorization_machine
-from benchmarks.documents import mean_and_spread, put
+from benchmarks.documents import figures_of, mean_and_spread, put
 from benchmarks.prepared import prepared_once
 from benchmarks.timing import markdown
 from tfwd.metrics import binary_metrics
@@ -106,7 +105,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, default=Path("movielens.json"), help="figures: read, and added to")
     parser.add_argument("--document", type=Path, help="a .md whose part between the marks of movielens is replaced")
     options = parser.parse_args()
-    results: dict[str, Any] = json.loads(options.json.read_text(encoding="utf-8")) if options.json.is_file() else {}
+    results = figures_of(options.json)
     with tempfile.TemporaryDirectory() as name:
         configs = configurations(options.data_path, Path(name))
         for seed in options.seeds:

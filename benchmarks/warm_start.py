@@ -23,6 +23,7 @@ import numpy as np
 import pandas as pd
 
 import tfwd
+from benchmarks.documents import figures_of
 from benchmarks.timing import markdown
 from tfwd.data.rows import Rows
 from tfwd.data.source import Source
@@ -214,9 +215,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=80, help="of the warm and the cold start")
     parser.add_argument("--json", type=Path, default=Path("warm_start.json"), help="figures: read, and added to")
     options = parser.parse_args()
-    results: dict[str, Any] = (
-        json.loads(options.json.read_text(encoding="utf-8")) if options.json.is_file() else {"seeds": {}}
-    )
+    results = figures_of(options.json) or {"seeds": {}}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         results["windows"] = write_windows(options.data_path, folder)

@@ -199,7 +199,8 @@ class ModelConfig(Section):
         activation: a Keras activation.
         dropout: the share of units dropped after every hidden layer.
         batch_norm: batch normalization after every hidden layer, before the activation.
-        l2: L2 penalty on the kernels of the deep head's dense layers (tables: see the optimizer's `l2`).
+        l2: L2 penalty on the kernels of the deep head's dense layers (tables: see the optimizer's
+            `l2_regularization_strength`).
         embedding_dropout: the share of the tower's inputs dropped.
         embedding_stddev: of the truncated normal initial embeddings; null is 1 / sqrt(width). Small ones let values
             that were seen rarely say little until they have learnt something.

@@ -25,7 +25,7 @@ from benchmarks.ablation.pictures import draw
 from benchmarks.ablation.seen import by_times_seen, times_seen
 from benchmarks.ablation.tables import tables
 from benchmarks.ablation.variants import PARTS, STUDIES, Study, Variant, variants
-from benchmarks.documents import put
+from benchmarks.documents import figures_of, put
 from benchmarks.prepared import prepared_once
 from tfwd.parts import Parts, open_parts
 from tfwd.run import write_text
@@ -115,7 +115,7 @@ def main() -> None:
     parser.add_argument("--document", type=Path, help="a .md whose parts between the data sets' marks are replaced")
     parser.add_argument("--no-training", action="store_true", help="tables and pictures of what the JSON has")
     options = parser.parse_args()
-    results: dict[str, Any] = json.loads(options.json.read_text(encoding="utf-8")) if options.json.is_file() else {}
+    results = figures_of(options.json)
     for name in () if options.no_training else options.datasets:
         study, changes = STUDIES[name], {}
         if options.epochs:

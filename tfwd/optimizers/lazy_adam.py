@@ -7,11 +7,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfwd.optimizers.sparse import RowSparseUpdates, gather_rows, set_rows, subtract_rows
+from tfwd.optimizers.sparse import RowSparseL2, gather_rows, set_rows, subtract_rows
 
 
 @keras.saving.register_keras_serializable("tfwd")
-class LazyAdam(RowSparseUpdates, keras.optimizers.Adam):
+class LazyAdam(RowSparseL2, keras.optimizers.Adam):
     """Adam on the touched rows of a table; `keras.optimizers.Adam` on dense gradients.
 
     Kingma & Ba 2014, "Adam: A Method for Stochastic Optimization", algorithm 1.
@@ -30,6 +30,7 @@ class LazyAdam(RowSparseUpdates, keras.optimizers.Adam):
         amsgrad: Divide by the largest second moment so far (Reddi et al. 2018, algorithm 2).
         clipnorm: Largest L2 norm of a variable's gradient, after repeated rows are summed.
         clipvalue: Largest absolute value in a gradient, after repeated rows are summed.
+        l2_regularization_strength: L2 added to the loss; acts on touched rows only, after the clipping.
         name: Name of the optimizer.
         **options: Other options of Keras' optimizers.
 
@@ -46,6 +47,7 @@ class LazyAdam(RowSparseUpdates, keras.optimizers.Adam):
         amsgrad: bool = False,
         clipnorm: float | None = None,
         clipvalue: float | None = None,
+        l2_regularization_strength: float = 0.0,
         name: str | None = None,
         **options: Any,
     ) -> None:
@@ -57,6 +59,7 @@ class LazyAdam(RowSparseUpdates, keras.optimizers.Adam):
             amsgrad=amsgrad,
             clipnorm=clipnorm,
             clipvalue=clipvalue,
+            l2_regularization_strength=l2_regularization_strength,
             name=name,
             **options,
         )

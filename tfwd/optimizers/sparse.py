@@ -12,7 +12,7 @@ from tfwd.errors import ConfigError
 
 _GOES_DENSE = {
     "global_clipnorm": "Set clipnorm or clipvalue, which act on each variable",
-    "weight_decay": "Use the optimizer's own L2 where it has one, or decay in the deep layers only",
+    "weight_decay": "Set the optimizer's own L2, which acts on the rows that a batch touches",
     "use_ema": "Leave it out",
     "gradient_accumulation_steps": "Set a larger batch size",
     "loss_scale_factor": "Leave it out and keep the tables float32",
@@ -176,3 +176,40 @@ class RowSparseUpdates:
                     f"without one. Received: {constraint!r}"
                 )
         super()._backend_update_step(grads, trainable_variables, learning_rate)  # type: ignore[misc]
+
+
+class RowSparseL2(RowSparseUpdates):
+    """Mixin as `RowSparseUpdates`, with an L2 penalty on the rows that a step touches.
+
+    In a step that touches it, a row w has `strength * ||w||^2` added to its loss, so that rows of frequent
+    values are drawn to zero more often. The penalty comes after the clipping. Dense gradients have none.
+
+    Args:
+        l2_regularization_strength: of the penalty, at least 0.
+        **options: as in `RowSparseUpdates`.
+
+    Raises:
+        ConfigError: If the strength is negative, or as in `RowSparseUpdates`.
+    """
+
+    def __init__(self, l2_regularization_strength: float = 0.0, **options: Any) -> None:
+        if not l2_regularization_strength >= 0:
+            raise ConfigError(
+                f"{type(self).__name__}: l2_regularization_strength is at least 0. "
+                f"Received: {l2_regularization_strength!r}"
+            )
+        super().__init__(**options)
+        self.l2_regularization_strength = l2_regularization_strength
+
+    def update_step(self, gradient: Any, variable: tf.Variable, learning_rate: Any) -> None:
+        """See `RowSparseUpdates.update_step`."""
+        if self.l2_regularization_strength and isinstance(gradient, tf.IndexedSlices):
+            rows = gather_rows(variable, gradient.indices)
+            values = tf.cast(gradient.values, rows.dtype) + 2.0 * self.l2_regularization_strength * rows
+            gradient = tf.IndexedSlices(values, gradient.indices, gradient.dense_shape)
+        super().update_step(gradient, variable, learning_rate)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        config: dict[str, Any] = super().get_config()  # type: ignore[misc]
+        return {**config, "l2_regularization_strength": self.l2_regularization_strength}

@@ -7,11 +7,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfwd.optimizers.sparse import RowSparseUpdates, gather_rows, set_rows, subtract_rows
+from tfwd.optimizers.sparse import RowSparseL2, gather_rows, set_rows, subtract_rows
 
 
 @keras.saving.register_keras_serializable("tfwd")
-class SparseAdagrad(RowSparseUpdates, keras.optimizers.Adagrad):
+class SparseAdagrad(RowSparseL2, keras.optimizers.Adagrad):
     """Adagrad on the touched rows of a table; equal to dense Adagrad.
 
     Duchi et al. 2011, "Adaptive Subgradient Methods", figure 1, diagonal form. A row
@@ -23,6 +23,7 @@ class SparseAdagrad(RowSparseUpdates, keras.optimizers.Adagrad):
         epsilon: Added to that sum under the root, as in Keras.
         clipnorm: Largest L2 norm of a variable's gradient, after repeated rows are summed.
         clipvalue: Largest absolute value in a gradient, after repeated rows are summed.
+        l2_regularization_strength: L2 added to the loss; acts on touched rows only, after the clipping.
         name: Name of the optimizer.
         **options: Other options of Keras' optimizers.
 
@@ -37,6 +38,7 @@ class SparseAdagrad(RowSparseUpdates, keras.optimizers.Adagrad):
         epsilon: float = 1e-7,
         clipnorm: float | None = None,
         clipvalue: float | None = None,
+        l2_regularization_strength: float = 0.0,
         name: str | None = None,
         **options: Any,
     ) -> None:
@@ -46,6 +48,7 @@ class SparseAdagrad(RowSparseUpdates, keras.optimizers.Adagrad):
             epsilon=epsilon,
             clipnorm=clipnorm,
             clipvalue=clipvalue,
+            l2_regularization_strength=l2_regularization_strength,
             name=name,
             **options,
         )

@@ -8,11 +8,11 @@ import keras
 import tensorflow as tf
 
 from tfwd.errors import ConfigError
-from tfwd.optimizers.sparse import RowSparseUpdates, subtract_rows
+from tfwd.optimizers.sparse import RowSparseL2, subtract_rows
 
 
 @keras.saving.register_keras_serializable("tfwd")
-class SparseSgd(RowSparseUpdates, keras.optimizers.SGD):
+class SparseSgd(RowSparseL2, keras.optimizers.SGD):
     """Gradient descent on the touched rows of a table; equal to dense gradient descent.
 
     There is no momentum: its velocity keeps moving every row of the table after a batch has left
@@ -22,6 +22,7 @@ class SparseSgd(RowSparseUpdates, keras.optimizers.SGD):
         learning_rate: A float or a `keras.optimizers.schedules.LearningRateSchedule`.
         clipnorm: Largest L2 norm of a variable's gradient, after repeated rows are summed.
         clipvalue: Largest absolute value in a gradient, after repeated rows are summed.
+        l2_regularization_strength: L2 added to the loss; acts on touched rows only, after the clipping.
         name: Name of the optimizer.
         **options: Other options of Keras' optimizers.
 
@@ -34,6 +35,7 @@ class SparseSgd(RowSparseUpdates, keras.optimizers.SGD):
         learning_rate: float | keras.optimizers.schedules.LearningRateSchedule = 0.01,
         clipnorm: float | None = None,
         clipvalue: float | None = None,
+        l2_regularization_strength: float = 0.0,
         name: str | None = None,
         **options: Any,
     ) -> None:
@@ -48,6 +50,7 @@ class SparseSgd(RowSparseUpdates, keras.optimizers.SGD):
             learning_rate=learning_rate,
             clipnorm=clipnorm,
             clipvalue=clipvalue,
+            l2_regularization_strength=l2_regularization_strength,
             name=name,
             **options,
         )
