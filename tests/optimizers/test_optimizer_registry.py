@@ -45,7 +45,7 @@ def test_takes_a_schedule(name: str) -> None:
         ("sparse_ftrl", {"learning_rte": 0.1}, "no option 'learning_rte'. Did you mean 'learning"),
         ("lazy_adam", {"beta1": 0.1}, "Did you mean 'beta_1'"),
         ("adam", {"weight_dekay": 0.1}, "Did you mean 'weight_decay'"),
-        ("sgd", {"qqq": 1}, "no option 'qqq'. There is: clipnorm, clipvalue, l2_regularization_strength, learning_rate, name"),
+        ("sgd", {"qqq": 1}, "no option 'qqq'. There is: clipnorm, clipvalue, l2_regularization_strength, lear"),
         ("sparse_ftrl", {"l1_regularization_strength": -1.0}, "needs to be positive or zero"),
         ("adagrad", {"learning_rate": "fast"}, "learning_rate=fast"),
         ("lazy_adam", {"beta_1": "0.9x"}, "'lazy_adam': beta_1 is a number or a truth value. Received: '0.9x'"),
