@@ -24,6 +24,10 @@ CASES: list[dict[str, dict[str, Any]]] = [
         "wide": {"name": "sgd", "learning_rate": 0.1, "clipnorm": 0.05},
         "deep": {"name": "lazy_adam", "amsgrad": True},
     },
+    {
+        "wide": {"name": "adagrad", "learning_rate": 0.1, "l2_regularization_strength": 0.1},
+        "deep": {"name": "lazy_adam", "learning_rate": 0.01, "l2_regularization_strength": 0.1},
+    },
     {"wide": {"name": "ftrl"}, "deep": {"name": "adam"}},
 ]
 

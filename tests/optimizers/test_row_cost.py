@@ -21,6 +21,10 @@ PAIRS = {
     "amsgrad": lambda: (optimizers.SparseAdagrad(), optimizers.LazyAdam(amsgrad=True)),
     "clipnorm": lambda: (optimizers.SparseFtrl(clipnorm=1.0), optimizers.LazyAdam(clipnorm=1.0)),
     "clipvalue": lambda: (optimizers.SparseSgd(clipvalue=1.0), optimizers.LazyAdam(clipvalue=1.0)),
+    "l2": lambda: (
+        optimizers.SparseAdagrad(l2_regularization_strength=0.1),
+        optimizers.LazyAdam(l2_regularization_strength=0.1),
+    ),
 }
 
 
