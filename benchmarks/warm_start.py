@@ -94,6 +94,7 @@ def train(
 ) -> tuple[Run, AtStart]:
     """Trains the preset's model on a window."""
     preset = tfwd.Config.load("movielens")
+    every_id = preset.replace(**{f"features__{column}__min_count": 1 for column in IDS})
     options = {
         "seed": seed,
         "epochs": epochs,
@@ -106,7 +107,7 @@ def train(
     }
     config = tfwd.Config(
         data=tfwd.DataConfig(train=str(file), label=tfwd.LabelConfig("liked_it"), validation_fraction=FRACTION),
-        features=preset.features,
+        features=every_id.features,
         model=preset.model,
         train=preset.train.model_copy(update=options),
         export=tfwd.ExportConfig(formats=()),
