@@ -220,11 +220,9 @@ def comparison_rows(source: str | Path, schema: Schema, data: str | None = None)
 def psi(new: NDArray[np.floating], old: NDArray[np.floating]) -> float:
     """The population stability index of scores `(N,)` and `(M,)`, over the tenths of the old ones.
 
-    A share of nothing counts as half a row. A score that more than a tenth of the old rows have, as all have of a model
-    with one answer, is a bin of its own.
+    A share of nothing counts as half a row.
     """
-    tenths, times = np.unique(np.quantile(old, np.arange(1, _BINS) / _BINS), return_counts=True)
-    edges = np.union1d(tenths, np.nextafter(tenths[times > 1], np.inf))
+    edges = np.unique(np.quantile(old, np.arange(1, _BINS) / _BINS))
     shares = []
     for scores in (new, old):
         counts = np.bincount(np.searchsorted(edges, scores, "right"), minlength=len(edges) + 1)

@@ -15,6 +15,7 @@ from benchmarks.ablation.tables import best_rate
 from benchmarks.ablation.variants import BOTH, DEEP, PARTS, STUDIES, optimizer_name, variants
 from benchmarks.documents import mean_and_spread
 from tfwd.metrics import binary_metrics
+from tfwd.optimizers import SparseFtrl
 
 
 def rows(frame: pd.DataFrame) -> tfwd.Rows:
@@ -99,3 +100,11 @@ def test_without_history_nothing_reads_it() -> None:
     for changed in found.values():
         left = {feature.name for feature in config.features} - {feature.name for feature in changed.features}
         assert left == {"liked", "liked_x_movie_id"}
+
+
+@pytest.mark.parametrize("study", STUDIES.values(), ids=list(STUDIES))
+def test_optimizers_start_and_are_regularised_as_those_of_the_preset(study: Any) -> None:
+    train = tfwd.Config.load(study.preset).train
+    wide, deep = train.wide_optimizer.model_dump(), train.deep_optimizer.model_dump()
+    assert study.accumulator == wide.get("initial_accumulator_value", SparseFtrl().initial_accumulator_value)
+    assert study.l2 == deep.get("l2_regularization_strength", 0.0)

@@ -38,6 +38,8 @@ class Study:
         seen: name -> columns whose combination is counted in the training rows; a list counts by each of its values.
         crosses: what the part `cross` takes out: name -> whether a cross of these keys goes.
         history: the column of what a user did before, which the part `history` takes out with all that reads it.
+        accumulator: where the sums of squared gradients of AdaGrad and FTRL start, as those of the preset's FTRL.
+        l2: of the embeddings in the preset, which the optimizers of the deep head keep.
     """
 
     preset: str
@@ -45,6 +47,8 @@ class Study:
     seen: dict[str, tuple[str, ...]]
     crosses: dict[str, Callable[[tuple[str, ...]], bool]]
     history: str | None = None
+    accumulator: float = 1e-5
+    l2: float = 0.0
 
 
 STUDIES = {
@@ -78,6 +82,8 @@ STUDIES = {
             "without crosses": lambda keys: True,
         },
         history="liked",
+        accumulator=1e-9,
+        l2=1e-4,
     ),
 }
 
@@ -124,6 +130,21 @@ def optimizer_name(head: str, optimizer: str, rate: float) -> str:
     return f"{head}: {optimizer} {rate:g}"
 
 
+def _optimizer(study: Study, head: str, name: str, rate: float) -> dict[str, Any]:
+    """An optimizer section of the configuration."""
+    options: dict[str, Any] = {"name": name, "learning_rate": rate}
+    if name in ("adagrad", "sparse_ftrl"):
+        options["initial_accumulator_value"] = study.accumulator
+    if name == "adagrad":
+        # It is added to the sum, and Keras' 1e-7 would be where a smaller one starts.
+        options["epsilon"] = min(1e-7, study.accumulator / 100)
+    if head == "deep" and study.l2:
+        # FTRL's own L2 is on another scale. Its shrinkage has the gradient of the others' L2, and acts on the tower too.
+        kind = "l2_shrinkage" if name == "sparse_ftrl" else "l2"
+        options[f"{kind}_regularization_strength"] = study.l2
+    return options
+
+
 def variants(study: Study, parts: tuple[str, ...]) -> Iterator[Variant]:
     """The models of some parts of a study; those of `heads` come first."""
     if "heads" in parts:
@@ -147,5 +168,5 @@ def variants(study: Study, parts: tuple[str, ...]) -> Iterator[Variant]:
         for head, optimizers in RATES.items():
             for optimizer, rates in optimizers.items():
                 for rate in rates:
-                    change = {f"train__{head}_optimizer": {"name": optimizer, "learning_rate": rate}}
+                    change = {f"train__{head}_optimizer": _optimizer(study, head, optimizer, rate)}
                     yield Variant(optimizer_name(head, optimizer, rate), "optimizers", change)

@@ -50,6 +50,8 @@ def test_takes_a_schedule(name: str) -> None:
         ("adagrad", {"learning_rate": "fast"}, "learning_rate=fast"),
         ("lazy_adam", {"beta_1": "0.9x"}, "'lazy_adam': beta_1 is a number or a truth value. Received: '0.9x'"),
         ("adam", {"beta_2": [0.9]}, "beta_2 is a number"),
+        ("sparse_ftrl", {"l2_regularization_strength": float("nan")}, "l2_regularization_strength is a finite number"),
+        ("adagrad", {"initial_accumulator_value": float("inf")}, "initial_accumulator_value is a finite number"),
         ("sgd", {"clipnorm": -1.0}, "clipnorm is a number above 0. Received: -1.0"),
         ("adam", {"global_clipnorm": 0}, "global_clipnorm is a number above 0"),
         ("sparse_ftrl", {"beta": 1.0, "clipnorm": 1.0, "clipvalue": 1.0}, "Only one of `clipnorm`"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from typing import Any
 
 import keras
@@ -68,6 +69,8 @@ def _check_value(name: str, option: str, value: Any) -> None:
     """Refuses what Keras takes, and stumbles over in the first step or not at all."""
     if isinstance(value, str | list | dict) and option not in ("name", "kernel", "learning_rate"):
         raise ConfigError(f"Optimizer {name!r}: {option} is a number or a truth value. Received: {value!r}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"Optimizer {name!r}: {option} is a finite number. Received: {value!r}")
     if option in ("clipnorm", "clipvalue", "global_clipnorm") and value is not None and value <= 0:
         raise ConfigError(f"Optimizer {name!r}: {option} is a number above 0. Received: {value!r}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -185,18 +186,19 @@ class RowSparseL2(RowSparseUpdates):
     values are drawn to zero more often. The penalty comes after the clipping. Dense gradients have none.
 
     Args:
-        l2_regularization_strength: of the penalty, at least 0.
+        l2_regularization_strength: of the penalty, finite and at least 0.
         **options: as in `RowSparseUpdates`.
 
     Raises:
-        ConfigError: If the strength is negative, or as in `RowSparseUpdates`.
+        ConfigError: If the strength is no such number, or as in `RowSparseUpdates`.
     """
 
     def __init__(self, l2_regularization_strength: float = 0.0, **options: Any) -> None:
-        if not l2_regularization_strength >= 0:
+        strength: object = l2_regularization_strength
+        if not isinstance(strength, int | float) or isinstance(strength, bool) or not 0 <= strength < math.inf:
             raise ConfigError(
-                f"{type(self).__name__}: l2_regularization_strength is at least 0. "
-                f"Received: {l2_regularization_strength!r}"
+                f"{type(self).__name__}: l2_regularization_strength is a finite number of at least 0. "
+                f"Received: {strength!r}"
             )
         super().__init__(**options)
         self.l2_regularization_strength = l2_regularization_strength
