@@ -139,7 +139,7 @@ def _optimizer(study: Study, head: str, name: str, rate: float) -> dict[str, Any
         # It is added to the sum, and Keras' 1e-7 would be where a smaller one starts.
         options["epsilon"] = min(1e-7, study.accumulator / 100)
     if head == "deep" and study.l2:
-        # FTRL's own L2 is on another scale. Its shrinkage has the gradient of the others' L2, and acts on the tower too.
+        # FTRL's own L2 is on another scale. Its shrinkage has the gradient of the others' L2, on the tower too.
         kind = "l2_shrinkage" if name == "sparse_ftrl" else "l2"
         options[f"{kind}_regularization_strength"] = study.l2
     return options
