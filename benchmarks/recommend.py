@@ -66,7 +66,8 @@ def make(folder: Path) -> None:
     from tfwd.recommend.recommender import Recommender
 
     events, items = frames()
-    preset = tfwd.Config.load("movielens")
+    every_id = {f"features__{column}__min_count": 1 for column in ("user_id", "movie_id")}
+    preset = tfwd.Config.load("movielens").replace(**every_id)
     config = tfwd.Config(
         data=tfwd.DataConfig(label=tfwd.LabelConfig(column="label")),
         features=preset.features,

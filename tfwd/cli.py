@@ -124,6 +124,8 @@ def train(
     folder = shlex.quote(str(run.path))
     say(f"  python -m tfwd.evaluate {folder} --data {data}")
     say(f"  python -m tfwd.predict {folder} --data {data} --output predictions.csv")
+    for command in _lists(run):
+        say(f"  {command}")
     if run.config.train.tensorboard:
         say(f"  tensorboard --logdir {folder}/logs")
 
@@ -349,6 +351,19 @@ def _source(run: str, data: str, delimiter: str | None, filtered: bool) -> Any:
     # A file whose name does not say what it is, as adult.data, is what the training file was.
     format = trained.data.format if trained and not known_ending(data) else "auto"
     return Source.open(data, csv=csv, format=format, filter=condition)
+
+
+def _lists(run: Any) -> Iterator[str]:
+    """The command for a list of items, where a run makes lists and has users."""
+    from tfwd.data.source import Source
+    from tfwd.recommend.recommender import USERS
+    from tfwd.recommend.requests import a_user
+
+    users = run.path / "data" / USERS
+    if run.config.ranking is not None and users.is_file():
+        user = a_user(Source.open(users), run.config.ranking.user)
+        if user is not None:
+            yield f"python -m tfwd.rank {shlex.quote(str(run.path))} --user {shlex.quote(user)}"
 
 
 def _print_metrics(metrics: dict[str, dict[str, float]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import movielens_cases
@@ -106,7 +107,10 @@ def test_a_short_training_and_a_list(tmp_path: Path, capfd: pytest.CaptureFixtur
     assert tfwd("train", "--config", "movielens", "--output", tmp_path / "run", *options) == 0
     run = Run.open(tmp_path / "run")
     assert {"auc", "gauc", "ndcg_at_10"} <= set(run.metrics["test"])
-    capfd.readouterr()
+    after = [shlex.split(line) for line in capfd.readouterr().out.splitlines() if "tfwd.rank" in line]
+    assert [command[:4] for command in after] == [["python", "-m", "tfwd.rank", str(run.path)]]
+    assert tfwd("rank", *after[0][3:], "--k", "3", "--no-why") == 0
+    assert len(capfd.readouterr().out.splitlines()) == 4
     assert tfwd("rank", run.path, "--user", "42", "--k", "3") == 0
     shown = capfd.readouterr().out.splitlines()
     assert shown[0].split() == ["movie_title", "score", "why"]

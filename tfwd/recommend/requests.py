@@ -15,6 +15,18 @@ from tfwd.errors import DataError
 _LOOKED_AT, _SHOWN = 100_000, 3
 
 
+def a_user(source: Source, column: str) -> str | None:
+    """The text form of the first user of a file, if it names one.
+
+    Args:
+        source: a row a user.
+        column: tells users apart.
+    """
+    text = as_text(column, source.require(column, "ranking.user"))
+    found = source.connect().sql(f"{source.select(f'{text} AS name', where=f'{text} IS NOT NULL')} LIMIT 1").fetchone()
+    return None if found is None else str(found[0])
+
+
 def find_user(source: Source, column: str, user: str) -> pa.Table:
     """The row of a user.
 
