@@ -13,7 +13,7 @@ import tensorflow as tf
 from warm_start_cases import SMALL, begun, scores, small, small_frame, small_run
 
 from tfwd.config import Config
-from tfwd.errors import RunError
+from tfwd.errors import DataError, RunError
 from tfwd.run import Run
 from tfwd.training import fit
 from tfwd.warm_start.carry import check_labels
@@ -210,6 +210,15 @@ def test_a_vocabulary_may_grow() -> None:
     assert kept.unlisted == sum(together.values()) - sum(kept.counts)
     ranked = sorted(together, key=lambda value: (-together[value], value))
     assert list(found.values) == ranked
+
+
+def test_a_vocabulary_that_grows_need_not_find_anything() -> None:
+    origin, table = small_run(), small_frame("new")
+    rare = [SMALL[0], {**SMALL[1], "min_count": 10_000}, *SMALL[2:]]
+    _, grown, _ = begun(small(rare, warm_start_vocabulary="grow"), table, origin)
+    assert grown.vocabularies["item"].values == origin.statistics.vocabularies["item"].values
+    with pytest.raises(DataError, match="no value of 'item' occurs min_count = 10000 times"):
+        begun(small(rare), table, origin)
 
 
 def test_automatic_widths_stay() -> None:

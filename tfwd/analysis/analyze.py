@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from tfwd.analysis.labels import label_statistics
 from tfwd.analysis.numerics import numerics
@@ -15,7 +15,9 @@ from tfwd.errors import DataError
 from tfwd.features.columns import Bucketized, Categorical, Numeric
 
 
-def analyze(rows: Rows, config: Config, known: Mapping[str, NumericStatistics] | None = None) -> FeatureStatistics:
+def analyze(
+    rows: Rows, config: Config, known: Mapping[str, NumericStatistics] | None = None, growing: Collection[str] = ()
+) -> FeatureStatistics:
     """Vocabularies, quantiles, ranges and the label's classes.
 
     DuckDB answers: from the columns of Parquet files and frames themselves, or from a copy of the rows where a split, a
@@ -26,6 +28,7 @@ def analyze(rows: Rows, config: Config, known: Mapping[str, NumericStatistics] |
         rows: the training rows, labelled; their schema may be without classes.
         config: the features, the task and the label.
         known: of some numeric and bucketized features, which are not looked at again.
+        growing: features that have a vocabulary already, in which nothing new need be found.
 
     Returns:
         The statistics; `label.classes` belongs into the schema: `rows.with_classes(statistics.label.classes)`.
@@ -54,7 +57,8 @@ def analyze(rows: Rows, config: Config, known: Mapping[str, NumericStatistics] |
             rows=workspace.rows,
             label=label_statistics(workspace, rows, config),
             vocabularies={
-                feature.name: vocabulary(workspace, feature, kinds[feature.column]) for feature in categories
+                feature.name: vocabulary(workspace, feature, kinds[feature.column], feature.name in growing)
+                for feature in categories
             },
             numerics={**numerics(workspace, numbers), **known},
         )

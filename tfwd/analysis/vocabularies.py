@@ -16,7 +16,9 @@ from tfwd.features.columns import Categorical
 from tfwd.schema import Kind
 
 
-def vocabulary(workspace: Workspace, feature: Categorical, kind: Kind) -> VocabularyStatistics:
+def vocabulary(
+    workspace: Workspace, feature: Categorical, kind: Kind, may_be_empty: bool = False
+) -> VocabularyStatistics:
     """The vocabulary of a feature that has one.
 
     Learnt: by count falling, equal counts by value rising (text by code point, integers by number). Given: in the
@@ -26,9 +28,10 @@ def vocabulary(workspace: Workspace, feature: Categorical, kind: Kind) -> Vocabu
         workspace: the training rows.
         feature: without `hash_bins` and `identity`, and not with the vocabulary of another.
         kind: of the feature's input.
+        may_be_empty: whether nothing need be learnt.
 
     Raises:
-        DataError: nothing was learnt.
+        DataError: nothing was learnt, and had to be.
         ConfigError: a given vocabulary cannot be read or does not fit the column.
     """
     values, total, empty = _values(workspace, feature)
@@ -40,7 +43,7 @@ def vocabulary(workspace: Workspace, feature: Categorical, kind: Kind) -> Vocabu
         found = _found(workspace, kept if feature.max_size is None else kept.limit(feature.max_size + 1))
         missing = empty + found.pop(None, 0)
         words = list(found)[: feature.max_size]
-        if not words:
+        if not words and not may_be_empty:
             raise DataError(_empty(feature, workspace.rows, missing))
     else:
         words = given_values(feature, kind)

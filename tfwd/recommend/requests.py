@@ -23,8 +23,9 @@ def a_user(source: Source, column: str) -> str | None:
         column: tells users apart.
     """
     text = as_text(column, source.require(column, "ranking.user"))
-    found = source.connect().sql(f"{source.select(f'{text} AS name', where=f'{text} IS NOT NULL')} LIMIT 1").fetchone()
-    return None if found is None else str(found[0])
+    query = f"{source.select(f'{text} AS name', where=f'{text} IS NOT NULL')} LIMIT 1"
+    found = source.connect().sql(query).fetchall()
+    return str(found[0][0]) if found else None
 
 
 def find_user(source: Source, column: str, user: str) -> pa.Table:

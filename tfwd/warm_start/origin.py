@@ -68,8 +68,24 @@ def analyze_from(rows: Rows, config: Config, origin: Run | None) -> FeatureStati
     """
     if origin is None:
         return analyze(rows, config)
-    statistics = analyze(rows, config, frozen(config, origin))
-    return grown(statistics, rows, config, origin) if config.grows_vocabularies() else statistics
+    growing = growing_from(rows, config, origin) if config.grows_vocabularies() else {}
+    statistics = analyze(rows, config, frozen(config, origin), growing)
+    return grown(statistics, growing, rows, config, origin) if config.grows_vocabularies() else statistics
+
+
+def growing_from(rows: Rows, config: Config, origin: Run) -> dict[str, VocabularyStatistics]:
+    """By feature, the older run's learnt vocabulary that it goes on from."""
+    kinds = {entry.column: entry.kind for entry in rows.schema.inputs}
+    old_kinds = {entry.column: entry.kind for entry in origin.model.schema.inputs}
+    before = {feature.name: feature for feature in origin.config.features}
+    known, found = origin.statistics.vocabularies, {}
+    for feature in config.features:
+        old = before.get(feature.name)
+        if not (isinstance(feature, Categorical) and feature.learnt and isinstance(old, Categorical)):
+            continue
+        if old.name in known and kinds[feature.column] == old_kinds[old.column]:
+            found[feature.name] = known[old.name]
+    return found
 
 
 def frozen(config: Config, origin: Run) -> dict[str, NumericStatistics]:
@@ -83,27 +99,22 @@ def frozen(config: Config, origin: Run) -> dict[str, NumericStatistics]:
     }
 
 
-def grown(statistics: FeatureStatistics, rows: Rows, config: Config, origin: Run) -> FeatureStatistics:
+def grown(
+    statistics: FeatureStatistics, growing: dict[str, VocabularyStatistics], rows: Rows, config: Config, origin: Run
+) -> FeatureStatistics:
     """The statistics with learnt vocabularies, and learnt classes of a multi-class task, that have kept the old ones.
 
     Counts are summed, and `max_size` keeps the most frequent of both.
     """
-    kinds = {entry.column: entry.kind for entry in rows.schema.inputs}
-    old_kinds = {entry.column: entry.kind for entry in origin.model.schema.inputs}
-    before = {feature.name: feature for feature in origin.config.features}
-    known = origin.statistics
     vocabularies = dict(statistics.vocabularies)
+    integers = {entry.column for entry in rows.schema.inputs if entry.kind == "integer"}
     for feature in config.features:
-        old = before.get(feature.name)
-        if not (isinstance(feature, Categorical) and feature.learnt and isinstance(old, Categorical)):
-            continue
-        if old.name in known.vocabularies and kinds[feature.column] == old_kinds[old.column]:
-            found = vocabularies[feature.name]
-            integers = kinds[feature.column] == "integer"
-            vocabularies[feature.name] = _together(found, known.vocabularies[old.name], feature.max_size, integers)
+        if isinstance(feature, Categorical) and feature.name in growing:
+            found, known = vocabularies[feature.name], growing[feature.name]
+            vocabularies[feature.name] = _together(found, known, feature.max_size, feature.column in integers)
     label = statistics.label
     if config.task == "multiclass" and config.data.label.classes is None:
-        label = _classes_together(label, known.label)
+        label = _classes_together(label, origin.statistics.label)
     return dataclasses.replace(statistics, vocabularies=vocabularies, label=label)
 
 
