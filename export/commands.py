@@ -14,6 +14,7 @@ from tfwd.errors import ConfigError, ExportError
 
 if TYPE_CHECKING:
     from tfwd.model import WideDeep
+    from tfwd.run import Run
 
 Baseline = Annotated[
     str | None,
@@ -57,11 +58,11 @@ def savedmodel(
     """Writes OUTPUT/NAME/VERSION for TF Serving, compared with the model."""
     from export.pipeline import recommended
     from export.savedmodel import save
-    from tfwd.run import Run
 
-    model, default_name, folder, rows = _load(run)
+    model, default_name, folder, rows, opened = _load(run)
     _compare(run, model, baseline, data, tolerance, max_change, max_psi, force)
-    ranked = {} if run.suffix == ".keras" else recommended(Run.open(run))
+    # The lists are of the very model that is saved: opened once more, the run would load another.
+    ranked = recommended(opened) if opened is not None else {}
     written = save(model, output or folder, name=name or default_name, rows=rows, version=version, **ranked)
     say(f"SavedModel in {written}, equal to the model on {_compared(rows)} and hostile rows.")
     say(f"Serve it: python -m export.serving {written.parent.parent}")
@@ -96,7 +97,7 @@ def onnx(
     from export.onnx import write
     from export.pipeline import measured
 
-    model, name, folder, rows = _load(run)
+    model, name, folder, rows, _ = _load(run)
     _compare(run, model, baseline, data, tolerance, max_change, max_psi, force)
     written = write(
         model,
@@ -168,13 +169,13 @@ def _compare(
     say(f"Exported all the same: {'; '.join(faults)}." if faults else f"It may replace {baseline}.")
 
 
-def _load(source: Path) -> tuple[WideDeep, str, Path, Mapping[str, Any] | None]:
-    """The model, its name, where its exports go, and rows of its data if there are any."""
+def _load(source: Path) -> tuple[WideDeep, str, Path, Mapping[str, Any] | None, Run | None]:
+    """The model, its name, where its exports go, rows of its data if there are any, and the run if it is one."""
     load_tensorflow()
     from export.pipeline import real_rows
     from tfwd.run import Run, load_model
 
     if source.suffix == ".keras":
-        return load_model(source), "wide_deep", source.parent / "export", None
+        return load_model(source), "wide_deep", source.parent / "export", None, None
     run = Run.open(source)
-    return run.model, run.config.export.name, run.path / "export", real_rows(run)
+    return run.model, run.config.export.name, run.path / "export", real_rows(run), run

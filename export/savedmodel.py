@@ -68,8 +68,11 @@ def save(
         The folder of the version.
 
     Raises:
-        ExportError: the version exists, the name is none, or the export disagrees with the model.
+        ExportError: the version exists, the name is none, the lists are of another model, or the export disagrees with
+            the model.
     """
+    if lists is not None and lists.model is not model:
+        raise ExportError("The lists are of another model than the one to save: make them of this one.")
     folder = _model_folder(Path(output), name, version)
     schema = model.schema
     given = as_rows(schema, rows) if rows is not None else ordinary_rows(schema, known_values(model), _ROWS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import ranking_cases as cases
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
-from export import recommend
+from export import commands, recommend
 from export.pipeline import export_run, recommended
 from export.rows import tensors
 from export.savedmodel import save
@@ -20,6 +21,7 @@ from tfwd.data.rows import Rows
 from tfwd.data.source import Source
 from tfwd.errors import ExportError
 from tfwd.recommend.lists import ListMaker
+from tfwd.run import Run
 
 
 @pytest.fixture(scope="module")
@@ -136,10 +138,6 @@ def test_a_signature_that_disagrees_is_refused(exported: tuple[Path, ListMaker])
 
 def test_training_exports_it(tmp_path: Path) -> None:
     """What a run that ranks exports has the signature; a run without a catalogue has not."""
-    import shutil
-
-    from tfwd.run import Run
-
     for there in (True, False):
         copy = tmp_path / f"run{there}"
         shutil.copytree(cases.trained().path, copy)
@@ -156,3 +154,23 @@ def test_training_exports_it(tmp_path: Path) -> None:
             assert rows is not None
             found = loaded.signatures["recommend"](**tensors(recommend.requests(lists, rows, 5)))
             assert found["items"].shape == (2, 5)
+
+
+def test_the_command_exports_it_from_a_run_that_it_opens(tmp_path: Path) -> None:
+    run = cases.trained()
+    commands.savedmodel(run.path, output=tmp_path)
+    loaded = tf.saved_model.load(str(next(tmp_path.glob("*/1"))))
+    rows = run.sample(2)
+    assert rows is not None
+    lists = recommended(run)["lists"]
+    request = tensors(recommend.requests(lists, rows, 5))
+    options = (request[name] for name in ("k", "candidates", "exclude"))
+    own = lists({entry.name: request[entry.name] for entry in lists.scorer.user_inputs}, *options)
+    found = loaded.signatures["recommend"](**request)["items"].numpy()
+    assert [item.decode() for item in found.ravel()] == lists.catalogue.ids[own.places.numpy().ravel()].tolist()
+
+
+def test_lists_of_another_model_are_refused(tmp_path: Path) -> None:
+    options = recommended(cases.trained())
+    with pytest.raises(ExportError, match="of another model"):
+        save(Run.open(cases.trained().path).model, tmp_path, name="films", **options)

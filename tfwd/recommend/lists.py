@@ -50,7 +50,7 @@ class ListMaker:
     def __init__(
         self, model: WideDeep, features: tuple[Column, ...], ranking: RankingConfig, catalogue: Catalogue
     ) -> None:
-        self._model, self.catalogue = model, catalogue
+        self.model, self.catalogue = model, catalogue
         self.scorer = PairScorer(model, features, ranking)
         raw = tensors(catalogue.inputs)
         count = len(catalogue)
@@ -120,7 +120,7 @@ class ListMaker:
             count = tf.minimum(k, tf.size(found))
             best, order = tf.math.top_k(logits, count)
             rest = [[0, k - count]]
-            scores = self._model.link(best[:, tf.newaxis])[:, 0]
+            scores = self.model.link(best[:, tf.newaxis])[:, 0]
             return tf.pad(tf.gather(found, order), rest, constant_values=-1), tf.pad(scores, rest)
 
         shapes = (tf.TensorSpec([None], tf.int32), tf.TensorSpec([None], tf.float32))
