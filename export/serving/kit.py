@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from string import Template
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from google.protobuf import text_format
+from numpy.typing import NDArray
 from tensorflow_serving.apis import prediction_log_pb2
 from tensorflow_serving.config import model_server_config_pb2
 
 from tfwd.errors import ExportError
 from tfwd.run import write_text
-from tfwd.schema import Schema
+from tfwd.schema import MISSING_INTEGER, Input, Kind, Schema
 
 _HOME = "/models"
-_PAGE = Path(__file__).with_name("page.md")
+_PAGE, _LISTS = (Path(__file__).with_name(name) for name in ("page.md", "lists.md"))
 
 
 def write(output: str | Path) -> Path:
@@ -77,11 +80,11 @@ def _page(output: Path, name: str, version: Path) -> str:
         models=output.resolve(),
         home=_HOME,
         name=name,
-        row=json.dumps(row, ensure_ascii=False),
-        shell_row=json.dumps(row).replace("'", "'\\''"),
-        inputs="\n".join(f"| `{entry.name}` | {entry.kind} | {_missing(entry.kind)} |" for entry in schema.inputs),
+        shell_row=_in_shell(row),
+        inputs="\n".join(f"| `{e.name}` | {_type(e)} | {_missing(e.kind)} |" for e in schema.inputs),
         answer=answer,
         signature=signature,
+        lists=_lists(name, version, schema),
         python_row="\n".join(f"        {key!r}: [{value!r}]," for key, value in row.items()),
         python_dtypes=repr({entry.name: _DTYPES[entry.kind] for entry in schema.inputs}),
     )
@@ -90,21 +93,87 @@ def _page(output: Path, name: str, version: Path) -> str:
 _DTYPES = {"string": "object", "integer": "int64", "float": "float32"}
 
 
-def _missing(kind: str) -> str:
+def _type(entry: Input) -> str:
+    return f"list of {entry.kind}, {entry.length} at most" if entry.length else entry.kind
+
+
+def _missing(kind: Kind) -> str:
     return {"string": '`""`', "integer": "`-9223372036854775808`", "float": "`NaN`"}[kind]
 
 
+def _in_shell(value: Any) -> str:
+    """JSON for between two single quotes."""
+    return json.dumps(value).replace("'", "'\\''")
+
+
+def _lists(name: str, version: Path, schema: Schema) -> str:
+    """How to ask for a list, if the model makes lists."""
+    entries = {entry.name: entry for entry in schema.inputs}
+    found = list(_asked(version, "recommend"))
+    if not found:
+        return ""
+    own = [
+        _cut({key: value[0] for key, value in inputs.items() if key in entries}, schema, list(entries))
+        for inputs in found
+    ]
+    options = {key: value.tolist() for key, value in found[0].items() if key not in entries}
+    inputs = {key: [value] for key, value in _best(own).items()} | _plain(options)
+    return Template(_LISTS.read_text(encoding="utf-8")).substitute(name=name, inputs=_in_shell(inputs))
+
+
 def _example(version: Path, schema: Schema) -> dict[str, Any]:
-    """A row of the warm-up file, preferably one that JSON can write without NaN."""
-    rows = []
+    """A row of the warm-up file."""
+    names = [entry.name for entry in schema.inputs]
+    rows = [{name: inputs[name][0] for name in names} for inputs in _asked(version, "serving_default")]
+    return _best([_cut(row, schema, names) for row in rows])
+
+
+def _asked(version: Path, signature: str) -> Iterator[dict[str, NDArray[Any]]]:
+    """The inputs of a signature in the requests of the warm-up file."""
     for record in tf.data.TFRecordDataset(str(version / "assets.extra/tf_serving_warmup_requests")):
         log = prediction_log_pb2.PredictionLog.FromString(record.numpy())
-        if log.WhichOneof("log_type") != "predict_log":
-            continue
-        inputs = log.predict_log.request.inputs
-        values = {entry.name: tf.make_ndarray(inputs[entry.name])[0] for entry in schema.inputs}
-        rows.append(
-            {key: value.decode() if isinstance(value, bytes) else value.item() for key, value in values.items()}
-        )
-    complete = [row for row in rows if not any(isinstance(v, float) and math.isnan(v) for v in row.values())]
-    return (complete or rows)[0]
+        request = log.predict_log.request
+        if log.WhichOneof("log_type") == "predict_log" and request.model_spec.signature_name == signature:
+            yield {key: tf.make_ndarray(value) for key, value in request.inputs.items()}
+
+
+def _cut(row: dict[str, Any], schema: Schema, names: list[str]) -> dict[str, Any]:
+    """A row as JSON has it, in the order of the names, lists without their padding but for one value."""
+    kinds = {entry.name: entry for entry in schema.inputs}
+    by_column = {entry.column: entry.name for entry in schema.inputs}
+    cut = {}
+    for name in names:
+        if name in row:
+            value, entry = _plain(row[name]), kinds[name]
+            if entry.length:
+                # Weights stand at the places of their values.
+                own = _plain(row[by_column[entry.weighs] if entry.weighs else name])
+                last = max((place for place, one in enumerate(own) if not _is_missing(one)), default=0)
+                value = value[: last + 1]
+            cut[name] = value
+    return cut
+
+
+def _best(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Preferably one without a missing value, which JSON may not be able to write."""
+    complete = (r for r in rows if not any(map(_is_missing, (one for v in r.values() for one in _listed(v)))))
+    return next(complete, rows[0])
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _is_missing(value: Any) -> bool:
+    return value in ("", MISSING_INTEGER) or (isinstance(value, float) and math.isnan(value))
+
+
+def _plain(value: Any) -> Any:
+    """A value, or a structure of values, of NumPy as one of Python."""
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    return value.decode() if isinstance(value, bytes) else value

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
+import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,7 @@ from export import commands, recommend
 from export.pipeline import export_run, recommended
 from export.rows import tensors
 from export.savedmodel import save
+from export.serving import kit
 from tfwd.data.rows import Rows
 from tfwd.data.source import Source
 from tfwd.errors import ExportError
@@ -168,6 +172,27 @@ def test_the_command_exports_it_from_a_run_that_it_opens(tmp_path: Path) -> None
     own = lists({entry.name: request[entry.name] for entry in lists.scorer.user_inputs}, *options)
     found = loaded.signatures["recommend"](**request)["items"].numpy()
     assert [item.decode() for item in found.ravel()] == lists.catalogue.ids[own.places.numpy().ravel()].tolist()
+
+
+def test_the_page_for_serving_has_a_row_and_a_user_that_the_model_takes(
+    exported: tuple[Path, ListMaker], served: Any
+) -> None:
+    """Lists as JSON has them, without the padding of the warm-up's arrays."""
+    page = (kit.write(exported[0].parent.parent) / "README.md").read_text(encoding="utf-8")
+    assert "| `liked` | list of string, 8 at most |" in page
+    asked = [json.loads(text.replace("'\\''", "'")) for text in re.findall(r"curl -d '(.*)' http", page)]
+    (row,), request = asked[0]["instances"], asked[1]
+    assert row["liked"]
+    assert "" not in row["liked"]
+    one = served[0]("serving_default", **{name: np.array([value]) for name, value in row.items()})
+    assert 0 < float(one["probability"][0]) < 1
+    assert request["signature_name"] == "recommend"
+    found = served[0]("recommend", **{name: np.array(value) for name, value in request["inputs"].items()})
+    assert found["items"].shape == (1, 10)
+    assert set(found["items"][0].tolist()) <= {item.encode() for item in exported[1].catalogue.ids}
+    source = re.search(r"row = \{.*?\}\n", page, re.DOTALL)
+    assert source is not None
+    assert ast.literal_eval(source.group().removeprefix("row = ")) == {name: [value] for name, value in row.items()}
 
 
 def test_lists_of_another_model_are_refused(tmp_path: Path) -> None:
