@@ -10,7 +10,6 @@ from export import onnx, savedmodel
 from export.conversion import HashedFeatureError
 from tfwd.console import console
 from tfwd.data.rows import Rows
-from tfwd.data.source import Source
 from tfwd.errors import DataError
 from tfwd.metrics import metrics_of
 from tfwd.run import Run
@@ -43,12 +42,11 @@ def recommended(run: Run) -> dict[str, Any]:
 def measured(run: Path, file: Path) -> str:
     """The metrics of a run's model and of a file of it, on the first labelled rows of its data, as a sentence."""
     opened = Run.open(run)
-    data, schema = opened.config.data, opened.model.schema
-    path = data.test or data.train
+    schema = opened.model.schema
     try:
-        if path is None:
+        source = opened.source()
+        if source is None:
             raise DataError("the run was trained on frames")
-        source = Source.open(path, csv=data.csv, format=data.format, filter=data.filter)
         batch = next(Rows(source, schema).batches(REAL_ROWS), None)
         if batch is None or batch.label is None:
             raise DataError(f"{source.name} has none")

@@ -39,6 +39,7 @@ from tfwd.errors import RunError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from tfwd.data.source import Source
     from tfwd.model import WideDeep
     from tfwd.recommend.recommender import Recommender
 
@@ -184,6 +185,23 @@ class Run:
             return str(file) if file.is_file() else None
         return self.config.data.test if part == "test" else self.config.data.train
 
+    def source(self) -> Source | None:
+        """The run's test data, or else its training data, as the training read it.
+
+        None where the run was trained on frames, whose rows it does not have.
+
+        Raises:
+            DataError: the file is gone.
+        """
+        from tfwd.data.source import Source
+
+        data, path = self.config.data, self.rows("test") or self.rows("train")
+        if path is None:
+            return None
+        if self.data is not None:
+            return Source.open(path)
+        return Source.open(path, csv=data.csv, format=data.format, filter=data.filter)
+
     def sample(self, count: int) -> dict[str, NDArray[Any]] | None:
         """The first raw rows of the run's test data, or else of its training data: `{input: (N,)}`, N at most `count`.
 
@@ -193,16 +211,10 @@ class Run:
             DataError: the file is gone, or has changed its columns.
         """
         from tfwd.data.rows import Rows
-        from tfwd.data.source import Source
 
-        data = self.config.data
-        path = self.rows("test") or self.rows("train")
-        if path is None:
+        source = self.source()
+        if source is None:
             return None
-        if self.data is not None:
-            source = Source.open(path)
-        else:
-            source = Source.open(path, csv=data.csv, format=data.format, filter=data.filter)
         batch = next(Rows(source, self.model.schema, labelled=False).batches(count), None)
         return None if batch is None else batch.inputs
 

@@ -12,6 +12,8 @@ import yaml
 from command_line import tfwd
 from preparation_cases import HISTORY, log
 
+from export import onnx
+from export.pipeline import measured
 from tfwd.config import Config
 from tfwd.errors import ConfigError, DataError
 from tfwd.parts import open_parts
@@ -77,6 +79,13 @@ def test_a_run_has_its_rows(run: Run, folder: Path) -> None:
     assert run.rows("test") == str(data / "test.parquet")
     # The catalogue and the users answer at once.
     assert len(run.recommend(pd.read_parquet(data / "users.parquet").head(2), k=3)) == 6
+
+
+def test_an_export_is_measured_on_its_rows(run: Run, tmp_path: Path) -> None:
+    file = onnx.save(run.model, tmp_path / "model.onnx", rows=run.sample(50))
+    assert run.data is not None
+    rows, auc = len(pd.read_parquet(run.data / "test.parquet")), run.metrics["test"]["auc"]
+    assert measured(run.path, file).startswith(f"On {rows} labelled rows: auc {auc:.6f} -> {auc:.6f}, log_loss")
 
 
 def test_rows_are_prepared_from_any_format(tmp_path: Path) -> None:
