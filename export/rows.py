@@ -209,8 +209,8 @@ def hostile_rows(schema: Schema, vocabularies: Mapping[str, np.ndarray], n: int,
 
     Unseen, empty, very long, non-ASCII and control-character strings (NUL among them), near misses of known
     categories; NaN, infinities, the largest and the denormal floats, known numbers and their neighbours; extreme
-    integers, the missing one included. All strings are valid UTF-8: other bytes cannot be given to ONNX Runtime from
-    Python, and a vocabulary takes them for OOV in either export.
+    integers, the missing one included. Finite weights of values are 100 at the most. All strings are valid UTF-8: other
+    bytes cannot be given to ONNX Runtime from Python, and a vocabulary takes them for OOV in either export.
 
     Args:
         schema: of the model.
@@ -230,6 +230,10 @@ def hostile_rows(schema: Schema, vocabularies: Mapping[str, np.ndarray], n: int,
         if entry.kind == "string":
             for row in generator.integers(n, size=min(_LONG_CELLS, n // 20)):
                 made[entry.name][(row,) if not entry.length else (row, 0)] = str(known[0]) + "x" * LONG
+        if entry.weighs is not None:
+            # They multiply what the heads sum. Beyond a bound the sum is float32's rounding and little else.
+            weights = made[entry.name]
+            made[entry.name] = np.where(np.isfinite(weights), np.clip(weights, -_MOST_WEIGHT, _MOST_WEIGHT), weights)
         if entry.length:
             # Lists of any length, some without a value, with gaps in them.
             made[entry.name][generator.random(shape) < generator.random((n, 1)) * 1.2] = _PADDING[entry.kind]
@@ -257,4 +261,6 @@ def _integers(known: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     return np.concatenate([np.repeat(np.array(_INTEGERS, np.int64), 5), near + 1, near - 1, random])
 
 
+# The largest finite weight of a value in a hostile row.
+_MOST_WEIGHT = np.float32(100)
 _POOLS = {"string": _texts, "float": _floats, "integer": _integers}

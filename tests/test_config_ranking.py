@@ -56,6 +56,10 @@ def test_without_it_nothing_is_ranked() -> None:
             {"user": "user_id", "item": "movie_id", "item_columns": ["movie_id"]},
             "item_columns are columns of the item beside `item`: remove 'movie_id'",
         ),
+        (
+            {"user": "user_id", "item": "movie_id", "title": "movie_id"},
+            "title is a column of its own, and 'movie_id' is",
+        ),
         ({"user": "liked", "item": "movie_id"}, "ranking.user: 'liked' is the label's column."),
         ({"user": "user_id", "item": "movie_id", "k": 0}, "ranking.k: expected at least 1. Received: 0."),
         ({"user": "user_id", "item": "movie_id", "titel": "t"}, "ranking.titel: unknown key. Did you mean 'title'?"),
@@ -98,3 +102,16 @@ def test_inputs_of_a_request_have_names_of_their_own() -> None:
     assert Config.of(renamed).input_names()["k"] == "k_2"
     of_item = {**values, "ranking": {**values["ranking"], "item_columns": ["k"]}}
     assert Config.of(of_item).ranking is not None
+
+
+def test_a_feature_of_both_sides_is_refused_before_a_training() -> None:
+    weighted = {"type": "categorical", "column": "tags", "max_length": 3, "weights": "shares"}
+    values = {
+        "data": {"train": "ratings.csv", "label": "liked"},
+        "features": [*FEATURES, weighted],
+        "ranking": {"user": "user_id", "item": "movie_id", "item_columns": ["tags"]},
+    }
+    with pytest.raises(ConfigError, match="'tags' reads 'tags' and 'shares', one of which belongs to the item"):
+        Config.of(values)
+    both = {**values, "ranking": {**values["ranking"], "item_columns": ["tags", "shares"]}}
+    assert Config.of(both).ranking is not None

@@ -147,7 +147,7 @@ def prepare(
     from tfwd.preparation.prepare import prepare as prepare_rows
     from tfwd.run import folder_beside, refuse_existing
 
-    refuse_existing(output)
+    refuse_existing(output, "Choose another --output.")
     output.parent.mkdir(parents=True, exist_ok=True)
     with folder_beside(output) as folder:
         counts = prepare_rows(chosen, folder)
@@ -199,6 +199,7 @@ def predict(
     delimiter: Delimiter = None,
 ) -> None:
     """Scores rows and writes a row for each, in the same order."""
+    _refuse_own_input(output, data)
     scorer = _scorer(run)
     from tfwd.callbacks import progress
     from tfwd.prediction import key_columns
@@ -245,7 +246,10 @@ def rank(
     from tfwd.recommend.table import lines
 
     recommender = Recommender(opened, items)
-    source = Source.open(data if data is not None else file_of(opened, USERS))
+    asking = data if data is not None else str(file_of(opened, USERS))
+    source = Source.open(asking)
+    if output is not None:
+        _refuse_own_input(output, asking)
     chosen = None if candidates is None else read_candidates(candidates)
     if output is not None:
         with progress() as bar:
@@ -324,6 +328,11 @@ def _free(path: Path) -> Path:
     """The path, or with the first number that makes it new."""
     numbered = (path.with_name(f"{path.name}-{number}") for number in range(2, sys.maxsize))
     return path if not path.exists() else next(candidate for candidate in numbered if not candidate.exists())
+
+
+def _refuse_own_input(output: Path, data: str) -> None:
+    if output.exists() and Path(data).exists() and output.samefile(data):
+        raise ConfigError(f"{output} is what is read: choose another --output.")
 
 
 def _scorer(run: str) -> Any:

@@ -129,6 +129,10 @@ class Config(Section):
                     f"ranking.item: the feature {feature.name!r} reads {ranking.item!r}, but not as one category. An "
                     "item is told by a categorical feature without max_length."
                 )
+        # Refuses a feature of both sides. The module reads the sections of this one.
+        from tfwd.recommend.sides import sides
+
+        sides(self.features, ranking)
         taken = {"k", "candidates", "exclude"} & {
             read[c] for c in read if c not in (ranking.item, *ranking.item_columns)
         }

@@ -345,6 +345,8 @@ class RankingConfig(Section):
     def _check(self) -> RankingConfig:
         if self.user == self.item:
             raise ValueError(f"user and item are two columns. Received {self.item!r} for both")
+        if self.title in (self.user, self.item):
+            raise ValueError(f"title is a column of its own, and {self.title!r} is not: leave it out")
         if len(set(self.item_columns)) != len(self.item_columns):
             raise ValueError("a column stands in item_columns twice")
         if self.user in self.item_columns or self.item in self.item_columns:

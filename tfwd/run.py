@@ -250,19 +250,19 @@ def _keep(run: Run, folder: Path) -> None:
     link_or_copy(run.path / "model.keras", folder / "model.keras")
 
 
-def refuse_existing(path: str | Path) -> Path:
-    """The path of a run to be made, if nothing is there yet.
+def refuse_existing(path: str | Path, advice: str = "Resume it with --resume, or choose another --output.") -> Path:
+    """The path of a run or folder to be made, if nothing is there yet.
 
     Raises:
         RunError: something is.
     """
     path = Path(path)
     if path.exists():
-        raise RunError(f"{path} exists already. Resume it with --resume, or choose another --output.")
+        raise RunError(f"{path} exists already. {advice}")
     return path
 
 
-def load_model(path: Path) -> WideDeep:
+def load_model(path: str | Path) -> WideDeep:
     """Loads a `.keras` file in Keras' safe mode.
 
     Raises:
@@ -272,8 +272,9 @@ def load_model(path: Path) -> WideDeep:
 
     from tfwd.model import WideDeep
 
+    path = Path(path)
     if not path.is_file():
-        raise RunError(f"{path} is not there: the training has not come to an evaluation yet.")
+        raise RunError(f"{path} is not there. In a run it means that the training has not come to an evaluation yet.")
     try:
         model = keras.saving.load_model(path)
     except Exception as error:  # zip, HDF5 and Keras raise what they like on a damaged file

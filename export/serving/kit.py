@@ -94,7 +94,7 @@ _DTYPES = {"string": "object", "integer": "int64", "float": "float32"}
 
 
 def _type(entry: Input) -> str:
-    return f"list of {entry.kind}, {entry.length} at most" if entry.length else entry.kind
+    return f"list of {entry.kind}, of which the latest {entry.length} count" if entry.length else entry.kind
 
 
 def _missing(kind: Kind) -> str:

@@ -303,6 +303,17 @@ def test_rows_that_do_not_fit_are_named(replaced: dict[str, Any], message: str) 
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize("nothing", [[None, None], []], ids=["all missing", "no rows"])
+def test_a_column_without_a_value_has_no_lists(nothing: list[None]) -> None:
+    """Of a frame its type is that of anything, as of the request of somebody who has no history."""
+    inputs = (Input("bag", "bag", "string", 2), Input("weight", "weight", "float", 2, weighs="bag"))
+    data = pd.DataFrame({"bag": nothing, "weight": nothing}, dtype=object)
+    batches = list(Rows(Source.open(data), Schema(inputs, "regression", "y"), labelled=False).batches(4))
+    assert sum(len(batch.inputs["bag"]) for batch in batches) == len(nothing)
+    for batch in batches:
+        assert set(batch.inputs["bag"].ravel().tolist()) <= {""}
+
+
 def test_a_list_where_the_model_takes_one_value() -> None:
     schema = Schema((Input("bag", "bag", "string"),), "regression", "y")
     with pytest.raises(DataError, match=r"'bag' is VARCHAR\[\] in DataFrame, .* one value a row"):

@@ -179,7 +179,7 @@ def test_the_page_for_serving_has_a_row_and_a_user_that_the_model_takes(
 ) -> None:
     """Lists as JSON has them, without the padding of the warm-up's arrays."""
     page = (kit.write(exported[0].parent.parent) / "README.md").read_text(encoding="utf-8")
-    assert "| `liked` | list of string, 8 at most |" in page
+    assert "| `liked` | list of string, of which the latest 8 count |" in page
     asked = [json.loads(text.replace("'\\''", "'")) for text in re.findall(r"curl -d '(.*)' http", page)]
     (row,), request = asked[0]["instances"], asked[1]
     assert row["liked"]

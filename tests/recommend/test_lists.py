@@ -13,7 +13,7 @@ import ranking_cases as cases
 import tensorflow as tf
 
 from tfwd.analysis.analyze import analyze
-from tfwd.config import Config
+from tfwd.config import Config, RankingConfig
 from tfwd.data.rows import Rows
 from tfwd.data.source import Source
 from tfwd.errors import ConfigError
@@ -228,7 +228,7 @@ def test_features_that_mix_sides_are_refused() -> None:
         {"type": "categorical", "column": "genres", "weights": "age"},
         {"type": "numeric", "column": "year"},
     ]
+    ranking = values.pop("ranking")
     config = Config.of(values)
-    assert config.ranking is not None
     with pytest.raises(ConfigError, match="the feature 'genres' reads 'genres' and 'age', one of which"):
-        sides(config.features, config.ranking)
+        sides(config.features, RankingConfig(**ranking))

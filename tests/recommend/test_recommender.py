@@ -64,6 +64,16 @@ def test_lists_with_what_was_seen_and_of_candidates(recommender: Recommender) ->
         recommender.recommend(user, candidates=["a", "b"])
     with pytest.raises(DataError, match="at least one place. Received: k=0"):
         recommender.recommend(user, k=0)
+    for k in ("3", 2.5):
+        with pytest.raises(DataError, match="the length of a list, is a whole number"):
+            recommender.recommend(user, k=k)  # type: ignore[arg-type]
+    assert len(recommender.recommend(user, k=np.int64(3))) == 3  # type: ignore[arg-type]
+    with pytest.raises(DataError, match=r"candidates are a list of items, as \['m1'\]"):
+        recommender.recommend(user, candidates="m1")
+    series = pd.Series(["m1", "m2"])
+    assert len(recommender.recommend(user, candidates=series, include_seen=True)) == 2  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="The item 'none' is not in the catalogue, as 'm"):
+        recommender.reasons(user, ["m1", "none"])
     with pytest.raises(DataError, match="no column 'city'"):
         recommender.recommend(user.drop(columns="city"))
     nobody = pa.Table.from_pandas(cases.users()).slice(0, 0)
@@ -143,7 +153,7 @@ def test_the_command_prints_a_list_with_reasons(capsys: pytest.CaptureFixture[st
 
 def test_the_command_takes_candidates_and_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = cases.trained().path
-    (tmp_path / "some.txt").write_text("m1\n\nm2\nm3\n", encoding="utf-8")
+    (tmp_path / "some.txt").write_text("m1\n\nm2\nm3\n", encoding="utf-8-sig")
     assert tfwd("rank", run, "--user", "7", "--candidates", tmp_path / "some.txt", "--include-seen", "--no-why") == 0
     assert len(capsys.readouterr().out.splitlines()) == 4
     new = cases.users().head(1).assign(user_id="newcomer", liked=[["m1", "m5"]]).drop(columns="seen")
@@ -171,6 +181,24 @@ def test_the_command_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFi
         assert message in capsys.readouterr().err
     assert tfwd("rank", tmp_path, "--user", "7") == 2
     assert "is not a run directory" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("seen", ["m1", 1, [1.5]])
+def test_what_was_seen_is_a_list_of_items(recommender: Recommender, seen: Any) -> None:
+    user = cases.users().head(1).drop(columns="seen")
+    user["seen"] = [seen]
+    with pytest.raises(DataError, match="column 'seen': expected lists of items, text or whole numbers, found"):
+        recommender.recommend(user)
+    assert len(recommender.recommend(user, include_seen=True)) == 10
+
+
+def test_the_users_are_not_written_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    users = tmp_path / "users.parquet"
+    cases.users().to_parquet(users, index=False)
+    before = users.read_bytes()
+    assert tfwd("rank", cases.trained().path, "--data", users, "--output", users) == 2
+    assert "is what is read: choose another --output" in capsys.readouterr().err
+    assert users.read_bytes() == before
 
 
 def test_runs_that_cannot_rank(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ import tensorflow as tf
 from tfwd.config import RankingConfig
 from tfwd.data.rows import Batch, Rows
 from tfwd.data.source import Source
+from tfwd.data.sql import INTEGERS
 from tfwd.errors import ConfigError, DataError
 from tfwd.prediction import writing
 from tfwd.recommend.catalogue import Catalogue, read_catalogue, tensors
@@ -124,11 +126,11 @@ class Recommender:
         advance: Callable[[int], None] | None = None,
     ) -> Iterator[pa.Table]:
         """The lists of the users of a source, some users at a time; see `recommend`."""
-        length = self.ranking.k if k is None else k
-        if length < 1:
-            raise DataError(f"A list has at least one place. Received: k={length}")
+        length = _length(self.ranking.k if k is None else k)
         chosen = self._candidates(candidates)
         leave_out = not include_seen and SEEN in source.columns
+        if leave_out:
+            _check_seen(source)
         for batch in self._users(source, leave_out):
             assert batch.key is not None
             seen = self._padded(batch.key.column(1).to_pylist()) if leave_out else self._padded([[]])
@@ -146,12 +148,18 @@ class Recommender:
             users: as in `recommend`; the first is meant.
             items: of the catalogue.
             count: how many reasons an item, at the most.
+
+        Raises:
+            DataError: there is no user, or an item that is not in the catalogue.
         """
         batch = next(self._users(Source.open(users), False), None)
         if batch is None:
             raise DataError("There is no user to give reasons for.")
         first = {name: values[:1] for name, values in batch.inputs.items()}
         by_id = {str(value): row for row, value in enumerate(self.catalogue.ids.tolist())}
+        unknown = [item for item in items if str(item) not in by_id]
+        if unknown:
+            raise DataError(f"The item {unknown[0]!r} is not in the catalogue, as {self.catalogue.ids[0]!r} is.")
         rows = np.array([by_id[str(item)] for item in items], np.int64)
         return Reasons(self.run, self.ranking, self._lists).of(first, rows, count)
 
@@ -164,6 +172,9 @@ class Recommender:
     def _candidates(self, candidates: Sequence[Any] | None) -> tf.Tensor:
         if candidates is None:
             return self._padded([[]])
+        if isinstance(candidates, str | bytes):
+            raise DataError(f"candidates are a list of items, as [{candidates!r}]. Received: {candidates!r}")
+        candidates = list(candidates)
         known = {str(value) for value in self.catalogue.ids.tolist()}
         if not any(str(candidate) in known for candidate in candidates):
             raise DataError(
@@ -204,6 +215,27 @@ class Recommender:
             columns[self.ranking.title] = pa.array([self.catalogue.titles[row] for row in rows], pa.string())
         columns["score"] = pa.array(np.asarray(scores, np.float32))
         return pa.table(columns)
+
+
+def _length(k: Any) -> int:
+    try:
+        length = operator.index(k)
+    except TypeError:
+        raise DataError(f"k, the length of a list, is a whole number. Received: {k!r}") from None
+    if length < 1:
+        raise DataError(f"A list has at least one place. Received: k={length}")
+    return length
+
+
+def _check_seen(source: Source) -> None:
+    """Refuses a column `seen` that holds no lists of items."""
+    found = source.columns[SEEN]
+    listed = found.endswith("[]") and found.removesuffix("[]") in (*INTEGERS, "VARCHAR", "NULL")
+    if not listed and found != "NULL":
+        raise DataError(
+            f"{source.name}, column {SEEN!r}: expected lists of items, text or whole numbers, found {found}. Use a "
+            "Parquet file, since a CSV file has no lists, or name the column otherwise."
+        )
 
 
 def has_catalogue(run: Run) -> bool:

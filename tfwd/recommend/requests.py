@@ -62,7 +62,7 @@ def read_candidates(path: str) -> list[str]:
         DataError: it cannot be read, or has none.
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError:
         raise DataError(f"{path} is not UTF-8 text, with an item a line.") from None
     found = [line.strip() for line in lines if line.strip()]
