@@ -220,6 +220,8 @@ def test_catalogues_that_do_not_fit(recommender: Recommender) -> None:
         Recommender(run, items.head(0))
     with pytest.raises(DataError, match="no column 'genres'"):
         Recommender(run, items.drop(columns="genres"))
+    with pytest.raises(DataError, match=r"no column 'title', which ranking\.title reads"):
+        Recommender(run, items.drop(columns="title"))
 
 
 def test_evaluation_knows_the_metrics_by_user(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

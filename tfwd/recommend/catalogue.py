@@ -60,6 +60,8 @@ def read_catalogue(source: Source, schema: Schema, ranking: RankingConfig) -> Ca
         DataError: there are no items, one stands there twice or is missing, or a column is missing.
     """
     inputs = item_inputs(schema, ranking)
+    if ranking.title:
+        source.require(ranking.title, "ranking.title")
     key = (ranking.title,) if ranking.title else ()
     batches = list(Rows(source, dataclasses.replace(schema, inputs=inputs), labelled=False, key=key).batches(_ROWS))
     if not batches:
