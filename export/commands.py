@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tfwd.cli import guarded, say
+from tfwd.command_line import guarded, say
 from tfwd.console import load_tensorflow
 from tfwd.errors import ConfigError, ExportError
 
@@ -97,7 +97,7 @@ def onnx(
     from export.onnx import write
     from export.pipeline import measured
 
-    model, name, folder, rows, _ = _load(run)
+    model, name, folder, rows, opened = _load(run)
     _compare(run, model, baseline, data, tolerance, max_change, max_psi, force)
     written = write(
         model,
@@ -111,8 +111,8 @@ def onnx(
     say(f"ONNX in {written.file}, equal to the model{with_rounded} on {_compared(rows)} and hostile rows.")
     for line in written.report():
         say(line)
-    if half_tables and run.is_dir():
-        say(measured(run, written.file))
+    if half_tables and opened is not None:
+        say(measured(opened, written.file))
     say(f"Score a file with it: python -m tfwd.predict {written.file} --data FILE --output FILE")
 
 

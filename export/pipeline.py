@@ -39,12 +39,11 @@ def recommended(run: Run) -> dict[str, Any]:
     return {"lists": Recommender(run).lists, "k": run.config.ranking.k}
 
 
-def measured(run: Path, file: Path) -> str:
+def measured(run: Run, file: Path) -> str:
     """The metrics of a run's model and of a file of it, on the first labelled rows of its data, as a sentence."""
-    opened = Run.open(run)
-    schema = opened.model.schema
+    schema = run.model.schema
     try:
-        source = opened.source()
+        source = run.source()
         if source is None:
             raise DataError("the run was trained on frames")
         batch = next(Rows(source, schema).batches(REAL_ROWS), None)
@@ -53,7 +52,7 @@ def measured(run: Path, file: Path) -> str:
     except DataError as error:
         return f"No labelled rows to measure that on: {error}"
     found = []
-    for scorer in (keras_scorer(opened.model), load_scorer(file)):
+    for scorer in (keras_scorer(run.model), load_scorer(file)):
         answers = scorer.score(batch.inputs)["prediction" if schema.task == "regression" else "probability"]
         metrics = metrics_of(schema.task, answers.shape[-1])
         metrics.add(batch.label[:, 0], answers, batch.weight)

@@ -6,17 +6,17 @@ A command reads its arguments, calls one function, and says what came of it and 
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from tfwd.command_line import guarded, resumable, say
 from tfwd.config import Config, presets
 from tfwd.console import console, load_tensorflow
 from tfwd.errors import ConfigError, RunError, TfwdError
@@ -32,26 +32,6 @@ app = typer.Typer(
 RunPath = Annotated[str, typer.Argument(help="A run directory, a .keras file, a SavedModel or an .onnx file.")]
 DataPath = Annotated[str, typer.Option("--data", help="A CSV or Parquet file, a folder, a glob, or census:test.")]
 Delimiter = Annotated[str | None, typer.Option(help="The delimiter of CSV data; by default as in training.")]
-
-
-def guarded(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Turns what the user can mend into one message and exit code 2, and Ctrl-C into exit code 130."""
-
-    @functools.wraps(command)
-    def wrapped(*arguments: Any, **options: Any) -> Any:
-        try:
-            return command(*arguments, **options)
-        except TfwdError as error:
-            console.print(f"Error: {error}", markup=False)
-            raise typer.Exit(2) from None
-        except OSError as error:
-            console.print(f"Error: {reason_of(error)}.", markup=False)
-            raise typer.Exit(2) from None
-        except KeyboardInterrupt:
-            console.print("Interrupted.")
-            raise typer.Exit(130) from None
-
-    return wrapped
 
 
 @app.command()
@@ -104,7 +84,7 @@ def train(
     load_tensorflow()
     from tfwd import training
 
-    with _resumable(output):
+    with resumable(output):
         run = training.resume(output) if resume else training.fit(chosen, output)
     _print_metrics(run.metrics)
     try:
@@ -124,8 +104,8 @@ def train(
     folder = shlex.quote(str(run.path))
     say(f"  python -m tfwd.evaluate {folder} --data {data}")
     say(f"  python -m tfwd.predict {folder} --data {data} --output predictions.csv")
-    for command in _lists(run):
-        say(f"  {command}")
+    if run.config.ranking is not None:
+        _say_how_to_rank(run)
     if run.config.train.tensorboard:
         say(f"  tensorboard --logdir {folder}/logs")
 
@@ -245,11 +225,11 @@ def rank(
     from tfwd.recommend.requests import find_user, read_candidates
     from tfwd.recommend.table import lines
 
-    recommender = Recommender(opened, items)
-    asking = data if data is not None else str(file_of(opened, USERS))
-    source = Source.open(asking)
+    users = data if data is not None else str(file_of(opened, USERS))
     if output is not None:
-        _refuse_own_input(output, asking)
+        _refuse_own_input(output, users)
+    recommender = Recommender(opened, items)
+    source = Source.open(users)
     chosen = None if candidates is None else read_candidates(candidates)
     if output is not None:
         with progress() as bar:
@@ -276,11 +256,6 @@ export_app = typer.Typer(help="Export a run for serving.", no_args_is_help=True)
 app.add_typer(export_app, name="export")
 
 
-def say(text: str) -> None:
-    """A result, to standard output, whatever signs it holds."""
-    print(text, flush=True)
-
-
 def run_single(command: Callable[..., Any]) -> None:
     """Runs one command as a program: `python -m tfwd.train`."""
     single = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -296,32 +271,6 @@ def main() -> None:
         for command in (savedmodel, onnx, serving):
             export_app.command()(command)
     app()
-
-
-def reason_of(error: OSError) -> str:
-    """What the system refused, with the file if it names one."""
-    from tfwd.run import reason
-
-    return f"{error.filename}: {reason(error)}" if error.filename else reason(error)
-
-
-@contextlib.contextmanager
-def _resumable(output: Path) -> Iterator[None]:
-    """Says how a training goes on that was broken off after its run had been made."""
-    try:
-        yield
-    except (KeyboardInterrupt, OSError) as error:
-        if isinstance(error, OSError):
-            console.print(f"Error: {reason_of(error)}.", markup=False)
-        else:
-            console.print("Interrupted.")
-        if (output / "run.json").is_file():
-            console.print(
-                f"What was written whole is kept. Go on with: python -m tfwd.train --output {shlex.quote(str(output))} "
-                "--resume",
-                markup=False,
-            )
-        raise typer.Exit(2 if isinstance(error, OSError) else 130) from None
 
 
 def _free(path: Path) -> Path:
@@ -362,17 +311,15 @@ def _source(run: str, data: str, delimiter: str | None, filtered: bool) -> Any:
     return Source.open(data, csv=csv, format=format, filter=condition)
 
 
-def _lists(run: Any) -> Iterator[str]:
-    """The command for a list of items, where a run makes lists and has users."""
+def _say_how_to_rank(run: Any) -> None:
     from tfwd.data.source import Source
     from tfwd.recommend.recommender import USERS
     from tfwd.recommend.requests import a_user
 
     users = run.path / "data" / USERS
-    if run.config.ranking is not None and users.is_file():
-        user = a_user(Source.open(users), run.config.ranking.user)
-        if user is not None:
-            yield f"python -m tfwd.rank {shlex.quote(str(run.path))} --user {shlex.quote(user)}"
+    user = a_user(Source.open(users), run.config.ranking.user) if users.is_file() else None
+    if user is not None:
+        say(f"  python -m tfwd.rank {shlex.quote(str(run.path))} --user {shlex.quote(user)}")
 
 
 def _print_metrics(metrics: dict[str, dict[str, float]]) -> None:

@@ -35,6 +35,7 @@ from tfwd.features.checks import check_features
 from tfwd.features.columns import AnyColumn, Categorical, Numeric
 from tfwd.metrics import MONITORS
 from tfwd.naming import input_name, is_reserved, nearest, refuse_case_twins
+from tfwd.recommend.sides import sides
 
 __all__ = [
     "Config",
@@ -129,10 +130,7 @@ class Config(Section):
                     f"ranking.item: the feature {feature.name!r} reads {ranking.item!r}, but not as one category. An "
                     "item is told by a categorical feature without max_length."
                 )
-        # Refuses a feature of both sides. The module reads the sections of this one.
-        from tfwd.recommend.sides import sides
-
-        sides(self.features, ranking)
+        sides(self.features, ranking)  # refuses a feature of both
         taken = {"k", "candidates", "exclude"} & {
             read[c] for c in read if c not in (ranking.item, *ranking.item_columns)
         }

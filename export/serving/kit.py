@@ -108,24 +108,18 @@ def _in_shell(value: Any) -> str:
 
 def _lists(name: str, version: Path, schema: Schema) -> str:
     """How to ask for a list, if the model makes lists."""
-    entries = {entry.name: entry for entry in schema.inputs}
     found = list(_asked(version, "recommend"))
     if not found:
         return ""
-    own = [
-        _cut({key: value[0] for key, value in inputs.items() if key in entries}, schema, list(entries))
-        for inputs in found
-    ]
-    options = {key: value.tolist() for key, value in found[0].items() if key not in entries}
-    inputs = {key: [value] for key, value in _best(own).items()} | _plain(options)
+    user = _best([_row(inputs, schema) for inputs in found])
+    options = {key: _plain(value) for key, value in found[0].items() if key not in user}
+    inputs = {key: [value] for key, value in user.items()} | options
     return Template(_LISTS.read_text(encoding="utf-8")).substitute(name=name, inputs=_in_shell(inputs))
 
 
 def _example(version: Path, schema: Schema) -> dict[str, Any]:
     """A row of the warm-up file."""
-    names = [entry.name for entry in schema.inputs]
-    rows = [{name: inputs[name][0] for name in names} for inputs in _asked(version, "serving_default")]
-    return _best([_cut(row, schema, names) for row in rows])
+    return _best([_row(inputs, schema) for inputs in _asked(version, "serving_default")])
 
 
 def _asked(version: Path, signature: str) -> Iterator[dict[str, NDArray[Any]]]:
@@ -137,21 +131,20 @@ def _asked(version: Path, signature: str) -> Iterator[dict[str, NDArray[Any]]]:
             yield {key: tf.make_ndarray(value) for key, value in request.inputs.items()}
 
 
-def _cut(row: dict[str, Any], schema: Schema, names: list[str]) -> dict[str, Any]:
-    """A row as JSON has it, in the order of the names, lists without their padding but for one value."""
-    kinds = {entry.name: entry for entry in schema.inputs}
+def _row(inputs: dict[str, NDArray[Any]], schema: Schema) -> dict[str, Any]:
+    """The first row of a request as JSON has it, lists without their padding but for one value."""
     by_column = {entry.column: entry.name for entry in schema.inputs}
-    cut = {}
-    for name in names:
-        if name in row:
-            value, entry = _plain(row[name]), kinds[name]
+    row = {}
+    for entry in schema.inputs:
+        if entry.name in inputs:
+            value = _plain(inputs[entry.name][0])
             if entry.length:
                 # Weights stand at the places of their values.
-                own = _plain(row[by_column[entry.weighs] if entry.weighs else name])
+                own = value if entry.weighs is None else _plain(inputs[by_column[entry.weighs]][0])
                 last = max((place for place, one in enumerate(own) if not _is_missing(one)), default=0)
                 value = value[: last + 1]
-            cut[name] = value
-    return cut
+            row[entry.name] = value
+    return row
 
 
 def _best(rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -169,9 +162,7 @@ def _is_missing(value: Any) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    """A value, or a structure of values, of NumPy as one of Python."""
-    if isinstance(value, dict):
-        return {key: _plain(one) for key, one in value.items()}
+    """A value or an array of NumPy as Python has it."""
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     if isinstance(value, list):

@@ -85,7 +85,7 @@ def test_an_export_is_measured_on_its_rows(run: Run, tmp_path: Path) -> None:
     file = onnx.save(run.model, tmp_path / "model.onnx", rows=run.sample(50))
     assert run.data is not None
     rows, auc = len(pd.read_parquet(run.data / "test.parquet")), run.metrics["test"]["auc"]
-    assert measured(run.path, file).startswith(f"On {rows} labelled rows: auc {auc:.6f} -> {auc:.6f}, log_loss")
+    assert measured(run, file).startswith(f"On {rows} labelled rows: auc {auc:.6f} -> {auc:.6f}, log_loss")
 
 
 def test_rows_are_prepared_from_any_format(tmp_path: Path) -> None:

@@ -192,6 +192,15 @@ def test_what_was_seen_is_a_list_of_items(recommender: Recommender, seen: Any) -
     assert len(recommender.recommend(user, include_seen=True)) == 10
 
 
+def test_what_was_seen_may_be_nothing_or_of_a_fixed_length(recommender: Recommender) -> None:
+    user = cases.users().head(1).drop(columns="seen")
+    everything = recommender.recommend(user, k=90)["movie_id"].tolist()
+    assert recommender.recommend(user.assign(seen=[None]), k=90)["movie_id"].tolist() == everything
+    fixed = pa.array([["m1", "m2"]], pa.list_(pa.string(), 2))
+    found = recommender.recommend(pa.Table.from_pandas(user).append_column("seen", fixed), k=90)
+    assert found["movie_id"].tolist() == [item for item in everything if item not in ("m1", "m2")]
+
+
 def test_the_users_are_not_written_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     users = tmp_path / "users.parquet"
     cases.users().to_parquet(users, index=False)

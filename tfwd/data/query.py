@@ -123,8 +123,7 @@ class Query:
 
     def _items(self, entry: Input) -> Items:
         given = self.source.items(entry.column, entry.delimiter)
-        if given is None and self.source.first(entry.column, f"{identifier(entry.column)} IS NOT NULL") is None:
-            # A column without any value has the type of anything: nobody has a list.
+        if given is None and not self.source.has_values(entry.column):
             kind = {"string": "VARCHAR", "integer": "BIGINT", "float": "DOUBLE"}[entry.kind]
             return Items(f"CAST(NULL AS {kind}[])", kind)
         if given is None:

@@ -16,7 +16,7 @@ from tfwd.data.failures import reading
 from tfwd.data.filters import checked
 from tfwd.data.lists import Items, items
 from tfwd.data.scans import BLOCK_ROWS, Block, CsvScan, ParquetScan, Scan, TableScan
-from tfwd.data.sql import as_text, both
+from tfwd.data.sql import as_text, both, identifier
 from tfwd.errors import ConfigError, DataError
 from tfwd.naming import nearest
 
@@ -164,6 +164,10 @@ class Source:
     def items(self, column: str, delimiter: str | None) -> Items | None:
         """A column's rows as lists, or None where they are none; see `tfwd.data.lists`."""
         return items(column, self.columns[column], delimiter, self._scan.lists_of_one)
+
+    def has_values(self, column: str) -> bool:
+        """Whether any row has a value of a column. One without has the type of anything, as of a frame's."""
+        return self.first(column, f"{identifier(column)} IS NOT NULL") is not None
 
     def first(self, column: str, condition: str, found: str | None = None) -> Place | None:
         """The first row that fulfils `condition`, for a message.

@@ -13,9 +13,10 @@ import pyarrow as pa
 import tensorflow as tf
 
 from tfwd.config import RankingConfig
+from tfwd.data.lists import value_type
 from tfwd.data.rows import Batch, Rows
 from tfwd.data.source import Source
-from tfwd.data.sql import INTEGERS
+from tfwd.data.sql import INTEGERS, TEXTS, WIDE_INTEGERS
 from tfwd.errors import ConfigError, DataError
 from tfwd.prediction import writing
 from tfwd.recommend.catalogue import Catalogue, read_catalogue, tensors
@@ -52,6 +53,7 @@ class Recommender:
         given = items if items is not None else file_of(run, ITEMS)
         self.catalogue: Catalogue = read_catalogue(Source.open(given), run.model.schema, self.ranking)
         self._lists = ListMaker(run.model, run.config.features, self.ranking, self.catalogue)
+        self._row_of = {str(value): row for row, value in enumerate(self.catalogue.ids.tolist())}
         self._graph = tf.function(self._lists, autograph=False, reduce_retracing=True)
 
     @property
@@ -156,11 +158,10 @@ class Recommender:
         if batch is None:
             raise DataError("There is no user to give reasons for.")
         first = {name: values[:1] for name, values in batch.inputs.items()}
-        by_id = {str(value): row for row, value in enumerate(self.catalogue.ids.tolist())}
-        unknown = [item for item in items if str(item) not in by_id]
-        if unknown:
-            raise DataError(f"The item {unknown[0]!r} is not in the catalogue, as {self.catalogue.ids[0]!r} is.")
-        rows = np.array([by_id[str(item)] for item in items], np.int64)
+        unknown = next((item for item in items if str(item) not in self._row_of), None)
+        if unknown is not None:
+            raise DataError(f"The item {unknown!r} is not in the catalogue, as {self.catalogue.ids[0]!r} is.")
+        rows = np.array([self._row_of[str(item)] for item in items], np.int64)
         return Reasons(self.run, self.ranking, self._lists).of(first, rows, count)
 
     def _users(self, source: Source, seen: bool) -> Iterator[Batch]:
@@ -175,8 +176,7 @@ class Recommender:
         if isinstance(candidates, str | bytes):
             raise DataError(f"candidates are a list of items, as [{candidates!r}]. Received: {candidates!r}")
         candidates = list(candidates)
-        known = {str(value) for value in self.catalogue.ids.tolist()}
-        if not any(str(candidate) in known for candidate in candidates):
+        if not any(str(candidate) in self._row_of for candidate in candidates):
             raise DataError(
                 f"None of the {len(candidates)} candidates is in the catalogue of {len(self.catalogue)} items, "
                 f"as {self.catalogue.ids[0]!r} is."
@@ -228,10 +228,9 @@ def _length(k: Any) -> int:
 
 
 def _check_seen(source: Source) -> None:
-    """Refuses a column `seen` that holds no lists of items."""
+    """Refuses a column `seen` that holds anything but lists of items."""
     found = source.columns[SEEN]
-    listed = found.endswith("[]") and found.removesuffix("[]") in (*INTEGERS, "VARCHAR", "NULL")
-    if not listed and found != "NULL":
+    if value_type(found) not in (*TEXTS, *INTEGERS, *WIDE_INTEGERS, "NULL") and source.has_values(SEEN):
         raise DataError(
             f"{source.name}, column {SEEN!r}: expected lists of items, text or whole numbers, found {found}. Use a "
             "Parquet file, since a CSV file has no lists, or name the column otherwise."

@@ -22,10 +22,7 @@ def a_user(source: Source, column: str) -> str | None:
         source: a row a user.
         column: tells users apart.
     """
-    text = as_text(column, source.require(column, "ranking.user"))
-    query = f"{source.select(f'{text} AS name', where=f'{text} IS NOT NULL')} LIMIT 1"
-    found = source.connect().sql(query).fetchall()
-    return str(found[0][0]) if found else None
+    return next(iter(_names(source, column, 1)), None)
 
 
 def find_user(source: Source, column: str, user: str) -> pa.Table:
@@ -45,14 +42,20 @@ def find_user(source: Source, column: str, user: str) -> pa.Table:
         return found
     if found.num_rows:
         raise DataError(f"{source.name} has {found.num_rows} rows of the user {user!r}. Expected: one.")
-    query = f"{source.select(f'{text} AS name', where=f'{text} IS NOT NULL')} LIMIT {_LOOKED_AT}"
-    known = [name for (name,) in source.connect().sql(query).fetchall()]
+    known = _names(source, column, _LOOKED_AT)
     near = difflib.get_close_matches(user, known, n=_SHOWN, cutoff=0.5) or known[:_SHOWN]
     raise DataError(
         f"{source.name} has no user {user!r}. There is, among others: {', '.join(near)}. For a user whom the training "
         f"did not see, give --data a file with a row of the user: the column {column!r} and those that the features "
         "read of a request."
     )
+
+
+def _names(source: Source, column: str, most: int) -> list[str]:
+    """The text forms of the first users of a file."""
+    text = as_text(column, source.require(column, "ranking.user"))
+    query = f"{source.select(f'{text} AS name', where=f'{text} IS NOT NULL')} LIMIT {most}"
+    return [name for (name,) in source.connect().sql(query).fetchall()]
 
 
 def read_candidates(path: str) -> list[str]:

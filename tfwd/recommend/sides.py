@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from tfwd.config import RankingConfig
+from tfwd.config_sections import RankingConfig
 from tfwd.errors import ConfigError
 from tfwd.features.columns import Column, Cross
 from tfwd.schema import Input, Schema

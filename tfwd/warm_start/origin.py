@@ -68,9 +68,11 @@ def analyze_from(rows: Rows, config: Config, origin: Run | None) -> FeatureStati
     """
     if origin is None:
         return analyze(rows, config)
-    growing = growing_from(rows, config, origin) if config.grows_vocabularies() else {}
-    statistics = analyze(rows, config, frozen(config, origin), growing)
-    return grown(statistics, growing, rows, config, origin) if config.grows_vocabularies() else statistics
+    numbers = frozen(config, origin)
+    if not config.grows_vocabularies():
+        return analyze(rows, config, numbers)
+    growing = growing_from(rows, config, origin)
+    return grown(analyze(rows, config, numbers, growing), growing, rows, config, origin)
 
 
 def growing_from(rows: Rows, config: Config, origin: Run) -> dict[str, VocabularyStatistics]:
