@@ -44,7 +44,7 @@ def build_ranker(
     logits = []
     if "wide" in model.heads:
         rows = layout.wide.rows if layout.wide else 0
-        bags = bag_columns(layout.wide.slots) if layout.wide else 0
+        bags = bags_of(layout.wide.slots) if layout.wide else ()
         use_bias = "deep" not in model.heads
         head = WideHead(rows, outputs, layout.wide_numeric, use_bias=use_bias, bags=bags, name="wide")
         read = {"wide_ids", "wide_weights"} | ({"numeric"} if layout.wide_numeric else set())

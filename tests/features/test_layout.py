@@ -8,6 +8,7 @@ import json
 import pytest
 from feature_cases import kitchen_sink, raw_columns, statistics_of
 
+from tfwd.analysis.statistics import VocabularyStatistics
 from tfwd.config import Config
 from tfwd.errors import ConfigError
 from tfwd.features.layout import AUTO_WIDTHS, Layout, build_layout, embedding_width, feature_rows
@@ -58,6 +59,17 @@ def test_features_are_where_they_were_declared() -> None:
     assert [table.dim for table in found.embeddings] == sorted(table.dim for table in found.embeddings)
     assert found.numeric == ("age_zscore", "age_quantile", "age_missing", "income")
     assert (found.wide_numeric, found.deep_numeric) == ((0, 1, 2), (0, 1, 2, 3))
+
+
+def test_a_bag_combines_in_each_head_as_it_says() -> None:
+    bag = {"type": "categorical", "column": "tags", "vocabulary": ["a"], "max_length": 3, "embedding": 4}
+    features = [bag, {**bag, "name": "others", "combiner": "sum", "wide_combiner": "sqrtn"}]
+    features.append({"type": "cross", "keys": ["tags", "others"], "bins": 9, "wide_combiner": "mean"})
+    config = Config.of({"data": {"label": "y"}, "features": features})
+    words = {name: VocabularyStatistics(("a",), (1,)) for name in ("tags", "others")}
+    found = build_layout(config.features, dataclasses.replace(STATISTICS, vocabularies=words), ("wide", "deep"), 1)
+    assert [slot.combiner for slot in found.wide.slots] == ["sum", "sqrtn", "mean"]
+    assert [slot.combiner for slot in found.embeddings[0].slots] == ["mean", "sum"]
 
 
 def test_only_the_heads_that_there_are_get_rows() -> None:

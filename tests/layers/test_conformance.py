@@ -109,6 +109,11 @@ CASES: dict[str, Case] = {
     "table_ids": (lambda: TableIds([1, 0, 1], [1, 10, 100]), _nothing, IDS),
     "table_ids_of_buckets": (lambda: TableIds([1, 0], [1, 10]), _nothing, ROWS),
     "vocabulary_lookup": (lambda: VocabularyLookup(3), _learn_words, WORDS),
+    "wide_head_of_bags": (
+        lambda: WideHead(9, bags=[(1, "sum"), (1, "mean")]),
+        _nothing,
+        {"wide_ids": ROWS, "wide_weights": np.ones((3, 2), np.float32)},
+    ),
     "wide_head": (
         lambda: WideHead(9, 2, numeric=(1,), use_bias=True),
         _nothing,

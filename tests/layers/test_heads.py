@@ -43,6 +43,42 @@ def test_wide_head_is_a_sum_of_weights(rows: int, numeric: tuple[int, ...], outp
     np.testing.assert_allclose(head(inputs), expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("padded", [False, True])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_weights_of_a_bag_combine_as_in_embedding_lookup_sparse(outputs: int, weighted: bool, padded: bool) -> None:
+    bags = [(3, "mean"), (2, "sum"), (4, "sqrtn")]
+    head = WideHead(20, outputs, bags=bags, padded=padded)
+    ids = RANDOM.integers(1, 20, (BATCH, 10)) * (RANDOM.random((BATCH, 10)) < 0.7)
+    ids[0, 1:4] = 0  # a bag without values
+    factors = RANDOM.uniform(0.1, 3, (BATCH, 9)).astype(np.float32)
+    inputs = {"wide_ids": tf.constant(ids, tf.int32)} | ({"wide_weights": tf.constant(factors)} if weighted else {})
+    head(inputs)
+    randomize(head)
+    table = head.table.table.numpy().astype(np.float64)
+    table[0] = 0
+    head.table.table.assign(table)
+    expected = table[ids[:, 0]]
+    for row in range(BATCH):
+        start = 0
+        for width, combiner in bags:
+            places = [place for place in range(start, start + width) if ids[row, place + 1]]
+            start += width
+            if places:
+                sparse = tf.SparseTensor([[0, i] for i in range(len(places))], ids[row, 1:][places], [1, len(places)])
+                own = tf.SparseTensor(sparse.indices, factors[row, places].astype(np.float64), sparse.dense_shape)
+                known = own if weighted else None
+                expected[row] += tf.nn.embedding_lookup_sparse(table, sparse, known, combiner=combiner)[0]
+    np.testing.assert_allclose(head(inputs), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_wide_head_of_an_older_file_sums_its_bags() -> None:
+    # Version 0.3.0 wrote the number of columns.
+    older = WideHead(9, bags=[(2, "sum")]).get_config() | {"bags": 2}
+    assert WideHead.from_config(older).bags == WideHead(9, bags=[(2, "sum")]).bags
+    assert WideHead.from_config(older | {"bags": 0}).bags == []
+
+
 def test_new_wide_head_says_nothing() -> None:
     head = WideHead(20, 1, (0,), use_bias=True)
     assert not head({"wide_ids": tf.constant([[1, 2]]), "numeric": tf.constant([[5.0]])}).numpy().any()

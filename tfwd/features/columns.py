@@ -71,6 +71,13 @@ class _Placed(BaseModel):
     one_hot: bool = False
 
 
+class _Bag(BaseModel):
+    """How several values become one: their embeddings, and their weights in the wide head."""
+
+    combiner: Combiner = "mean"
+    wide_combiner: Combiner = "sum"
+
+
 def default_name(values: Any) -> Any:
     """The dict of a feature with the name that it has when it is given none; anything else as it is."""
     if not isinstance(values, dict) or values.get("name"):
@@ -183,7 +190,7 @@ class Bucketized(_OnColumn, _Placed):
         return self
 
 
-class Categorical(_OnColumn, _Placed):
+class Categorical(_OnColumn, _Placed, _Bag):
     """A category: a string, or an integer that is formatted as one; or several of them, a bag.
 
     Rows of its table: out-of-vocabulary (OOV), missing, then the vocabulary. At most one of `vocabulary`,
@@ -191,7 +198,8 @@ class Categorical(_OnColumn, _Placed):
     several values from all of them.
 
     With `max_length` the feature is multivalent: a list a row. The order of the values says which are kept and nothing
-    else: an embedding is their sum or mean, the wide head sums their weights, and a list without values adds nothing.
+    else: an embedding is their sum or mean, the wide head adds their weights up likewise, and a list without values
+    adds nothing.
 
     Args:
         column: the data column; with `max_length` of lists, or of text with a `delimiter`.
@@ -207,6 +215,7 @@ class Categorical(_OnColumn, _Placed):
         delimiter: what parts the values of a text; None for a column of lists.
         combiner: how the embeddings of several values become one: `sum`, `mean` (divided by the sum of the weights) or
             `sqrtn` (by the root of the sum of their squares).
+        wide_combiner: how their weights in the wide head become one, by the same three formulas.
         weights: a column of numbers, the weight of the value or, as long as the list, of each value; a value without
             a finite weight has the weight 1, and one below a millionth counts nothing. They weigh in both heads, but
             not in crosses.
@@ -228,7 +237,6 @@ class Categorical(_OnColumn, _Placed):
     vocabulary_of: str | None = None
     max_length: int | None = Field(default=None, ge=1, le=MAX_LENGTH)
     delimiter: str | None = Field(default=None, min_length=1)
-    combiner: Combiner = "mean"
     weights: str | None = Field(default=None, min_length=1)
 
     _name = model_validator(mode="before")(default_name)
@@ -291,7 +299,7 @@ def root(feature: Categorical, by_name: Mapping[str, Column]) -> Categorical:
     return owner
 
 
-class Cross(Column, _Placed):
+class Cross(Column, _Placed, _Bag):
     """The cross-product of 2 or more categories or buckets (Cheng et al. 2016, equation 1), hashed into bins.
 
     With multivalent keys it is a bag of all combinations of their values (the Cartesian product).
@@ -303,6 +311,7 @@ class Cross(Column, _Placed):
         keys: names of categorical or bucketized features.
         bins: the number of hash bins; `exact` numbers every combination instead, without collisions.
         combiner: with a multivalent key, how the embeddings of the combinations become one; see `Categorical`.
+        wide_combiner: likewise, how their weights in the wide head become one.
         wide: one weight per bin in the wide head.
         embedding: a width, or `auto`, for an embedding in the deep head.
         one_hot: one-hot in the deep head.
@@ -312,7 +321,6 @@ class Cross(Column, _Placed):
     embedding: Embedding = None
     keys: tuple[str, ...] = Field(min_length=2)
     bins: Annotated[int, Field(ge=1, le=MAX_BINS)] | Literal["exact"]
-    combiner: Combiner = "mean"
 
     def __init__(self, keys: Any = None, bins: Any = None, /, **options: Any) -> None:
         if keys is not None:

@@ -289,10 +289,7 @@ def _table(name: str, dim: int, readers: list[Column], sizes: dict[str, int], by
             f"The table {name!r} would have {rows:,} rows; ids are int32, so {MAX_ROWS:,} at most. Lower some bins."
         )
     starts = {entry.feature: entry.start for entry in ranges}
-    slots = _sorted([_slot(feature, starts[own[feature.name]], by_name) for feature in readers])
-    if name == "wide":
-        # A linear model: the weights of all values are summed.
-        slots = tuple(dataclasses.replace(slot, combiner="sum") for slot in slots)
+    slots = _sorted([_slot(feature, starts[own[feature.name]], by_name, name == "wide") for feature in readers])
     return Table(name, dim, ranges, slots)
 
 
@@ -304,13 +301,14 @@ def _ranges(features: list[str], sizes: dict[str, int], start: int) -> tuple[Ran
     return tuple(ranges)
 
 
-def _slot(feature: Column, start: int, by_name: dict[str, Column]) -> Slot:
+def _slot(feature: Column, start: int, by_name: dict[str, Column], wide: bool = False) -> Slot:
     length = feature_length(feature, by_name)
     weighted = isinstance(feature, Categorical) and feature.weights is not None
     if length is None and not weighted:
         return Slot(feature.name, start)
     assert isinstance(feature, Categorical | Cross)
-    return Slot(feature.name, start, length or 1, True, feature.combiner, weighted)
+    combiner = feature.wide_combiner if wide else feature.combiner
+    return Slot(feature.name, start, length or 1, True, combiner, weighted)
 
 
 def _sorted(slots: list[Slot]) -> tuple[Slot, ...]:

@@ -48,6 +48,13 @@ def shares(ids: tf.Tensor, weights: tf.Tensor | None, bags: Sequence[Bag]) -> tf
     return parts[0] if len(parts) == 1 else tf.concat(parts, axis=1)
 
 
+def as_bags(entries: Sequence[tuple[int, str]] | int) -> list[Bag]:
+    """Bags as a saved layer names them. Version 0.3.0 gave the wide head's columns as one number: they were summed."""
+    if isinstance(entries, int):
+        return [Bag(entries, "sum")] if entries else []
+    return [Bag(*entry) for entry in entries]
+
+
 def _or_one(divisor: tf.Tensor) -> tf.Tensor:
     return tf.where(divisor > 0, divisor, tf.ones_like(divisor))
 

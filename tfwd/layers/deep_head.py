@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfwd.layers.bags import Bag, summed, summed_with_padding
+from tfwd.layers.bags import as_bags, summed, summed_with_padding
 from tfwd.layers.join_columns import choose_columns
 from tfwd.layers.seeded_dropout import SeededDropout
 from tfwd.layers.shared_table import SharedTable
@@ -52,7 +52,7 @@ class DeepHead(keras.layers.Layer):
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        self.bags = {name: [Bag(*bag) for bag in members] for name, members in (bags or {}).items()}
+        self.bags = {name: as_bags(members) for name, members in (bags or {}).items()}
         self.padded = padded
         self.tables = {name: (int(rows), int(dim)) for name, (rows, dim) in tables.items()}
         self.one_hot, self.numeric = tuple(one_hot), tuple(numeric)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from tfwd.layers.bags import Bag, summed, summed_with_padding
+from tfwd.layers.bags import Bag, as_bags, shares, summed, summed_with_padding
 from tfwd.layers.join_columns import choose_columns
 from tfwd.layers.shared_table import SharedTable
 
@@ -21,12 +22,13 @@ class WideHead(keras.layers.Layer):
         outputs: the number of logits.
         numeric: the indices of the numeric columns it reads.
         use_bias: adds a bias; only where there is no deep head, which has one of its own.
-        bags: how many of the last columns are those of bags, where 0 is padding.
+        bags: `((width, combiner), ...)` of the last columns, those of bags, where 0 is padding; or how many they are,
+            if all are summed.
         padded: reads padding too, in operations that ONNX has; it does not train.
 
     Call:
-        a dict with `wide_ids` int32 `(B, N)`, `wide_weights` float32 `(B, bags)` where values have weights, and
-        `numeric` float32 `(B, M)` -> float32 `(B, outputs)`.
+        a dict with `wide_ids` int32 `(B, N)`, where values have weights `wide_weights` float32, a column a column of
+        bags, and `numeric` float32 `(B, M)` -> float32 `(B, outputs)`.
     """
 
     def __init__(
@@ -35,13 +37,13 @@ class WideHead(keras.layers.Layer):
         outputs: int = 1,
         numeric: tuple[int, ...] = (),
         use_bias: bool = False,
-        bags: int = 0,
+        bags: Sequence[tuple[int, str]] | int = (),
         padded: bool = False,
         **options: Any,
     ) -> None:
         super().__init__(**options)
         self.rows, self.outputs, self.numeric, self.use_bias = rows, outputs, tuple(numeric), use_bias
-        self.bags, self.padded = bags, padded
+        self.bags, self.padded = as_bags(bags), padded
         self.table = SharedTable(rows, outputs, name="categories") if rows else None
 
     def build(self, input_shape: Any) -> None:
@@ -68,7 +70,7 @@ class WideHead(keras.layers.Layer):
         """The sums of the weights of single values and of bags, float32 `(B, outputs)` each."""
         assert self.table is not None
         terms = []
-        single = ids.shape[1] - self.bags
+        single = ids.shape[1] - self.bag_columns
         if single:
             weights = self.table(ids[:, :single] if self.bags else ids)
             if self.outputs == 1:  # sums along the last axis are vectorized
@@ -77,9 +79,27 @@ class WideHead(keras.layers.Layer):
                 terms.append(tf.reduce_sum(weights, axis=1))
         if self.bags:
             sums = summed_with_padding if self.padded else summed
-            bags = [Bag(self.bags, "sum")]
-            terms.append(sums(self.table, ids[:, single:], bag_weights, bags, "float64")[:, 0])
+            ids = ids[:, single:]
+            # Shared out in its own bag, every value is a term of one sum.
+            one = [Bag(self.bag_columns, "sum")]
+            terms.append(sums(self.table, ids, self.bag_shares(ids, bag_weights), one, "float64")[:, 0])
         return terms
+
+    @property
+    def bag_columns(self) -> int:
+        """How many of the last columns of `wide_ids` are those of bags."""
+        return sum(bag.width for bag in self.bags)
+
+    def bag_shares(self, ids: tf.Tensor, bag_weights: tf.Tensor | None) -> tf.Tensor | None:
+        """How much each value of the bags counts, float32 `(B, bag_columns)`; None where each counts once.
+
+        Args:
+            ids: int32 `(B, bag_columns)`.
+            bag_weights: of the same shape, or None.
+        """
+        if all(bag.combiner == "sum" for bag in self.bags):
+            return bag_weights
+        return shares(ids, bag_weights, self.bags)
 
     def compute_output_spec(self, inputs: Any) -> keras.KerasTensor:
         """float32 `(B, outputs)`."""
@@ -87,5 +107,6 @@ class WideHead(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
-        names = ("rows", "outputs", "numeric", "use_bias", "bags", "padded")
-        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+        names = ("rows", "outputs", "numeric", "use_bias", "padded")
+        own = {name: getattr(self, name) for name in names}
+        return {**super().get_config(), **own, "bags": [list(bag) for bag in self.bags]}

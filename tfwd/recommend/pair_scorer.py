@@ -73,7 +73,7 @@ class PairScorer:
         self._transform, self._crosses = with_keys(model.transform)
         self._places = _cross_places(features, self._sides)
         wide = model.layout.wide.slots if self._wide is not None and model.layout.wide is not None else ()
-        self._wide_starts = {slot.feature: slot.start for slot in wide if slot.feature in self._places}
+        self._wide_slots = {slot.feature: slot for slot in wide if slot.feature in self._places}
         towers = [slots for name, slots in model.layout.matrices.items() if name != "wide_ids"]
         self._in_tower = {slot.feature for slots in towers for slot in slots} & set(self._places)
         self._numeric = _numeric_sides(features, self._sides, model.layout.numeric)
@@ -128,10 +128,10 @@ class PairScorer:
             slots = columns_of(layout.wide.slots)
             chosen = [index for index, slot in enumerate(slots) if self._sides[slot.feature] == side]
             if chosen:
-                weights = head.table(tf.gather(prepared["wide_ids"], chosen, axis=1))[:, :, 0]
-                if weights_name("wide_ids") in prepared:
-                    single = len(slots) - head.bags
-                    factors = prepared[weights_name("wide_ids")]
+                ids, single = prepared["wide_ids"], len(slots) - head.bag_columns
+                weights = head.table(tf.gather(ids, chosen, axis=1))[:, :, 0]
+                factors = head.bag_shares(ids[:, single:], prepared.get(weights_name("wide_ids")))
+                if factors is not None:
                     factors = tf.concat([tf.ones((count, single)), factors], axis=1)
                     weights *= tf.gather(factors, chosen, axis=1)
                 terms.append(tf.reduce_sum(weights, axis=1))
@@ -164,7 +164,7 @@ class PairScorer:
         sizes = {
             name: user_combinations(self._crosses, *place)
             for name, place in self._places.items()
-            if name in self._wide_starts
+            if name in self._wide_slots
         }
         made = {}
         for name, size in sorted(((n, s) for n, s in sizes.items() if s is not None), key=lambda entry: entry[1]):
@@ -174,10 +174,9 @@ class PairScorer:
             index, of_user = self._places[name]
             step = max(1, _TABULATED // count)
             blocks = [
-                self._wide_sum(
+                self._tabulated(
                     numbered(self._crosses, index, of_user, start, min(start + step, size), items.keys),
-                    self._wide_starts[name],
-                    axis=1,
+                    self._wide_slots[name],
                 )
                 for start in range(0, size, step)
             ]
@@ -187,30 +186,35 @@ class PairScorer:
     def known(self, user: SideParts, tables: Mapping[str, Any]) -> dict[str, tf.Tensor]:
         """What tabulated crosses add for one user, float32 `(N,)` each."""
         own = Keys(*map(tf.transpose, user.keys))
-        return {
-            name: _sum_of_rows(table, numbers(self._crosses, *self._places[name], own))
-            for name, table in tables.items()
-        }
+        found = {}
+        for name, table in tables.items():
+            rows = numbers(self._crosses, *self._places[name], own)
+            of_user = _divisor(tf.size(rows), self._wide_slots[name])
+            found[name] = _sum_of_rows(table, rows) / of_user
+        return found
 
     def _crossed(self, user: SideParts, items: SideParts, known: Mapping[str, tf.Tensor]) -> dict[str, Combined]:
         own = Keys(*map(tf.transpose, user.keys))
         return {
             name: cross(self._crosses, index, of_user, own, items.keys)
             for name, (index, of_user) in self._places.items()
-            if name in self._in_tower or (name in self._wide_starts and name not in known)
+            if name in self._in_tower or (name in self._wide_slots and name not in known)
         }
 
     def _wide_of_pairs(self, crossed: dict[str, Combined], known: Mapping[str, tf.Tensor]) -> tf.Tensor:
         terms = [tf.zeros([]), *known.values()]
-        for name, start in self._wide_starts.items():
+        for name, slot in self._wide_slots.items():
             if name in crossed and name not in known:
-                terms.append(self._wide_sum(crossed[name], start, axis=(0, 1)))
+                of_user = _divisor(tf.shape(crossed[name].ids)[0], slot)
+                terms.append(tf.reduce_sum(self._tabulated(crossed[name], slot), axis=0) / of_user)
         if self._wide is not None and self._wide.use_bias:
             terms.append(self._wide.bias.value[0])
         return sum(terms[1:], terms[0])
 
-    def _wide_sum(self, combined: Combined, start: int, axis: int | tuple[int, ...]) -> tf.Tensor:
-        return tf.reduce_sum(self._wide.table(_rows(combined, start))[..., 0], axis=axis)
+    def _tabulated(self, combined: Combined, slot: Slot) -> tf.Tensor:
+        """What each of a user's combinations adds with each item, as if it were the user's only one: `(U, N)`."""
+        weights = self._wide.table(_rows(combined, slot.start))[..., 0]
+        return tf.reduce_sum(weights, axis=1) / _divisor(_of_items(combined), slot)
 
     def _deep_of_pairs(self, user: SideParts, items: SideParts, crossed: dict[str, Combined]) -> tf.Tensor:
         if self._deep is None:
@@ -241,7 +245,8 @@ class PairScorer:
                 if slot.feature in crossed:
                     combined = crossed[slot.feature]
                     vectors = tf.reduce_sum(embedding(_rows(combined, slot.start)), axis=[0, 1])
-                    found.append(vectors / _divisor(combined, slot))
+                    count = tf.shape(combined.ids)[0] * _of_items(combined)
+                    found.append(vectors / tf.reshape(_divisor(count, slot), [-1, 1]))
         for entry in self._model.layout.one_hot:
             if entry.feature in crossed:
                 places = tf.one_hot(_rows(crossed[entry.feature], 0, padding=-1), entry.rows)
@@ -314,15 +319,16 @@ def _sum_of_rows(table: tf.Variable, rows: tf.Tensor) -> tf.Tensor:
     return summed[0]
 
 
-def _divisor(combined: Combined, slot: Slot) -> tf.Tensor:
-    """What the sum of a bag's vectors is divided by, broadcastable to `(N, 1)`."""
+def _of_items(combined: Combined) -> tf.Tensor:
+    """How many combinations an item's own values make, int32 `(N,)`, or `(1,)` where all have as many."""
+    if combined.absent is None:
+        return tf.shape(combined.ids)[1:2]
+    return tf.reduce_sum(tf.cast(~combined.absent, tf.int32), axis=0)
+
+
+def _divisor(count: tf.Tensor, slot: Slot) -> tf.Tensor:
+    """What the sum of so many values of a bag is divided by, float32; of a product the product of the divisors."""
     if slot.combiner == "sum" or not slot.bag:
-        return tf.ones((1, 1))
-    shape = tf.shape(combined.ids)
-    count = tf.cast(shape[0], tf.float32) * (
-        tf.cast(shape[1:2], tf.float32)
-        if combined.absent is None
-        else tf.reduce_sum(tf.cast(~combined.absent, tf.float32), axis=0)
-    )
-    count = tf.maximum(count, 1.0)[:, tf.newaxis]
-    return count if slot.combiner == "mean" else tf.sqrt(count)
+        return tf.ones_like(count, tf.float32)
+    divisor = tf.cast(tf.maximum(count, 1), tf.float32)
+    return divisor if slot.combiner == "mean" else tf.sqrt(divisor)

@@ -80,8 +80,11 @@ class Reasons:
             ids = found["wide_ids"][row]
             weights = tf.gather(head.table.table.value, ids).numpy()[:, 0]
             factors = np.ones(len(ids), np.float32)
-            if weights_name("wide_ids") in found:
-                factors[len(ids) - head.bags :] = found[weights_name("wide_ids")][row]
+            single = len(ids) - head.bag_columns
+            given = found.get(weights_name("wide_ids"))
+            counted = head.bag_shares(ids[None, single:], None if given is None else given[row : row + 1])
+            if counted is not None:
+                factors[single:] = np.asarray(counted)[0]
             slots = columns_of(layout.wide.slots)
             places = [place for slot in layout.wide.slots for place in range(slot.width)]
             for column, (slot, place) in enumerate(zip(slots, places, strict=True)):
