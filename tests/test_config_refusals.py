@@ -129,7 +129,7 @@ REFUSED: dict[str, Refused] = {
     ),
     "optimizer": (
         lambda: of(train={"wide_optimizer": "ftr"}),
-        "train.wide_optimizer: expected 'sparse_ftrl', 'lazy_adam', 'adagrad', 'sgd', 'ftrl' or 'adam'. "
+        "train.wide_optimizer: expected 'sparse_ftrl', 'lazy_adam', 'adagrad', 'rmsprop', 'sgd', 'ftrl' or 'adam'. "
         "Received: 'ftr'. Did you mean 'ftrl'?",
     ),
     "whole number": (lambda: of(train={"epochs": 1.5}), "train.epochs: expected a whole number. Received: 1.5."),

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from tfwd.features.columns import Bucketized, Categorical, Cross, Numeric
     from tfwd.inspection import wide_weights
     from tfwd.model import WideDeep, build_model
-    from tfwd.optimizers import JointOptimizer, LazyAdam, SparseAdagrad, SparseFtrl, SparseSgd
+    from tfwd.optimizers import JointOptimizer, LazyAdam, SparseAdagrad, SparseFtrl, SparseRmsprop, SparseSgd
     from tfwd.recommend.recommender import Recommender
     from tfwd.run import Run, load_model
     from tfwd.schema import Input, Schema
@@ -64,7 +64,7 @@ _PLACES = {
     "tfwd.features.columns": ("Bucketized", "Categorical", "Cross", "Numeric"),
     "tfwd.inspection": ("wide_weights",),
     "tfwd.model": ("WideDeep", "build_model"),
-    "tfwd.optimizers": ("JointOptimizer", "LazyAdam", "SparseAdagrad", "SparseFtrl", "SparseSgd"),
+    "tfwd.optimizers": ("JointOptimizer", "LazyAdam", "SparseAdagrad", "SparseFtrl", "SparseRmsprop", "SparseSgd"),
     "tfwd.recommend.recommender": ("Recommender",),
     "tfwd.run": ("Run", "load_model"),
     "tfwd.schema": ("Input", "Schema"),
@@ -104,6 +104,7 @@ __all__ = [
     "Source",
     "SparseAdagrad",
     "SparseFtrl",
+    "SparseRmsprop",
     "SparseSgd",
     "TfwdError",
     "TrainConfig",

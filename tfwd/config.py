@@ -99,11 +99,12 @@ class Config(Section):
     def _check_training(self) -> None:
         train = self.train
         for head, chosen in (("wide", train.wide_optimizer), ("deep", train.deep_optimizer)):
-            if chosen.name in ("sparse_ftrl", "ftrl") and isinstance(chosen.learning_rate, ScheduleConfig):
+            if chosen.name in ("sparse_ftrl", "ftrl") and not isinstance(chosen.learning_rate, float):
+                start = chosen.learning_rate.start if isinstance(chosen.learning_rate, ScheduleConfig) else 0.1
                 raise ConfigError(
                     f"train.{head}_optimizer.learning_rate: {chosen.name} needs a fixed rate: its weights are sums "
                     "times the current rate, so that a falling rate would shrink the weights themselves. Its own "
-                    f"1/sqrt(n) slows every weight down. Give a number, such as {chosen.learning_rate.start:g}."
+                    f"1/sqrt(n) slows every weight down. Give a number, such as {start:g}."
                 )
         if train.class_weights is not None and self.task == "regression":
             raise ConfigError("train.class_weights needs classes: a regression has none. Use data.weight.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from tfwd.config_base import Section
 from tfwd.config_preparation import HistoryConfig, JoinConfig, SplitConfig
@@ -152,6 +153,56 @@ class DataConfig(Section):
         return self
 
 
+KERAS_SCHEDULES = (
+    "CosineDecay",
+    "CosineDecayRestarts",
+    "ExponentialDecay",
+    "InverseTimeDecay",
+    "PiecewiseConstantDecay",
+    "PolynomialDecay",
+)
+
+
+def _is_of_keras(values: Any) -> bool:
+    return isinstance(values, dict) and "keras" in values
+
+
+def _other_section() -> PydanticCustomError:
+    """What a section that is meant as another says of itself, for a message about the other alone."""
+    return PydanticCustomError("model_type", "a section of keys")
+
+
+class KerasScheduleConfig(BaseModel):
+    """One of Keras' own schedules: `{keras: ExponentialDecay, initial_learning_rate: 0.01, decay_steps: 1000, ...}`.
+
+    Args:
+        keras: its class in `keras.optimizers.schedules`. The other keys are the arguments of that.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False)
+
+    keras: Literal[
+        "CosineDecay",
+        "CosineDecayRestarts",
+        "ExponentialDecay",
+        "InverseTimeDecay",
+        "PiecewiseConstantDecay",
+        "PolynomialDecay",
+    ]
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The arguments of the class."""
+        return dict(self.model_extra or {})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _meant(cls, values: Any) -> Any:
+        if isinstance(values, dict) and not _is_of_keras(values):
+            raise _other_section()
+        return values
+
+
 class ScheduleConfig(Section):
     """A learning rate that changes with the step; `steps: auto` is the whole training.
 
@@ -169,6 +220,13 @@ class ScheduleConfig(Section):
     warmup: int = Field(default=0, ge=0)
     steps: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
 
+    @model_validator(mode="before")
+    @classmethod
+    def _meant(cls, values: Any) -> Any:
+        if _is_of_keras(values):
+            raise _other_section()
+        return values
+
     @model_validator(mode="after")
     def _check(self) -> ScheduleConfig:
         if self.schedule == "exponential" and self.end == 0:
@@ -181,8 +239,8 @@ class OptimizerConfig(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False)
 
-    name: Literal["sparse_ftrl", "lazy_adam", "adagrad", "sgd", "ftrl", "adam"]
-    learning_rate: Annotated[float, Field(gt=0)] | ScheduleConfig
+    name: Literal["sparse_ftrl", "lazy_adam", "adagrad", "rmsprop", "sgd", "ftrl", "adam"]
+    learning_rate: Annotated[float, Field(gt=0)] | ScheduleConfig | KerasScheduleConfig
 
     @property
     def options(self) -> dict[str, Any]:
@@ -290,6 +348,7 @@ class TrainConfig(Section):
             "sparse_ftrl": 0.1,
             "ftrl": 0.1,
             "adagrad": 0.05,
+            "rmsprop": 0.001,
             "sgd": 0.1,
             "lazy_adam": 0.001,
             "adam": 0.001,

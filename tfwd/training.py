@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,7 @@ from tfwd.evaluation import BATCH_ROWS, Evaluator, evaluate
 from tfwd.features.layout import build_layout
 from tfwd.model import WideDeep, build_model
 from tfwd.optimizers.configured import joint_optimizer
+from tfwd.optimizers.instances import with_optimizers
 from tfwd.parts import Parts, open_parts
 from tfwd.preparation.prepare import prepared_beside
 from tfwd.ranker import check_activation
@@ -50,6 +51,7 @@ def fit(
     validation: pd.DataFrame | None = None,
     test: pd.DataFrame | None = None,
     tower: keras.layers.Layer | None = None,
+    optimizers: Mapping[str, keras.optimizers.Optimizer] | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     warm_start_from: str | Path | None = None,
 ) -> Run:
@@ -60,6 +62,8 @@ def fit(
         output: the run directory to make.
         train, validation, test: frames in place of the files that the configuration names.
         tower: a layer of your own in place of the feed-forward tower, from `(B, inputs)` to `(B, units)`, unbuilt.
+        optimizers: for the heads `wide` and `deep` a new optimizer of Keras or tfwd, in place of what the configuration
+            says; the run's configuration then says it, so that `resume` needs no optimizer.
         callbacks: Keras callbacks; their logs hold the exact validation metrics, as `val_auc`.
         warm_start_from: a finished run to go on from, in place of `train.warm_start_from`.
 
@@ -74,6 +78,7 @@ def fit(
     if warm_start_from is not None:
         options = {"warm_start_from": str(Path(warm_start_from).absolute())}
         config = config.model_copy(update={"train": config.train.model_copy(update=options)})
+    config = with_optimizers(config, optimizers or {})
     # A misspelt option of an optimizer or a wrong activation is found here, not after the data was read.
     joint_optimizer(config, steps=1)
     if tower is None and "deep" in config.model.heads:

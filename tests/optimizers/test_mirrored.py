@@ -28,6 +28,7 @@ CASES: list[dict[str, dict[str, Any]]] = [
         "wide": {"name": "adagrad", "learning_rate": 0.1, "l2_regularization_strength": 0.1},
         "deep": {"name": "lazy_adam", "learning_rate": 0.01, "l2_regularization_strength": 0.1},
     },
+    {"wide": {"name": "rmsprop"}, "deep": {"name": "rmsprop", "centered": True, "epsilon": 1e-3}},
     {"wide": {"name": "ftrl"}, "deep": {"name": "adam"}},
 ]
 

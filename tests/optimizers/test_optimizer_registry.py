@@ -12,6 +12,7 @@ CLASSES = {
     "sparse_ftrl": optimizers.SparseFtrl,
     "lazy_adam": optimizers.LazyAdam,
     "adagrad": optimizers.SparseAdagrad,
+    "rmsprop": optimizers.SparseRmsprop,
     "sgd": optimizers.SparseSgd,
     "ftrl": optimizers.DenseFtrl,
     "adam": optimizers.DenseAdam,

@@ -10,6 +10,7 @@ NAMES = [
     "JointOptimizer",
     "SparseFtrl",
     "SparseAdagrad",
+    "SparseRmsprop",
     "SparseSgd",
     "LazyAdam",
     "DenseFtrl",

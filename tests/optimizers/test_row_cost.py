@@ -19,6 +19,7 @@ PAIRS = {
     "ftrl_fused": lambda: (optimizers.SparseFtrl(kernel="fused"), optimizers.LazyAdam()),
     "ftrl_gather": lambda: (optimizers.SparseFtrl(kernel="gather"), optimizers.SparseSgd()),
     "amsgrad": lambda: (optimizers.SparseAdagrad(), optimizers.LazyAdam(amsgrad=True)),
+    "rmsprop": lambda: (optimizers.SparseRmsprop(), optimizers.SparseRmsprop(centered=True)),
     "clipnorm": lambda: (optimizers.SparseFtrl(clipnorm=1.0), optimizers.LazyAdam(clipnorm=1.0)),
     "clipvalue": lambda: (optimizers.SparseSgd(clipvalue=1.0), optimizers.LazyAdam(clipvalue=1.0)),
     "l2": lambda: (

@@ -99,7 +99,7 @@ def test_ftrl_refuses_a_schedule(head: str, name: str) -> None:
     assert "such as 0.1" in str(error.value)
 
 
-@pytest.mark.parametrize("name", ["lazy_adam", "adam", "adagrad", "sgd"])
+@pytest.mark.parametrize("name", ["lazy_adam", "adam", "adagrad", "rmsprop", "sgd"])
 def test_other_optimizers_take_one(name: str) -> None:
     config = configuration("deep", {"name": name, "learning_rate": SCHEDULE})
     optimizer = joint_optimizer(config, steps=100)

@@ -7,6 +7,7 @@ from tfwd.optimizers.registry import get
 from tfwd.optimizers.schedule import WarmupDecay
 from tfwd.optimizers.sparse_adagrad import SparseAdagrad
 from tfwd.optimizers.sparse_ftrl import SparseFtrl
+from tfwd.optimizers.sparse_rmsprop import SparseRmsprop
 from tfwd.optimizers.sparse_sgd import SparseSgd
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "LazyAdam",
     "SparseAdagrad",
     "SparseFtrl",
+    "SparseRmsprop",
     "SparseSgd",
     "WarmupDecay",
     "get",

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import keras
 
 from tfwd.config import Config, OptimizerConfig, ScheduleConfig
+from tfwd.config_sections import KerasScheduleConfig
+from tfwd.errors import ConfigError
 from tfwd.optimizers.joint import JointOptimizer
 from tfwd.optimizers.registry import get
 from tfwd.optimizers.schedule import WarmupDecay
@@ -31,14 +35,33 @@ def joint_optimizer(config: Config, steps: int) -> JointOptimizer:
     )
 
 
-def rate(chosen: float | ScheduleConfig, steps: int) -> float | WarmupDecay:
+def rate(
+    chosen: float | ScheduleConfig | KerasScheduleConfig, steps: int
+) -> float | keras.optimizers.schedules.LearningRateSchedule:
     """A learning rate as the optimizers take it.
 
     Args:
         chosen: a number or a schedule.
         steps: of the whole training.
+
+    Raises:
+        ConfigError: Keras' schedule has no such arguments, or makes no number of them.
     """
+    if isinstance(chosen, KerasScheduleConfig):
+        return _of_keras(chosen)
     if not isinstance(chosen, ScheduleConfig):
         return chosen
     decay = steps - chosen.warmup if chosen.steps == "auto" else chosen.steps
     return WarmupDecay(chosen.schedule, chosen.start, chosen.end, chosen.warmup, decay)
+
+
+def _of_keras(chosen: KerasScheduleConfig) -> keras.optimizers.schedules.LearningRateSchedule:
+    try:
+        schedule = getattr(keras.optimizers.schedules, chosen.keras)(**chosen.options)
+        first = float(schedule(0))
+    except Exception as error:  # Keras and TensorFlow raise what they like on arguments of a wrong kind
+        why = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ConfigError(f"The schedule {chosen.keras} cannot be made from {chosen.options}: {why}") from None
+    if not (math.isfinite(first) and first >= 0):
+        raise ConfigError(f"The schedule {chosen.keras} of {chosen.options} begins with the rate {first}.")
+    return schedule

@@ -15,12 +15,14 @@ from tfwd.optimizers.lazy_adam import LazyAdam
 from tfwd.optimizers.sparse import RowSparseUpdates
 from tfwd.optimizers.sparse_adagrad import SparseAdagrad
 from tfwd.optimizers.sparse_ftrl import SparseFtrl
+from tfwd.optimizers.sparse_rmsprop import SparseRmsprop
 from tfwd.optimizers.sparse_sgd import SparseSgd
 
 _BY_NAME: dict[str, type[keras.optimizers.Optimizer]] = {
     "sparse_ftrl": SparseFtrl,
     "lazy_adam": LazyAdam,
     "adagrad": SparseAdagrad,
+    "rmsprop": SparseRmsprop,
     "sgd": SparseSgd,
     "ftrl": DenseFtrl,
     "adam": DenseAdam,
@@ -31,7 +33,7 @@ def get(name: str, **options: Any) -> keras.optimizers.Optimizer:
     """Make an optimizer by name.
 
     Args:
-        name: Row-sparse: "sparse_ftrl", "lazy_adam", "adagrad", "sgd". Dense, a pass over every
+        name: Row-sparse: "sparse_ftrl", "lazy_adam", "adagrad", "rmsprop", "sgd". Dense, a pass over every
             table per step: "ftrl", "adam".
         **options: The constructor's arguments. `learning_rate` is a number or a
             `keras.optimizers.schedules.LearningRateSchedule`.
@@ -63,6 +65,14 @@ def get(name: str, **options: Any) -> keras.optimizers.Optimizer:
         return chosen(**options)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"Optimizer {name!r} cannot be made from {options}: {error}") from error
+
+
+def names_of_classes() -> dict[type[keras.optimizers.Optimizer], str]:
+    """The name of each class, and of each class of Keras' own that of its row-sparse form."""
+    own = {chosen: name for name, chosen in _BY_NAME.items()}
+    sparse = [chosen for chosen in own if issubclass(chosen, RowSparseUpdates)]
+    methods = {next(base for base in c.__mro__ if base.__module__.startswith("keras.")): own[c] for c in sparse}
+    return {**own, **methods}
 
 
 def _check_value(name: str, option: str, value: Any) -> None:

@@ -18,6 +18,7 @@ _SLOTS: dict[type[keras.optimizers.Optimizer], tuple[str, ...]] = {
     keras.optimizers.Ftrl: ("_accumulators", "_linears"),
     keras.optimizers.Adam: ("_momentums", "_velocities", "_velocity_hats"),
     keras.optimizers.Adagrad: ("_accumulators",),
+    keras.optimizers.RMSprop: ("_velocities", "_average_gradients"),
     keras.optimizers.SGD: (),
 }
 _SHAPING = (

@@ -1,0 +1,95 @@
+"""Optimizers of Keras that `fit` is given, as what a configuration says of them: so a run repeats and resumes alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+from tfwd.config import Config
+from tfwd.config_sections import KERAS_SCHEDULES
+from tfwd.errors import ConfigError
+from tfwd.naming import nearest
+from tfwd.optimizers.registry import names_of_classes
+from tfwd.optimizers.schedule import WarmupDecay
+
+# Set only where `use_ema` is, which is refused.
+_WITHOUT_EFFECT = ("name", "ema_momentum", "ema_overwrite_frequency")
+
+
+def with_optimizers(config: Config, optimizers: Mapping[str, keras.optimizers.Optimizer]) -> Config:
+    """The configuration with the optimizers of heads in place of its own.
+
+    Args:
+        config: as it is.
+        optimizers: for `wide`, `deep` or both, a new optimizer: one of tfwd's, or one of Keras of a method that tfwd
+            has, which then trains by tfwd's row-sparse form of it.
+
+    Returns:
+        A configuration that says all of them, options and schedules included.
+
+    Raises:
+        ConfigError: there is no such head, the method or its schedule is none that tfwd has, an option would make the
+            update dense, or the optimizer has trained something already.
+    """
+    changes = {}
+    for head, optimizer in optimizers.items():
+        if head not in ("wide", "deep"):
+            raise ConfigError(f"optimizers: there is no head {head!r}.{nearest(head, ['wide', 'deep'])}")
+        if head not in config.model.heads:
+            raise ConfigError(f"optimizers: the model has no {head} head, see model.heads.")
+        changes[f"train__{head}_optimizer"] = section_of(optimizer, f"optimizers[{head!r}]")
+    return config.replace(**changes) if changes else config
+
+
+def section_of(optimizer: Any, where: str) -> dict[str, Any]:
+    """An optimizer as the section of a configuration that makes an equal one.
+
+    Args:
+        optimizer: an optimizer of Keras or of tfwd.
+        where: for the message.
+    """
+    known = names_of_classes()
+    name = known.get(type(optimizer))
+    if name is None:
+        offered = ", ".join(sorted(cls.__name__ for cls in known))
+        raise ConfigError(
+            f"{where}: expected an optimizer whose method has a form that updates the rows of a batch alone: {offered}."
+            f" Any other can be given to the `compile` of a model of your own. Received: a {type(optimizer).__name__}"
+        )
+    if int(optimizer.iterations.numpy()):
+        raise ConfigError(
+            f"{where}: expected a new optimizer. Received one that has made {int(optimizer.iterations.numpy())} steps."
+        )
+    rate = _rate(optimizer._learning_rate, where)
+    options = {key: value for key, value in optimizer.get_config().items() if key not in _WITHOUT_EFFECT}
+    # What is not set is not said, so that a message is about what was set.
+    options = {key: _plain(value) for key, value in options.items() if value is not None and value is not False}
+    return {"name": name, **options, "learning_rate": rate}
+
+
+def _rate(rate: Any, where: str) -> Any:
+    if isinstance(rate, WarmupDecay):
+        return rate.get_config()
+    if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
+        kind = type(rate).__name__
+        if kind not in KERAS_SCHEDULES or type(rate) is not getattr(keras.optimizers.schedules, kind):
+            raise ConfigError(
+                f"{where}: expected a number or one of Keras' own schedules ({', '.join(KERAS_SCHEDULES)}) as its "
+                f"learning rate. Received: {rate!r}"
+            )
+        given = {key: value for key, value in rate.get_config().items() if key != "name" and value is not None}
+        return {"keras": kind, **{key: _plain(value) for key, value in given.items()}}
+    if callable(rate) and not hasattr(rate, "numpy"):
+        raise ConfigError(f"{where}: expected a number or a schedule as its learning rate. Received: {rate!r}")
+    # Keras holds it in float32: the number that was given is the shortest that is that one.
+    return float(str(np.float32(rate.numpy())))
+
+
+def _plain(value: Any) -> Any:
+    """NumPy's numbers and arrays as Python's."""
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
