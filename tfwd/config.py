@@ -106,6 +106,12 @@ class Config(Section):
                     "times the current rate, so that a falling rate would shrink the weights themselves. Its own "
                     f"1/sqrt(n) slows every weight down. Give a number, such as {start:g}."
                 )
+        fixed = [f.name for f in self.features if not isinstance(f, Numeric) and not f.embedding_trainable]
+        if fixed and train.deep_optimizer.options.get("weight_decay"):
+            raise ConfigError(
+                "train.deep_optimizer.weight_decay: it draws every row of a table to zero, those of "
+                f"{fixed[0]!r} too, which has embedding_trainable: false. Leave weight_decay out."
+            )
         if train.class_weights is not None and self.task == "regression":
             raise ConfigError("train.class_weights needs classes: a regression has none. Use data.weight.")
 

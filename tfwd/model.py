@@ -15,7 +15,7 @@ from tfwd.features.layout import Layout, build_layout
 from tfwd.features.transform import build_transform
 from tfwd.losses import task_loss, task_metrics
 from tfwd.optimizers import JointOptimizer, LazyAdam, SparseFtrl
-from tfwd.ranker import build_ranker
+from tfwd.ranker import build_ranker, start_embeddings
 from tfwd.schema import Schema
 from tfwd.training_loop import steps_function
 
@@ -225,6 +225,8 @@ def build_model(
     layout = build_layout(config.features, statistics, config.model.heads, schema.outputs)
     transform = build_transform(config.features, statistics, schema, layout)
     ranker = build_ranker(layout, config.model, schema.outputs, config.train.seed, tower)
+    if "deep" in config.model.heads:
+        start_embeddings(ranker, layout, config)
     base, scale = base_logits(statistics, schema)
     ranker.get_layer("logit").set_base(base, scale)
     return WideDeep(transform, ranker, schema, layout, name="wide_deep")

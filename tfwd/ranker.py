@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-import keras
+import zlib
 
-from tfwd.config import ModelConfig
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from tfwd.config import Config, ModelConfig
 from tfwd.errors import ConfigError
+from tfwd.features.columns import AnyColumn, Initializer, Numeric
 from tfwd.features.layout import Layout, Slot, bag_columns, weights_name
 from tfwd.layers.deep_head import DeepHead, tower
 from tfwd.layers.logit_sum import LogitSum
@@ -66,6 +71,7 @@ def build_ranker(
             seed,
             {name.removesuffix("_ids"): bags_of(slots) for name, slots in deep.items() if bags_of(slots)},
             embedding_stddev=model.embedding_stddev,
+            fixed={table.name: fixed for table in layout.embeddings if any(fixed := fixed_of(table.slots))},
             name="deep",
         )
         read = {*deep, *map(weights_name, deep)}
@@ -77,6 +83,56 @@ def build_ranker(
 def bags_of(slots: tuple[Slot, ...]) -> tuple[tuple[int, str], ...]:
     """The widths and combiners of the bags among the slots of an id matrix."""
     return tuple((slot.width, slot.combiner) for slot in slots if slot.bag)
+
+
+def fixed_of(slots: tuple[Slot, ...]) -> tuple[int, int]:
+    """How many slots of one value, and how many bags, read rows that do not learn."""
+    fixed = [slot for slot in slots if not slot.trainable]
+    return sum(not slot.bag for slot in fixed), sum(slot.bag for slot in fixed)
+
+
+def start_embeddings(ranker: keras.Model, layout: Layout, config: Config) -> None:
+    """Gives the embeddings of features that say how they begin their first rows, of the seed and the feature's name."""
+    by_name = {feature.name: feature for feature in config.features}
+    for table in layout.embeddings:
+        own = [entry for entry in table.ranges if starts_otherwise(by_name[entry.feature])]
+        if not own:
+            continue
+        variable = next(e for e in ranker.get_layer("deep").embeddings if e.name == table.name).table
+        values = variable.numpy()
+        for entry in own:
+            feature = by_name[entry.feature]
+            assert not isinstance(feature, Numeric)
+            scale = feature.embedding_scale or config.model.embedding_stddev or table.dim**-0.5
+            seed = (config.train.seed + zlib.crc32(entry.feature.encode())) % 2**31
+            rows = first_rows(feature.embedding_initializer or "truncated_normal", scale, seed, (entry.rows, table.dim))
+            values[entry.start : entry.start + entry.rows] = rows
+        variable.assign(values)
+
+
+def starts_otherwise(feature: AnyColumn) -> bool:
+    """Whether a feature says how its embedding begins."""
+    if isinstance(feature, Numeric):
+        return False
+    return feature.embedding_initializer is not None or feature.embedding_scale is not None
+
+
+def first_rows(kind: Initializer, scale: float, seed: int, shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Rows as an embedding begins, float32.
+
+    Args:
+        kind: the distribution.
+        scale: its standard deviation, before it is cut off at two of them, or of `uniform` the largest absolute value.
+        seed: of the draw.
+        shape: rows and width.
+    """
+    makers = {
+        "truncated_normal": lambda: keras.initializers.TruncatedNormal(stddev=scale, seed=seed),
+        "normal": lambda: keras.initializers.RandomNormal(stddev=scale, seed=seed),
+        "uniform": lambda: keras.initializers.RandomUniform(-scale, scale, seed=seed),
+        "zeros": keras.initializers.Zeros,
+    }
+    return np.asarray(makers[kind]()(shape, "float32"), np.float32)
 
 
 def under_deep(own_tower: keras.layers.Layer) -> keras.layers.Layer:

@@ -82,7 +82,7 @@ def test_padding_anywhere_adds_nothing() -> None:
 
 def test_shared_features_read_the_rows_of_their_owner() -> None:
     table = next(table for table in LAYOUT.tables if table.name == "embedding_8")
-    assert [entry.feature for entry in table.ranges] == ["movie", "city", "liked_x_movie"]
+    assert [entry.feature for entry in table.ranges] == ["movie", "city", "age_buckets", "liked_x_movie"]
     starts = {slot.feature: slot.start for slot in table.slots}
     assert starts["movie"] == starts["liked"] == starts["last"] == 1
     # In the wide head every feature has weights of its own.

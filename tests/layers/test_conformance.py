@@ -87,6 +87,7 @@ CASES: dict[str, Case] = {
             (),
             tower((3,)),
             bags={"embedding_4": [(1, "sqrtn")], "one_hot": [(2, "sum")]},
+            fixed={"embedding_4": (1, 0)},
         ),
         _nothing,
         {"embedding_4_ids": ROWS, "one_hot_ids": ROWS % 5, "one_hot_weights": np.ones((3, 2), np.float32)},

@@ -25,7 +25,14 @@ from tfwd.recommend.lists import ListMaker
 from tfwd.recommend.sides import sides
 
 HARD: list[dict[str, Any]] = [
-    {"type": "categorical", "column": "movie_id", "hash_bins": 50, "embedding": 4, "name": "hashed"},
+    {
+        "type": "categorical",
+        "column": "movie_id",
+        "hash_bins": 50,
+        "embedding": 4,
+        "name": "hashed",
+        "embedding_trainable": False,
+    },
     {"type": "categorical", "column": "liked", "max_length": 5, "hash_bins": 40, "name": "hashed_liked"},
     {"type": "categorical", "column": "liked", "max_length": 4, "embedding": 4, "combiner": "sqrtn"},
     {
@@ -49,7 +56,14 @@ HARD: list[dict[str, Any]] = [
         "combiner": "mean",
         "wide_combiner": "sqrtn",
     },
-    {"type": "cross", "keys": ["liked", "genres", "city"], "bins": 700, "embedding": 8, "combiner": "sqrtn"},
+    {
+        "type": "cross",
+        "keys": ["liked", "genres", "city"],
+        "bins": 700,
+        "embedding": 4,
+        "combiner": "sqrtn",
+        "embedding_trainable": False,
+    },
     {"type": "cross", "keys": ["city", "year_buckets"], "bins": "exact", "one_hot": True, "embedding": 4},
     {"type": "cross", "keys": ["genres", "city"], "bins": "exact", "one_hot": True},
     {"type": "cross", "keys": ["year_buckets", "genres"], "bins": 64, "wide_combiner": "mean"},

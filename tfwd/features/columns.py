@@ -24,6 +24,7 @@ def truth_values_as_text(values: Any) -> Any:
 Normalization = Literal["none", "zscore", "minmax", "log", "quantile"]
 Embedding = Annotated[int, Field(ge=1, le=4096)] | Literal["auto"] | None
 Combiner = Literal["sum", "mean", "sqrtn"]
+Initializer = Literal["truncated_normal", "normal", "uniform", "zeros"]
 
 MAX_BINS = 2**31 - 1
 MAX_LENGTH = 10_000
@@ -69,6 +70,25 @@ class _Placed(BaseModel):
     wide: bool = True
     embedding: Any = None
     one_hot: bool = False
+
+
+class _Embedded(BaseModel):
+    """How an embedding of its own begins, and whether it learns."""
+
+    embedding_initializer: Initializer | None = None
+    embedding_scale: float | None = Field(default=None, gt=0, le=1e6)
+    embedding_trainable: bool = True
+
+    @model_validator(mode="after")
+    def _check_embedded(self) -> _Embedded:
+        keys = ("embedding_initializer", "embedding_scale", "embedding_trainable")
+        given = [key for key in keys if getattr(self, key) != _Embedded.model_fields[key].default]
+        embedding = getattr(self, "embedding", None)
+        if given and (embedding is None or (isinstance(embedding, str) and embedding != "auto")):
+            raise ValueError(f"{given[0]} belongs to a feature with an embedding of its own: give embedding a width")
+        if self.embedding_initializer == "zeros" and self.embedding_scale is not None:
+            raise ValueError("an embedding that begins at zeros has no embedding_scale")
+        return self
 
 
 class _Bag(BaseModel):
@@ -138,7 +158,7 @@ class Numeric(_OnColumn):
         return self
 
 
-class Bucketized(_OnColumn, _Placed):
+class Bucketized(_OnColumn, _Placed, _Embedded):
     """A number as one of a row of buckets; bucket i holds boundaries[i-1] <= x < boundaries[i].
 
     A missing value has a bucket of its own. Exactly one of `boundaries`, `quantiles` and `exact` says how the
@@ -155,6 +175,7 @@ class Bucketized(_OnColumn, _Placed):
             lower neighbour.
         wide: one weight per bucket in the wide head.
         embedding: a width, or `auto`, for an embedding in the deep head.
+        embedding_initializer, embedding_scale, embedding_trainable: see `Categorical`.
         one_hot: one-hot in the deep head.
     """
 
@@ -190,7 +211,7 @@ class Bucketized(_OnColumn, _Placed):
         return self
 
 
-class Categorical(_OnColumn, _Placed, _Bag):
+class Categorical(_OnColumn, _Placed, _Embedded, _Bag):
     """A category: a string, or an integer that is formatted as one; or several of them, a bag.
 
     Rows of its table: out-of-vocabulary (OOV), missing, then the vocabulary. At most one of `vocabulary`,
@@ -222,6 +243,10 @@ class Categorical(_OnColumn, _Placed, _Bag):
         wide: one weight per category in the wide head.
         embedding: a width, or `auto`, for an embedding in the deep head; or the name of a categorical feature with
             one, whose vocabulary and embedding it shares.
+        embedding_initializer: how its rows begin: `truncated_normal` (the default), `normal`, `uniform` or `zeros`.
+        embedding_scale: the standard deviation, or of `uniform` the largest absolute value; by default
+            `model.embedding_stddev`, or 1 / sqrt(width).
+        embedding_trainable: false keeps the rows as they begin, or as a warm start brings them.
         one_hot: one-hot in the deep head; of several values, how often each occurs.
     """
 
@@ -299,7 +324,7 @@ def root(feature: Categorical, by_name: Mapping[str, Column]) -> Categorical:
     return owner
 
 
-class Cross(Column, _Placed, _Bag):
+class Cross(Column, _Placed, _Embedded, _Bag):
     """The cross-product of 2 or more categories or buckets (Cheng et al. 2016, equation 1), hashed into bins.
 
     With multivalent keys it is a bag of all combinations of their values (the Cartesian product).
@@ -314,6 +339,7 @@ class Cross(Column, _Placed, _Bag):
         wide_combiner: likewise, how their weights in the wide head become one.
         wide: one weight per bin in the wide head.
         embedding: a width, or `auto`, for an embedding in the deep head.
+        embedding_initializer, embedding_scale, embedding_trainable: see `Categorical`.
         one_hot: one-hot in the deep head.
     """
 

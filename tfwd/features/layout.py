@@ -40,6 +40,7 @@ class Slot:
         bag: whether the columns are summed: several values, or one with a weight. Padding has the id 0.
         combiner: how; see `Categorical`.
         weighted: whether the values come with weights.
+        trainable: of an embedding, whether it learns.
     """
 
     feature: str
@@ -48,6 +49,7 @@ class Slot:
     bag: bool = False
     combiner: Combiner = "sum"
     weighted: bool = False
+    trainable: bool = True
 
 
 def columns_of(slots: tuple[Slot, ...]) -> list[Slot]:
@@ -73,7 +75,8 @@ class Table:
         name: `wide` or `embedding_<width>`.
         dim: columns: the number of logits (wide) or the width of the embedding.
         ranges: the rows of each feature that has rows of its own.
-        slots: one a feature, in the order of the id matrix's columns: those of one value first, then the bags.
+        slots: one a feature, in the order of the id matrix's columns: those of one value first, then the bags; among
+            either first those that learn.
     """
 
     name: str
@@ -289,8 +292,14 @@ def _table(name: str, dim: int, readers: list[Column], sizes: dict[str, int], by
             f"The table {name!r} would have {rows:,} rows; ids are int32, so {MAX_ROWS:,} at most. Lower some bins."
         )
     starts = {entry.feature: entry.start for entry in ranges}
-    slots = _sorted([_slot(feature, starts[own[feature.name]], by_name, name == "wide") for feature in readers])
-    return Table(name, dim, ranges, slots)
+    slots = [_slot(feature, starts[own[feature.name]], by_name, name == "wide") for feature in readers]
+    if name != "wide":
+        owners = [by_name[own[feature.name]] for feature in readers]
+        slots = [
+            dataclasses.replace(slot, trainable=cast(Categorical, owner).embedding_trainable)
+            for slot, owner in zip(slots, owners, strict=True)
+        ]
+    return Table(name, dim, ranges, _sorted(slots))
 
 
 def _ranges(features: list[str], sizes: dict[str, int], start: int) -> tuple[Range, ...]:
@@ -312,4 +321,4 @@ def _slot(feature: Column, start: int, by_name: dict[str, Column], wide: bool = 
 
 
 def _sorted(slots: list[Slot]) -> tuple[Slot, ...]:
-    return tuple(sorted(slots, key=lambda slot: slot.bag))
+    return tuple(sorted(slots, key=lambda slot: (slot.bag, not slot.trainable)))

@@ -30,6 +30,8 @@ class DeepHead(keras.layers.Layer):
             `one_hot`, whose last features then are bags.
         padded: reads padding too, in operations that ONNX has; it does not train.
         embedding_stddev: of the initial embeddings; 1 / sqrt(dim) of each table unless given.
+        fixed: `{name: (values, bags)}` of a table: how many of its last columns of one value, and of its last bags,
+            read rows that do not learn.
 
     Call:
         a dict with an int32 `(B, N)` matrix `<table>_ids` a table, `one_hot_ids` int32 `(B, K)`, for those whose values
@@ -49,11 +51,13 @@ class DeepHead(keras.layers.Layer):
         bags: dict[str, Sequence[tuple[int, str]]] | None = None,
         padded: bool = False,
         embedding_stddev: float | None = None,
+        fixed: dict[str, Sequence[int]] | None = None,
         **options: Any,
     ) -> None:
         super().__init__(**options)
         self.bags = {name: as_bags(members) for name, members in (bags or {}).items()}
         self.padded = padded
+        self.fixed = {name: (int(values), int(bags)) for name, (values, bags) in (fixed or {}).items()}
         self.tables = {name: (int(rows), int(dim)) for name, (rows, dim) in tables.items()}
         self.one_hot, self.numeric = tuple(one_hot), tuple(numeric)
         self.tower = tower
@@ -74,8 +78,11 @@ class DeepHead(keras.layers.Layer):
         width = sum(self.one_hot) + len(self.numeric)
         for embedding in self.embeddings:
             ids = input_shape[f"{embedding.name}_ids"]
+            vectors = self._vectors(embedding.name, ids[1])
+            # A table of which no row learns has no optimizer, nor slots.
+            embedding.trainable = sum(self.fixed.get(embedding.name, (0, 0))) < vectors
             embedding.build(ids)
-            width += self._vectors(embedding.name, ids[1]) * embedding.dim
+            width += vectors * embedding.dim
         if self.dropout is not None:
             self.dropout.build((None, width))
         # A tower that Keras deserialized, or one that was given built, has its weights already.
@@ -105,15 +112,25 @@ class DeepHead(keras.layers.Layer):
         """The embeddings of one table, float32 `(B, features * dim)`: of single values, then of bags."""
         ids, weights = inputs[f"{embedding.name}_ids"], inputs.get(f"{embedding.name}_weights")
         bags = self.bags.get(embedding.name, [])
+        fixed, fixed_bags = self.fixed.get(embedding.name, (0, 0))
         single = ids.shape[1] - sum(bag.width for bag in bags)
         parts = []
-        if single:
-            rows = embedding(ids[:, :single] if bags else ids)
-            parts.append(tf.reshape(rows, [-1, single * embedding.dim]))
-        if bags:
-            sums = summed_with_padding if self.padded else summed
-            rows = sums(embedding, ids[:, single:], weights, bags)
-            parts.append(tf.reshape(rows, [-1, len(bags) * embedding.dim]))
+        for start, stop, learns in ((0, single - fixed, True), (single - fixed, single, False)):
+            if stop > start:
+                rows = embedding(ids[:, start:stop] if stop - start < ids.shape[1] else ids)
+                rows = rows if learns else tf.stop_gradient(rows)
+                parts.append(tf.reshape(rows, [-1, (stop - start) * embedding.dim]))
+        learning = len(bags) - fixed_bags
+        start = 0
+        for members, learns in ((bags[:learning], True), (bags[learning:], False)):
+            if members:
+                stop = start + sum(bag.width for bag in members)
+                sums = summed_with_padding if self.padded else summed
+                own = None if weights is None else weights[:, start:stop]
+                rows = sums(embedding, ids[:, single + start : single + stop], own, members)
+                rows = rows if learns else tf.stop_gradient(rows)
+                parts.append(tf.reshape(rows, [-1, len(members) * embedding.dim]))
+                start = stop
         return parts
 
     def _vectors(self, table: str, columns: int) -> int:
@@ -152,6 +169,7 @@ class DeepHead(keras.layers.Layer):
             "bags": {name: [list(bag) for bag in bags] for name, bags in self.bags.items()},
             "padded": self.padded,
             "embedding_stddev": self.embedding_stddev,
+            "fixed": {name: list(counts) for name, counts in self.fixed.items()},
         }
 
     @classmethod

@@ -131,7 +131,9 @@ def _rebuild(optimizer: keras.optimizers.Ftrl, move: Move) -> None:
 
 def _slot(optimizer: keras.optimizers.Optimizer, name: str, variable: keras.Variable) -> keras.Variable | None:
     slots = getattr(optimizer, name, None)
-    return slots[optimizer._get_variable_index(variable)] if slots else None
+    # An embedding that did not learn had none.
+    known = any(variable is other for other in optimizer._trainable_variables)
+    return slots[optimizer._get_variable_index(variable)] if slots and known else None
 
 
 def _method(optimizer: keras.optimizers.Optimizer) -> type[keras.optimizers.Optimizer]:
