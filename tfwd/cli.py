@@ -215,9 +215,11 @@ def rank(
     """
     if (user is None) == (output is None):
         raise ConfigError("Give --user for a list to read, or --output for the lists of all users in a file.")
+    from tfwd.recommend.sides import ranking_of
     from tfwd.run import Run
 
     opened = Run.open(run)
+    ranking_of(opened.config, opened.path)
     load_tensorflow()
     from tfwd.callbacks import progress
     from tfwd.data.source import Source

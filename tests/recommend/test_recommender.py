@@ -210,11 +210,18 @@ def test_the_users_are_not_written_over(tmp_path: Path, capsys: pytest.CaptureFi
     assert users.read_bytes() == before
 
 
-def test_runs_that_cannot_rank(tmp_path: Path) -> None:
+def test_runs_that_cannot_rank(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from census_cases import trained
 
-    with pytest.raises(ConfigError, match="ranks nothing: its configuration has no section ranking"):
-        Recommender(trained())
+    nothing = "ranks nothing: its configuration has no section ranking"
+    for rank in (Recommender, lambda run: run.recommend([])):
+        with pytest.raises(ConfigError, match=nothing):
+            rank(trained())
+    for options in (["--user", "7"], ["--output", tmp_path / "lists.csv"]):
+        assert tfwd("rank", trained().path, *options) == 2
+        said = capsys.readouterr().err
+        assert nothing in said
+        assert "as in ranking: {user: user_id, item: movie_id}" in said
     with pytest.raises(RunError):
         Run.open(tmp_path)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -224,6 +224,11 @@ def numeric_names(feature: Numeric) -> list[str]:
     forms = feature.normalizations
     names = [feature.name] if len(forms) == 1 else [f"{feature.name}_{form}" for form in forms]
     return names + [f"{feature.name}_missing"] * feature.missing_indicator
+
+
+def numeric_owners(features: Iterable[Column]) -> dict[str, str]:
+    """The name of each column of the numeric matrix -> the feature that makes it."""
+    return {name: f.name for f in features if isinstance(f, Numeric) for name in numeric_names(f)}
 
 
 def build_layout(

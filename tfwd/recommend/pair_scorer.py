@@ -16,8 +16,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfwd.config import RankingConfig
-from tfwd.features.columns import Column, Cross, Numeric
-from tfwd.features.layout import Slot, columns_of, numeric_names, weights_name
+from tfwd.features.columns import Column, Cross
+from tfwd.features.layout import Slot, columns_of, numeric_owners, weights_name
 from tfwd.model import WideDeep
 from tfwd.recommend.pair_crosses import Combined, Keys, cross, keys_of, numbered, numbers, user_combinations
 from tfwd.recommend.sides import Side, item_inputs, sides, user_inputs
@@ -281,7 +281,7 @@ def _cross_places(features: tuple[Column, ...], of: dict[str, Side]) -> dict[str
 
 
 def _numeric_sides(features: tuple[Column, ...], of: dict[str, Side], numeric: tuple[str, ...]) -> list[Side]:
-    owners = {name: f.name for f in features if isinstance(f, Numeric) for name in numeric_names(f)}
+    owners = numeric_owners(features)
     return [of[owners[name]] for name in numeric]
 
 

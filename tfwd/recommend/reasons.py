@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tfwd.config import RankingConfig
 from tfwd.features.columns import Categorical, Column, Cross, root
-from tfwd.features.layout import Slot, columns_of, weights_name
+from tfwd.features.layout import Slot, columns_of, numeric_owners, weights_name
 from tfwd.inspection import row_names
 from tfwd.recommend.catalogue import Raw, tensors
 from tfwd.recommend.lists import ListMaker
@@ -39,6 +39,8 @@ class Reasons:
         self._lists, self._ranking = lists, ranking
         of = sides(run.config.features, ranking)
         self._shown = {name for name, side in of.items() if side != "user"}
+        # A form of a number has a name of its own, of which the feature's is the beginning, as it may be of another's.
+        self._owners = numeric_owners(run.config.features)
         self._transform, self._crosses = with_keys(run.model.transform)
         self._names: dict[tuple[str, int], str] = {}
         catalogue = lists.catalogue
@@ -93,8 +95,7 @@ class Reasons:
                     reasons.append((value, self._name(slot, place, int(ids[column]), found, row)))
         for place, column in enumerate(layout.wide_numeric):
             name = layout.numeric[column]
-            # A form of a number has a name of its own: the feature's is the beginning of it.
-            if any(name == shown or name.startswith(f"{shown}_") for shown in self._shown):
+            if self._owners[name] in self._shown:
                 value = float(found["numeric"][row, column] * head.kernel.numpy()[place, 0])
                 reasons.append((value, name))
         return reasons
@@ -117,7 +118,8 @@ class Reasons:
         if (feature.name, local) not in self._names:
             name = row_names(feature, np.array([local]), self._statistics, self._features, self._model)[0]
             if isinstance(feature, Categorical) and root(feature, self._features).name in self._items:
-                column, equals, value = name.partition("=")
-                name = column + equals + self._titles.get(value, value)
+                given = f"{feature.column}="
+                value = name.removeprefix(given)
+                name = given + self._titles[value] if value in self._titles else name
             self._names[feature.name, local] = name
         return self._names[feature.name, local]

@@ -12,16 +12,16 @@ import numpy as np
 import pyarrow as pa
 import tensorflow as tf
 
-from tfwd.config import RankingConfig
 from tfwd.data.lists import value_type
 from tfwd.data.rows import Batch, Rows
 from tfwd.data.source import Source
 from tfwd.data.sql import INTEGERS, TEXTS, WIDE_INTEGERS
-from tfwd.errors import ConfigError, DataError
+from tfwd.errors import DataError
 from tfwd.prediction import writing
 from tfwd.recommend.catalogue import Catalogue, read_catalogue, tensors
 from tfwd.recommend.lists import ListMaker
 from tfwd.recommend.reasons import Reasons
+from tfwd.recommend.sides import ranking_of
 from tfwd.run import Run
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Recommender:
 
     def __init__(self, run: Run, items: Any = None) -> None:
         self.run = run
-        self.ranking = _ranking(run)
+        self.ranking = ranking_of(run.config, run.path)
         given = items if items is not None else file_of(run, ITEMS)
         self.catalogue: Catalogue = read_catalogue(Source.open(given), run.model.schema, self.ranking)
         self._lists = ListMaker(run.model, run.config.features, self.ranking, self.catalogue)
@@ -253,9 +253,3 @@ def file_of(run: Run, name: str) -> Path:
         what = "catalogue" if name == ITEMS else "users"
         raise DataError(f"{path} is not there: the run has no {what}. Give a file of your own.")
     return path
-
-
-def _ranking(run: Run) -> RankingConfig:
-    if run.config.ranking is None:
-        raise ConfigError(f"{run.path} ranks nothing: its configuration has no section ranking, with user and item.")
-    return run.config.ranking

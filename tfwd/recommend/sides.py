@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 from tfwd.config_sections import RankingConfig
 from tfwd.errors import ConfigError
 from tfwd.features.columns import Column, Cross
 from tfwd.schema import Input, Schema
 
+if TYPE_CHECKING:
+    from tfwd.config import Config
+
 Side = Literal["user", "item", "both"]
+
+
+def ranking_of(config: Config, run: Path) -> RankingConfig:
+    """The ranking section of a run's configuration.
+
+    Raises:
+        ConfigError: there is none; says what to add.
+    """
+    if config.ranking is None:
+        raise ConfigError(
+            f"{run} ranks nothing: its configuration has no section ranking. Name the columns that tell users and "
+            "items apart, as in ranking: {user: user_id, item: movie_id}, the item's being one that a feature reads, "
+            "and train again."
+        )
+    return config.ranking
 
 
 def item_inputs(schema: Schema, ranking: RankingConfig) -> tuple[Input, ...]:
