@@ -141,6 +141,12 @@ def part(rows: Rows, start: int, stop: int) -> Rows:
     return {name: values[start:stop] for name, values in rows.items()}
 
 
+def narrowed(schema: Schema, rows: Rows, share: float) -> Rows:
+    """Rows whose lists are cut to a share of what the model keeps of them: a graph pads these and sorts longer ones."""
+    widths = {entry.name: int(entry.length * share) for entry in schema.inputs if entry.length}
+    return {name: values[:, : widths[name]] if name in widths else values for name, values in rows.items()}
+
+
 def tensors(rows: Rows) -> dict[str, tf.Tensor]:
     """Rows as a raw batch."""
     return {

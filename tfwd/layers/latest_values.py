@@ -44,9 +44,12 @@ class LatestValues(keras.layers.Layer):
         return [tf.ensure_shape(column, (ids.shape[0], self.length)) for column in found]
 
     def _padded(self, columns: list[tf.Tensor]) -> list[tf.Tensor]:
-        missing = [[0, 0], [0, self.length - tf.shape(columns[0])[1]]]
-        ids = tf.pad(columns[0], missing, constant_values=tf.constant(ABSENT, tf.int64))
-        return [ids, *(tf.pad(column, missing) for column in columns[1:])]
+        rows = tf.shape(columns[0])[0]
+        missing = tf.stack([rows, self.length - tf.shape(columns[0])[1]])
+        # Not tf.pad: the converter to ONNX pads uint64 as float32, which keeps 24 bits of a fingerprint.
+        padding = [tf.fill(missing, tf.constant(ABSENT, tf.int64))]
+        padding += [tf.fill(missing, tf.zeros((), column.dtype)) for column in columns[1:]]
+        return [tf.concat(pair, axis=1) for pair in zip(columns, padding, strict=True)]
 
     def _latest(self, columns: list[tf.Tensor]) -> list[tf.Tensor]:
         ids = columns[0]
