@@ -28,7 +28,13 @@ Scores = NDArray[np.float32]
 _BATCH = 8192
 _BINS = 10
 # What decides, and what is shown beside it.
-_DECIDE = {"binary": ("log_loss", "auc"), "multiclass": ("log_loss", "auc"), "regression": ("rmse", "mae")}
+_DECIDE = {
+    "binary": ("log_loss", "auc"),
+    "multiclass": ("log_loss", "auc"),
+    "regression": ("rmse", "mae"),
+    "counts": ("poisson_deviance", "mae"),
+}
+_OF_NUMBERS = ("regression", "counts")
 _BESIDE = ("auc_pr", "accuracy", "r2", "mean_prediction", "mean_label")
 
 
@@ -51,7 +57,7 @@ class Limits:
 
     def most_change(self, task: str) -> float:
         """The limit of the mean change for a task."""
-        return self.change if self.change is not None else 0.25 if task == "regression" else 0.1
+        return self.change if self.change is not None else 0.25 if task in _OF_NUMBERS else 0.1
 
 
 @dataclass(frozen=True)
@@ -59,7 +65,7 @@ class Comparison:
     """Two models on the same rows.
 
     Attributes:
-        task: of both.
+        task: what the metrics of both go by, as `tfwd.Schema.measures` says.
         name: of the rows.
         rows: how many they are.
         new, old: the metrics of `tfwd.metrics` of each.
@@ -92,7 +98,7 @@ class Comparison:
                 )
         most = self.limits.most_change(self.task)
         if not self.change <= most:
-            unit = " standard deviations" if self.task == "regression" else ""
+            unit = " standard deviations" if self.task in _OF_NUMBERS else ""
             found.append(f"its scores moved by {self.change:.4f}{unit} on average where {most:g} is allowed")
         if not self.psi <= self.limits.psi:
             found.append(f"the PSI of its scores is {self.psi:.4f} where {self.limits.psi:g} is allowed")
@@ -139,7 +145,9 @@ def compare(new: Scorer, old: Scorer, rows: Rows, limits: Limits | None = None) 
         DataError: a model cannot score these rows, or there are none.
     """
     _refuse_other_question(new.schema, old.schema)
-    task, name = new.schema.task, rows.source.name
+    # A model of counts and one of numbers answer the same question, which has the metrics of numbers.
+    task = new.schema.measures if new.schema.counts == old.schema.counts else new.schema.task
+    name = rows.source.name
     try:
         old_rows = Rows(rows.source, old.schema, split=rows.split, fraction=rows.fraction, labelled=False)
     except DataError as error:
@@ -261,7 +269,7 @@ def _change(new: NDArray[np.float64], old: NDArray[np.float64], task: str) -> fl
     moved = np.abs(new - old)
     if task == "multiclass":
         return float(moved.sum(axis=1).mean() / 2)
-    if task == "regression":
+    if task in _OF_NUMBERS:
         return float(moved.mean() / (old.std() or 1.0))
     return float(moved.mean())
 

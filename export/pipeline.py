@@ -54,7 +54,7 @@ def measured(run: Run, file: Path) -> str:
     found = []
     for scorer in (keras_scorer(run.model), load_scorer(file)):
         answers = scorer.score(batch.inputs)["prediction" if schema.task == "regression" else "probability"]
-        metrics = metrics_of(schema.task, answers.shape[-1])
+        metrics = metrics_of(schema.measures, answers.shape[-1])
         metrics.add(batch.label[:, 0], answers, batch.weight)
         found.append(metrics.result())
     changes = [f"{name} {found[0][name]:.6f} -> {found[1][name]:.6f}" for name in _SHOWN if name in found[0]]
