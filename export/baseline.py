@@ -20,6 +20,7 @@ from tfwd.data.source import Source, known_ending
 from tfwd.errors import DataError, ExportError
 from tfwd.metrics import HIGHER_IS_BETTER, metrics_of
 from tfwd.run import Run
+from tfwd.run_head import FRAMES
 from tfwd.schema import Schema
 from tfwd.scoring import Answer, Scorer
 
@@ -204,7 +205,7 @@ def comparison_rows(source: str | Path, schema: Schema, data: str | None = None)
         return Rows(opened(data), schema)
     if run is not None and section is not None:
         prepared = run.data is not None and (run.data / "train.parquet").is_file()
-        held_out = section.validation
+        held_out = None if run.was_frame("validation") else section.validation
         if prepared and run.data is not None:
             file = run.data / "validation.parquet"
             held_out = str(file) if file.is_file() else None
@@ -218,8 +219,14 @@ def comparison_rows(source: str | Path, schema: Schema, data: str | None = None)
         if path is not None:
             return Rows(opened(path, prepared), schema)
         train = run.rows("train")
-        if train is not None and section.split is None and section.validation_fraction:
+        parted = section.split is None and section.validation is None and not run.was_frame("validation")
+        if train is not None and parted and section.validation_fraction:
             return Rows(opened(train, prepared), schema, split="validation", fraction=section.validation_fraction)
+        if any(run.was_frame(part) for part in FRAMES):
+            raise ExportError(
+                f"{source} was trained on frames, which it does not hold: it has no rows to compare the models on. "
+                "Give labelled rows that neither has learnt from: --data FILE"
+            )
     raise ExportError(
         f"{source} has neither test nor validation rows to compare the models on. Give labelled rows: --data FILE"
     )
