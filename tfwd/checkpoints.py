@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import shutil
 import zipfile
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ from tfwd.utils.files import disk_errors, folder_beside, link_or_copy, read_json
 
 if TYPE_CHECKING:
     from tfwd.model import WideDeep
+
+_NAME = re.compile(r"(re)?fit-\d+-\d+")
 
 
 @dataclass
@@ -84,10 +87,13 @@ class Checkpoints:
 
     def load(self) -> tuple[WideDeep, State] | None:
         """The newest checkpoint, or None."""
+        state = self.state()
+        return None if state is None else (load_model(self._found()[-1] / "model.keras"), state)
+
+    def state(self) -> State | None:
+        """How far the training was at the newest checkpoint, or None."""
         found = self._found()
-        if not found:
-            return None
-        return load_model(found[-1] / "model.keras"), _state(found[-1] / "state.json")
+        return _state(found[-1] / "state.json") if found else None
 
     def totals(self) -> list[NDArray[Any]] | None:
         """What the metrics had counted at the newest checkpoint since the evaluation before it."""
@@ -102,8 +108,8 @@ class Checkpoints:
 
     def _found(self) -> list[Path]:
         # "fit-..." sorts before "refit-...", and the numbers have a fixed width. What a kill left half-written is
-        # hidden.
-        return sorted(path for path in self.folder.glob("[!.]*") if (path / "state.json").is_file())
+        # hidden: one that is not was whole, and if it is not any more, the training must not begin anew.
+        return sorted(path for path in self.folder.glob("*fit-*") if _NAME.fullmatch(path.name))
 
 
 def _state(file: Path) -> State:
@@ -115,6 +121,8 @@ def _state(file: Path) -> State:
     # The metrics of an evaluation may be undefined, as the AUC of one class is.
     try:
         found = read_json(file, nan=True)
+    except (FileNotFoundError, NotADirectoryError):
+        raise _damaged(file, "it is not there") from None
     except RunError as error:
         raise RunError(f"{error} This run cannot go on: train again.") from None
     fields = {entry.name for entry in dataclasses.fields(State)}

@@ -19,6 +19,7 @@ from tfwd.utils.locks import hold, is_abandoned
 
 # The ending of a hidden name: eight signs, as Python's own temporary names have too.
 _RANDOM = "[a-z0-9_]{8}"
+_HIDDEN = re.compile(rf"\..+-{_RANDOM}(-old|\..+)?")
 # Far beyond what any file of a run holds, far below what fills a memory.
 _LONGEST_JSON = 256 * 2**20
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -122,13 +123,15 @@ def left_beside(path: Path) -> Iterator[Path]:
 
 
 def left_folders(path: Path, parts: Collection[str]) -> Iterator[Path]:
-    """Of what `left_beside(path)` finds the folders that hold nothing but `parts`.
+    """Of what `left_beside(path)` finds the folders that hold nothing but `parts`, and what is left of their writing.
 
     Who calls a folder of his own by such a name keeps it.
     """
     for left in left_beside(path):
-        if left.is_dir() and not left.is_symlink() and {entry.name for entry in left.iterdir()} <= set(parts):
-            yield left
+        if left.is_dir() and not left.is_symlink():
+            names = {entry.name for entry in left.iterdir() if not _HIDDEN.fullmatch(entry.name)}
+            if names <= set(parts):
+                yield left
 
 
 def remove(path: Path) -> None:
