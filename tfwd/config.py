@@ -17,6 +17,7 @@ from tfwd import config_yaml
 from tfwd.config_base import Section
 from tfwd.config_edit import assign, override, resolve_paths
 from tfwd.config_errors import explain
+from tfwd.config_optimizers import OptimizerConfig, ScheduleConfig
 from tfwd.config_preparation import HistoryConfig, JoinConfig, SplitConfig
 from tfwd.config_sections import (
     CsvConfig,
@@ -25,11 +26,10 @@ from tfwd.config_sections import (
     ExportConfig,
     LabelConfig,
     ModelConfig,
-    OptimizerConfig,
     RankingConfig,
-    ScheduleConfig,
     TrainConfig,
 )
+from tfwd.config_tree import check_tree
 from tfwd.errors import ConfigError
 from tfwd.features.checks import check_features
 from tfwd.features.columns import AnyColumn, Categorical, Numeric
@@ -76,8 +76,6 @@ class Config(Section):
         label = self.data.label
         if self.task != "binary" and label.positive is not None:
             raise ConfigError(f"data.label.positive belongs to task: binary, not to {self.task}.")
-        if self.model.loss is not None and self.task != "regression":
-            raise ConfigError(f"model.loss: {self.model.loss} belongs to task: regression, not to {self.task}.")
         self.monitor()
         self._check_training()
         self._check_ranking()
@@ -164,7 +162,7 @@ class Config(Section):
         Raises:
             ConfigError: the task has no such metric.
         """
-        known = MONITORS["counts" if self.counts else self.task]
+        known = MONITORS[self.task]
         chosen = self.train.early_stopping.monitor if self.train.early_stopping else "auto"
         if chosen == "auto":
             return known[0]
@@ -173,11 +171,6 @@ class Config(Section):
                 f"train.early_stopping.monitor: task {self.task} has no metric {chosen!r}.{nearest(chosen, known)}"
             )
         return chosen
-
-    @property
-    def counts(self) -> bool:
-        """Whether the label is a count, whose expectation is the answer."""
-        return self.model.loss == "poisson"
 
     def grows_vocabularies(self) -> bool:
         """Whether a warm start keeps the values of the older run's vocabularies."""
@@ -233,9 +226,9 @@ class Config(Section):
         Raises:
             ConfigError: names the path of the key, what was received and what would be right.
         """
-        _refuse_other_keys(values, where)
+        check_tree(values, where)
         try:
-            return cls.model_validate(values)
+            return super(Section, cls).model_validate(values)
         except ValidationError as error:
             raise ConfigError(explain(error, cls, where, values)) from None
         except ConfigError as error:
@@ -300,12 +293,3 @@ def _read(source: str | Path) -> tuple[str, Path | None, str]:
         return path.read_text(encoding="utf-8"), path.resolve().parent, str(path)
     except UnicodeDecodeError:
         raise ConfigError(f"{path} is not UTF-8 text, as YAML is.") from None
-
-
-def _refuse_other_keys(node: Any, where: str) -> None:
-    """Refuses keys that are no text, which `on: ...` and `1: ...` are in YAML, outside of class_weights."""
-    for key, value in node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ():
-        if isinstance(node, dict) and not isinstance(key, str):
-            raise ConfigError(f"{where}: keys are texts. Received the key {key!r} beside {value!r}.")
-        if key != "class_weights":
-            _refuse_other_keys(value, where)

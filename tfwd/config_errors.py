@@ -9,7 +9,12 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from tfwd.config_synonyms import meant
+from tfwd.config_tree import shown, written
 from tfwd.naming import nearest
+
+# Problems that a message lists; a file of the wrong kind has thousands.
+MOST_PROBLEMS = 20
 
 Path = tuple[int | str, ...]
 
@@ -46,8 +51,11 @@ def explain(error: ValidationError, model: type[BaseModel], where: str, values: 
         problems.setdefault(_path(problem, values), []).append(problem)
     # Of a value that may be one thing or another, pydantic says what is wrong with it as each of them. It was meant as
     # the one that goes deepest.
-    meant = [path for path in problems if not any(len(p) > len(path) and p[: len(path)] == path for p in problems)]
-    lines = [f"{_written(path)}: {_say(problems[path], model)}" for path in meant]
+    shallow = {path[:length] for path in problems for length in range(len(path))}
+    outermost = [path for path in problems if path not in shallow]
+    lines = [(f"{written(path)}: " if path else "") + _say(problems[path], model) for path in outermost[:MOST_PROBLEMS]]
+    if len(outermost) > MOST_PROBLEMS:
+        lines.append(f"and {len(outermost) - MOST_PROBLEMS:,} more.")
     return f"{where}: " + ("\n  " if len(lines) > 1 else "") + "\n  ".join(lines)
 
 
@@ -62,6 +70,8 @@ def _path(problem: ErrorDetails, values: Any) -> Path:
             path.append(part)
     if _has(node, last) or (isinstance(node, dict) and problem["type"] == "missing"):
         path.append(last)
+    if problem["type"] == "key":
+        path.append(problem["ctx"]["key"])
     return tuple(path)
 
 
@@ -69,19 +79,21 @@ def _has(node: Any, part: int | str) -> bool:
     return part in node if isinstance(node, dict) else isinstance(node, list | tuple) and isinstance(part, int)
 
 
-def _written(path: Path) -> str:
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
-    return text.removeprefix(".") or "configuration"
-
-
 def _say(problems: list[ErrorDetails], model: type[BaseModel]) -> str:
     """What is wrong at one place."""
     # What a section says of itself is more than that it is not the other thing that the value may be.
     problem = next((problem for problem in problems if problem["type"] == "value_error"), problems[0])
-    kind, received = problem["type"], _short(problem["input"])
+    kind, received = problem["type"], shown(problem["input"])
     if kind == "extra_forbidden":
         *parents, key = problem["loc"]
-        return f"unknown key.{nearest(str(key), _fields(model, tuple(parents)))}"
+        sections = _sections(model, tuple(parents))
+        place = meant(str(key), [section.__name__ for section in sections])
+        if place is not None:
+            return f"unknown key. {place}"
+        fields = sorted({field for section in sections for field in section.model_fields})
+        return f"unknown key.{nearest(str(key), fields)}"
+    if kind == "key":
+        return problem["msg"]
     if kind == "missing":
         return "this key is needed and not there."
     if kind.startswith("union_tag"):
@@ -90,7 +102,7 @@ def _say(problems: list[ErrorDetails], model: type[BaseModel]) -> str:
         guess = nearest(given, tags) if isinstance(given, str) else ""
         return f"type says what the feature is: numeric, bucketized, categorical or cross. Received: {received}.{guess}"
     if kind == "value_error":
-        return f"{problem['msg'].removeprefix('Value error, ')}. Received: {received}"
+        return f"{problem['msg'].removeprefix('Value error, ').removesuffix('.')}. Received: {received}"
     # A bound says more than the type, which the value has.
     literals = [
         word for p in problems if p["type"] == "literal_error" for word in p["ctx"]["expected"].split("'")[1::2]
@@ -100,6 +112,10 @@ def _say(problems: list[ErrorDetails], model: type[BaseModel]) -> str:
     expected = list(dict.fromkeys([repr(word) for word in literals] + [_expected(p) for p in others]))
     text = " or ".join(filter(None, [", ".join(expected[:-1]), expected[-1]]))
     hint = nearest(problem["input"], literals) if isinstance(problem["input"], str) else ""
+    if problem["input"] in (False, "no", "off", "none", "None") and any(
+        p["type"].startswith("model_") for p in problems
+    ):
+        hint = " Did you mean null, which is none at all? In this YAML (1.2) no, off and none are texts."
     if expected == [_TYPES["string"]] and isinstance(problem["input"], int | float):
         hint = f" Did you mean '{received}', in quotes?"
     return f"expected {text}. Received: {received}.{hint if hint.startswith(' Did') else ''}"
@@ -120,19 +136,14 @@ def _expected(problem: ErrorDetails) -> str:
     return _TYPES.get(kind.split("_")[0], problem["msg"])
 
 
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 120 else text[:117] + "..."
-
-
-def _fields(model: type[BaseModel], loc: Path) -> list[str]:
-    """The keys that would be right at a place in the configuration."""
-    found: set[str] = set()
+def _sections(model: type[BaseModel], loc: Path) -> list[type[BaseModel]]:
+    """The sections that may stand at a place in the configuration."""
+    found: list[type[BaseModel]] = []
 
     def walk(annotation: Any, rest: Path) -> None:
         for candidate in _models(annotation):
             if not rest:
-                found.update(candidate.model_fields)
+                found.append(candidate)
             elif rest[0] in candidate.model_fields:
                 walk(candidate.model_fields[str(rest[0])].annotation, rest[1:])
             elif (
@@ -141,7 +152,7 @@ def _fields(model: type[BaseModel], loc: Path) -> list[str]:
                 walk(candidate, rest[1:])
 
     walk(model, tuple(part for part in loc if not isinstance(part, int)))
-    return sorted(found)
+    return found
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:

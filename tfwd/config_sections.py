@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field, model_validator
 
 from tfwd.config_base import Section
+from tfwd.config_optimizers import OptimizerConfig
 from tfwd.config_preparation import HistoryConfig, JoinConfig, SplitConfig
 from tfwd.naming import is_valid
 
@@ -41,12 +41,15 @@ class LabelConfig(Section):
         classes: multi-class only: the classes in order; learnt from the training rows (sorted) when not given.
     """
 
+    positional: ClassVar[tuple[str, ...]] = ("column",)
+
     column: str
     positive: str | int | bool | float | None = None
     classes: tuple[str | int, ...] | None = Field(default=None, min_length=2)
 
-    def __init__(self, column: str | None = None, /, **options: Any) -> None:
-        super().__init__(**(options if column is None else {**options, "column": column}))
+    if TYPE_CHECKING:
+
+        def __init__(self, column: str | None = None, /, **options: Any) -> None: ...
 
 
 class DataConfig(Section):
@@ -153,101 +156,6 @@ class DataConfig(Section):
         return self
 
 
-KERAS_SCHEDULES = (
-    "CosineDecay",
-    "CosineDecayRestarts",
-    "ExponentialDecay",
-    "InverseTimeDecay",
-    "PiecewiseConstantDecay",
-    "PolynomialDecay",
-)
-
-
-def _is_of_keras(values: Any) -> bool:
-    return isinstance(values, dict) and "keras" in values
-
-
-def _other_section() -> PydanticCustomError:
-    """What a section that is meant as another says of itself, for a message about the other alone."""
-    return PydanticCustomError("model_type", "a section of keys")
-
-
-class KerasScheduleConfig(BaseModel):
-    """One of Keras' own schedules: `{keras: ExponentialDecay, initial_learning_rate: 0.01, decay_steps: 1000, ...}`.
-
-    Args:
-        keras: its class in `keras.optimizers.schedules`. The other keys are the arguments of that.
-    """
-
-    model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False)
-
-    keras: Literal[
-        "CosineDecay",
-        "CosineDecayRestarts",
-        "ExponentialDecay",
-        "InverseTimeDecay",
-        "PiecewiseConstantDecay",
-        "PolynomialDecay",
-    ]
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """The arguments of the class."""
-        return dict(self.model_extra or {})
-
-    @model_validator(mode="before")
-    @classmethod
-    def _meant(cls, values: Any) -> Any:
-        if isinstance(values, dict) and not _is_of_keras(values):
-            raise _other_section()
-        return values
-
-
-class ScheduleConfig(Section):
-    """A learning rate that changes with the step; `steps: auto` is the whole training.
-
-    Args:
-        schedule: `cosine`, `linear` (both down to `end`), or `exponential` (times `end` after `steps`).
-        start: the rate after the warm-up.
-        end: the share of `start` that is left at the end.
-        warmup: steps in which the rate rises linearly from 0.
-        steps: the length of the decay, in steps.
-    """
-
-    schedule: Literal["cosine", "linear", "exponential"]
-    start: float = Field(gt=0)
-    end: float = Field(default=0.0, ge=0, le=1)
-    warmup: int = Field(default=0, ge=0)
-    steps: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
-
-    @model_validator(mode="before")
-    @classmethod
-    def _meant(cls, values: Any) -> Any:
-        if _is_of_keras(values):
-            raise _other_section()
-        return values
-
-    @model_validator(mode="after")
-    def _check(self) -> ScheduleConfig:
-        if self.schedule == "exponential" and self.end == 0:
-            raise ValueError("an exponential schedule never reaches 0: give an end above 0, as in end: 0.01")
-        return self
-
-
-class OptimizerConfig(BaseModel):
-    """An optimizer by name, with its own options beside the learning rate (`l1`, `beta_1`, `clipnorm`, ...)."""
-
-    model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False)
-
-    name: Literal["sparse_ftrl", "lazy_adam", "adagrad", "rmsprop", "sgd", "ftrl", "adam"]
-    learning_rate: Annotated[float, Field(gt=0)] | ScheduleConfig | KerasScheduleConfig
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """What was given beside the name and the learning rate."""
-        return dict(self.model_extra or {})
-
-
 class ModelConfig(Section):
     """The heads and their sizes.
 
@@ -262,8 +170,6 @@ class ModelConfig(Section):
         embedding_dropout: the share of the tower's inputs dropped.
         embedding_stddev: of the truncated normal initial embeddings; null is 1 / sqrt(width). Small ones let values
             that were seen rarely say little until they have learnt something.
-        loss: of a regression, `poisson` where the label is a count: the answer is its expectation, exp(logit), and the
-            loss the Poisson deviance. null is the task's own.
     """
 
     heads: tuple[Head, ...] = Field(default=("wide", "deep"), min_length=1)
@@ -274,7 +180,6 @@ class ModelConfig(Section):
     embedding_stddev: float | None = Field(default=None, gt=0)
     batch_norm: bool = False
     l2: float = Field(default=0.0, ge=0)
-    loss: Literal["poisson"] | None = None
 
     @model_validator(mode="after")
     def _check(self) -> ModelConfig:
@@ -347,24 +252,12 @@ class TrainConfig(Section):
     @model_validator(mode="before")
     @classmethod
     def _short_forms(cls, values: Any) -> Any:
-        rates = {
-            "sparse_ftrl": 0.1,
-            "ftrl": 0.1,
-            "adagrad": 0.05,
-            "rmsprop": 0.001,
-            "sgd": 0.1,
-            "lazy_adam": 0.001,
-            "adam": 0.001,
-        }
         if isinstance(values, dict):
             for key, usual in (("wide_optimizer", "sparse_ftrl"), ("deep_optimizer", "lazy_adam")):
                 given = {"name": values[key]} if isinstance(values.get(key), str) else values.get(key)
                 if isinstance(given, dict):
                     # `--set train.wide_optimizer.beta=1` means the optimizer that is there without a section.
-                    given = {"name": usual, **given}
-                    # A name that is none is refused later, with the nearest: not for the lack of a rate.
-                    given = {"learning_rate": rates.get(str(given.get("name")), 0.1), **given}
-                    values = {**values, key: given}
+                    values = {**values, key: {"name": usual, **given}}
             weights = values.get("class_weights")
             if isinstance(weights, dict):
                 # YAML reads the labels 0 and 1 as numbers, and true as a truth value.

@@ -6,11 +6,15 @@ Each class only stores and checks what can be checked without data. What is lear
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+import re
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, Field, field_validator, model_validator
 
+from tfwd.config_base import Count, Float32, PathText, Section
+from tfwd.config_tree import shown
+from tfwd.errors import ConfigError
 from tfwd.naming import LONGEST, input_name, is_valid
 
 
@@ -30,10 +34,8 @@ MAX_BINS = 2**31 - 1
 MAX_LENGTH = 10_000
 
 
-class Column(BaseModel):
+class Column(Section):
     """Base of all features: frozen, no unknown keys, a valid name."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     name: str = ""
 
@@ -47,21 +49,19 @@ class Column(BaseModel):
         if not is_valid(self.name):
             raise ValueError(
                 f"a feature's name is made of letters, digits and _, a letter first, {LONGEST} at the most, and is no "
-                f"word of Python. Received: {self.name!r}"
+                f"word of Python: give it another `name`. Received: {shown(self.name)}"
             )
         return self
 
 
 class _OnColumn(Column):
+    positional: ClassVar[tuple[str, ...]] = ("column",)
+
     column: str = Field(min_length=1)
 
     @property
     def columns(self) -> tuple[str, ...]:
         return (self.column,)
-
-
-def _with_column(column: str | None, options: dict[str, Any]) -> dict[str, Any]:
-    return options if column is None else {**options, "column": column}
 
 
 class _Placed(BaseModel):
@@ -106,9 +106,13 @@ def default_name(values: Any) -> Any:
     if isinstance(column, str) and column:
         # A number and its buckets, the two that often stand side by side, get different names.
         suffix = "_buckets" if values.get("type") == "bucketized" else ""
-        return {**values, "name": input_name(column) + suffix}
-    if isinstance(keys, list | tuple) and keys:
-        return {**values, "name": "_x_".join(str(key) for key in keys)}
+        try:
+            return {**values, "name": input_name(column) + suffix}
+        except ConfigError as error:
+            # With pydantic's errors, so that the message says which feature it is.
+            raise ValueError(str(error)) from None
+    if isinstance(keys, list | tuple) and all(isinstance(key, str) for key in keys) and keys:
+        return {**values, "name": "_x_".join(keys)}
     return values
 
 
@@ -133,16 +137,16 @@ class Numeric(_OnColumn):
     type: Literal["numeric"] = "numeric"
     normalization: Normalization | tuple[Normalization, ...] = "zscore"
     quantiles: int = Field(default=100, ge=2, le=10_000)
-    fill: float | Literal["median", "mean"] = "median"
+    fill: Float32 | Literal["median", "mean"] = "median"
     missing_indicator: bool = False
     wide: bool = False
     deep: bool = True
 
     _name = model_validator(mode="before")(default_name)
 
-    # Written in each class: type checkers make up another constructor for a class without one.
-    def __init__(self, column: str | None = None, /, **options: Any) -> None:
-        super().__init__(**_with_column(column, options))
+    if TYPE_CHECKING:
+        # Written in each class: type checkers make up another constructor for a class without one.
+        def __init__(self, column: str | None = None, /, **options: Any) -> None: ...
 
     @property
     def normalizations(self) -> tuple[Normalization, ...]:
@@ -181,16 +185,16 @@ class Bucketized(_OnColumn, _Placed, _Embedded):
 
     type: Literal["bucketized"] = "bucketized"
     embedding: Embedding = None
-    boundaries: tuple[float, ...] | None = None
+    boundaries: tuple[Float32, ...] | None = None
     quantiles: int | None = Field(default=None, ge=2, le=10_000)
     exact: bool = False
-    min_count: int = Field(default=1, ge=1)
-    max_size: int | None = Field(default=None, ge=1)
+    min_count: Count = 1
+    max_size: Count | None = None
     oov: bool = False
 
-    # Written in each class: type checkers make up another constructor for a class without one.
-    def __init__(self, column: str | None = None, /, **options: Any) -> None:
-        super().__init__(**_with_column(column, options))
+    if TYPE_CHECKING:
+        # Written in each class: type checkers make up another constructor for a class without one.
+        def __init__(self, column: str | None = None, /, **options: Any) -> None: ...
 
     @model_validator(mode="before")
     @classmethod
@@ -254,9 +258,9 @@ class Categorical(_OnColumn, _Placed, _Embedded, _Bag):
     embedding: Embedding | str = None
     dtype: Literal["string", "integer"] | None = None
     vocabulary: tuple[str | int, ...] | None = Field(default=None, min_length=1)
-    vocabulary_file: str | None = None
-    min_count: int = Field(default=1, ge=1)
-    max_size: int | None = Field(default=None, ge=1)
+    vocabulary_file: PathText | None = None
+    min_count: Count = 1
+    max_size: Count | None = None
     hash_bins: int | None = Field(default=None, ge=1, le=MAX_BINS)
     identity: int | None = Field(default=None, ge=1, le=MAX_BINS)
     vocabulary_of: str | None = None
@@ -267,9 +271,9 @@ class Categorical(_OnColumn, _Placed, _Embedded, _Bag):
     _name = model_validator(mode="before")(default_name)
     _values = field_validator("vocabulary", mode="before")(truth_values_as_text)
 
-    # Written in each class: type checkers make up another constructor for a class without one.
-    def __init__(self, column: str | None = None, /, **options: Any) -> None:
-        super().__init__(**_with_column(column, options))
+    if TYPE_CHECKING:
+        # Written in each class: type checkers make up another constructor for a class without one.
+        def __init__(self, column: str | None = None, /, **options: Any) -> None: ...
 
     @property
     def learnt(self) -> bool:
@@ -314,7 +318,25 @@ class Categorical(_OnColumn, _Placed, _Embedded, _Bag):
                 raise ValueError("vocabulary holds a value twice")
             if "" in values:
                 raise ValueError("the empty string is the missing value, which has a row of its own")
+            if self.dtype == "integer":
+                whole_numbers(values)
         return self
+
+
+def whole_numbers(texts: Iterable[str]) -> list[int]:
+    """The numbers of a vocabulary of integers.
+
+    Raises:
+        ValueError: a text is no whole number of 64 bits, or two are one number.
+    """
+    numbers: dict[int, str] = {}
+    for text in texts:
+        if not re.fullmatch(r"[+-]?[0-9]{1,19}", text) or not -(2**63) <= int(text) < 2**63:
+            raise ValueError(f"a vocabulary of integers holds whole numbers of 64 bits, and {shown(text)} is none")
+        twin = numbers.setdefault(int(text), text)
+        if twin != text:
+            raise ValueError(f"vocabulary holds a number twice: {shown(twin)} and {shown(text)}")
+    return list(numbers)
 
 
 def root(feature: Categorical, by_name: Mapping[str, Column]) -> Categorical:
@@ -343,22 +365,18 @@ class Cross(Column, _Placed, _Embedded, _Bag):
         one_hot: one-hot in the deep head.
     """
 
+    positional: ClassVar[tuple[str, ...]] = ("keys", "bins")
+
     type: Literal["cross"] = "cross"
     embedding: Embedding = None
     keys: tuple[str, ...] = Field(min_length=2)
     bins: Annotated[int, Field(ge=1, le=MAX_BINS)] | Literal["exact"]
 
-    def __init__(self, keys: Any = None, bins: Any = None, /, **options: Any) -> None:
-        if keys is not None:
-            options["keys"] = tuple(keys)
-        if bins is not None:
-            options["bins"] = bins
-        super().__init__(**options)
+    if TYPE_CHECKING:
 
-    @model_validator(mode="before")
-    @classmethod
-    def _name(cls, values: Any) -> Any:
-        return default_name(values)
+        def __init__(self, keys: Iterable[str] | None = None, bins: Any = None, /, **options: Any) -> None: ...
+
+    _name = model_validator(mode="before")(default_name)
 
     @model_validator(mode="after")
     def _check(self) -> Cross:

@@ -7,7 +7,7 @@ import math
 import keras
 
 from tfwd.config import Config, OptimizerConfig, ScheduleConfig
-from tfwd.config_sections import KerasScheduleConfig
+from tfwd.config_optimizers import KerasScheduleConfig
 from tfwd.errors import ConfigError
 from tfwd.optimizers.joint import JointOptimizer
 from tfwd.optimizers.registry import get

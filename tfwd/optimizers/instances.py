@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from tfwd.config import Config
-from tfwd.config_sections import KERAS_SCHEDULES
+from tfwd.config_optimizers import KERAS_SCHEDULES
 from tfwd.errors import ConfigError
 from tfwd.naming import nearest
 from tfwd.optimizers.registry import names_of_classes

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
-import math
 from typing import Any
 
 import keras
 
+from tfwd.config_optimizers import fault
 from tfwd.errors import ConfigError
 from tfwd.naming import nearest
 from tfwd.optimizers.dense import DenseAdam, DenseFtrl
@@ -51,13 +50,10 @@ def get(name: str, **options: Any) -> keras.optimizers.Optimizer:
     if name not in _BY_NAME:
         raise ConfigError(f"There is no optimizer {name!r}.{nearest(name, _BY_NAME)}")
     chosen = _BY_NAME[name]
-    known = _options_of(chosen)
-    for option in options:
-        # What a class refuses by name goes on to it: its own message says why.
-        if option not in known:
-            offered = _own_options(chosen) if issubclass(chosen, RowSparseUpdates) else known
-            raise ConfigError(f"Optimizer {name!r} has no option {option!r}.{nearest(option, offered)}")
-        _check_value(name, option, options[option])
+    found = fault(name, {option: value for option, value in options.items() if option != "learning_rate"})
+    if found is not None:
+        option, text = found
+        raise ConfigError(f"Optimizer {name!r}: {option}: {text}")
     rate = options.get("learning_rate")
     if isinstance(rate, int) and not isinstance(rate, bool):
         options["learning_rate"] = float(rate)
@@ -73,25 +69,3 @@ def names_of_classes() -> dict[type[keras.optimizers.Optimizer], str]:
     sparse = [chosen for chosen in own if issubclass(chosen, RowSparseUpdates)]
     methods = {next(base for base in c.__mro__ if base.__module__.startswith("keras.")): own[c] for c in sparse}
     return {**own, **methods}
-
-
-def _check_value(name: str, option: str, value: Any) -> None:
-    """Refuses what Keras takes, and stumbles over in the first step or not at all."""
-    if isinstance(value, str | list | dict) and option not in ("name", "kernel", "learning_rate"):
-        raise ConfigError(f"Optimizer {name!r}: {option} is a number or a truth value. Received: {value!r}")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ConfigError(f"Optimizer {name!r}: {option} is a finite number. Received: {value!r}")
-    if option in ("clipnorm", "clipvalue", "global_clipnorm") and value is not None and value <= 0:
-        raise ConfigError(f"Optimizer {name!r}: {option} is a number above 0. Received: {value!r}")
-
-
-def _options_of(optimizer: type[keras.optimizers.Optimizer]) -> list[str]:
-    """The names of all constructor arguments, those that go on to a base class included."""
-    bases = [base for base in optimizer.__mro__ if issubclass(base, keras.optimizers.Optimizer)]
-    return list(dict.fromkeys(option for base in bases for option in _own_options(base)))
-
-
-def _own_options(optimizer: type[keras.optimizers.Optimizer]) -> list[str]:
-    parameters = inspect.signature(optimizer).parameters.values()
-    variadic = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
-    return [parameter.name for parameter in parameters if parameter.kind not in variadic]

@@ -1,0 +1,111 @@
+"""The bounds of a configuration's values, before anything is made of them: how many, how deep, which texts and keys.
+
+YAML's anchors make of ten lines a tree of billions of values, which stays small only until somebody walks it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tfwd.errors import ConfigError
+
+MAX_DEPTH = 32
+MAX_VALUES = 1_000_000
+_MAX_TEXT = 1_000_000
+
+
+def written(path: tuple[Any, ...]) -> str:
+    """A path as a person writes it: `features[0].column`."""
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{short(str(part), 60)}" for part in path)
+    return text.removeprefix(".") or "configuration"
+
+
+def short(text: str, length: int = 120) -> str:
+    """A text of at most `length` characters, which says where it was cut."""
+    return text if len(text) <= length else text[: length - 3] + "..."
+
+
+def shown(value: Any) -> str:
+    """A value for a message: short, and safe to print whatever it holds."""
+    return short(_repr(value, 4)).encode("utf-8", "backslashreplace").decode()
+
+
+def _repr(value: Any, depth: int) -> str:
+    """`repr`, of as much as a message shows: of a value that is deep or that branches, repr itself would not end."""
+    if isinstance(value, str):
+        return repr(value[:200])
+    if isinstance(value, int) and abs(value) >= 10**200:
+        return f"a number of {value.bit_length()} bits"
+    if isinstance(value, dict):
+        # Twelve entries are more than what is shown of them.
+        parts = [f"{_repr(k, 1)}: {_repr(v, depth - 1)}" for k, v in _first(value.items())] if depth else ["..."]
+        return "{" + ", ".join(parts) + "}"
+    if type(value) in (list, tuple):
+        parts = [_repr(entry, depth - 1) for entry in _first(value)] if depth else ["..."]
+        opened, closed = "[]" if isinstance(value, list) else "()"
+        return opened + ", ".join(parts) + ("," if closed == ")" and len(parts) == 1 else "") + closed
+    return repr(value)
+
+
+def _first(values: Any) -> list[Any]:
+    return [value for value, _ in zip(values, range(12), strict=False)]
+
+
+def check_tree(values: Any, where: str) -> None:
+    """Refuses what is no tree of reasonable size, of texts that can be written and keys that are texts.
+
+    Args:
+        values: nested dicts, lists and scalars; anything else is left alone.
+        where: the file or class, for the message.
+
+    Raises:
+        ConfigError: names the path of the key.
+    """
+    count = 0
+    path: list[Any] = []
+
+    def refuse(fault: str) -> ConfigError:
+        return ConfigError(f"{where}: {written(tuple(path[:8]))}: {fault}")
+
+    def check(node: Any) -> None:
+        nonlocal count
+        count += 1
+        if count > MAX_VALUES:
+            raise refuse(f"expected at most {MAX_VALUES:,} values in all, repeated ones (anchors) counted each time.")
+        if isinstance(node, str):
+            _check_text(node, refuse)
+        elif isinstance(node, dict | list | tuple):
+            if len(path) >= MAX_DEPTH:
+                raise refuse(f"expected at most {MAX_DEPTH} levels of sections and lists, one inside the other.")
+            named = isinstance(node, dict)
+            for key, value in node.items() if isinstance(node, dict) else enumerate(node):
+                if named and not isinstance(key, str) and not (path[-1:] == ["class_weights"] and _is_label(key)):
+                    raise refuse(f"keys are texts. Received the key {shown(key)} beside {shown(value)}.")
+                path.append(key)
+                if named and isinstance(key, str):
+                    _check_text(key, refuse)
+                check(value)
+                path.pop()
+
+    check(values)
+
+
+def _is_label(key: Any) -> bool:
+    # YAML reads the labels 0 and 1 as numbers, and true as a truth value.
+    return isinstance(key, int | float)
+
+
+def _check_text(text: str, refuse: Any) -> None:
+    if text.isascii() and "\0" not in text and len(text) <= _MAX_TEXT:
+        return
+    if len(text) > _MAX_TEXT:
+        raise refuse(f"expected a text of at most {_MAX_TEXT:,} characters. Received one of {len(text):,}.")
+    if "\0" in text:
+        raise refuse(f"expected a text without the character NUL. Received: {shown(text)}.")
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise refuse(
+            f"expected a text that can be written as UTF-8, without half a pair of surrogates, as character "
+            f"{error.start + 1} is. Received: {shown(text)}."
+        ) from None

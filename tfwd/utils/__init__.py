@@ -1,1 +1,0 @@
-"""What knows no feature, no row and no model: files, and who holds them."""
