@@ -27,7 +27,7 @@ from benchmarks.prepared import prepared_once
 from benchmarks.timing import markdown
 from tfwd.metrics import binary_metrics
 from tfwd.preparation.prepare import PARTS
-from tfwd.run import write_text
+from tfwd.utils.files import write_text
 
 CONFIG = Path(__file__).parent / "configs" / "movielens_random.yaml"
 FIELDS = ("user_id", "movie_id", "movie_genres", "year", "age", "gender", "user_occupation_text")

@@ -29,8 +29,9 @@ from tfwd.data.rows import Rows
 from tfwd.data.source import Source
 from tfwd.evaluation import evaluate
 from tfwd.preparation.prepare import prepare
-from tfwd.run import Run, write_text
+from tfwd.run import Run
 from tfwd.scoring import keras_scorer
+from tfwd.utils.files import write_text
 
 # The windows' first and last rows, as shares of the log.
 OLD, NEW = (0.0, 0.2), (0.025, 0.28)

@@ -20,6 +20,7 @@ from tfwd.data.source import Source, known_ending
 from tfwd.errors import DataError, ExportError
 from tfwd.metrics import HIGHER_IS_BETTER, metrics_of
 from tfwd.run import Run
+from tfwd.run_head import FRAMES
 from tfwd.schema import Schema
 from tfwd.scoring import Answer, Scorer
 
@@ -28,7 +29,13 @@ Scores = NDArray[np.float32]
 _BATCH = 8192
 _BINS = 10
 # What decides, and what is shown beside it.
-_DECIDE = {"binary": ("log_loss", "auc"), "multiclass": ("log_loss", "auc"), "regression": ("rmse", "mae")}
+_DECIDE = {
+    "binary": ("log_loss", "auc"),
+    "multiclass": ("log_loss", "auc"),
+    "regression": ("rmse", "mae"),
+    "counts": ("poisson_deviance", "mae"),
+}
+_OF_NUMBERS = ("regression", "counts")
 _BESIDE = ("auc_pr", "accuracy", "r2", "mean_prediction", "mean_label")
 
 
@@ -51,7 +58,7 @@ class Limits:
 
     def most_change(self, task: str) -> float:
         """The limit of the mean change for a task."""
-        return self.change if self.change is not None else 0.25 if task == "regression" else 0.1
+        return self.change if self.change is not None else 0.25 if task in _OF_NUMBERS else 0.1
 
 
 @dataclass(frozen=True)
@@ -59,7 +66,7 @@ class Comparison:
     """Two models on the same rows.
 
     Attributes:
-        task: of both.
+        task: what the metrics of both go by, as `tfwd.Schema.measures` says.
         name: of the rows.
         rows: how many they are.
         new, old: the metrics of `tfwd.metrics` of each.
@@ -92,7 +99,7 @@ class Comparison:
                 )
         most = self.limits.most_change(self.task)
         if not self.change <= most:
-            unit = " standard deviations" if self.task == "regression" else ""
+            unit = " standard deviations" if self.task in _OF_NUMBERS else ""
             found.append(f"its scores moved by {self.change:.4f}{unit} on average where {most:g} is allowed")
         if not self.psi <= self.limits.psi:
             found.append(f"the PSI of its scores is {self.psi:.4f} where {self.limits.psi:g} is allowed")
@@ -139,7 +146,9 @@ def compare(new: Scorer, old: Scorer, rows: Rows, limits: Limits | None = None) 
         DataError: a model cannot score these rows, or there are none.
     """
     _refuse_other_question(new.schema, old.schema)
-    task, name = new.schema.task, rows.source.name
+    # A model of counts and one of numbers answer the same question, which has the metrics of numbers.
+    task = new.schema.measures if new.schema.counts == old.schema.counts else new.schema.task
+    name = rows.source.name
     try:
         old_rows = Rows(rows.source, old.schema, split=rows.split, fraction=rows.fraction, labelled=False)
     except DataError as error:
@@ -196,7 +205,7 @@ def comparison_rows(source: str | Path, schema: Schema, data: str | None = None)
         return Rows(opened(data), schema)
     if run is not None and section is not None:
         prepared = run.data is not None and (run.data / "train.parquet").is_file()
-        held_out = section.validation
+        held_out = None if run.was_frame("validation") else section.validation
         if prepared and run.data is not None:
             file = run.data / "validation.parquet"
             held_out = str(file) if file.is_file() else None
@@ -210,8 +219,14 @@ def comparison_rows(source: str | Path, schema: Schema, data: str | None = None)
         if path is not None:
             return Rows(opened(path, prepared), schema)
         train = run.rows("train")
-        if train is not None and section.split is None and section.validation_fraction:
+        parted = section.split is None and section.validation is None and not run.was_frame("validation")
+        if train is not None and parted and section.validation_fraction:
             return Rows(opened(train, prepared), schema, split="validation", fraction=section.validation_fraction)
+        if any(run.was_frame(part) for part in FRAMES):
+            raise ExportError(
+                f"{source} was trained on frames, which it does not hold: it has no rows to compare the models on. "
+                "Give labelled rows that neither has learnt from: --data FILE"
+            )
     raise ExportError(
         f"{source} has neither test nor validation rows to compare the models on. Give labelled rows: --data FILE"
     )
@@ -261,7 +276,7 @@ def _change(new: NDArray[np.float64], old: NDArray[np.float64], task: str) -> fl
     moved = np.abs(new - old)
     if task == "multiclass":
         return float(moved.sum(axis=1).mean() / 2)
-    if task == "regression":
+    if task in _OF_NUMBERS:
         return float(moved.mean() / (old.std() or 1.0))
     return float(moved.mean())
 

@@ -152,15 +152,19 @@ def _compare(
             raise ConfigError("--data, --tolerance, --max-change, --max-psi and --force go with --baseline OLD.")
         return
     from export.baseline import Limits, compare, comparison_rows
+    from export.learnt_rows import told_apart
     from tfwd.scoring import keras_scorer, load_scorer
 
     given = {"tolerance": tolerance, "change": change, "psi": psi}
     limits = Limits(**{key: value for key, value in given.items() if value is not None})
-    old = load_scorer(baseline)
-    comparison = compare(keras_scorer(model), old, comparison_rows(run, model.schema, data), limits)
+    old, rows = load_scorer(baseline), comparison_rows(run, model.schema, data)
+    told = (told_apart("this model", run, model.schema, rows), told_apart("the baseline", baseline, old.schema, rows))
+    comparison = compare(keras_scorer(model), old, rows, limits)
     for line in comparison.lines():
         say(line)
-    faults = comparison.faults()
+    for note in (each.note for each in told if each.note):
+        say(note)
+    faults = [*(each.fault for each in told if each.fault), *comparison.faults()]
     if faults and not force:
         raise ExportError(
             f"{run} is not exported, since it should not replace {baseline}: {'; '.join(faults)}. "

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +22,7 @@ from export.storage import Storage
 from tfwd.errors import ExportError
 from tfwd.model import WideDeep
 from tfwd.schema import FINGERPRINT_SUFFIX
+from tfwd.utils.files import disk_errors, hidden_folder, left_folders, remove
 
 # A protobuf message ends at 2 GiB; what of it is not tables gets 64 MiB of that, on top of its own size.
 INLINE_BYTES = 2**31 - 2**26
@@ -135,8 +134,9 @@ def write(
     onnx.helper.set_model_props(proto, {**metadata, "tfwd_version": model.schema.version})
     proto.producer_name, proto.producer_version, proto.doc_string = "tfwd", model.schema.version, ""
     target.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=".tmp-", dir=target.parent))
-    try:
+    for left in left_folders(target.parent / "tmp", {target.name, f"{target.name}.data"}):
+        remove(left)
+    with hidden_folder(target.parent / "tmp") as staging, disk_errors(target):
         whole, data = staging / target.name, staging / f"{target.name}.data"
         _write(proto, variables, storages, whole, data)
         del proto  # with what is stored sparsely
@@ -152,8 +152,6 @@ def write(
         if not external:
             # Of an older file, whose tables lay beside it.
             (target.parent / data.name).unlink(missing_ok=True)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
     return Written(target, storages, difference)
 
 

@@ -15,6 +15,7 @@ import onnxruntime
 from export.rows import Rows
 from tfwd.layers.direct_lookup import fingerprints
 from tfwd.schema import FINGERPRINT_SUFFIX
+from tfwd.utils.files import hidden_folder
 
 OPSET = 18
 DOMAINS = ("", "ai.onnx", "ai.onnx.ml")
@@ -58,9 +59,8 @@ def open_session(file: Path, transformed: tuple[str, ...] = (), tables: tuple[st
     options.log_severity_level = 3
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(file.parent.resolve()))
     # ONNX Runtime keeps the bytes that it is given, but not a file; a published one is not written to.
-    with tempfile.TemporaryDirectory(
-        prefix=".tmp-", dir=file.parent if os.access(file.parent, os.W_OK) else None
-    ) as own:
+    beside = os.access(file.parent, os.W_OK)
+    with hidden_folder(file.parent / "tmp") if beside else tempfile.TemporaryDirectory(prefix=".tmp-") as own:
         copy = Path(own) / file.name
         shutil.copyfile(file, copy)
         with copy.open("ab") as out:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,7 @@ def measured(run: Run, file: Path) -> str:
     found = []
     for scorer in (keras_scorer(run.model), load_scorer(file)):
         answers = scorer.score(batch.inputs)["prediction" if schema.task == "regression" else "probability"]
-        metrics = metrics_of(schema.task, answers.shape[-1])
+        metrics = metrics_of(schema.measures, answers.shape[-1])
         metrics.add(batch.label[:, 0], answers, batch.weight)
         found.append(metrics.result())
     changes = [f"{name} {found[0][name]:.6f} -> {found[1][name]:.6f}" for name in _SHOWN if name in found[0]]
@@ -72,14 +73,28 @@ def export_run(run: Run) -> list[Path]:
     Returns:
         What was written.
     """
-    folder, config, rows = run.path / "export", run.config.export, real_rows(run)
-    written: list[Path] = []
-    if "savedmodel" in config.formats:
-        ranked = recommended(run)
-        written.append(savedmodel.save(run.model, folder, name=config.name, rows=rows, **ranked))
-    if "onnx" in config.formats:
-        try:
-            written.append(onnx.save(run.model, folder / f"{config.name}.onnx", rows=rows))
-        except HashedFeatureError as error:
-            console.print(f"No ONNX file: {error}", markup=False)
-    return written
+    with run.writing():
+        folder, config, rows = run.path / "export", run.config.export, real_rows(run)
+        written: list[Path] = []
+        if "savedmodel" in config.formats:
+            written.append(_savedmodel(run, folder, rows))
+        if "onnx" in config.formats:
+            try:
+                written.append(onnx.save(run.model, folder / f"{config.name}.onnx", rows=rows))
+            except HashedFeatureError as error:
+                console.print(f"No ONNX file: {error}", markup=False)
+        return written
+
+
+def _savedmodel(run: Run, folder: Path, rows: Mapping[str, Any] | None) -> Path:
+    """Writes the run's version, once: which one it is, is decided and written down before it is made.
+
+    A version appears only when it is whole. So one that is there although the export was broken off need not be made
+    again, under the next number.
+    """
+    name, made = run.config.export.name, run.head.exported.get("savedmodel", "")
+    if re.fullmatch(rf"{re.escape(name)}/[0-9]+", made) and (folder / made).is_dir():
+        return folder / made
+    version = savedmodel.next_version(folder / name)
+    run.set_exported("savedmodel", f"{name}/{version}")
+    return savedmodel.save(run.model, folder, name=name, rows=rows, version=version, **recommended(run))

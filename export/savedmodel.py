@@ -8,8 +8,6 @@ from __future__ import annotations
 import functools
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -26,6 +24,7 @@ from tfwd.model import WideDeep
 from tfwd.naming import is_valid
 from tfwd.recommend.lists import ListMaker
 from tfwd.schema import DTYPES, MISSING_INTEGER, Schema
+from tfwd.utils.files import disk_errors, hidden_folder, left_folders, remove
 
 Tensors = dict[str, tf.Tensor]
 
@@ -33,6 +32,8 @@ DEFAULT, TRANSFORM, CLASSIFY, REGRESS = "serving_default", "transform", "classif
 _METHODS = {CLASSIFY: "tensorflow/serving/classify", REGRESS: "tensorflow/serving/regress"}
 _MISSING: dict[str, Any] = {"string": "", "integer": MISSING_INTEGER, "float": np.nan}
 _ROWS = 256
+_STAGING = "tmp"
+_LARGEST = 2**63 - 1
 
 
 def save(
@@ -76,39 +77,58 @@ def save(
     folder = _model_folder(Path(output), name, version)
     schema = model.schema
     given = as_rows(schema, rows) if rows is not None else ordinary_rows(schema, known_values(model), _ROWS)
+    for left in left_folders(folder / _STAGING, {"whole"}):
+        remove(left)
     # TF Serving takes any folder with a number for a name, whole or not, so that a version is made under another name.
-    staging = Path(tempfile.mkdtemp(prefix=".tmp-", dir=folder))
-    try:
+    with hidden_folder(folder / _STAGING) as staging:
         whole = staging / "whole"
-        with quiet():
+        with quiet(), disk_errors(folder):
             _write(model, whole, name, given, lists, k)
         parity.check_savedmodel(model, whole, given)
         if lists is not None:
             recommend.check(model, lists, tf.saved_model.load(str(whole)), given)
         return _publish(whole, folder, version)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
 
 
 def _model_folder(output: Path, name: str, version: int | None) -> Path:
     if not is_valid(name):
         raise ExportError(f"The name becomes a folder: letters, digits and _, a letter first. Received: {name!r}")
     folder = output / name
-    if version is not None and (version < 1 or (folder / str(version)).exists()):
-        reason = "exists already" if version > 0 else "is not a version"
-        raise ExportError(f"{folder / str(version)} {reason}. The next free version is {_next(folder)}.")
+    if version is not None:
+        fault = None
+        if not 1 <= version <= _LARGEST:
+            fault = f"is not a version: TF Serving takes 1 to {_LARGEST}"
+        elif version in _versions(folder) or os.path.lexists(folder / str(version)):
+            fault = "exists already"
+        if fault:
+            raise ExportError(f"{folder / str(version)} {fault}. The next free version is {next_version(folder)}.")
+    else:
+        next_version(folder)
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
-def _next(folder: Path) -> int:
-    taken = [int(entry.name) for entry in folder.iterdir() if entry.name.isdecimal()] if folder.is_dir() else []
-    return max(taken, default=0) + 1
+def next_version(folder: Path) -> int:
+    """The version after the largest one in a model's folder.
+
+    Raises:
+        ExportError: there is none after it.
+    """
+    found = max(_versions(folder), default=0) + 1
+    if found > _LARGEST:
+        raise ExportError(f"{folder} holds the version {_LARGEST}, after which TF Serving takes none. Remove it.")
+    return found
+
+
+def _versions(folder: Path) -> set[int]:
+    """The versions that are there, as TF Serving reads the names of folders: 64 bits, in ASCII digits."""
+    names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
+    return {int(name) for name in names if name.isascii() and name.isdecimal() and int(name) <= _LARGEST}
 
 
 def _publish(whole: Path, folder: Path, version: int | None) -> Path:
     while True:
-        target = folder / str(version if version is not None else _next(folder))
+        target = folder / str(version if version is not None else next_version(folder))
         try:
             os.rename(whole, target)
         except OSError:
@@ -116,7 +136,9 @@ def _publish(whole: Path, folder: Path, version: int | None) -> Path:
                 raise
             # Another export took the version meanwhile.
             if version is not None:
-                raise ExportError(f"{target} exists already. The next free version is {_next(folder)}.") from None
+                raise ExportError(
+                    f"{target} exists already. The next free version is {next_version(folder)}."
+                ) from None
         else:
             return target
 

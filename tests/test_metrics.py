@@ -21,6 +21,7 @@ from tfwd.metrics import (
     auc,
     average_precision,
     binary_metrics,
+    count_metrics,
     multiclass_metrics,
     regression_metrics,
 )
@@ -203,6 +204,7 @@ def test_every_monitor_is_computed_and_has_a_direction() -> None:
         "binary": binary_metrics(ones, ones),
         "multiclass": multiclass_metrics(np.array([0, 1]), np.eye(2)),
         "regression": regression_metrics(ones, ones),
+        "counts": count_metrics(ones, ones),
     }
     for task, names in MONITORS.items():
         assert set(names) <= set(computed[task])

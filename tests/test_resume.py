@@ -110,7 +110,7 @@ def test_killed_in_mid_epoch_and_resumed_equals_left_alone(
     assert state.phase == ("refit" if way == "refit" else "fit")
     assert state.evaluations == 1
     assert state.step > state.history[-1]["step"] > 0, "in the middle of the second epoch"
-    assert_same(resume(killed[way], train=frame()), alone(way))
+    assert_same(resume(killed[way], train=frame(), callbacks=[]), alone(way))
 
 
 class Breaks(keras.callbacks.Callback):
@@ -146,18 +146,18 @@ def test_broken_off_at_any_moment(moment: str, count: int, alone: Callable[[str]
             callbacks=[Breaks(moment, count)],
         )
     assert Run.open(tmp_path / "run").status == "training"
-    assert_same(resume(tmp_path / "run", train=frame()), alone("cached"))
+    assert_same(resume(tmp_path / "run", train=frame(), callbacks=[]), alone("cached"))
 
 
 def test_leftovers_of_a_kill_are_neither_read_nor_kept(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         fit(Config.of(values()), tmp_path / "run", train=frame(), callbacks=[Breaks("step", 1)])
     assert not any((tmp_path / "run" / "checkpoints").iterdir())
-    half = tmp_path / "run" / "checkpoints" / ".fit-000000000099-000009-abc"
+    half = tmp_path / "run" / "checkpoints" / ".fit-000000000099-000009-0a1b2c3d"
     half.mkdir()
     (half / "state.json").write_text('{"phase": "fi')
-    (tmp_path / "run" / ".model-abc.keras").write_bytes(b"half")
-    run = resume(tmp_path / "run", train=frame())
+    (tmp_path / "run" / ".model-0a1b2c3d.keras").write_bytes(b"half")
+    run = resume(tmp_path / "run", train=frame(), callbacks=[])
     assert run.status == "finished"
     assert list(run.path.rglob(".*")) == []
 

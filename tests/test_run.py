@@ -11,8 +11,9 @@ from census_cases import config, copy_of_trained, frame, trained
 
 from tfwd.config import Config
 from tfwd.errors import ConfigError, RunError
-from tfwd.run import Run, as_json, file_beside, folder_beside, load_model, reason, write_text
+from tfwd.run import Run, load_model
 from tfwd.training import fit, resume
+from tfwd.utils.files import as_json, file_beside, folder_beside, reason, write_text
 
 
 def test_created_and_opened_again(tmp_path: Path) -> None:
@@ -39,7 +40,7 @@ def test_paths_do_not_depend_on_the_working_directory(tmp_path: Path, monkeypatc
 def test_what_is_there_is_never_overwritten(make: object, tmp_path: Path) -> None:
     make(tmp_path / "run")  # type: ignore[operator]
     for begin in (lambda: Run.create(tmp_path / "run", config()), lambda: fit(config(), tmp_path / "run")):
-        with pytest.raises(RunError, match=r"run exists already. Resume it with --resume, or choose another --output"):
+        with pytest.raises(RunError, match=r"run exists already. Resume it with --resume, replace it"):
             begin()
 
 
@@ -63,7 +64,8 @@ def test_what_is_no_run(tmp_path: Path) -> None:
             '{"format": 99, "version": "7.0", "status": "finished"}',
             r"by tfwd 7\.0 in run format 99; this is tfwd",
         ),
-        ("[]", "of an unknown version in run format"),
+        ("[]", "expected an object of names and values, found list"),
+        ('{"format": 3.0, "version": 7, "status": "finished"}', "of an unknown version in run format 3.0"),
         ('{"format": 1, "version": "0.1.0"}', "in run format 1"),
     ],
 )
@@ -96,7 +98,7 @@ def test_another_kind_of_model(tmp_path: Path) -> None:
 def test_damaged_statistics_and_configuration(tmp_path: Path) -> None:
     path = copy_of_trained(tmp_path / "run")
     (path / "statistics" / "statistics.json").write_text("{}x")
-    with pytest.raises(RunError, match=r"statistics is damaged"):
+    with pytest.raises(RunError, match=r"statistics.json is damaged: it is not JSON"):
         _ = Run.open(path).statistics
     (path / "config.yaml").write_text("task: [")
     with pytest.raises(ConfigError, match=r"is not YAML"):
@@ -108,7 +110,7 @@ def test_damaged_checkpoint(tmp_path: Path) -> None:
     Run.open(path).set_status("training")
     (checkpoint,) = (path / "checkpoints").iterdir()
     (checkpoint / "state.json").write_text("{")
-    with pytest.raises(RunError, match=r"state.json is damaged: this run cannot go on"):
+    with pytest.raises(RunError, match=r"state.json is damaged: it is not JSON. This run cannot go on: train again"):
         resume(path)
 
 

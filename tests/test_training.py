@@ -47,7 +47,8 @@ def test_a_run_holds_what_it_promises() -> None:
     run = trained()
     names = {path.name for path in run.path.iterdir()}
     assert names == {
-        "config.yaml", "run.json", "statistics", "model.keras", "metrics.json", "history.csv", "checkpoints", "logs",
+        "config.yaml", "run.json", "rows.json", "statistics", "model.keras", "metrics.json", "history.csv",
+        "checkpoints", "logs",
     }  # fmt: skip
     assert run.status == "finished"
     assert list(run.path.rglob(".*")) == []

@@ -17,7 +17,8 @@ from tfwd.console import console
 from tfwd.errors import RunError
 from tfwd.evaluation import Evaluator
 from tfwd.metrics import HIGHER_IS_BETTER
-from tfwd.run import save_model, write_text
+from tfwd.run import save_model
+from tfwd.utils.files import write_text
 
 
 class ExactValidation(keras.callbacks.Callback):
@@ -57,7 +58,13 @@ class StepCounter(keras.callbacks.Callback):
         """Where a training was broken off between two evaluations, goes on with what the metrics had counted."""
         if self._totals is not None:
             self.model.build_metrics()
-            for variable, value in zip(self.model.metrics_variables, self._totals, strict=True):
+            variables = self.model.metrics_variables
+            if [tuple(variable.shape) for variable in variables] != [total.shape for total in self._totals]:
+                raise RunError(
+                    f"{self._checkpoints.folder}: the newest totals.npz is damaged: it is not of this model's metrics. "
+                    "This run cannot go on: train again."
+                )
+            for variable, value in zip(variables, self._totals, strict=True):
                 variable.assign(value)
             self._totals = None
 

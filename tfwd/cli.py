@@ -51,6 +51,9 @@ def train(
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Overrides a key, as train.epochs=3.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --output.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a run that is there, once the new one's data was read.")
+    ] = False,
     warm_start_from: Annotated[
         Path | None,
         typer.Option(metavar="RUN", help="Carry over what a finished run has learnt.", show_default="a cold start"),
@@ -71,7 +74,7 @@ def train(
     if resume:
         if output is None:
             raise ConfigError("--resume needs the run to go on with: --output RUN.")
-        if config is not None or set_ or any(given is not None for given in (warm_start_from, from_, to)):
+        if config is not None or set_ or overwrite or any(x is not None for x in (warm_start_from, from_, to)):
             raise ConfigError("--resume goes on with the run's own configuration: leave all other options out.")
     else:
         source = config or "census"
@@ -80,12 +83,13 @@ def train(
         if warm_start_from is not None:
             changes.append(f"train.warm_start_from={json.dumps(str(warm_start_from))}")
         chosen = Config.load(source, [*(set_ or []), *changes])
-        output = output or _free(Path("runs") / Path(source).stem)
+        usual = Path("runs") / Path(source).stem
+        output = output or (usual if overwrite else _free(usual))
     load_tensorflow()
     from tfwd import training
 
     with resumable(output):
-        run = training.resume(output) if resume else training.fit(chosen, output)
+        run = training.resume(output) if resume else training.fit(chosen, output, overwrite=overwrite)
     _print_metrics(run.metrics)
     try:
         exported = _export(run)
@@ -100,7 +104,8 @@ def train(
     for path in exported:
         say(f"Exported, equal to the model: {path}")
     say("Next:")
-    data = shlex.quote(run.rows("test") or run.rows("train") or "FILE")
+    # Of rows that were learnt from, metrics say nothing.
+    data = shlex.quote(run.rows("test") or "FILE")
     folder = shlex.quote(str(run.path))
     say(f"  python -m tfwd.evaluate {folder} --data {data}")
     say(f"  python -m tfwd.predict {folder} --data {data} --output predictions.csv")
@@ -125,7 +130,7 @@ def prepare(
     """
     chosen = Config.load(config, set_ or [])
     from tfwd.preparation.prepare import prepare as prepare_rows
-    from tfwd.run import folder_beside, refuse_existing
+    from tfwd.utils.files import folder_beside, refuse_existing
 
     refuse_existing(output, "Choose another --output.")
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -151,7 +156,7 @@ def evaluate(
     from tfwd.callbacks import progress
     from tfwd.data.rows import Rows
     from tfwd.evaluation import evaluate as evaluate_rows
-    from tfwd.run import as_json, write_text
+    from tfwd.utils.files import as_json, write_text
 
     rows = Rows(_source(run, data, delimiter, filtered=True), scorer.schema)
     trained = _config(run)

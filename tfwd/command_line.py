@@ -42,7 +42,7 @@ def say(text: str) -> None:
 
 def reason_of(error: OSError) -> str:
     """What the system refused, with the file if it names one."""
-    from tfwd.run import reason
+    from tfwd.utils.files import reason
 
     return f"{error.filename}: {reason(error)}" if error.filename else reason(error)
 

@@ -76,6 +76,8 @@ class Config(Section):
         label = self.data.label
         if self.task != "binary" and label.positive is not None:
             raise ConfigError(f"data.label.positive belongs to task: binary, not to {self.task}.")
+        if self.model.loss is not None and self.task != "regression":
+            raise ConfigError(f"model.loss: {self.model.loss} belongs to task: regression, not to {self.task}.")
         self.monitor()
         self._check_training()
         self._check_ranking()
@@ -162,7 +164,7 @@ class Config(Section):
         Raises:
             ConfigError: the task has no such metric.
         """
-        known = MONITORS[self.task]
+        known = MONITORS["counts" if self.counts else self.task]
         chosen = self.train.early_stopping.monitor if self.train.early_stopping else "auto"
         if chosen == "auto":
             return known[0]
@@ -171,6 +173,11 @@ class Config(Section):
                 f"train.early_stopping.monitor: task {self.task} has no metric {chosen!r}.{nearest(chosen, known)}"
             )
         return chosen
+
+    @property
+    def counts(self) -> bool:
+        """Whether the label is a count, whose expectation is the answer."""
+        return self.model.loss == "poisson"
 
     def grows_vocabularies(self) -> bool:
         """Whether a warm start keeps the values of the older run's vocabularies."""

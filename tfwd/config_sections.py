@@ -170,6 +170,8 @@ class ModelConfig(Section):
         embedding_dropout: the share of the tower's inputs dropped.
         embedding_stddev: of the truncated normal initial embeddings; null is 1 / sqrt(width). Small ones let values
             that were seen rarely say little until they have learnt something.
+        loss: of a regression, `poisson` where the label is a count: the answer is its expectation, exp(logit), and the
+            loss the Poisson deviance. null is the task's own.
     """
 
     heads: tuple[Head, ...] = Field(default=("wide", "deep"), min_length=1)
@@ -180,6 +182,7 @@ class ModelConfig(Section):
     embedding_stddev: float | None = Field(default=None, gt=0)
     batch_norm: bool = False
     l2: float = Field(default=0.0, ge=0)
+    loss: Literal["poisson"] | None = None
 
     @model_validator(mode="after")
     def _check(self) -> ModelConfig:

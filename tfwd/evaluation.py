@@ -47,7 +47,7 @@ def evaluate(
         DataError: there are no rows, or a value or label does not fit.
         OSError: there is no room where temporary files go.
     """
-    found, by_user = _Metrics(scorer.schema.task), None
+    found, by_user = _Metrics(scorer.schema.measures), None
     if ranking is not None:
         by_user = UserMetrics(ranking, binary=scorer.schema.task == "binary")
         key = (ranking.user, ranking.item)
@@ -78,13 +78,13 @@ class Evaluator:
     def __init__(self, model: WideDeep, dataset: tf.data.Dataset) -> None:
         import tensorflow as tf
 
-        self._task = model.schema.task
+        self._measures = model.schema.measures
         self._dataset = dataset
         self._answer = tf.function(lambda inputs: model(inputs, training=False), reduce_retracing=True, autograph=False)
 
     def __call__(self) -> dict[str, float]:
         """`rows` and the exact metrics of the model as it is now."""
-        found = _Metrics(self._task)
+        found = _Metrics(self._measures)
         for inputs, labels, *weights in self._dataset:
             found.add(labels.numpy(), self._answer(inputs).numpy(), weights[0].numpy() if weights else None)
         return found.result()
@@ -94,21 +94,21 @@ class _Metrics:
     """Metrics of the batches of a task, and how many rows they had.
 
     Args:
-        task: of the schema.
+        measures: of the schema.
     """
 
-    def __init__(self, task: str) -> None:
+    def __init__(self, measures: str) -> None:
         self.rows = 0
-        self._task = task
+        self._measures = measures
         self._metrics: Metrics | None = None
 
     def add(self, labels: Any, answers: Any, weights: Any) -> None:
         """Adds a batch as a scorer or a model answers it."""
         rows = len(labels)
         self.rows += rows
-        answers = np.reshape(answers, (rows, -1) if self._task == "multiclass" else (rows,))
+        answers = np.reshape(answers, (rows, -1) if self._measures == "multiclass" else (rows,))
         if self._metrics is None:
-            self._metrics = metrics_of(self._task, answers.shape[-1])
+            self._metrics = metrics_of(self._measures, answers.shape[-1])
         weights = None if weights is None else np.reshape(weights, (rows,))
         self._metrics.add(np.reshape(labels, (rows,)), answers, weights)
 

@@ -135,16 +135,37 @@ class RegressionMetrics(Metrics):
         }
 
 
-def metrics_of(task: str, classes: int) -> Metrics:
+class CountMetrics(Metrics):
+    """Mean Poisson deviance, then those of a regression."""
+
+    def __init__(self) -> None:
+        self._deviance, self._others = Sums(1), RegressionMetrics()
+
+    def add(self, labels: NDArray[Any], answers: Floats, weights: Floats | None) -> None:
+        """Adds counts `(B,)`, their expectations `(B,)`, above 0, and weights `(B,)` or None."""
+        counts, expected = labels.astype(np.float64), answers.astype(np.float64)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            own = np.where(counts > 0, counts * np.log(counts / expected), 0.0)
+        self._deviance.add([2.0 * (own - counts + expected)], weights)
+        self._others.add(labels, answers, weights)
+
+    def result(self) -> dict[str, float]:
+        """The metrics of all rows. It is the end: no more rows can be added."""
+        return {"poisson_deviance": self._deviance.means()[0], **self._others.result()}
+
+
+def metrics_of(measures: str, classes: int) -> Metrics:
     """The metrics of a task, without rows yet.
 
     Args:
-        task: `binary`, `multiclass` or `regression`.
+        measures: `binary`, `multiclass`, `regression` or `counts`, see `tfwd.Schema.measures`.
         classes: of a multi-class task.
     """
-    if task == "multiclass":
+    if measures == "multiclass":
         return MulticlassMetrics(classes)
-    return BinaryMetrics() if task == "binary" else RegressionMetrics()
+    if measures == "counts":
+        return CountMetrics()
+    return BinaryMetrics() if measures == "binary" else RegressionMetrics()
 
 
 def binary_metrics(labels: Floats, probabilities: Floats, weights: Floats | None = None) -> dict[str, float]:
@@ -183,6 +204,17 @@ def regression_metrics(labels: Floats, predictions: Floats, weights: Floats | No
     return _of(RegressionMetrics(), labels, predictions, weights)
 
 
+def count_metrics(counts: Floats, expected: Floats, weights: Floats | None = None) -> dict[str, float]:
+    """`CountMetrics` of arrays.
+
+    Args:
+        counts: `(N,)`, at least 0.
+        expected: `(N,)`, above 0.
+        weights: `(N,)` or None.
+    """
+    return _of(CountMetrics(), counts, expected, weights)
+
+
 def _of(metrics: Metrics, labels: NDArray[Any], answers: Floats, weights: Floats | None) -> dict[str, float]:
     metrics.add(labels, answers, weights)
     return metrics.result()
@@ -197,9 +229,11 @@ HIGHER_IS_BETTER = {
     "log_loss": False,
     "rmse": False,
     "mae": False,
+    "poisson_deviance": False,
 }
 MONITORS = {
     "binary": ("log_loss", "auc", "auc_pr", "accuracy"),
     "multiclass": ("log_loss", "accuracy", "auc"),
     "regression": ("rmse", "mae", "r2"),
+    "counts": ("poisson_deviance", "rmse", "mae", "r2"),
 }

@@ -13,7 +13,7 @@ from tfwd.analysis.statistics import FeatureStatistics
 from tfwd.config import Config
 from tfwd.features.layout import Layout, build_layout
 from tfwd.features.transform import build_transform
-from tfwd.losses import task_loss, task_metrics
+from tfwd.losses import expected_count, task_loss, task_metrics
 from tfwd.optimizers import JointOptimizer, LazyAdam, SparseFtrl
 from tfwd.ranker import build_ranker, start_embeddings
 from tfwd.schema import Schema
@@ -66,9 +66,11 @@ class WideDeep(keras.Model):
         return self.ranker(prepared, training=training)
 
     def link(self, logits: tf.Tensor) -> tf.Tensor:
-        """Logits to the answer: sigmoid (binary), softmax (multi-class) or as they are (regression)."""
+        """Logits to the answer: sigmoid (binary), softmax (multi-class), exp (counts) or as they are (regression)."""
         if self.schema.task == "binary":
             return tf.sigmoid(logits)
+        if self.schema.counts:
+            return expected_count(logits)
         return tf.nn.softmax(logits) if self.schema.task == "multiclass" else logits
 
     def answers(self, logits: tf.Tensor) -> Tensors:
@@ -243,4 +245,6 @@ def base_logits(statistics: FeatureStatistics, schema: Schema) -> tuple[list[flo
     if schema.task == "multiclass":
         shares = np.maximum(np.array(label.shares), least)
         return [float(value) for value in np.log(shares / shares.sum())], 1.0
+    if schema.counts:
+        return [float(np.log(label.mean))], 1.0
     return [label.mean], label.stddev if label.stddev > 0 else 1.0

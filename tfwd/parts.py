@@ -50,6 +50,10 @@ class Parts:
             self.test and self.test.with_classes(classes),
         )
 
+    def splits(self) -> dict[str, Rows | None]:
+        """The rows by the names of the splits."""
+        return {"train": self.fit, "validation": self.validation, "test": self.test}
+
     def check(self) -> None:
         """Reads the rows that are not learnt from, which training would come to only after its first epoch.
 

@@ -16,9 +16,9 @@ from tfwd.ahead import ahead
 from tfwd.data.rows import Rows
 from tfwd.data.source import Source
 from tfwd.errors import DataError
-from tfwd.run import file_beside, reason
 from tfwd.schema import Schema
 from tfwd.scoring import Answer, Scorer
+from tfwd.utils.files import file_beside, reason
 
 # A chunk of rows is a multiple of this.
 _ROWS = 8192

@@ -1,7 +1,8 @@
 """The run directory: everything that a training leaves, readable at any moment.
 
     config.yaml      the complete configuration, from which the run can be repeated
-    run.json         format, version of tfwd, how far the run is
+    run.json         format, version of tfwd, how far the run is, what the training was given beside its configuration
+    rows.json        what each split was: its files, the number of its rows, their fingerprint
     statistics/      what was learnt from the training rows
     model.keras      the full state of the best step, optimizer slots included
     metrics.json     exact metrics: {"validation": {...}, "test": {...}}
@@ -18,12 +19,10 @@ Files are written beside and renamed, so that a crash leaves the last whole one.
 from __future__ import annotations
 
 import contextlib
-import errno
-import json
-import math
+import dataclasses
 import os
+import re
 import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -34,7 +33,25 @@ from numpy.typing import NDArray
 import tfwd.version
 from tfwd.analysis.statistics import FeatureStatistics
 from tfwd.config import Config
+from tfwd.data.provenance import Provenance
 from tfwd.errors import RunError
+from tfwd.run_head import Given, Head
+from tfwd.utils.files import (
+    as_json,
+    disk_errors,
+    folder_beside,
+    hidden_folder,
+    left_beside,
+    left_folders,
+    link_or_copy,
+    read_json,
+    reason,
+    refuse_existing,
+    remove,
+    to_disk,
+    write_text,
+)
+from tfwd.utils.locks import HeldError, is_abandoned, only_holder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,7 +60,11 @@ if TYPE_CHECKING:
     from tfwd.model import WideDeep
     from tfwd.recommend.recommender import Recommender
 
-FORMAT = 3
+_FOLDERS = ("statistics", "checkpoints", "logs", "data", "origin", "export")
+_FILES = ("model.keras", "run.json", "rows.json", "metrics.json", "history.csv", "warm_start.json", "config.yaml")
+_LOCK = ".lock"
+_CHECKPOINT = re.compile(r"\.(re)?fit-\d+-\d+-[a-z0-9_]{8}")
+_HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
 class Run:
@@ -61,7 +82,15 @@ class Run:
         return f"Run({str(self.path)!r})"
 
     @classmethod
-    def create(cls, path: str | Path, config: Config, data: Path | None = None, origin: Run | None = None) -> Run:
+    def create(
+        cls,
+        path: str | Path,
+        config: Config,
+        data: Path | None = None,
+        origin: Run | None = None,
+        given: Given | None = None,
+        overwrite: bool = False,
+    ) -> Run:
         """Makes the directory, with its configuration in it.
 
         Args:
@@ -69,18 +98,23 @@ class Run:
             config: the whole configuration.
             data: a folder of prepared rows, which the run takes.
             origin: the run that it goes on from, of which it keeps what it needs.
+            given: what the training was given beside the configuration.
+            overwrite: whether a run that is there is replaced; see `refuse_foreign`.
 
         Raises:
             RunError: something is there already, or the place cannot be written to.
         """
-        path = refuse_existing(path)
+        path = Path(path) if overwrite else refuse_existing(path)
         # The run is resumed from any folder, and its configuration lies in another one than the paths in it meant.
         run = cls(path, config.absolute())
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with folder_beside(path) as temporary:
+            with (
+                _replaced(path) if overwrite else contextlib.nullcontext(),
+                folder_beside(path, overwrite) as temporary,
+            ):
                 (temporary / "config.yaml").write_text(run.config.dump(), encoding="utf-8")
-                (temporary / "run.json").write_text(_head("created"), encoding="utf-8")
+                (temporary / "run.json").write_text(Head("created", given=given).dump(), encoding="utf-8")
                 for name in ("statistics", "checkpoints", "logs"):
                     (temporary / name).mkdir()
                 if data is not None:
@@ -96,32 +130,32 @@ class Run:
         """Opens a run that was made before.
 
         Raises:
-            RunError: the path is no run, or one of a version that this one cannot read.
+            RunError: the path is no run, a damaged one, or one of a version that this one cannot read.
         """
         path = Path(path)
-        try:
-            head = json.loads((path / "run.json").read_text(encoding="utf-8"))
-        except (FileNotFoundError, NotADirectoryError):
-            raise RunError(f"{path} is not a run directory: it has no run.json.") from None
-        except ValueError:
-            raise RunError(f"{path}/run.json is damaged: it is not JSON.") from None
-        if not isinstance(head, dict) or head.get("format") != FORMAT or "status" not in head:
-            found = head.get("format") if isinstance(head, dict) else head
-            raise RunError(
-                f"{path} was written by tfwd {_version(head)} in run format {found!r}; "
-                f"this is tfwd {tfwd.version.__version__}, which reads format {FORMAT}. "
-                "Train again, or use that version."
-            )
+        Head.load(path)
         return cls(path, Config.load(path / "config.yaml"))
+
+    @property
+    def head(self) -> Head:
+        """The contents of `run.json`."""
+        return Head.load(self.path)
 
     @property
     def status(self) -> str:
         """How far the run is: `created`, `training` or `finished`."""
-        return str(json.loads((self.path / "run.json").read_text(encoding="utf-8"))["status"])
+        return self.head.status
 
     def set_status(self, status: str) -> None:
         """Records how far the run is."""
-        write_text(self.path / "run.json", _head(status))
+        self._set(status=status)
+
+    def set_exported(self, format: str, place: str) -> None:
+        """Records where in `export/` the model goes in a format, before it goes there."""
+        self._set(exported={**self.head.exported, format: place})
+
+    def _set(self, **changes: Any) -> None:
+        dataclasses.replace(self.head, version=tfwd.version.__version__, **changes).save(self.path)
 
     @cached_property
     def model(self) -> WideDeep:
@@ -132,17 +166,14 @@ class Run:
         """
         return load_model(self.path / "model.keras")
 
-    @property
+    @cached_property
     def statistics(self) -> FeatureStatistics:
-        """What was learnt from the training rows.
+        """What was learnt from the training rows; read once.
 
         Raises:
             RunError: a file is missing, damaged or of another version.
         """
-        try:
-            return FeatureStatistics.load(self.path / "statistics")
-        except (ValueError, KeyError, TypeError, OSError) as error:
-            raise RunError(f"{self.path / 'statistics'} is damaged: {error!r}. Train again.") from None
+        return FeatureStatistics.load(self.path / "statistics")
 
     def wide_weights(self, nonzero: bool = True) -> pd.DataFrame:
         """The named weights of the wide head, the heaviest first; see `tfwd.wide_weights`."""
@@ -164,26 +195,51 @@ class Run:
 
     @property
     def metrics(self) -> dict[str, dict[str, float]]:
-        """The contents of metrics.json; empty before the end of the training."""
+        """The contents of metrics.json; empty before the end of the training.
+
+        Raises:
+            RunError: the file is damaged.
+        """
         path = self.path / "metrics.json"
-        return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+        try:
+            found = read_json(path)
+        except FileNotFoundError:
+            return {}
+        for part, values in found.items():
+            if not isinstance(values, dict) or not all(_is_metric(value) for value in values.values()):
+                raise RunError(f"{path} is damaged: {part} is no object of numbers. Take it away, or train again.")
+        return found
 
     @property
     def data(self) -> Path | None:
         """The folder of the prepared rows, or None where the sources are read as they are."""
         return self.path / "data" if (self.path / "data").is_dir() else None
 
-    @property
+    @cached_property
     def origin(self) -> Run | None:
-        """What is kept of the run that this one goes on from, while it trains; None where it began anew."""
+        """What is kept of the run that this one goes on from, while it trains; None where it began anew. Read once."""
         return Run.open(self.path / "origin") if (self.path / "origin").is_dir() else None
+
+    @property
+    def provenance(self) -> Provenance | None:
+        """What each split of the training was; None of a run before version 0.4, of which it is not known.
+
+        Raises:
+            RunError: the file is damaged.
+        """
+        return Provenance.load(self.path / "rows.json")
 
     def rows(self, part: Literal["train", "test"]) -> str | None:
         """Where the rows of a part are, prepared or not; None where they are nowhere, or came from a frame."""
         if self.data is not None:
             file = self.data / f"{part}.parquet"
             return str(file) if file.is_file() else None
-        return self.config.data.test if part == "test" else self.config.data.train
+        return None if self.was_frame(part) else getattr(self.config.data, part)
+
+    def was_frame(self, part: str) -> bool:
+        """Whether the training was given a frame, which it does not have, for `train`, `validation` or `test`."""
+        given = self.head.given
+        return given is not None and part in given.frames
 
     def source(self) -> Source | None:
         """The run's test data, or else its training data, as the training read it.
@@ -222,6 +278,7 @@ class Run:
         """Writes the statistics, in place of earlier ones."""
         with folder_beside(self.path / "statistics", replace=True) as temporary:
             statistics.save(temporary)
+        self.__dict__["statistics"] = statistics
 
     def save_metrics(self, metrics: dict[str, dict[str, float]]) -> None:
         """Writes metrics.json."""
@@ -229,16 +286,65 @@ class Run:
 
     def finish(self) -> None:
         """Records the end of the training, after which nothing of an older run is needed."""
-        if (self.path / "origin").is_dir():
-            shutil.rmtree(self.path / "origin")
+        remove(self.path / "origin")
+        self.__dict__.pop("origin", None)
         self.set_status("finished")
 
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """Keeps all others from writing to the run; what a killed one left half-written is removed first.
+
+        Raises:
+            RunError: another process writes to it, or a link in it leads elsewhere.
+        """
+        self._refuse_links()
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(only_holder(self.path / _LOCK))
+            except HeldError as error:
+                raise RunError(
+                    f"{self.path} is being written to by {error.holder}. Wait until it is done, or stop it first."
+                ) from None
+            except OSError as error:
+                raise RunError(f"{self.path} cannot be written to: {reason(error)}.") from None
+            self.remove_leftovers()
+            yield
+
     def remove_leftovers(self) -> None:
-        """Removes what a killed process left half-written beside the files of the run."""
-        own = [f".{name}-*" for name in ("model", "run", "metrics", "history", "statistics")]
-        for pattern in (*own, "checkpoints/.fit-*", "checkpoints/.refit-*"):
-            for left in self.path.glob(pattern):
-                shutil.rmtree(left) if left.is_dir() else left.unlink()
+        """Removes what a killed process left half-written among the files of the run and beside it."""
+        for name in (*_FILES, *_FOLDERS):
+            for left in left_beside(self.path / name):
+                remove(left)
+        if (self.path / "checkpoints").is_dir():
+            for left in (self.path / "checkpoints").iterdir():
+                if _CHECKPOINT.fullmatch(left.name):
+                    remove(left)
+        for left in self.path.glob("tmp????????"):
+            # What Keras writes weights to on their way into a .keras file, where memory is short.
+            if left.is_file() and left.read_bytes()[:8] in (b"", _HDF5):
+                left.unlink()
+        remove_beside(self.path)
+
+    def _refuse_links(self) -> None:
+        """Refuses a run in which a link leads elsewhere: what is written to it, or removed from it, would be there."""
+        own = [self.path / name for name in (*_FILES, *_FOLDERS)]
+        below = (
+            Path(folder) / name
+            for top in own
+            if not top.is_symlink()
+            for folder, folders, files in os.walk(top)
+            for name in (*folders, *files)
+        )
+        for path in (*own, *below):
+            if path.is_symlink():
+                raise RunError(
+                    f"{path} is a symbolic link to {os.readlink(path)}: a run that is written to holds none, since "
+                    "what is written or removed would be elsewhere. Put what it leads to in its place."
+                )
+
+
+def _is_metric(value: Any) -> bool:
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
 
 
 def _keep(run: Run, folder: Path) -> None:
@@ -246,20 +352,64 @@ def _keep(run: Run, folder: Path) -> None:
     folder.mkdir()
     for name in ("config.yaml", "run.json"):
         shutil.copyfile(run.path / name, folder / name)
-    shutil.copytree(run.path / "statistics", folder / "statistics")
+    run.statistics.save(folder / "statistics")
     link_or_copy(run.path / "model.keras", folder / "model.keras")
 
 
-def refuse_existing(path: str | Path, advice: str = "Resume it with --resume, or choose another --output.") -> Path:
-    """The path of a run or folder to be made, if nothing is there yet.
+@contextlib.contextmanager
+def _replaced(path: Path) -> Iterator[None]:
+    """Holds a run that is about to be replaced, so that no training that goes on in it is."""
+    refuse_foreign(path)
+    if not path.exists():
+        yield
+        return
+    try:
+        with only_holder(path / _LOCK):
+            yield
+    except HeldError as error:
+        raise RunError(f"{path} is being written to by {error.holder}. Stop that first, or choose another.") from None
+
+
+def refuse_foreign(path: str | Path) -> None:
+    """Refuses to overwrite anything but a run, and a run in which somebody keeps other things too.
 
     Raises:
-        RunError: something is.
+        RunError: the path is no run, or holds what is no part of one.
     """
     path = Path(path)
-    if path.exists():
-        raise RunError(f"{path} exists already. {advice}")
-    return path
+    if not os.path.lexists(path):
+        return
+    advice = "Only a run is overwritten. Choose another folder, or remove it yourself."
+    if path.is_symlink() or not path.is_dir():
+        raise RunError(f"{path} is {'a link' if path.is_symlink() else 'a file'}. {advice}")
+    if not (path / "run.json").is_file() or not (path / "config.yaml").is_file():
+        raise RunError(f"{path} is not a run directory: it has no run.json and config.yaml. {advice}")
+    strange = sorted({entry.name for entry in path.iterdir()} - {*_FILES, *_FOLDERS, _LOCK} - _left_in(path))
+    if strange:
+        raise RunError(
+            f"{path} also holds {', '.join(strange[:3])}, which is no part of a run. Move it away, or choose another "
+            "folder."
+        )
+
+
+def _left_in(path: Path) -> set[str]:
+    return {left.name for name in (*_FILES, *_FOLDERS) for left in left_beside(path / name)}
+
+
+def remove_beside(path: Path) -> None:
+    """Removes what killed trainings left beside a run: a run half-made, rows half-prepared.
+
+    An older run that was about to be replaced, and has no successor, is put back.
+    """
+    for left in left_folders(path, {*_FILES, *_FOLDERS, _LOCK}):
+        if (left / _LOCK).exists() and not is_abandoned(left / _LOCK):
+            continue
+        if left.name.endswith("-old") and not path.exists() and (left / "run.json").is_file():
+            os.rename(left, path)
+        else:
+            remove(left)
+    for left in left_folders(path.with_name(f"{path.name}-data"), {"data"}):
+        remove(left)
 
 
 def load_model(path: str | Path) -> WideDeep:
@@ -287,91 +437,8 @@ def load_model(path: str | Path) -> WideDeep:
 
 def save_model(model: WideDeep, path: Path) -> None:
     """Writes a `.keras` file beside and renames it: whoever reads sees the old one or the new one, whole."""
-    with file_beside(path) as temporary:
-        model.save(temporary)
-
-
-@contextlib.contextmanager
-def file_beside(path: Path) -> Iterator[Path]:
-    """A path to write to, in the same folder and with the same ending, renamed to `path` when all went well."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        temporary.chmod(0o644)
-        _to_disk(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def folder_beside(path: Path, replace: bool = False) -> Iterator[Path]:
-    """A folder to fill, beside `path` and hidden, renamed to `path` when all went well.
-
-    Args:
-        path: the folder to appear.
-        replace: whether one that is there is replaced; otherwise it must not be there.
-    """
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-    old = Path(f"{temporary}-old")
-    try:
-        yield temporary
-        temporary.chmod(0o755)
-        for file in temporary.rglob("*"):
-            if file.is_file():
-                _to_disk(file)
-        if replace and path.exists():
-            os.rename(path, old)
-        os.rename(temporary, path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
-
-
-def link_or_copy(source: Path, target: Path) -> None:
-    """Gives a finished file, which is never written to but replaced as a whole, a second name."""
-    try:
-        os.link(source, target)
-    except OSError:  # not every file system has links
-        shutil.copyfile(source, target)
-
-
-def _to_disk(path: Path) -> None:
-    # A rename may reach the disk before what the file holds: a machine that stops then would leave an empty file.
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes a text file beside and renames it."""
-    with file_beside(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-
-
-def as_json(values: dict[str, Any]) -> str:
-    """JSON of metrics; one that is undefined (NaN) is null, since JSON has no word for it."""
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {name: plain(part) for name, part in value.items()}
-        return None if isinstance(value, float) and not math.isfinite(value) else value
-
-    return json.dumps(plain(values), indent=1) + "\n"
-
-
-def reason(error: OSError) -> str:
-    """Why the system refused, in words."""
-    if error.errno == errno.ENOSPC or "No space left" in str(error):
-        return "the disk is full"
-    return error.strerror or str(error)
-
-
-def _head(status: str) -> str:
-    head = {"format": FORMAT, "version": tfwd.version.__version__, "status": status}
-    return json.dumps(head, indent=1) + "\n"
-
-
-def _version(head: Any) -> str:
-    return str(head.get("version", "of an unknown version")) if isinstance(head, dict) else "of an unknown version"
+    # In a folder of its own, where Keras' own temporary files go too.
+    with hidden_folder(path) as temporary, disk_errors(path):
+        model.save(temporary / path.name)
+        to_disk(temporary / path.name)
+        os.replace(temporary / path.name, path)

@@ -56,6 +56,7 @@ class Schema:
         classes: binary `(negative, positive)`, multi-class all classes in order, regression empty.
         weight: the column of example weights, if any.
         version: of tfwd, when the model was made.
+        counts: of a regression, whether the label is a count (at least 0) and the answer its expectation, exp(logit).
     """
 
     inputs: tuple[Input, ...]
@@ -64,6 +65,12 @@ class Schema:
     classes: tuple[str, ...] = ()
     weight: str | None = None
     version: str = ""
+    counts: bool = False
+
+    @property
+    def measures(self) -> str:
+        """What the metrics go by: the task, or `counts`."""
+        return "counts" if self.counts else self.task
 
     @property
     def width(self) -> int:

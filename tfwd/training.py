@@ -24,18 +24,22 @@ from tfwd.config import Config
 from tfwd.console import console
 from tfwd.data.feed import original_errors
 from tfwd.data.labels import weights_of
+from tfwd.data.provenance import Provenance, SplitMark, marks
 from tfwd.data.rows import Rows
 from tfwd.data.stream import CachedIds, Stream, StreamedRows, row_bytes
+from tfwd.errors import DataError, RunError
 from tfwd.evaluation import BATCH_ROWS, Evaluator, evaluate
 from tfwd.features.layout import build_layout
+from tfwd.given import describe, refuse_other
 from tfwd.model import WideDeep, build_model
 from tfwd.optimizers.configured import joint_optimizer
 from tfwd.optimizers.instances import with_optimizers
 from tfwd.parts import Parts, open_parts
 from tfwd.preparation.prepare import prepared_beside
 from tfwd.ranker import check_activation
-from tfwd.run import Run, as_json, refuse_existing, save_model, write_text
+from tfwd.run import Run, refuse_foreign, remove_beside, save_model
 from tfwd.scoring import keras_scorer
+from tfwd.utils.files import as_json, refuse_existing, write_text
 from tfwd.warm_start.carry import carry, carry_base, check_labels
 from tfwd.warm_start.origin import analyze_from, open_origin, with_widths
 
@@ -54,8 +58,11 @@ def fit(
     optimizers: Mapping[str, keras.optimizers.Optimizer] | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     warm_start_from: str | Path | None = None,
+    overwrite: bool = False,
 ) -> Run:
-    """Trains a model as a configuration says.
+    """Trains a model as a configuration says, and evaluates it.
+
+    It exports nothing: `export.formats` is for `tfwd train`, which exports what this has trained.
 
     Args:
         config: the whole configuration.
@@ -66,6 +73,8 @@ def fit(
             says; the run's configuration then says it, so that `resume` needs no optimizer.
         callbacks: Keras callbacks; their logs hold the exact validation metrics, as `val_auc`.
         warm_start_from: a finished run to go on from, in place of `train.warm_start_from`.
+        overwrite: replace a run that is there, as a notebook's cell does that is run again. The old one stays until
+            configuration and data were checked and read; what is no run is never removed.
 
     Returns:
         The finished run.
@@ -83,7 +92,13 @@ def fit(
     joint_optimizer(config, steps=1)
     if tower is None and "deep" in config.model.heads:
         check_activation(config.model.activation)
-    refuse_existing(output)
+    remove_beside(Path(output))
+    if overwrite:
+        refuse_foreign(output)
+        _refuse_own_sources(config, Path(output))
+    else:
+        refuse_existing(output)
+    given = describe({"train": train, "validation": validation, "test": test}, tower, callbacks)
     origin = None
     if config.train.warm_start_from is not None:
         with console.status("Opening the run to go on from"):
@@ -105,12 +120,13 @@ def fit(
             weights_of(config.train.class_weights, parts.schema.classes)
         # Tables that would be too large are found before there is a run.
         build_layout(config.features, statistics, config.model.heads, parts.schema.outputs)
-        run = Run.create(output, config, folder, origin)
-    if run.data is not None:
-        # The same files, which lie in the run now.
-        parts = open_parts(config, prepared=run.data).with_classes(statistics.label.classes)
-    run.save_statistics(statistics)
-    return _Training(run, parts, statistics, tower, callbacks, origin).go()
+        run = Run.create(output, config, folder, origin, given, overwrite)
+    with run.writing():
+        if run.data is not None:
+            # The same files, which lie in the run now.
+            parts = open_parts(config, prepared=run.data).with_classes(statistics.label.classes)
+        run.save_statistics(statistics)
+        return _Training(run, parts, statistics, tower, callbacks, origin).go()
 
 
 def resume(
@@ -120,27 +136,46 @@ def resume(
     validation: pd.DataFrame | None = None,
     test: pd.DataFrame | None = None,
     tower: keras.layers.Layer | None = None,
-    callbacks: Sequence[keras.callbacks.Callback] = (),
+    callbacks: Sequence[keras.callbacks.Callback] | None = None,
 ) -> Run:
     """Goes on with a training that was broken off, to the same end as if it had not been.
 
     Args:
         output: the run directory.
-        train, validation, test, tower, callbacks: as they were given to `fit`.
+        train, validation, test, tower, callbacks: as they were given to `fit`; `callbacks=[]` goes on without those
+            that were.
 
     Raises:
-        RunError: no run, one of a version that this one cannot read, or a damaged one.
+        RunError: no run, one of a version that this one cannot read, a damaged one, or one that another process
+            writes to; or something else was given than to `fit`, or the rows are other ones than they were.
     """
+    remove_beside(Path(output))
     run = Run.open(output)
     if run.status == "finished":
         return run
-    run.remove_leftovers()
-    parts = open_parts(run.config, train, validation, test, run.data)
-    prepare_process(run.config)
-    if run.status == "created":
-        run.save_statistics(analyze_from(parts.fit, run.config, run.origin))
-    statistics = run.statistics
-    return _Training(run, parts.with_classes(statistics.label.classes), statistics, tower, callbacks).go()
+    given = describe({"train": train, "validation": validation, "test": test}, tower, callbacks or ())
+    refuse_other(run, given, without_callbacks=callbacks is not None)
+    with run.writing():
+        if run.status == "finished":  # by the process that has let go of it just now
+            return run
+        parts = open_parts(run.config, train, validation, test, run.data)
+        prepare_process(run.config)
+        if run.status == "created":
+            run.save_statistics(analyze_from(parts.fit, run.config, run.origin))
+        statistics = run.statistics
+        parts = parts.with_classes(statistics.label.classes)
+        return _Training(run, parts, statistics, tower, callbacks or ()).go()
+
+
+def _refuse_own_sources(config: Config, output: Path) -> None:
+    """Refuses to overwrite what is read."""
+    data, place = config.data, output.resolve()
+    read = {f"data.{name}": getattr(data, name) for name in ("train", "validation", "test", "path")}
+    read |= {f"data.join[{index}].data": join.data for index, join in enumerate(data.join)}
+    read["train.warm_start_from"] = config.train.warm_start_from
+    for key, path in read.items():
+        if path is not None and place in (Path(path).resolve(), *Path(path).resolve().parents):
+            raise RunError(f"{key} reads {path} of the run that it would overwrite. Choose another output.")
 
 
 def prepare_process(config: Config) -> None:
@@ -173,6 +208,7 @@ class _Training:
             return self._go()
 
     def _go(self) -> Run:
+        self._know_rows()
         self.run.set_status("training")
         resumed = self.checkpoints.load()
         model, state = resumed if resumed else (None, State())
@@ -189,6 +225,7 @@ class _Training:
         if self.parts.validation is not None:
             metrics["validation"] = state.best_metrics
         if self.parts.test is not None:
+            self._refuse_changed("test")
             # The run's model is that of the best step, not of the last one.
             scorer = keras_scorer(self.run.model)
             with progress() as bar:
@@ -199,6 +236,46 @@ class _Training:
         self.run.save_metrics(metrics)
         self.run.finish()
         return self.run
+
+    def _know_rows(self) -> None:
+        """Writes down what the splits are, or refuses to go on with others."""
+        splits = {name: rows for name, rows in self.parts.splits().items() if rows is not None}
+        self.marks = {name: marks(rows) for name, rows in splits.items()}
+        if self.run.status == "created":
+            with console.status("Taking the fingerprint of the rows"):
+                found = Provenance({name: SplitMark.of(rows) for name, rows in splits.items()})
+            counted = found.splits["train"].fingerprint.rows
+            if counted != self.statistics.rows:
+                raise DataError(
+                    f"{self.parts.fit.source.name} has changed while it was read: {self.statistics.rows:,} training "
+                    f"rows, then {counted:,}. Train on a file that nobody writes to."
+                )
+            found.save(self.run.path / "rows.json")
+            return
+        known = self.run.provenance
+        for name, mark in known.splits.items() if known else ():
+            if name not in splits:
+                raise RunError(f"{self.run.path} was begun with {name} rows, and now there are none. Put them back.")
+            with console.status("Comparing the rows with those that the training began with"):
+                difference = mark.difference(splits[name])
+            if difference is not None:
+                raise RunError(
+                    f"The {name} rows of {self.run.path} are not those that it was begun with: "
+                    f"{splits[name].source.name} has {difference}. Put those back, or train anew."
+                )
+
+    def _refuse_changed(self, *names: str) -> None:
+        """Looks at the files of some splits, which are to be read again or were read just now.
+
+        Raises:
+            DataError: one has changed, or is gone.
+        """
+        for mark in (mark for name in names for mark in self.marks.get(name, ())):
+            change = mark.change()
+            if change is not None:
+                raise DataError(
+                    f"{change}, while the training was reading it. Train anew on a file that stays as it is."
+                )
 
     def _refit(self, state: State) -> int:
         """The steps of the refit: as many passes over all rows as validation chose over its own."""
@@ -229,6 +306,8 @@ class _Training:
             origin, self.origin = self.origin or self.run.origin, None
             if origin is not None:
                 carry_base(model, origin.model)
+        read = ("train",) if state.phase == "fit" else ("train", "validation")
+        self._refuse_changed(*read)
         stream = self._stream(model, rows)
         planned = self._planned(stream.steps_per_epoch)
         state.total = state.total or planned
@@ -249,14 +328,19 @@ class _Training:
             while state.step < state.total and not stopped:
                 index = state.step // period
                 stop = min((index + 1) * period, state.total)
-                model.fit(
-                    stream.steps(state.step, stop),
-                    initial_epoch=index,
-                    epochs=index + 1,
-                    callbacks=chain,
-                    shuffle=False,
-                    verbose=0,
-                )
+                try:
+                    model.fit(
+                        stream.steps(state.step, stop),
+                        initial_epoch=index,
+                        epochs=index + 1,
+                        callbacks=chain,
+                        shuffle=False,
+                        verbose=0,
+                    )
+                finally:
+                    # Whatever else came of it, that is why.
+                    if isinstance(stream, StreamedRows):
+                        self._refuse_changed(*read)
                 best = state.phase == "fit" and state.best_step == state.step
                 self.checkpoints.save(model, state, saved=self.run.path / "model.keras" if best else None)
                 stopped = model.stop_training

@@ -28,8 +28,8 @@ from benchmarks.ablation.variants import PARTS, STUDIES, Study, Variant, variant
 from benchmarks.documents import figures_of, put
 from benchmarks.prepared import prepared_once
 from tfwd.parts import Parts, open_parts
-from tfwd.run import write_text
 from tfwd.scoring import keras_scorer
+from tfwd.utils.files import write_text
 
 # What is kept of a model's metrics.
 KEPT = ("rows", "auc", "log_loss", "mean_label", "mean_prediction", "users", "ndcg_at_10", "gauc", "recall_at_10")

@@ -17,8 +17,8 @@ from tensorflow_serving.apis import prediction_log_pb2
 from tensorflow_serving.config import model_server_config_pb2
 
 from tfwd.errors import ExportError
-from tfwd.run import write_text
 from tfwd.schema import MISSING_INTEGER, Input, Kind, Schema
+from tfwd.utils.files import write_text
 
 _HOME = "/models"
 _PAGE, _LISTS = (Path(__file__).with_name(name) for name in ("page.md", "lists.md"))

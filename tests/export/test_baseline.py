@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -16,14 +19,16 @@ from typer.testing import CliRunner
 
 from export import commands, parity
 from export.baseline import Limits, compare, comparison_rows, psi
+from export.learnt_rows import run_of, told_apart
 from tfwd.analysis.analyze import analyze
 from tfwd.config import Config
+from tfwd.data.provenance import Provenance, SplitMark
 from tfwd.data.rows import Rows
 from tfwd.data.schema import resolve_schema
 from tfwd.data.source import Source
 from tfwd.errors import DataError, ExportError
 from tfwd.model import build_model
-from tfwd.run import load_model
+from tfwd.run import Run, load_model
 from tfwd.schema import Input, Schema
 from tfwd.scoring import Scorer, keras_scorer
 
@@ -217,3 +222,76 @@ def test_an_answer_that_is_no_number_is_a_fault() -> None:
     assert compare(old, old, one_class).faults() == [], "the AUC is undefined for both"
     with pytest.raises(DataError, match="no rows to compare"):
         compare(old, old, Rows(Source.open(table.head(0).astype({"x": float, "label": int})), old.schema))
+
+
+def recorded(path: Path, train: Any) -> Path:
+    """A copy of the small census run that has learnt from other rows, by its own record."""
+    run = Run.open(spoilt(path, "not at all"))
+    schema = run.model.schema
+    splits = {"train": SplitMark.of(Rows(Source.open(train), schema))}
+    Provenance(splits).save(path / "rows.json")
+    return path
+
+
+def test_rows_that_were_learnt_from_say_nothing(tmp_path: Path) -> None:
+    """By content, whatever file or frame they came from, and in whichever of the two models."""
+    test, run = census_cases.frame("test", 700), census_cases.trained()
+    rows, schema = comparison_rows(run.path, run.model.schema), run.model.schema
+    mixed = pd.concat([census_cases.frame().head(1000), test.head(200)])
+    for leak, share in ((test, 100), (mixed, 29)):
+        leaking = recorded(tmp_path / f"leaking-{share}", leak)
+        about = re.match(
+            r"it has learnt from about (\d+)% of the rows", told_apart("it", leaking, schema, rows).fault or ""
+        )
+        assert about is not None
+        assert int(about[1]) == pytest.approx(share, abs=6)
+    # The rows that it was trained on, given by hand; and the older model in the file of a run.
+    train, old = census_cases.files()["train.csv"], tmp_path / "leaking-100" / "model.keras"
+    for options, who in (
+        (("--baseline", run.path, "--data", train), "this model"),
+        (("--baseline", old), "the baseline"),
+    ):
+        result = exported("savedmodel", run.path, *options, "--output", tmp_path / "out")
+        said = " ".join(result.output.split())
+        assert result.exit_code == 2
+        assert f"{who} has learnt from about" in said
+        assert "give rows that neither model has learnt from, with --data FILE" in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_rows_that_nothing_is_known_of_are_said(tmp_path: Path) -> None:
+    run = census_cases.trained()
+    old = spoilt(tmp_path / "old", "not at all")
+    (old / "rows.json").unlink()
+    rows = comparison_rows(run.path, run.model.schema)
+    schema = run.model.schema
+    assert told_apart("it", run.path, schema, rows) == (None, None)
+    assert (
+        told_apart("it", old, schema, rows).note == "Which rows it has learnt from is not recorded: "
+        "these may be among them."
+    )
+    shutil.copy(old / "model.keras", tmp_path / "alone.keras")
+    assert "not recorded" in (told_apart("it", tmp_path / "alone.keras", schema, rows).note or "")
+    other = dataclasses.replace(schema, label="salary")
+    assert "cannot be told: " in (told_apart("it", run.path, other, rows).note or "")
+    (tmp_path / "old" / "export" / "wide_deep" / "1").mkdir(parents=True)
+    found = run_of(tmp_path / "old" / "export" / "wide_deep" / "1")
+    assert found is not None
+    assert found.path == old
+
+
+def test_a_run_on_frames_has_no_rows_of_its_own(tmp_path: Path) -> None:
+    """Its configuration may name files all the same, which it has not read."""
+    run = spoilt(tmp_path / "run", "not at all")
+    schema = census_cases.trained().model.schema
+    head = json.loads((run / "run.json").read_text())
+    for frames, message in (
+        (["train", "test"], "was trained on frames, which it does not hold"),
+        (["test", "validation"], "was trained on frames, which it does not hold"),
+    ):
+        (run / "run.json").write_text(json.dumps({**head, "given": {"frames": frames}}))
+        with pytest.raises(ExportError, match=message):
+            comparison_rows(run, schema)
+        assert Run.open(run).rows("test") is None
+    (run / "run.json").write_text(json.dumps({**head, "given": {"frames": ["test"]}}))
+    assert comparison_rows(run, schema).split == "validation"

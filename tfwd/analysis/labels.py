@@ -69,6 +69,8 @@ def _regression(workspace: Workspace, rows: Rows, weight: tuple[ir.FloatingValue
     # As the model sees it, in float32.
     label = workspace.table.label.try_cast("float32").cast("float64")
     bad = label.isnull() | label.isnan() | label.isinf()
+    if rows.schema.counts:
+        bad = bad | (label < 0)
     answer = workspace.record(workspace.table.aggregate(bad=bad.sum(), low=label.min(), high=label.max()))
     if answer["bad"]:
         raise rows.query.refuse_number_as_label()
@@ -77,6 +79,11 @@ def _regression(workspace: Workspace, rows: Rows, weight: tuple[ir.FloatingValue
         raise DataError(f"All weights in {rows.schema.weight!r} are 0.")
     largest = max(abs(answer["low"]), abs(answer["high"]))
     mean = float(_total(workspace, weight[0] * label, weight[1], largest) / total)
+    if rows.schema.counts and not mean:
+        raise DataError(
+            f"The label {rows.schema.label!r} is 0 in all training rows of {rows.source.name} that have a "
+            "weight: there is no count to learn."
+        )
     deviation = label - ibis.literal(mean, type="float64")
     furthest = max(answer["high"] - mean, mean - answer["low"]) * 1.001
     variance = float(_total(workspace, weight[0] * deviation * deviation, weight[1], furthest**2) / total)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import itertools
 import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tfwd.errors import RunError
+from tfwd.utils.files import read_json
 
 FORMAT = 1
 
@@ -121,27 +124,92 @@ class FeatureStatistics:
             RunError: a file is missing, or of another version.
         """
         folder = Path(folder)
+        file = folder / "statistics.json"
         try:
-            summary = json.loads((folder / "statistics.json").read_text(encoding="utf-8"))
-        except FileNotFoundError:
+            summary = read_json(file)
+        except (FileNotFoundError, NotADirectoryError):
             raise RunError(f"{folder} has no statistics.json: it is not a statistics folder.") from None
         if summary.get("format") != FORMAT:
-            raise RunError(f"{folder} has format {summary.get('format')!r}; this version of tfwd reads {FORMAT}.")
-        vocabularies = {}
-        for name, entry in summary["vocabularies"].items():
-            rows = _rows(folder / "vocabulary" / f"{name}.csv")
-            vocabularies[name] = VocabularyStatistics(
-                values=tuple(value for value, _ in rows),
-                counts=tuple(int(count) for _, count in rows),
-                missing=entry["missing"],
-                unlisted=entry["unlisted"],
+            raise RunError(f"{folder} has format {summary.get('format')!r:.80}; this version of tfwd reads {FORMAT}.")
+        try:
+            return cls(
+                rows=_count(summary["rows"]),
+                label=_filled(LabelStatistics, summary["label"]),
+                vocabularies={
+                    name: _vocabulary(folder / "vocabulary" / f"{_plain(name)}.csv", entry)
+                    for name, entry in summary["vocabularies"].items()
+                },
+                numerics={name: _filled(NumericStatistics, value) for name, value in summary["numerics"].items()},
             )
-        return cls(
-            rows=summary["rows"],
-            label=LabelStatistics(**_tuples(summary["label"])),
-            vocabularies=vocabularies,
-            numerics={name: NumericStatistics(**_tuples(value)) for name, value in summary["numerics"].items()},
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+            raise RunError(f"{file} is damaged: {str(error) or repr(error):.200}. Train again.") from None
+
+
+def _vocabulary(file: Path, entry: dict[str, Any]) -> VocabularyStatistics:
+    """A vocabulary from its file.
+
+    Raises:
+        RunError: the file is missing or damaged.
+        ValueError, KeyError, TypeError: the entry is.
+    """
+    size, missing, unlisted = (_count(entry[key]) for key in ("size", "missing", "unlisted"))
+    try:
+        rows = _rows(file)
+        found = VocabularyStatistics(
+            values=tuple(value for value, _ in rows),
+            counts=tuple(_count(int(count)) for _, count in rows),
+            missing=missing,
+            unlisted=unlisted,
         )
+    except (ValueError, csv.Error, OSError) as error:
+        raise RunError(f"{file} is damaged: {error!s:.200}. Train again.") from None
+    if len(rows) != size or len(set(found.values)) != size:
+        raise RunError(f"{file} is damaged: expected {size:,} values, each once, found {len(rows):,}. Train again.")
+    return found
+
+
+def _filled(kind: type[Any], values: dict[str, Any]) -> Any:
+    """A dataclass of numbers and tuples from what JSON holds of it, each value of its field's type.
+
+    Raises:
+        TypeError, ValueError: it is something else.
+    """
+    fields = {entry.name: str(entry.type) for entry in dataclasses.fields(kind)}
+    for name, value in values.items():
+        kept = fields.get(name, "no field")
+        if kept == "int":
+            _count(value)
+        elif kept == "float":
+            _finite(value)
+        elif isinstance(value, list) and kept == "tuple[str, ...]":
+            fits = all(isinstance(part, str) for part in value) and len(set(value)) == len(value)
+            if not fits:
+                raise ValueError(f"{name} are no texts, each once")
+        elif isinstance(value, list) and kept == "tuple[float, ...]":
+            numbers = [_finite(part) for part in value]
+            if name != "shares" and any(after <= before for before, after in itertools.pairwise(numbers)):
+                raise ValueError(f"{name} do not rise")
+        else:
+            raise ValueError(f"{name} is {type(value).__name__}, which is no {kept}")
+    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+
+
+def _count(value: Any) -> int:
+    if type(value) is not int or not 0 <= value < 2**63:
+        raise ValueError(f"expected a number of rows, found {value!r:.80}")
+    return value
+
+
+def _finite(value: Any) -> float:
+    if type(value) not in (int, float) or not math.isfinite(value):
+        raise ValueError(f"expected a finite number, found {value!r:.80}")
+    return float(value)
+
+
+def _plain(name: str) -> str:
+    if Path(name).name != name:
+        raise ValueError(f"{name!r:.80} is no feature's name")
+    return name
 
 
 def _rows(file: Path) -> list[list[str]]:
@@ -152,7 +220,3 @@ def _rows(file: Path) -> list[list[str]]:
             return list(csv.reader(lines))[1:]
     finally:
         csv.field_size_limit(usual)
-
-
-def _tuples(values: dict[str, Any]) -> dict[str, Any]:
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}

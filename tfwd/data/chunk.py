@@ -108,7 +108,7 @@ def _label(table: pa.Table, query: Query, coder: LabelCoder) -> np.ndarray:
     if query.schema.task == "regression":
         with np.errstate(over="ignore"):
             numbers: np.ndarray = column.to_numpy().astype(np.float32)
-        if not np.isfinite(numbers).all():
+        if not np.isfinite(numbers).all() or (query.schema.counts and (numbers < 0).any()):
             raise query.refuse_number_as_label()
         return numbers[:, None]
     indices, dictionary = _encoded(column)

@@ -91,9 +91,13 @@ class Query:
         return DataError(f"{where}: the label {text!r} is none of the classes {classes}.")
 
     def refuse_number_as_label(self) -> DataError:
-        """The error for a label to regress on that is missing or infinite, with its first place."""
-        where, found = self._find(self.schema.label, _not_finite(f"TRY_CAST({self._label()} AS FLOAT)"))
-        return DataError(f"{where}: the label must be a finite number, found {found}.")
+        """The error for a label to regress on that is missing, infinite or no count, with its first place."""
+        label = f"TRY_CAST({self._label()} AS FLOAT)"
+        bad, wanted = _not_finite(label), "a finite number"
+        if self.schema.counts:
+            bad, wanted = f"{bad} OR {label} < 0", "a finite number of at least 0, as model.loss: poisson needs it"
+        where, found = self._find(self.schema.label, bad)
+        return DataError(f"{where}: the label must be {wanted}, found {found}.")
 
     def refuse_weight(self) -> DataError:
         """The error for a weight that is negative or missing, with its first place."""

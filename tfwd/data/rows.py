@@ -190,8 +190,19 @@ class Rows:
         except ENGINE_ERRORS as error:
             raise self.query.error(error) from None
 
-    def _tables(self, order: tuple[int, int] | None) -> Iterator[pa.Table]:
-        select = ", ".join(f"{value} AS {name}" for name, value in self.query.expressions().items())
+    def hashes(self) -> Iterator[np.ndarray]:
+        """A hash of each row as it is read here, uint64, in the order of the source; see `tfwd.data.fingerprint`."""
+        values = [f"coalesce(CAST({value} AS VARCHAR), chr(30))" for value in self.query.expressions().values()]
+        select = f"md5_number_lower(concat_ws(chr(31), {', '.join(values)})) AS hash"
+        try:
+            for table in self._tables(None, select):
+                yield table.column(0).to_numpy()
+        except ENGINE_ERRORS as error:
+            raise self.query.error(error) from None
+
+    def _tables(self, order: tuple[int, int] | None, select: str | None = None) -> Iterator[pa.Table]:
+        if select is None:
+            select = ", ".join(f"{value} AS {name}" for name, value in self.query.expressions().items())
         if order is None and self.split is None:
             # One query over all blocks, which DuckDB reads in parallel.
             yield from (pa.Table.from_batches([batch]) for batch in self.source.stream(select))

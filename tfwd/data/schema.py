@@ -75,6 +75,7 @@ def resolve_schema(config: Config, source: Source) -> Schema:
         label=label.column,
         classes=tuple(text_of(value) for value in label.classes or ()),
         weight=config.data.weight,
+        counts=config.counts,
     )
 
 

@@ -54,7 +54,10 @@ class Source:
         name: the path as it was given, or `DataFrame`, for messages.
         columns: column -> DuckDB type as read; every column of a CSV file is `VARCHAR`.
         filter: the condition on the rows, as checked SQL.
+        files: their paths; none of a frame.
     """
+
+    files: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -108,15 +111,9 @@ class Source:
         for file in files:
             if Path(file).stat().st_size == 0:
                 raise DataError(f"{file} is empty.")
-        if kind == "parquet":
-            return cls(str(data), ParquetScan(files, connection), filter, connection)
-        if kind == "tfrecord":
-            from tfwd.data.tfrecord_scan import TfRecordScan
-
-            return cls(str(data), TfRecordScan(files, connection), filter, connection)
-        if files[0].lower().endswith((".tsv", ".tsv.gz")) and csv.delimiter == CsvConfig().delimiter:
-            csv = csv.model_copy(update={"delimiter": "\t"})
-        return cls(str(data), CsvScan(files, csv), filter, connection)
+        source = cls(str(data), _scan(files, kind, csv, connection), filter, connection)
+        source.files = tuple(files)
+        return source
 
     def _try_filter(self, condition: str) -> None:
         try:
@@ -189,6 +186,18 @@ class Source:
             if rows:
                 return Place(name, int(rows[0][0]), rows[0][1])
         return None
+
+
+def _scan(files: list[str], kind: str, csv: CsvConfig, connection: duckdb.DuckDBPyConnection) -> Scan:
+    if kind == "parquet":
+        return ParquetScan(files, connection)
+    if kind == "tfrecord":
+        from tfwd.data.tfrecord_scan import TfRecordScan
+
+        return TfRecordScan(files, connection)
+    if files[0].lower().endswith((".tsv", ".tsv.gz")) and csv.delimiter == CsvConfig().delimiter:
+        csv = csv.model_copy(update={"delimiter": "\t"})
+    return CsvScan(files, csv)
 
 
 def _table(data: Any) -> pa.Table:

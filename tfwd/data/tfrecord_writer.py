@@ -180,7 +180,7 @@ def _beside(parent: Path, names: list[str]) -> Iterator[Path]:
     """A hidden folder to fill, whose files are moved to `parent` when all went well."""
     from tensorflow.errors import OpError
 
-    from tfwd.run import reason
+    from tfwd.utils.files import reason
 
     if not parent.is_dir():
         raise DataError(f"{parent / names[0]} cannot be written: the folder {parent} is not there.")

@@ -84,7 +84,7 @@ def as_parquet(source: str, path: str | None = None, work: Path | None = None) -
     folder = Path(os.environ.get("TFWD_CACHE") or Path.home() / ".cache" / "tfwd") / "tfds"
     file = folder / builder.info.full_name / f"{hashlib.md5(told.encode()).hexdigest()}.parquet"
     if not file.is_file():
-        from tfwd.run import file_beside
+        from tfwd.utils.files import file_beside
 
         file.parent.mkdir(parents=True, exist_ok=True)
         with file_beside(file) as temporary:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from tfwd.preparation.history import histories
 from tfwd.preparation.log import LOG, make_log
 from tfwd.preparation.split import part, require_time
 from tfwd.preparation.time_range import within
+from tfwd.utils.files import hidden_folder, left_folders, reason, remove
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,13 +96,15 @@ def prepared_beside(
         yield None
         return
     there = next(parent for parent in Path(output).absolute().parents if parent.is_dir())
-    try:
-        holder = tempfile.TemporaryDirectory(prefix=f".{Path(output).name}-data-", dir=there)
-    except OSError as error:
-        raise RunError(f"The run cannot be made in {output}: {error.strerror}.") from None
-    with holder as name:
-        folder = Path(name) / "data"
-        folder.mkdir()
+    with contextlib.ExitStack() as stack:
+        beside = there / f"{Path(output).name}-data"
+        try:
+            for left in left_folders(beside, {"data"}):
+                remove(left)
+            folder = stack.enter_context(hidden_folder(beside)) / "data"
+            folder.mkdir()
+        except OSError as error:
+            raise RunError(f"The run cannot be made in {output}: {reason(error)}.") from None
         prepare(config, folder, train=train, validation=validation, test=test)
         yield folder
 

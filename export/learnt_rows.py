@@ -1,0 +1,63 @@
+"""Whether the rows on which two models are compared are rows that one of them has learnt from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from tfwd.data.rows import Rows
+from tfwd.errors import DataError
+from tfwd.run import Run
+from tfwd.schema import Schema
+
+
+class Told(NamedTuple):
+    """What is known of some rows and a model.
+
+    Attributes:
+        fault: what speaks against the rows, in words, or None.
+        note: why it cannot be told, in words, or None.
+    """
+
+    fault: str | None = None
+    note: str | None = None
+
+
+def told_apart(who: str, path: str | Path, schema: Schema, rows: Rows) -> Told:
+    """Looks for rows among those that a model has learnt from.
+
+    A run keeps a fingerprint of its training rows: see `tfwd.data.fingerprint`. Rows that stand among them no more
+    often than training rows stand there twice have nothing to do with them.
+
+    Args:
+        who: the model, in words.
+        path: a run directory, or a file or folder in one.
+        schema: of the model.
+        rows: labelled.
+    """
+    run = run_of(path)
+    provenance = run.provenance if run else None
+    if run is None or provenance is None:
+        return Told(note=f"Which rows {who} has learnt from is not recorded: these may be among them.")
+    known = provenance.learnt(run.config.train.refit)
+    try:
+        found = known.seen(Rows(rows.source, schema, split=rows.split, fraction=rows.fraction).hashes())
+    except DataError as error:
+        return Told(note=f"Whether {who} has learnt from these rows cannot be told: {error}")
+    if not found.told:
+        return Told(note=f"Whether {who} has learnt from these rows cannot be told: they are too few.")
+    if not found.too_many:
+        return Told()
+    usual = f", where {found.chance:.0%} are by chance" if found.chance >= 0.005 else ""
+    return Told(
+        fault=f"{who} has learnt from about {found.share:.0%} of the rows of {rows.source.name}{usual}, so that they "
+        "say nothing of it: give rows that neither model has learnt from, with --data FILE"
+    )
+
+
+def run_of(path: str | Path) -> Run | None:
+    """The run that a path is, or lies in as its model or one of its exports."""
+    path = Path(path).absolute()
+    places = [path, *([path.parent] if path.name == "model.keras" else [])]
+    places += [folder.parent for folder in path.parents if folder.name == "export"]
+    return next((Run.open(place) for place in places if (place / "run.json").is_file()), None)

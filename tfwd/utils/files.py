@@ -1,0 +1,234 @@
+"""Files that appear whole or not at all, what a kill leaves of them, and JSON that is read with suspicion."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import math
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+from tfwd.errors import RunError
+from tfwd.utils.locks import hold, is_abandoned
+
+# The ending of a hidden name: eight signs, as Python's own temporary names have too.
+_RANDOM = "[a-z0-9_]{8}"
+_HIDDEN = re.compile(rf"\..+-{_RANDOM}(-old|\..+)?")
+# Far beyond what any file of a run holds, far below what fills a memory.
+_LONGEST_JSON = 256 * 2**20
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+_ADVICE = "Resume it with --resume, replace it with --overwrite (overwrite=True), or choose another --output."
+
+
+def refuse_existing(path: str | Path, advice: str = _ADVICE) -> Path:
+    """The path of a run or folder to be made, if nothing is there yet.
+
+    Raises:
+        RunError: something is.
+    """
+    path = Path(path)
+    if os.path.lexists(path):
+        raise RunError(f"{path} exists already. {advice}")
+    return path
+
+
+@contextlib.contextmanager
+def file_beside(path: Path) -> Iterator[Path]:
+    """A path to write to, in the same folder and with the same ending, renamed to `path` when all went well.
+
+    It is held while it is written to, so that one that is not held is what a killed process left.
+    """
+    temporary = _new(path, path.stem, path.suffix, _make_file)
+    handle = hold(temporary)
+    try:
+        yield temporary
+        to_disk(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+        if handle is not None:
+            os.close(handle)
+
+
+@contextlib.contextmanager
+def folder_beside(path: Path, replace: bool = False) -> Iterator[Path]:
+    """A folder to fill, beside `path` and hidden, renamed to `path` when all went well.
+
+    Args:
+        path: the folder to appear.
+        replace: whether one that is there is replaced; otherwise it must not be there.
+    """
+    with hidden_folder(path) as temporary:
+        old = Path(f"{temporary}-old")
+        try:
+            yield temporary
+            for file in temporary.rglob("*"):
+                if file.is_file() and not file.is_symlink():
+                    to_disk(file)
+            if replace and path.exists():
+                os.rename(path, old)
+            try:
+                os.rename(temporary, path)
+            except OSError:
+                if os.path.lexists(old):
+                    os.rename(old, path)
+                raise
+        finally:
+            shutil.rmtree(old, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def hidden_folder(path: Path) -> Iterator[Path]:
+    """A new hidden folder beside `path`, held while it is used; what of it is still there in the end is removed."""
+    temporary = _new(path, path.name, "", os.mkdir)
+    handle = hold(temporary)
+    try:
+        yield temporary
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if handle is not None:
+            os.close(handle)
+
+
+def _new(path: Path, name: str, ending: str, make: Callable[[Path], None]) -> Path:
+    # Not Python's tempfile, whose files nobody else may read, whatever the umask says.
+    while True:
+        temporary = path.with_name(f".{name}-{secrets.token_hex(4)}{ending}")
+        try:
+            make(temporary)
+        except FileExistsError:
+            continue
+        return temporary
+
+
+def _make_file(path: Path) -> None:
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+
+
+def left_beside(path: Path) -> Iterator[Path]:
+    """What killed processes left of `file_beside(path)` and `hidden_folder(path)`: hidden, and held by nobody."""
+    stem, whole, ending = re.escape(path.stem), re.escape(path.name), re.escape(path.suffix)
+    name = re.compile(rf"\.{stem}-{_RANDOM}{ending}|\.{whole}-{_RANDOM}(-old)?")
+    if path.parent.is_dir():
+        for entry in sorted(path.parent.iterdir()):
+            if name.fullmatch(entry.name) and is_abandoned(entry):
+                yield entry
+
+
+def left_folders(path: Path, parts: Collection[str]) -> Iterator[Path]:
+    """Of what `left_beside(path)` finds the folders that hold nothing but `parts`, and what is left of their writing.
+
+    Who calls a folder of his own by such a name keeps it.
+    """
+    for left in left_beside(path):
+        if left.is_dir() and not left.is_symlink():
+            names = {entry.name for entry in left.iterdir() if not _HIDDEN.fullmatch(entry.name)}
+            if names <= set(parts):
+                yield left
+
+
+def remove(path: Path) -> None:
+    """Removes a file, a link (not what it leads to) or a folder with all that is in it."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Gives a finished file, which is never written to but replaced as a whole, a second name."""
+    try:
+        os.link(source.resolve(), target)
+    except OSError:  # not every file system has links
+        shutil.copyfile(source, target)
+
+
+def to_disk(path: Path) -> None:
+    """Waits until what a file holds is on the disk."""
+    # A rename may reach the disk before what the file holds: a machine that stops then would leave an empty file.
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a text file beside and renames it."""
+    with file_beside(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def as_json(values: dict[str, Any]) -> str:
+    """JSON of metrics; one that is undefined (NaN) is null, since JSON has no word for it."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: plain(part) for name, part in value.items()}
+        return None if isinstance(value, float) and not math.isfinite(value) else value
+
+    return json.dumps(plain(values), indent=1) + "\n"
+
+
+def read_json(path: Path, nan: bool = False) -> dict[str, Any]:
+    """The object in a JSON file.
+
+    Args:
+        path: the file.
+        nan: whether NaN and infinity, for which JSON has no word, may be in it.
+
+    Raises:
+        RunError: it is no JSON, none that can be read (too long, nested too deep), or no object.
+        FileNotFoundError, NotADirectoryError: it is not there.
+    """
+
+    def refuse(why: str) -> NoReturn:
+        raise RunError(f"{path} is damaged: {why}.") from None
+
+    try:
+        if path.stat().st_size > _LONGEST_JSON or not path.is_file():
+            refuse("it is too long" if path.is_file() else "it is no file")
+        text = path.read_text(encoding="utf-8")
+        found = json.loads(text, parse_constant=None if nan else lambda word: refuse(f"it holds {word}"))
+    except UnicodeDecodeError:
+        refuse("it is not UTF-8 text")
+    except ValueError:
+        refuse("it is not JSON")
+    except RecursionError:
+        refuse("it is nested too deep")
+    except (FileNotFoundError, NotADirectoryError):
+        raise
+    except OSError as error:
+        raise RunError(f"{path} cannot be read: {reason(error)}.") from None
+    if not isinstance(found, dict):
+        refuse(f"expected an object of names and values, found {type(found).__name__}")
+    return found
+
+
+@contextlib.contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """A full disk is an `OSError` here, whatever the library that writes makes of it.
+
+    Args:
+        path: what is written, for the message.
+    """
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as error:
+        code = next((code for code in _FULL if os.strerror(code) in str(error)), None)
+        if code is None:
+            raise
+        raise OSError(code, os.strerror(code), str(path)) from None
+
+
+def reason(error: OSError) -> str:
+    """Why the system refused, in words."""
+    if error.errno == errno.ENOSPC or os.strerror(errno.ENOSPC) in str(error):
+        return "the disk is full"
+    return error.strerror or str(error)
