@@ -1,7 +1,7 @@
 """A model as an ONNX graph whose tables are small stand-ins.
 
-tf2onnx takes about 55 times a table's size in memory to convert it. A stand-in of a few rows goes through in its
-place, and the table itself is put in afterwards, by `export.onnx`.
+tf2onnx takes about 55 times a table's size in memory to convert it, and a vocabulary's too. A stand-in of a few rows
+or words goes through in its place. The vocabularies are put in here, the tables afterwards, by `export.onnx`.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ import tensorflow as tf
 import tf2onnx
 
 from export.answers import answer_names, answers, tables, transformed_names
-from export.onnx_file import OPSET, table_name, transform_name
+from export.lookups import put_vocabularies
+from export.onnx_file import OPSET, rounds_name, table_name, transform_name
 from export.operations import CONVERTED, refuse_unknown
 from export.quiet import quiet
 from export.small_ranker import small_ranker
+from export.small_transform import rounds, small_transform
 from tfwd.errors import ExportError
 from tfwd.layers.direct_lookup import Fingerprint
-from tfwd.layers.vocabulary_lookup import VocabularyLookup
 from tfwd.model import WideDeep
 from tfwd.schema import DTYPES, FINGERPRINT_SUFFIX
 
@@ -40,14 +41,16 @@ def convert(model: WideDeep, fingerprint_inputs: bool = False) -> onnx.ModelProt
         fingerprint_inputs: let hashed features enter as their fingerprints, int64 `<input>_fingerprint`.
 
     Returns:
-        A graph whose initializers `tables/<name>` are stand-ins and whose values `transform/<output>` are the
-        transform's.
+        A graph whose initializers `tables/<name>` and `rounds/<name>` are stand-ins and whose values
+        `transform/<output>` are the transform's.
 
     Raises:
         ExportError: a feature that ONNX cannot compute, or an input with the name of an output.
     """
     with quiet():
-        transform, sources = _transform(model, fingerprint_inputs)
+        transform, vocabularies = small_transform(model)
+        held = rounds(transform)
+        transform, sources = _after_hashing(model, transform, fingerprint_inputs)
     twins = sorted(set(sources.values()) & set(answer_names(model.schema)))
     if twins:
         raise ExportError(
@@ -76,10 +79,15 @@ def convert(model: WideDeep, fingerprint_inputs: bool = False) -> onnx.ModelProt
             custom_op_handlers={op: (made, []) for op, made in CONVERTED.items()},
         )
     refuse_unknown(proto.graph)
+    put_vocabularies(proto.graph, vocabularies)
     _rename(proto.graph, dict(zip([entry.name for entry in proto.graph.output], outputs, strict=True)))
     _order_inputs(proto.graph, [entry.name + end for entry in model.schema.inputs for end in ("", FINGERPRINT_SUFFIX)])
-    for name, variable in tables(ranker).items():
-        _rename(proto.graph, {_find(proto.graph, variable.numpy(), name): table_name(name)})
+    named = {table_name(name): variable for name, variable in tables(ranker).items()}
+    for name, variable in named.items():
+        _rename(proto.graph, {_find(proto.graph, variable.numpy(), name): name})
+    for name, variable in held.items():
+        # Exact crosses have no use for theirs.
+        _rename(proto.graph, dict.fromkeys(_holding(proto.graph, variable.numpy()), rounds_name(name)))
     return proto
 
 
@@ -100,12 +108,14 @@ def _order_inputs(graph: onnx.GraphProto, order: list[str]) -> None:
             dimension.dim_param = f"{entry.name}_values"
 
 
-def _transform(model: WideDeep, fingerprint_inputs: bool) -> tuple[keras.Model, dict[str, str]]:
-    """The transform, from the fingerprints on where it hashes any input; and the file's input for each of its."""
-    hashed = [layer for layer in model.transform.layers if isinstance(layer, Fingerprint)]
+def _after_hashing(
+    model: WideDeep, transform: keras.Model, fingerprint_inputs: bool
+) -> tuple[keras.Model, dict[str, str]]:
+    """A transform, from the fingerprints on where it hashes any input; and the file's input for each of its."""
+    hashed = [layer for layer in transform.layers if isinstance(layer, Fingerprint)]
     raw = {entry.name: entry.name for entry in model.schema.inputs}
     if not hashed:
-        return model.transform, raw
+        return transform, raw
     if not fingerprint_inputs:
         features = [layer.name.removesuffix(".fingerprint") for layer in hashed]
         raise HashedFeatureError(
@@ -117,21 +127,10 @@ def _transform(model: WideDeep, fingerprint_inputs: bool) -> tuple[keras.Model, 
     twins = sorted(set(raw) & set(given.values()))
     if twins:
         raise ExportError(f"Fingerprints would be the inputs {twins}, as others are. Rename these in data.names.")
-    # A clone, as a model that starts at inner tensors adds nodes to the layers that it shares.
-    clone = _clone(model.transform)
-    inner = {layer.name: layer.output for layer in clone.layers if isinstance(layer, Fingerprint)}
-    starts = {tensor.name: tensor for tensor in clone.inputs} | inner
-    rest = keras.Model(starts, dict(zip(transformed_names(model.layout), clone.outputs, strict=True)))
+    inner = {layer.name: layer.output for layer in hashed}
+    starts = {tensor.name: tensor for tensor in transform.inputs} | inner
+    rest = keras.Model(starts, dict(zip(transformed_names(model.layout), transform.outputs, strict=True)))
     return rest, raw | given
-
-
-def _clone(transform: keras.Model) -> keras.Model:
-    clone = keras.models.clone_model(transform)
-    clone.set_weights(transform.get_weights())
-    for ours, theirs in zip(clone.layers, transform.layers, strict=True):
-        if isinstance(ours, VocabularyLookup):
-            ours.set_vocabulary(theirs.vocabulary)
-    return clone
 
 
 class _Whole(keras.layers.Layer):
@@ -172,16 +171,20 @@ def _specs(model: WideDeep) -> dict[str, keras.KerasTensor]:
     return specs | {transform_name(name): keras.KerasTensor(t.shape, t.dtype) for name, t in prepared}
 
 
-def _find(graph: onnx.GraphProto, values: np.ndarray, table: str) -> str:
+def _find(graph: onnx.GraphProto, values: np.ndarray, name: str) -> str:
     """The name of the one initializer that holds a stand-in."""
-    found = [
+    found = _holding(graph, values)
+    if len(found) != 1:
+        raise ExportError(f"{name!r} stands {len(found)} times in the converted graph. Expected: once.")
+    return found[0]
+
+
+def _holding(graph: onnx.GraphProto, values: np.ndarray) -> list[str]:
+    return [
         entry.name
         for entry in graph.initializer
         if tuple(entry.dims) == values.shape and np.array_equal(onnx.numpy_helper.to_array(entry), values)
     ]
-    if len(found) != 1:
-        raise ExportError(f"The table {table!r} stands {len(found)} times in the converted graph. Expected: once.")
-    return found[0]
 
 
 def _rename(graph: onnx.GraphProto, names: dict[str, str]) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,8 @@ import onnx
 from export import parity, storage, wire
 from export.answers import answer_names, tables
 from export.conversion import convert
-from export.onnx_file import DOMAINS
+from export.onnx_file import DOMAINS, rounds_name
+from export.small_transform import rounds
 from export.storage import Storage
 from tfwd.errors import ExportError
 from tfwd.model import WideDeep
@@ -26,6 +27,7 @@ from tfwd.utils.files import disk_errors, hidden_folder, left_folders, remove
 
 # A protobuf message ends at 2 GiB; what of it is not tables gets 64 MiB of that, on top of its own size.
 INLINE_BYTES = 2**31 - 2**26
+_MESSAGE_BYTES = 2**31 - 1
 _PAGE = 2**16
 
 
@@ -138,7 +140,7 @@ def write(
         remove(left)
     with hidden_folder(target.parent / "tmp") as staging, disk_errors(target):
         whole, data = staging / target.name, staging / f"{target.name}.data"
-        _write(proto, variables, storages, whole, data)
+        _write(proto, [*_tables(proto.graph, variables, storages), *_rounds(proto.graph, model)], whole, data)
         del proto  # with what is stored sparsely
         _gate(model, whole, fingerprint_inputs)
         difference = parity.check_onnx(model, whole, rows)
@@ -155,18 +157,39 @@ def write(
     return Written(target, storages, difference)
 
 
-def _write(
-    proto: onnx.ModelProto, variables: Mapping[str, Any], storages: tuple[Storage, ...], whole: Path, data: Path
-) -> None:
-    """Puts the tables in the place of their stand-ins and writes the file, with large ones beside it."""
-    streamed = []
+def _tables(
+    graph: onnx.GraphProto, variables: Mapping[str, Any], storages: tuple[Storage, ...]
+) -> Iterator[wire.Streamed]:
+    """Takes the tables' stand-ins out of the graph; the tables that are to be streamed in their place."""
     for form in storages:
         table = variables[form.name]
-        head = storage.make_room(proto.graph, form, table)
+        head = storage.make_room(graph, form, table)
         if head is not None:
             parts = (part.tobytes() for part in storage.numbers(form.name, table, form.half))
-            streamed.append(wire.Streamed(head, form.dense_bytes, parts))
-    if sum(tensor.size for tensor in streamed) + proto.ByteSize() > INLINE_BYTES:
+            yield wire.Streamed(head, form.dense_bytes, parts)
+
+
+def _rounds(graph: onnx.GraphProto, model: WideDeep) -> Iterator[wire.Streamed]:
+    """As `_tables`, for the rounds of crosses: what each category of their keys brings to a hash."""
+    held = {rounds_name(name): variable for name, variable in rounds(model.transform).items()}
+    for index in reversed(range(len(graph.initializer))):
+        entry = graph.initializer[index]
+        if entry.name in held:
+            numbers = held[entry.name].numpy().astype("<u8", copy=False)
+            head = onnx.TensorProto(name=entry.name, data_type=entry.data_type, dims=numbers.shape)
+            del graph.initializer[index]
+            yield wire.Streamed(head, numbers.nbytes, iter([numbers.tobytes()]))
+
+
+def _write(proto: onnx.ModelProto, streamed: list[wire.Streamed], whole: Path, data: Path) -> None:
+    """Writes the file with what is streamed into it, or beside it where a message could not hold that."""
+    size = proto.ByteSize()
+    if size > _MESSAGE_BYTES:
+        raise ExportError(
+            f"The vocabularies take {size / 1e9:.1f} GB, and an ONNX file holds 2 GB beside its tables. Keep fewer "
+            "categories with min_count or max_size, or hash them with hash_bins."
+        )
+    if sum(tensor.size for tensor in streamed) + size > INLINE_BYTES:
         for tensor in streamed:
             _append(tensor.head, tensor.parts, data)
             proto.graph.initializer.append(tensor.head)

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 
 from export.rows import Rows
+from tfwd.inference.onnx_runtime import onnxruntime
 from tfwd.layers.direct_lookup import fingerprints
 from tfwd.schema import FINGERPRINT_SUFFIX
 from tfwd.utils.files import hidden_folder
@@ -28,6 +28,11 @@ _DTYPES = {"tensor(string)": object, "tensor(int64)": np.int64, "tensor(float)":
 def table_name(table: str) -> str:
     """The initializer that holds a table; no input can have this name, as inputs have no slash."""
     return f"tables/{table}"
+
+
+def rounds_name(rounds: str) -> str:
+    """The initializer that holds rounds of crosses, by their name in `export.small_transform.rounds`."""
+    return f"rounds/{rounds}"
 
 
 def transform_name(output: str) -> str:

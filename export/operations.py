@@ -53,7 +53,36 @@ def _remainder(graph: Any, node: Any, name: str, arguments: list[Any]) -> None:
         FloorMod.version_7(graph, node)
 
 
-CONVERTED = {"FloorMod": _remainder, "SelectV2": _where, "Erfc": _complement, "Expm1": _exponential_less_one}
+def _one_hot(graph: Any, node: Any, name: str, arguments: list[Any]) -> None:
+    """`tf.one_hot` as what it says: where the index is the place of the column, one value, else the other.
+
+    ONNX' OneHot counts negative indices from the end, where TensorFlow has no column for them. ONNX Runtime before 1.27
+    ends its process by a division by zero for a OneHot of no rows, and tf2onnx gives it a depth that is no scalar.
+    """
+    indices, _, on, off = node.input
+    rank = graph.get_rank(indices)
+    axis = node.get_attr_value("axis", -1) % (rank + 1)
+    kind, shape = graph.get_dtype(node.output[0]), graph.get_shape(node.output[0])
+    places = np.arange(int(node.inputs[1].get_tensor_value()), dtype=np.int64).reshape(-1, *[1] * (rank - axis))
+
+    def constant(values: Any) -> str:
+        return str(graph.make_const(tf2onnx.utils.make_name(name), np.array(values)).output[0])
+
+    if graph.get_dtype(indices) != onnx.TensorProto.INT64:
+        indices = graph.make_node("Cast", [indices], attr={"to": onnx.TensorProto.INT64}).output[0]
+    apart = graph.make_node("Unsqueeze", [indices, constant([axis])]).output[0]
+    same = graph.make_node("Equal", [apart, constant(places)]).output[0]
+    graph.remove_node(node.name)
+    graph.make_node("Where", [same, on, off], outputs=list(node.output), name=name, dtypes=[kind], shapes=[shape])
+
+
+CONVERTED = {
+    "Erfc": _complement,
+    "Expm1": _exponential_less_one,
+    "FloorMod": _remainder,
+    "OneHot": _one_hot,
+    "SelectV2": _where,
+}
 
 
 def refuse_unknown(graph: onnx.GraphProto) -> None:

@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
-import onnxruntime
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from tfwd.data.chunk import Chunk
 from tfwd.errors import RunError
+from tfwd.inference.onnx_runtime import onnxruntime
 from tfwd.onnx_split import split
 from tfwd.schema import FINGERPRINT_SUFFIX, Schema
 

@@ -96,7 +96,7 @@ def test_no_string_is_left_for_the_rows(name: str, exports: dict[str, tuple[Path
     outputs = [entry.name for entry in model.graph.output if entry.name != "classes"]
     lookups, ids = split(model, outputs)
     assert lookups is not None
-    assert {node.op_type for node in lookups.graph.node} == {"Cast", "CategoryMapper"}
+    assert {node.op_type for node in lookups.graph.node} == {"Cast", "LabelEncoder"}
     assert set(ids) == {"class_", "user_id", "citt_"}
     kinds = {entry.name: entry.type.tensor_type.elem_type for entry in model.graph.input}
     assert TensorProto.STRING not in kinds.values()

@@ -1,0 +1,1 @@
+"""What answers raw rows: the readers of what the exports say of themselves."""
