@@ -127,17 +127,19 @@ class History(keras.callbacks.Callback):
     Args:
         state: holds the history.
         path: of `history.csv`.
+        steps_per_epoch: steps of a pass over the rows, of which an evaluation need not be the end.
         say: shows a line to the person who waits.
     """
 
-    def __init__(self, state: State, path: Path, say: Callable[[str], None]) -> None:
+    def __init__(self, state: State, path: Path, steps_per_epoch: int, say: Callable[[str], None]) -> None:
         super().__init__()
-        self._state, self._path, self._say = state, path, say
+        self._state, self._path, self._steps_per_epoch, self._say = state, path, steps_per_epoch, say
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Records the epoch."""
+        """Records an evaluation. Keras counts these; the epoch is the pass that it stands in, or ends."""
+        epoch = max(-(-self._state.step // self._steps_per_epoch), 1)
         numbers = {name: float(value) for name, value in (logs or {}).items()}
-        line = {"phase": self._state.phase, "epoch": epoch + 1, "step": self._state.step, **numbers}
+        line = {"phase": self._state.phase, "epoch": epoch, "step": self._state.step, **numbers}
         self._state.history.append(line)
         self._state.evaluations += 1
         buffer = io.StringIO()
@@ -152,7 +154,7 @@ class History(keras.callbacks.Callback):
         state = self._state
         trained = _shown({name: value for name, value in numbers.items() if not name.startswith("val_")})
         validated = _shown({name[4:]: value for name, value in numbers.items() if name.startswith("val_")})
-        line = f"{'refit, ' * (state.phase == 'refit')}epoch {epoch + 1}, step {state.step:,}: training {trained}"
+        line = f"{'refit, ' * (state.phase == 'refit')}epoch {epoch}, step {state.step:,}: training {trained}"
         best = validated and state.phase == "fit" and state.best_step == state.step
         return f"{line} | validation {validated}{' (best)' * bool(best)}" if validated else line
 

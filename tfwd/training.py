@@ -317,7 +317,7 @@ class _Training:
             self._warm_start(model, origin)
         period = options.evaluate_every or stream.steps_per_epoch
         model.make_train_function(force=True)
-        chain = _Chain(self._callbacks(model, state, period), model)
+        chain = _Chain(self._callbacks(model, state, period, stream.steps_per_epoch), model)
         model.stop_training = False
         chain.begin()
         try:
@@ -364,7 +364,9 @@ class _Training:
                 return CachedIds(model, rows, options.batch_size, options.seed, weights)
         return StreamedRows(model, rows, options.batch_size, options.seed, options.shuffle_rows, weights)
 
-    def _callbacks(self, model: WideDeep, state: State, period: int) -> list[keras.callbacks.Callback]:
+    def _callbacks(
+        self, model: WideDeep, state: State, period: int, steps_per_epoch: int
+    ) -> list[keras.callbacks.Callback]:
         options, path = self.config.train, self.run.path
         chain: list[keras.callbacks.Callback] = [StepCounter(state, self.checkpoints, options.checkpoint_every, period)]
         validated = state.phase == "fit" and self.parts.validation is not None
@@ -382,7 +384,7 @@ class _Training:
             patience = options.early_stopping.patience if options.early_stopping else None
             monitor = self.config.monitor() if validated else None
             chain.append(BestModel(state, path / "model.keras", monitor, patience))
-        chain.append(History(state, path / "history.csv", console.print))
+        chain.append(History(state, path / "history.csv", steps_per_epoch, console.print))
         chain.append(ProgressBar(state, state.total, "Training" if state.phase == "fit" else "Refit on all rows"))
         return chain
 
