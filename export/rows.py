@@ -90,6 +90,10 @@ def as_rows(schema: Schema, rows: Mapping[str, Any]) -> Rows:
         entry.name: (_lists if entry.length else _column)(entry.name, entry.kind, rows[entry.name])
         for entry in schema.inputs
     }
+    for entry in schema.inputs:
+        if entry.weighs is not None:
+            values = next(one.name for one in schema.inputs if one.column == entry.weighs)
+            made[entry.name] = _as_wide(made[entry.name], made[values])
     lengths = {name: len(values) for name, values in made.items()}
     if len(set(lengths.values())) != 1:
         raise ExportError(f"The columns of the rows must have one length. Received: {lengths}")
@@ -111,6 +115,12 @@ def _lists(name: str, kind: Kind, rows: Any) -> np.ndarray:
     longest = max(map(len, lists), default=0)
     padded = [value for row in lists for value in (*row, *[None] * (longest - len(row)))]
     return _column(name, kind, padded).reshape(len(lists), longest)
+
+
+def _as_wide(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Weights with missing ones added up to the width of the values, as where no row has as many."""
+    more = max(values.shape[1] - weights.shape[1], 0)
+    return np.pad(weights, ((0, 0), (0, more)), constant_values=np.nan)
 
 
 def _text(name: str, value: Any) -> str:

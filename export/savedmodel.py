@@ -19,6 +19,7 @@ from export import parity, recommend, warmup
 from export.answers import answers, class_names, lookups, tables
 from export.quiet import quiet
 from export.rows import Rows, as_rows, known_values, ordinary_rows
+from tfwd.data.raw import refuse_weights
 from tfwd.errors import ExportError
 from tfwd.model import WideDeep
 from tfwd.naming import is_valid
@@ -144,12 +145,14 @@ def _publish(whole: Path, folder: Path, version: int | None) -> Path:
 
 
 def _write(model: WideDeep, folder: Path, name: str, rows: Rows, lists: ListMaker | None, k: int) -> None:
-    signatures = _signatures(model)
+    signatures, predict = _signatures(model)
     # No more than the functions need: the module knows neither the optimizer nor the Keras model.
     module = tf.Module(name="wide_deep")
     module.tables = {table: variable.value for table, variable in tables(model.ranker).items()}
     module.weights = [variable.value for variable in (*model.transform.variables, *model.ranker.variables)]
     module.vocabularies = [layer.table for layer in lookups(model)]
+    # What `keras.layers.TFSMLayer` calls, with a dict; signatures take keywords.
+    module.serve = predict
     plain = tuple(signatures)
     if lists is not None:
         module.lists = lists.resources
@@ -168,7 +171,8 @@ def _write(model: WideDeep, folder: Path, name: str, rows: Rows, lists: ListMake
     warmup.write(extra / "tf_serving_warmup_requests", model.schema, rows, name, plain, asked)
 
 
-def _signatures(model: WideDeep) -> dict[str, Any]:
+def _signatures(model: WideDeep) -> tuple[dict[str, Any], Any]:
+    """The signatures by name, and the function of a dict of raw inputs that they stand on."""
     schema = model.schema
     raw = {e.name: tf.TensorSpec(e.shape, DTYPES[e.kind], name=e.name) for e in schema.inputs}
     examples = tf.TensorSpec([None], tf.string, name="inputs")
@@ -195,10 +199,11 @@ def _signatures(model: WideDeep) -> dict[str, Any]:
         functions[CLASSIFY] = (classify, examples)
     if schema.task != "multiclass":
         functions[REGRESS] = (regress, examples)
-    return {
+    signatures = {
         key: tf.function(function, autograph=False).get_concrete_function(spec)
         for key, (function, spec) in functions.items()
     }
+    return signatures, predict
 
 
 def _parsed(schema: Schema, examples: tf.Tensor) -> Tensors:
@@ -210,6 +215,15 @@ def _parsed(schema: Schema, examples: tf.Tensor) -> Tensors:
         for entry in schema.inputs
     }
     parsed = tf.io.parse_example(examples, features)
+    for entry in schema.inputs:
+        if entry.weighs is not None:
+            values = next(other.name for other in schema.inputs if other.column == entry.weighs)
+            given = parsed[entry.name].row_lengths()
+            fits = tf.reduce_all((given == 0) | (given == parsed[values].row_lengths()))
+            # Padding would hide it, and padding weighs 1.
+            message = str(refuse_weights(entry.name, values, "an Example with more or fewer"))
+            with tf.control_dependencies([tf.debugging.Assert(fits, [message])]):
+                parsed[entry.name] = parsed[entry.name].with_values(tf.identity(parsed[entry.name].values))
     lists = [entry for entry in schema.inputs if entry.length]
     longest = [parsed[entry.name].bounding_shape(1) for entry in lists]
     for entry in lists:

@@ -88,7 +88,7 @@ SCHEMA = Schema(
         Input("movie", "movie", "string"),
         Input("liked", "liked", "string", LONGEST),
         Input("genres", "genres", "string", 3),
-        Input("shares", "shares", "float", 3),
+        Input("shares", "shares", "float", 3, weighs="genres"),
         Input("store", "store", "integer", 3),
         Input("city", "city", "string"),
         Input("trust", "trust", "float"),

@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 import tensorflow as tf
 from feature_cases import batch, dataset, kitchen_sink, labels, raw_columns, schema_of, small, statistics_of
@@ -15,6 +16,8 @@ from graph_search import tensors_with_rows
 
 from tfwd.analysis.statistics import LabelStatistics
 from tfwd.config import Config
+from tfwd.errors import ConfigError, DataError, ExportError
+from tfwd.layers.vocabulary_lookup import VocabularyLookup
 from tfwd.losses import ScaledSquaredError
 from tfwd.model import WideDeep, base_logits, build_model
 from tfwd.optimizers import JointOptimizer, LazyAdam, SparseFtrl, SparseSgd
@@ -286,6 +289,150 @@ def test_own_tower(tower: str, tmp_path: Path) -> None:
 def test_refuses_xla() -> None:
     with pytest.raises(ValueError, match="XLA knows neither strings nor sparse updates"):
         model_of(small()).compile(jit_compile=True)
+    model = model_of(small())
+    model.compile(jit_compile="auto")
+    assert not model.jit_compile
+
+
+NOISE = {"aaa": 0.0, "bought": 1.0, "zzz": 2.0}
+
+
+def test_inputs_go_by_name_in_call_fit_evaluate_and_predict() -> None:
+    """A key more than inputs, as the label's column is, shifts Keras' own functional models by one."""
+    config = small()
+    raw, y = raw_of(config), LABELS
+    more = {**{name: tf.fill([ROWS], value) for name, value in NOISE.items()}, **raw}
+    wide = {name: values[:, tf.newaxis] for name, values in more.items()}
+    plain = {
+        name: np.array([value.decode() for value in values.numpy()], object)
+        if values.dtype == tf.string
+        else values.numpy()
+        for name, values in more.items()
+    }
+    expected, model = model_of(config)(raw).numpy(), model_of(config)
+    prepared = {**model.transform(more), "aaa": more["aaa"]}
+    for given in (more, wide, plain, prepared):
+        np.testing.assert_array_equal(model(given), expected)
+        np.testing.assert_allclose(model.predict(given, verbose=0), expected, atol=1e-6)
+        np.testing.assert_allclose(model.predict_on_batch(given), expected, atol=1e-6)
+    np.testing.assert_array_equal(model.transform(more)["wide_ids"], model.transform(raw)["wide_ids"])
+
+    def trained(x: Any) -> list[float]:
+        model = model_of(config)
+        model.compile()
+        keras.utils.set_random_seed(1)
+        rows = tf.data.Dataset.from_tensor_slices((x, y)).batch(64)
+        losses = model.fit(rows, epochs=2, verbose=0).history["loss"]
+        return [*losses, *model.evaluate(rows, verbose=0), *model.evaluate(x, y, batch_size=64, verbose=0)]
+
+    assert trained(more) == trained(raw)
+    model.compile()
+    losses = model.fit(plain, y, validation_data=(plain, y), verbose=0).history
+    assert {"loss", "val_loss"} <= set(losses)
+    assert model.predict({name: values[:0] for name, values in plain.items()}, verbose=0).shape == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"city": None, "citty": ["Paris"] * ROWS}, "The batch has no input 'city'. Did you mean 'citty'?"),
+        ({"age": tf.fill([ROWS], "39")}, "The input 'age' takes numbers. Received: a tensor of string"),
+        ({"city": tf.fill([ROWS], 39)}, "The input 'city' takes text. Received: a tensor of int32"),
+        ({"age": tf.zeros((ROWS, 2))}, r"The input 'age' takes one value a row, .* Received: shape \(256, 2\)"),
+        ({"age": tf.zeros(3)}, "one number of rows. Received: 256 of 'city' and 3 of 'age'"),
+        ({"city": tf.ragged.constant([["a"]] * ROWS)}, "'city' takes one value a row, .* Received: a RaggedTensor"),
+    ],
+)
+def test_a_batch_that_is_none_of_the_models_is_refused_in_one_sentence(change: dict[str, Any], message: str) -> None:
+    model = model_of(small())
+    model.compile()
+    given = {name: value for name, value in {**raw_of(small()), **change}.items() if value is not None}
+    for call in (model, model.predict, lambda x: model.fit(x, LABELS), lambda x: model.train_on_batch(x, LABELS)):
+        with pytest.raises(DataError, match=message):
+            call(given)
+
+
+def test_no_batch_at_all_is_refused() -> None:
+    model = model_of(small())
+    model.compile()
+    for given in (np.zeros((3, 3)), [np.zeros(3)] * 3, pd.DataFrame(COLUMNS)):
+        with pytest.raises(DataError, match="A batch is a dict of inputs by name"):
+            model.predict(given)
+
+
+def test_single_batches_train_as_fit_does() -> None:
+    config = small()
+    one, other = model_of(config), model_of(config)
+    for model in (one, other):
+        model.compile(metrics=[])
+    losses = [float(one.train_on_batch(x, y)) for x, y in rows_of(config)]
+    other.fit(rows_of(config), verbose=0, shuffle=False)
+    for ours, theirs in zip(one.variables, other.variables, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-7)
+    assert losses[-1] < losses[0]
+    assert one.test_on_batch(raw_of(config), LABELS) == pytest.approx(one.evaluate(raw_of(config), LABELS, verbose=0))
+
+
+def test_keras_own_export_before_a_call_and_after(tmp_path: Path) -> None:
+    model, raw = model_of(small()), raw_of(small())
+    model.export(tmp_path / "before", verbose=False)
+    expected = model(raw).numpy()
+    model.export(tmp_path / "after", verbose=False)
+    for name in ("before", "after"):
+        loaded = tf.saved_model.load(tmp_path / name)
+        np.testing.assert_allclose(loaded.serve(raw), expected, atol=1e-6)
+    with pytest.raises(ExportError, match=r"no vocabularies in 'onnx'. Use export.onnx.save\(model, file\)"):
+        model.export(tmp_path / "m.onnx", format="onnx")
+
+
+@pytest.mark.parametrize("how", ["clone", "config", "json"])
+@pytest.mark.parametrize("features", ["all", "numbers"])
+def test_a_model_of_a_configuration_alone_says_what_it_lacks(how: str, features: str, tmp_path: Path) -> None:
+    config = small() if features == "all" else Config.of({"data": {"label": "bought"}, "features": NUMBERS})
+    model = model_of(config)
+    made = {
+        "clone": keras.models.clone_model,
+        "config": lambda model: WideDeep.from_config(model.get_config()),
+        "json": lambda model: keras.models.model_from_json(model.to_json()),
+    }[how](model)
+    made.compile()
+    message = "made of a configuration alone.* lacks the vocabularies, boundaries and ranges of its data. Load a saved"
+    for use in (made, made.predict, lambda x: made.fit(x, LABELS)):
+        with pytest.raises(ConfigError, match=message):
+            use(raw_of(config))
+    with pytest.raises(ConfigError, match=message):
+        made.export(tmp_path / "x")
+    made.set_weights(model.get_weights())
+    if features == "numbers":
+        np.testing.assert_array_equal(made(raw_of(config)), model(raw_of(config)))
+    else:
+        with pytest.raises(ConfigError, match=message):
+            made(raw_of(config))
+
+
+NUMBERS = [{"type": "bucketized", "column": "age", "boundaries": [18, 65]}, {"type": "numeric", "column": "income"}]
+
+
+def test_hdf5_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match=r"m.h5: an HDF5 file has no place for a model's vocabularies. Save it as .k"):
+        model_of(small()).save(tmp_path / "m.h5")
+
+
+def test_a_file_whose_inputs_are_a_dict_goes_by_name_too() -> None:
+    """Version 0.3.0 built functional models of dicts."""
+    model, raw = model_of(small()), raw_of(small())
+    saved = model.get_config()
+    for part in ("transform", "ranker"):
+        inputs = saved[part]["config"]["input_layers"]
+        saved[part]["config"]["input_layers"] = {entry[0]: entry for entry in inputs}
+    loaded = WideDeep.from_config(saved)
+    for ours, theirs in zip(loaded.transform.layers, model.transform.layers, strict=True):
+        if isinstance(ours, VocabularyLookup):
+            ours.set_vocabulary(theirs.vocabulary)
+    loaded.set_weights(model.get_weights())
+    more = {"aaa": tf.zeros(ROWS), **raw}
+    np.testing.assert_array_equal(loaded(more), model(raw))
+    np.testing.assert_array_equal(loaded.transform(more)["wide_ids"], model.transform(raw)["wide_ids"])
 
 
 def test_seed_makes_the_model() -> None:

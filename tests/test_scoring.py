@@ -13,7 +13,7 @@ from census_cases import files, frame, trained
 from export import onnx, savedmodel
 from tfwd.data.rows import Rows
 from tfwd.data.source import Source
-from tfwd.errors import RunError
+from tfwd.errors import DataError, RunError
 from tfwd.prediction import predict
 from tfwd.scoring import keras_scorer, load_scorer
 
@@ -115,3 +115,44 @@ def test_an_onnx_file_of_another_program_is_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(RunError, match=r"was not exported by tfwd: its metadata has no tfwd_schema"):
         load_scorer(tmp_path / "other.onnx")
+
+
+@pytest.mark.parametrize("kind", ["run", "savedmodel", "onnx"])
+def test_inputs_go_by_name(kind: str, kinds: dict[str, Path]) -> None:
+    scorer = load_scorer(kinds[kind])
+    inputs = next(Rows(Source.open(files()["test.csv"]), scorer.schema).batches(50)).inputs
+    expected = scorer.score(inputs)["probability"]
+    # Names before, among and after the inputs', as those of the label and of the columns that no feature reads.
+    more = {"aaa": np.zeros(50), "income": np.array(["<=50K"] * 50, object), "zzz": np.arange(3)}
+    for given in (
+        {**more, **inputs},
+        dict(reversed(inputs.items())),
+        {name: values[:, np.newaxis] for name, values in inputs.items()},
+        {name: values.tolist() for name, values in inputs.items()},
+        {name: pd.Series(values) for name, values in inputs.items()},
+    ):
+        np.testing.assert_array_equal(scorer.score(given)["probability"], expected)
+    none = scorer.score({name: values[:0] for name, values in inputs.items()})
+    assert {name: (values.shape, values.dtype) for name, values in none.items()} == {
+        "probability": ((0,), np.float32),
+        "logit": ((0,), np.float32),
+    }
+
+
+def test_a_batch_is_refused_in_the_same_words_by_all(kinds: dict[str, Path]) -> None:
+    inputs = next(Rows(Source.open(files()["test.csv"]), trained().model.schema).batches(50)).inputs
+    without = {("agee" if name == "age" else name): values for name, values in inputs.items()}
+    for given, message in {
+        "missing": (without, "The batch has no input 'age'. Did you mean 'agee'?"),
+        "text": ({**inputs, "age": inputs["education"]}, "The input 'age' takes numbers. Received: "),
+        "number": ({**inputs, "education": inputs["age"]}, "The input 'education' takes text. Received: float32"),
+        "wide": ({**inputs, "age": np.zeros((50, 2))}, "'age' takes one value a row, .*Received: shape .50, 2."),
+        "short": ({**inputs, "education": inputs["education"][:3]}, "one number of rows. Received: .* 3 of 'educ"),
+        "frame": (pd.DataFrame(inputs), "A batch is a dict of inputs by name"),
+    }.values():
+        said = set()
+        for kind in ("keras", "savedmodel", "onnx"):
+            with pytest.raises(DataError, match=message) as error:
+                load_scorer(kinds[kind]).score(given)  # type: ignore[arg-type]
+            said.add(str(error.value))
+        assert len(said) == 1

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from tfwd.registration import register_when_keras_is_imported
 from tfwd.version import __version__
 
 if TYPE_CHECKING:
@@ -119,6 +120,9 @@ __all__ = [
     "resume",
     "wide_weights",
 ]
+
+
+register_when_keras_is_imported()
 
 
 def __getattr__(name: str) -> Any:

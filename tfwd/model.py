@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -11,12 +13,16 @@ import tensorflow as tf
 
 from tfwd.analysis.statistics import FeatureStatistics
 from tfwd.config import Config
+from tfwd.data.raw import choose
+from tfwd.errors import ConfigError, ExportError
 from tfwd.features.layout import Layout, build_layout
+from tfwd.features.raw_tensors import raw_tensors
 from tfwd.features.transform import build_transform
+from tfwd.layers.vocabulary_lookup import VocabularyLookup
 from tfwd.losses import expected_count, task_loss, task_metrics
 from tfwd.optimizers import JointOptimizer, LazyAdam, SparseFtrl
 from tfwd.ranker import build_ranker, start_embeddings
-from tfwd.schema import Schema
+from tfwd.schema import DTYPES, Schema
 from tfwd.training_loop import steps_function
 
 Tensors = dict[str, tf.Tensor]
@@ -28,6 +34,10 @@ class WideDeep(keras.Model):
 
     A Keras model like any other: `compile`, `fit`, `evaluate`, `predict`, `save("m.keras")` and
     `keras.saving.load_model`. It takes raw batches, or prepared ones (see `prepare`); what is learnt is the same.
+    Inputs go by name: whatever else a batch holds is ignored, as the label's column among them.
+
+    A model made of a configuration alone (`from_config`, `keras.models.clone_model`, `model_from_json`) lacks what was
+    learnt of the data, and says so where it is used: vocabularies, boundaries and ranges are in `.keras` files.
 
     Args:
         transform: raw inputs to ids and numbers, from `build_transform`.
@@ -37,7 +47,11 @@ class WideDeep(keras.Model):
 
     Call:
         `{input: (B,)}` or the transform's outputs -> float32: the probability of the positive class `(B, 1)`, the
-        probabilities of the classes `(B, C)`, or the prediction `(B, 1)`.
+        probabilities of the classes `(B, C)`, or the prediction `(B, 1)`. An input of one value a row may be `(B, 1)`,
+        one of lists `(B, K)`, a RaggedTensor or a SparseTensor.
+
+    Raises:
+        DataError: an input is missing, or of another shape or type than the schema says.
     """
 
     train_function: Any
@@ -55,6 +69,11 @@ class WideDeep(keras.Model):
         self.schema = schema if isinstance(schema, Schema) else Schema.from_dict(schema)
         self.layout = layout if isinstance(layout, Layout) else Layout.from_dict(layout)
         self.built = True
+        self._knows_its_data = True
+
+    def __call__(self, inputs: Any, *rest: Any, **options: Any) -> Any:
+        """As `call`. Inputs are chosen before Keras sees them, which would wrap the error of a missing one."""
+        return super().__call__(self._chosen(inputs), *rest, **options)
 
     def call(self, inputs: Tensors, training: bool = False) -> tf.Tensor:
         """Raw or prepared inputs to the answer; see the class."""
@@ -62,8 +81,25 @@ class WideDeep(keras.Model):
 
     def logits(self, inputs: Tensors, training: bool = False) -> tf.Tensor:
         """Raw or prepared inputs to logits, float32 `(B, 1)` or `(B, C)`."""
-        prepared = inputs if self.is_prepared(inputs) else self.transform(inputs)
+        chosen = self._chosen(inputs)
+        prepared = chosen if self.is_prepared(chosen) else self.transform(chosen)
         return self.ranker(prepared, training=training)
+
+    def _chosen(self, inputs: Any) -> Tensors:
+        """The model's own inputs out of a batch, by name: the prepared ones where it has them, else the raw ones."""
+        self._refuse_without_data()
+        if self.is_prepared(inputs):
+            return {tensor.name: inputs[tensor.name] for tensor in self.ranker.inputs}
+        return raw_tensors(self.schema, inputs)
+
+    def _refuse_without_data(self) -> None:
+        tables = [layer.table for layer in self.transform.layers if isinstance(layer, VocabularyLookup)]
+        if not self._knows_its_data or None in tables:
+            raise ConfigError(
+                "This model was made of a configuration alone, as by from_config, clone_model or model_from_json, and "
+                "lacks the vocabularies, boundaries and ranges of its data. Load a saved model with "
+                "keras.saving.load_model, or make a new one with tfwd.build_model(config, statistics, schema)."
+            )
 
     def link(self, logits: tf.Tensor) -> tf.Tensor:
         """Logits to the answer: sigmoid (binary), softmax (multi-class), exp (counts) or as they are (regression)."""
@@ -87,16 +123,16 @@ class WideDeep(keras.Model):
             return {"probability": tf.squeeze(answer, 1), "logit": tf.squeeze(logits, 1)}
         return {"probability": answer, "logit": logits}
 
-    def is_prepared(self, inputs: Tensors) -> bool:
+    def is_prepared(self, inputs: Any) -> bool:
         """Whether a batch has been through the transform."""
-        return set(inputs) == {tensor.name for tensor in self.ranker.inputs}
+        return isinstance(inputs, Mapping) and all(tensor.name in inputs for tensor in self.ranker.inputs)
 
     def prepare(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
         """Maps the transform over raw `(x, y)`, `(x, y, w)` or `x` batches, in parallel to the training."""
 
         @tf.function(autograph=False)
         def transform(inputs: Tensors, *rest: Any) -> Any:
-            prepared = self.transform(inputs)
+            prepared = self.transform(raw_tensors(self.schema, inputs))
             return (prepared, *rest) if rest else prepared
 
         return dataset.map(transform, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
@@ -106,7 +142,7 @@ class WideDeep(keras.Model):
         optimizer: Any = None,
         loss: Any = None,
         metrics: Any = None,
-        jit_compile: bool = False,
+        jit_compile: bool | str = False,
         steps_per_execution: int = 1,
         **options: Any,
     ) -> None:
@@ -116,12 +152,12 @@ class WideDeep(keras.Model):
             optimizer: a `JointOptimizer` of `SparseFtrl` and `LazyAdam` when None.
             loss: the task's when None. A loss with `from_logits` set gets logits, any other the model's answer.
             metrics: the task's when None; they get the model's answer.
-            jit_compile: must stay False: XLA knows neither strings nor sparse updates.
+            jit_compile: False, or "auto", which comes to the same: XLA knows neither strings nor sparse updates.
             steps_per_execution: steps in one call of the compiled loop. A call ends with the data, not with `fit`'s
                 `steps_per_epoch`, as in Keras: give a `steps_per_epoch` of whole calls.
             options: the rest of `keras.Model.compile`.
         """
-        if jit_compile:
+        if jit_compile not in (False, "auto"):
             raise ValueError("jit_compile=True cannot be: XLA knows neither strings nor sparse updates.")
         heads = {layer.name for layer in self.ranker.layers}
         super().compile(
@@ -145,6 +181,47 @@ class WideDeep(keras.Model):
         arguments = keras.saving.deserialize_keras_object(config)
         self.compile(**{key: value for key, value in arguments.items() if key in known})
         self.optimizer.build(self.trainable_variables)
+
+    def fit(self, x: Any = None, *rest: Any, **options: Any) -> Any:
+        """As `keras.Model.fit`; `x` is a dict of inputs by name, or a dataset or generator of `(x, y)` batches."""
+        validation = options.get("validation_data")
+        if isinstance(validation, tuple | list):
+            options["validation_data"] = (self._whole(validation[0]), *validation[1:])
+        return super().fit(self._whole(x), *rest, **options)
+
+    def evaluate(self, x: Any = None, *rest: Any, **options: Any) -> Any:
+        """As `keras.Model.evaluate`; `x` as in `fit`."""
+        return super().evaluate(self._whole(x), *rest, **options)
+
+    def predict(self, x: Any, *rest: Any, **options: Any) -> Any:
+        """As `keras.Model.predict`; `x` as in `fit`, of any number of rows."""
+        x = self._whole(x)
+        if isinstance(x, dict) and not len(next(iter(x.values()))):
+            return np.zeros((0, self.schema.outputs), np.float32)
+        return super().predict(x, *rest, **options)
+
+    def train_on_batch(self, x: Any, *rest: Any, **options: Any) -> Any:
+        """As `keras.Model.train_on_batch`; `x` is a dict of inputs by name."""
+        return super().train_on_batch(self._whole(x), *rest, **options)
+
+    def test_on_batch(self, x: Any, *rest: Any, **options: Any) -> Any:
+        """As `keras.Model.test_on_batch`; `x` is a dict of inputs by name."""
+        return super().test_on_batch(self._whole(x), *rest, **options)
+
+    def predict_on_batch(self, x: Any) -> Any:
+        """As `keras.Model.predict_on_batch`; `x` is a dict of inputs by name."""
+        return super().predict_on_batch(self._whole(x))
+
+    def _whole(self, x: Any) -> Any:
+        """All rows at once as tensors by name, which Keras slices; anything else that gives batches as it is.
+
+        Of arrays the values are looked at, and texts and missing values, which Keras cannot read, are made tensors.
+        """
+        if isinstance(x, Mapping):
+            return self._chosen(x)
+        if isinstance(x, list | tuple) or hasattr(x, "shape"):
+            choose(self.schema, x)
+        return x
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """One joint step: one loss, back-propagated into both heads at once (section 3.3)."""
@@ -190,6 +267,46 @@ class WideDeep(keras.Model):
             self.train_function = steps_function(self)
         return self.train_function
 
+    def save(self, filepath: str | Path, *rest: Any, **options: Any) -> None:
+        """As `keras.Model.save`.
+
+        Raises:
+            ExportError: the file is to be HDF5, which has no place for vocabularies.
+        """
+        if str(filepath).endswith((".h5", ".hdf5")):
+            raise ExportError(
+                f"{filepath}: an HDF5 file has no place for a model's vocabularies. Save it as .keras, or its weights "
+                "alone with save_weights."
+            )
+        super().save(filepath, *rest, **options)
+
+    def export(self, filepath: str | Path, format: str = "tf_saved_model", *rest: Any, **options: Any) -> None:
+        """As `keras.Model.export`, of raw inputs by name; `export.savedmodel` writes one that is checked row by row.
+
+        Raises:
+            ExportError: Keras cannot write the format for this model.
+        """
+        if format != "tf_saved_model":
+            raise ExportError(
+                f"Keras' own export knows no vocabularies in {format!r}. Use export.onnx.save(model, file) or "
+                "export.savedmodel.save(model, folder, name=...)."
+            )
+        self._refuse_without_data()
+        if options.get("input_signature") is None:
+            specs = {e.name: tf.TensorSpec(e.shape, DTYPES[e.kind], e.name) for e in self.schema.inputs}
+            options["input_signature"] = [specs]
+        super().export(filepath, format, *rest, **options)
+
+    def load_own_variables(self, store: Any) -> None:
+        """Called by Keras where a file gives the model, made of its configuration, what was learnt."""
+        super().load_own_variables(store)
+        self._knows_its_data = True
+
+    def set_weights(self, weights: Any) -> None:
+        """As `keras.Model.set_weights`; boundaries and ranges are among them, vocabularies are not."""
+        super().set_weights(weights)
+        self._knows_its_data = True
+
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments; vocabularies are assets, what was learnt is in weights."""
         return {
@@ -202,12 +319,22 @@ class WideDeep(keras.Model):
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> WideDeep:
-        """The model that `get_config` described."""
+        """The model that `get_config` described, without what was learnt of its data; see the class."""
         parts = {
-            key: keras.saving.deserialize_keras_object(config[key], custom_objects=custom_objects)
+            key: keras.saving.deserialize_keras_object(_by_name(config[key]), custom_objects=custom_objects)
             for key in ("transform", "ranker")
         }
-        return cls(**{**config, **parts})
+        model = cls(**{**config, **parts})
+        model._knows_its_data = False
+        return model
+
+
+def _by_name(part: dict[str, Any]) -> dict[str, Any]:
+    """A functional model as saved, its inputs a list: version 0.3.0 saved a dict, which Keras takes by sorted place."""
+    inputs = part["config"]["input_layers"]
+    if not isinstance(inputs, dict):
+        return part
+    return {**part, "config": {**part["config"], "input_layers": list(inputs.values())}}
 
 
 def build_model(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from collections.abc import Mapping
@@ -15,10 +16,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from tfwd.data.chunk import Chunk
+from tfwd.data.raw import raw_arrays
 from tfwd.errors import RunError
 from tfwd.inference.onnx_runtime import onnxruntime
 from tfwd.onnx_split import split
 from tfwd.schema import FINGERPRINT_SUFFIX, Schema
+from tfwd.scoring import no_answer
 
 # Rows that a thread scores in one call: the intermediate values of more leave its cache.
 _ROWS = 4096
@@ -82,11 +85,31 @@ class OnnxScorer:
         self._cores = ThreadPoolExecutor(_core_count())
 
     def score(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
-        """The answers to a batch of raw rows; see `tfwd.scoring.Scorer`."""
-        return self._score({name: _raw(_as_text(values)) for name, values in inputs.items()})
+        """The answers to a batch of raw rows; see `tfwd.scoring.Scorer`.
+
+        A hashed input may also be given as its fingerprints, int64 `<input>_fingerprint`.
+        """
+        arrays = raw_arrays(self._schema_of(inputs), inputs)
+        if not len(next(iter(arrays.values()))):
+            return no_answer(self.schema)
+        return self._score({name: _raw(values) for name, values in arrays.items()})
+
+    def _schema_of(self, inputs: Any) -> Schema:
+        """The schema, with the fingerprints that a batch holds in place of their inputs."""
+        hashed = [name for name in self._inputs if name.endswith(FINGERPRINT_SUFFIX)]
+        given = [name for name in hashed if isinstance(inputs, Mapping) and name in inputs]
+        entries = tuple(
+            dataclasses.replace(entry, name=entry.name + FINGERPRINT_SUFFIX, kind="integer")
+            if entry.name + FINGERPRINT_SUFFIX in given
+            else entry
+            for entry in self.schema.inputs
+        )
+        return dataclasses.replace(self.schema, inputs=entries)
 
     def score_chunk(self, chunk: Chunk) -> dict[str, NDArray[np.float32]]:
         """The answers to a chunk of rows; see `tfwd.scoring.Scorer`."""
+        if not chunk.rows:
+            return no_answer(self.schema)
         columns = {}
         for name, values in chunk.values.items():
             if name in chunk.dictionaries:
@@ -152,15 +175,6 @@ def _session(model: onnx.ModelProto, folder: Path) -> onnxruntime.InferenceSessi
 def _core_count() -> int:
     """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _as_text(values: NDArray[Any]) -> NDArray[Any]:
-    """Bytes as `str`, anything else as it is: onnxruntime would silently take bytes for out-of-vocabulary."""
-    if values.dtype.kind not in "OS" or not values.size or not isinstance(values.flat[0], bytes):
-        return values
-    texts = np.empty(values.size, object)
-    texts[:] = [value.decode("utf-8", "replace") for value in values.flat]
-    return texts.reshape(values.shape)
 
 
 def _raw(values: NDArray[Any]) -> _Column:

@@ -17,7 +17,7 @@ from tfwd.data.rows import Rows
 from tfwd.data.source import Source
 from tfwd.errors import DataError
 from tfwd.schema import Schema
-from tfwd.scoring import Answer, Scorer
+from tfwd.scoring import Answer, Scorer, no_answer
 from tfwd.utils.files import file_beside, reason
 
 # A chunk of rows is a multiple of this.
@@ -53,7 +53,7 @@ def predict(
         DataError: the source lacks a column, a key has the name of an answer, or the output cannot be written.
     """
     rows = Rows(source, scorer.schema, labelled=False, key=key)
-    empty = answer_table(scorer.schema, _no_answer(scorer.schema))
+    empty = answer_table(scorer.schema, no_answer(scorer.schema))
     for column in key:
         if column in empty.column_names:
             raise DataError(
@@ -115,11 +115,6 @@ def answer_table(schema: Schema, answer: Answer) -> pa.Table:
         return pa.table({"probability": probability, "logit": answer["logit"], "predicted": predicted})
     columns = {f"probability_{name}": probability[:, index] for index, name in enumerate(schema.classes)}
     return pa.table({**columns, "predicted": classes.take(pa.array(probability.argmax(axis=1)))})
-
-
-def _no_answer(schema: Schema) -> Answer:
-    none = np.zeros((0, len(schema.classes)) if schema.task == "multiclass" else 0, np.float32)
-    return {"prediction": none} if schema.task == "regression" else {"probability": none, "logit": none}
 
 
 class Writer(contextlib.AbstractContextManager["Writer"]):

@@ -77,7 +77,8 @@ def build_ranker(
         read = {*deep, *map(weights_name, deep)}
         read |= {"numeric"} if layout.deep_numeric else set()
         logits.append(head({name: inputs[name] for name in inputs if name in read}))
-    return keras.Model(inputs, LogitSum(outputs, name="logit")(logits), name="ranker")
+    # A list, as in the transform: Keras chooses out of it by name.
+    return keras.Model(list(inputs.values()), LogitSum(outputs, name="logit")(logits), name="ranker")
 
 
 def bags_of(slots: tuple[Slot, ...]) -> tuple[tuple[int, str], ...]:

@@ -13,6 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from tfwd.data.chunk import Chunk
+from tfwd.data.raw import raw_arrays
 from tfwd.errors import RunError
 from tfwd.run import Run, load_model
 from tfwd.schema import Schema
@@ -21,7 +22,7 @@ from tfwd.schema import Schema
 _ROWS = 8192
 
 Answer = dict[str, NDArray[np.float32]]
-Raw = Mapping[str, NDArray[Any]]
+Raw = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Scorer:
     Attributes:
         schema: the raw inputs and the answer.
         score: `{input: (B,)}` -> `probability` `(B,)` or `(B, C)` with `logit` of that shape, or `prediction` `(B,)`.
+            Inputs go by name and are checked, alike in all kinds; see `tfwd.data.raw.raw_arrays`.
         score_chunk: the same for a chunk of rows, whose strings are numbers into a dictionary: many rows at a time.
         kind: `keras`, `savedmodel` or `onnx`.
     """
@@ -86,10 +88,10 @@ def keras_scorer(model: Any) -> Scorer:
         found: dict[str, tf.Tensor] = model.answers(model.logits(inputs, training=False))
         return found
 
-    def score(inputs: Raw) -> Answer:
-        return {name: value.numpy() for name, value in answers(dict(inputs)).items()}
+    def score(inputs: dict[str, tf.Tensor]) -> Answer:
+        return {name: value.numpy() for name, value in answers(inputs).items()}
 
-    return Scorer(model.schema, score, _by_tensors(score), "keras")
+    return Scorer(model.schema, _by_name(model.schema, score), _by_tensors(model.schema, score), "keras")
 
 
 def _saved_model_folder(path: Path) -> Path | None:
@@ -117,20 +119,41 @@ def _saved_model(folder: Path) -> Scorer:
         raise RunError(f"{folder} cannot be read as a SavedModel, it may be damaged: {why}") from None
     signature = loaded.signatures["serving_default"]
 
-    def score(inputs: Raw) -> Answer:
-        answer = signature(**{name: tf.constant(value) for name, value in inputs.items()})
+    def score(inputs: dict[str, tf.Tensor]) -> Answer:
+        answer = signature(**inputs)
         return {name: answer[name].numpy() for name in ("prediction", "probability", "logit") if name in answer}
 
-    # The closure holds `loaded`: its tables go when it goes.
+    # The closures hold `loaded`: its tables go when it goes.
     score.keep = loaded  # type: ignore[attr-defined]
-    return Scorer(schema, score, _by_tensors(score), "savedmodel")
+    return Scorer(schema, _by_name(schema, score), _by_tensors(schema, score), "savedmodel")
 
 
-def _by_tensors(score: Callable[[Any], Answer]) -> Callable[[Chunk], Answer]:
+def no_answer(schema: Schema) -> Answer:
+    """The answer to no rows."""
+    none = np.zeros((0, len(schema.classes)) if schema.task == "multiclass" else 0, np.float32)
+    return {"prediction": none} if schema.task == "regression" else {"probability": none, "logit": none}
+
+
+def _by_name(schema: Schema, score: Callable[[Any], Answer]) -> Callable[[Raw], Answer]:
+    """Scores a raw batch with what takes tensors."""
+    from tfwd.features.raw_tensors import as_tensor
+
+    def by_name(inputs: Raw) -> Answer:
+        arrays = raw_arrays(schema, inputs)
+        if not len(next(iter(arrays.values()))):
+            return no_answer(schema)
+        return score({entry.name: as_tensor(entry, arrays[entry.name]) for entry in schema.inputs})
+
+    return by_name
+
+
+def _by_tensors(schema: Schema, score: Callable[[Any], Answer]) -> Callable[[Chunk], Answer]:
     """Scores a chunk with what takes tensors: each distinct string crosses into TensorFlow once, as bytes."""
     import tensorflow as tf
 
     def score_chunk(chunk: Chunk) -> Answer:
+        if not chunk.rows:
+            return no_answer(schema)
         words = {
             name: tf.constant(dictionary.cast(pa.large_binary()).to_numpy(zero_copy_only=False), tf.string)
             for name, dictionary in chunk.dictionaries.items()

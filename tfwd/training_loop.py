@@ -6,7 +6,7 @@ and fails under `tf.distribute`. Here a call runs up to so many steps and reads 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import keras
@@ -14,7 +14,7 @@ import tensorflow as tf
 
 
 def steps_function(model: keras.Model) -> Callable[[Iterator[Any]], dict[str, tf.Tensor]]:
-    """The function that `fit` calls with its iterator, until it raises StopIteration.
+    """The function that `fit` calls with its iterator until it raises StopIteration, and `train_on_batch` once.
 
     Args:
         model: compiled; its `train_step` is run under its distribution strategy, `steps_per_execution` times a call or
@@ -41,8 +41,13 @@ def steps_function(model: keras.Model) -> Callable[[Iterator[Any]], dict[str, tf
 
     results = tf.function(model.get_metrics_result, autograph=False)
 
+    single = tf.function(lambda batch: strategy.run(model.train_step, args=(batch,)), autograph=False)
+
     def function(iterator: Any) -> dict[str, tf.Tensor]:
-        if run(iterator, tf.constant(model.steps_per_execution)) == 0:
+        if isinstance(iterator, Generator):
+            # Of `train_on_batch`, with its one batch.
+            single(next(iterator))
+        elif run(iterator, tf.constant(model.steps_per_execution)) == 0:
             raise StopIteration
         logs: dict[str, tf.Tensor] = results()
         return logs

@@ -16,7 +16,9 @@ from export.answers import transformed_names
 from export.onnx_file import open_session
 from export.rows import as_rows
 from export.warmup import examples
+from tfwd.errors import DataError
 from tfwd.features.layout import columns_of
+from tfwd.scoring import load_scorer
 
 
 @pytest.fixture(scope="module")
@@ -91,3 +93,67 @@ def test_lists_as_python_lists() -> None:
     assert found["liked"].tolist() == [["Heat", ""]]
     assert found["genres"].shape == (1, 0)
     assert found["store"].tolist() == [[3]]
+
+
+WIDTHS = [(1, 2), (2, 1), (3, 2), (2, 3), (5, 1), (5, 4), (4, 5), (0, 2), (2, 0)]
+
+
+@pytest.mark.parametrize(("values", "weights"), WIDTHS)
+def test_more_or_fewer_weights_than_values_are_refused_three_ways_alike(
+    exported: tuple[Any, Any, Path], values: int, weights: int
+) -> None:
+    made, loaded, file = exported
+    given = arrays(rows(4, seed=9, longest=3))
+    given["genres"] = np.array([["Crime", "Comedy", "never seen", "Crime", ""][:values]] * 4, object).reshape(4, values)
+    given["shares"] = np.full((4, weights), 2.0, np.float32)
+    raw = {
+        name: tf.constant(array.tolist(), tf.string, array.shape) if array.dtype == object else array
+        for name, array in given.items()
+    }
+    # The files alone, as other programs call them.
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        loaded.signatures["serving_default"](**{name: tf.constant(value) for name, value in raw.items()})
+    with pytest.raises(Exception, match=r"reshape|must match|incompatible|[Bb]roadcast"):
+        onnxruntime.InferenceSession(str(file)).run(["probability"], given)
+    message = f"'shares' takes a weight for each value of 'genres'. Received: {weights} weights for {values} values"
+    with pytest.raises(DataError, match=message):
+        made(given)
+    for path in (file.parent / "bags", file):
+        with pytest.raises(DataError, match=message):
+            load_scorer(path).score(given)
+
+
+def test_an_example_with_more_or_fewer_weights_than_values_is_refused(exported: tuple[Any, Any, Path]) -> None:
+    _, loaded, _ = exported
+    row = rows(1, seed=5, longest=3)[0]
+
+    def probability(genres: list[str], shares: list[float]) -> float:
+        single = as_rows(SCHEMA, {name: [value] for name, value in row.items()})
+        (example,) = examples(SCHEMA, single)
+        del example.features.feature["genres"], example.features.feature["shares"]
+        example.features.feature["genres"].bytes_list.value.extend(genre.encode() for genre in genres)
+        if shares:
+            example.features.feature["shares"].float_list.value.extend(shares)
+        return float(loaded.signatures["regress"](inputs=tf.constant([example.SerializeToString()]))["outputs"][0, 0])
+
+    assert probability(["Crime", "Comedy"], []) == probability(["Crime", "Comedy"], [1.0, 1.0])
+    for shares in ([2.0], [2.0, 2.0, 2.0]):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="takes a weight for each value of"):
+            probability(["Crime", "Comedy"], shares)
+
+
+def test_ragged_and_sparse_lists_are_lists(exported: tuple[Any, Any, Path]) -> None:
+    made, _, _ = exported
+    given = rows(20, seed=11, longest=6)
+    expected = made(tensors(given)).numpy()
+    lists = ("liked", "genres", "shares", "store")
+    dtypes = {"liked": tf.string, "genres": tf.string, "shares": tf.float32, "store": tf.int64}
+    ragged = {name: tf.ragged.constant([row[name] for row in given], dtypes[name], 1) for name in lists}
+    np.testing.assert_allclose(made({**tensors(given), **ragged}), expected, atol=1e-6)
+    python = {name: [row[name] for row in given] for name in given[0]}
+    np.testing.assert_allclose(made(python), expected, atol=1e-6)
+    sparse = {name: ragged[name].to_sparse() for name in ("liked", "genres")}
+    np.testing.assert_allclose(made({**tensors(given), **sparse}), expected, atol=1e-6)
+    shorter = tf.ragged.constant([row["shares"][:-1] for row in given], tf.float32, 1)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="a weight for each value of 'genres'"):
+        made({**tensors(given), **ragged, "shares": shorter})

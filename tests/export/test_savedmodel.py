@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -69,6 +70,13 @@ def test_serving_default_answers_as_the_model_does(
         assert set(answer) == {"probability", "logit", "classes"}
         np.testing.assert_allclose(answer["probability"], expected, atol=1e-6, rtol=0)
         assert answer["classes"].tolist() == [[b"low", b"middle", b"high"]] * 200
+
+
+def test_keras_takes_it_as_a_layer(models: dict[str, WideDeep], exports: dict[str, tuple[Path, Path]]) -> None:
+    rows = random_rows(20, seed=6)
+    layer = keras.layers.TFSMLayer(str(exports["binary"][0]), call_endpoint="serve")
+    expected = models["binary"](as_tensors(rows)).numpy()[:, 0]
+    np.testing.assert_allclose(layer(as_tensors(rows))["probability"], expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])

@@ -89,7 +89,10 @@ class _Builder:
             self.buckets = self._buckets()
         crosses = [feature for feature in self.features if isinstance(feature, Cross)]
         crossed = self._crosses(crosses) if crosses else None
-        return keras.Model(self.inputs, self._outputs(crossed, [cross.name for cross in crosses]), name="transform")
+        outputs = self._outputs(crossed, [cross.name for cross in crosses])
+        # Of a dict Keras would take the inputs by their sorted places, whatever their names; out of a list it chooses
+        # by name.
+        return keras.Model(list(self.inputs.values()), outputs, name="transform")
 
     def _raw(self, column: str) -> keras.KerasTensor:
         return self.inputs[self.names[column]]

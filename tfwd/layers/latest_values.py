@@ -24,7 +24,7 @@ class LatestValues(keras.layers.Layer):
 
     Call:
         a list of `(B, K)`: int64 ids, then any other dtypes -> a list of `(B, length)`: the ids, `ABSENT` where there
-        is no value, then the others.
+        is no value, then the others. Weights (floats) of another K than the ids are an error in every runtime.
     """
 
     def __init__(self, length: int, pad: int, **options: Any) -> None:
@@ -34,7 +34,8 @@ class LatestValues(keras.layers.Layer):
     def call(self, inputs: list[tf.Tensor]) -> list[tf.Tensor]:
         """A list of `(B, K)` -> a list of `(B, length)`; see the class."""
         ids = inputs[0]
-        columns = [tf.where(tf.equal(ids, self.pad), tf.constant(ABSENT, tf.int64), ids), *inputs[1:]]
+        others = [_of_one_shape(column, ids) if column.dtype.is_floating else column for column in inputs[1:]]
+        columns = [tf.where(tf.equal(ids, self.pad), tf.constant(ABSENT, tf.int64), ids), *others]
         given = ids.shape[1]
         if given is not None:
             kept = columns if given == self.length else self._padded(columns) if given < self.length else None
@@ -65,3 +66,10 @@ class LatestValues(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         return {**super().get_config(), "length": self.length, "pad": self.pad}
+
+
+def _of_one_shape(weights: tf.Tensor, ids: tf.Tensor) -> tf.Tensor:
+    """The weights, refused where they are more or fewer than the ids: nothing else would tell ONNX Runtime."""
+    # A column more, as ONNX takes a 0 in a shape to reshape to for "as it was".
+    more = tf.pad(weights, [[0, 0], [0, 1]])
+    return tf.reshape(more, tf.shape(ids) + tf.constant([0, 1]))[:, :-1]

@@ -1,0 +1,70 @@
+"""A file that Keras saved loads where tfwd was imported, in either order, and `import tfwd` alone asks for nothing."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from census_cases import files, trained
+
+from tfwd.data.rows import Rows
+from tfwd.data.source import Source
+from tfwd.registration import CLASSES
+
+REPOSITORY = Path(__file__).parent.parent
+
+
+def python(code: str, *options: str) -> str:
+    done = subprocess.run(
+        [sys.executable, *options, "-c", code], capture_output=True, text=True, timeout=200, cwd=REPOSITORY
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize("first", ["tfwd", "keras"])
+def test_keras_loads_a_run_and_a_checkpoint(first: str, tmp_path: Path) -> None:
+    path = trained().path / "model.keras"
+    if first == "keras":
+        model = keras.saving.load_model(path)
+        rows = Rows(Source.open(files()["train.csv"]), model.schema).dataset(512).take(1)
+        path = tmp_path / "checkpoint.keras"
+        model.fit(rows, verbose=0, callbacks=[keras.callbacks.ModelCheckpoint(path)])
+    second = "keras" if first == "tfwd" else "tfwd"
+    code = (
+        f"import {first}, {second}; import sys; assert 'tfwd.model' not in sys.modules\n"
+        f"model = keras.saving.load_model({str(path)!r})\n"
+        "print(type(model).__module__, float(sum(abs(w).sum() for w in model.get_weights())))"
+    )
+    module, total = python(code).splitlines()[-1].split()
+    expected = sum(np.abs(weights).sum() for weights in keras.saving.load_model(path).get_weights())
+    assert module == "tfwd.model"
+    assert float(total) == pytest.approx(float(expected))
+
+
+def test_tfwd_alone_imports_neither_and_needs_neither() -> None:
+    heavy = "('keras', 'tensorflow', 'duckdb', 'numpy', 'pandas', 'pydantic')"
+    code = f"import tfwd, sys; print([name for name in {heavy} if name in sys.modules])"
+    assert python(code) == "[]"
+    # Without the packages that are installed, as where Keras is not.
+    code = f"import sys; sys.path.insert(0, {str(REPOSITORY)!r}); import tfwd\ntry:\n import keras\n"
+    code += "except ModuleNotFoundError as error:\n print(error)"
+    assert python(code, "-I", "-S") == "No module named 'keras'"
+
+
+def test_every_class_that_a_file_may_name_is_known() -> None:
+    registered = set()
+    for file in (REPOSITORY / "tfwd").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef | ast.FunctionDef) and any(
+                "register_keras_serializable" in ast.unparse(decorator) for decorator in node.decorator_list
+            ):
+                registered.add(node.name)
+    assert set(CLASSES) == registered
+    for name in CLASSES:
+        assert keras.saving.get_registered_object(f"tfwd>{name}") is not None

@@ -1,0 +1,121 @@
+"""Raw batches of tensors by name: what Keras hands to the model, made into what the transform takes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfwd.data.raw import MISSING, choose, raw_arrays, refuse_dtype, refuse_lengths, refuse_shape, refuse_weights
+from tfwd.schema import DTYPES, Input, Schema
+
+Tensors = dict[str, tf.Tensor]
+
+_SPARSE = (tf.SparseTensor, tf.RaggedTensor)
+_TENSORS = (tf.Tensor, tf.Variable, keras.KerasTensor, *_SPARSE)
+
+
+def raw_tensors(schema: Schema, inputs: Any) -> Tensors:
+    """A batch as the transform takes it, by name: Keras' functional models go by the sorted place of a dict's keys.
+
+    What is told here is told of shapes and dtypes, so that it holds inside a graph; of arrays the values are looked at
+    too, as `tfwd.data.raw.raw_arrays` does.
+
+    Args:
+        schema: the inputs.
+        inputs: by name, tensors or arrays; other keys are ignored. An input of one value a row is `(B,)` or `(B, 1)`,
+            one of lists `(B, K)`, `(B,)`, a RaggedTensor or a SparseTensor.
+
+    Returns:
+        By name, in the schema's order: string, int64 or float32, `(B,)` or `(B, K)`.
+
+    Raises:
+        DataError: an input is missing, or of another shape, type or length.
+    """
+    chosen = choose(schema, inputs)
+    if not any(isinstance(value, _TENSORS) for value in chosen.values()):
+        arrays = raw_arrays(schema, chosen)
+        return {entry.name: as_tensor(entry, arrays[entry.name]) for entry in schema.inputs}
+    values = {entry.name: _as_given(entry, chosen[entry.name]) for entry in schema.inputs}
+    made = {entry.name: _tensor(entry, values[entry.name]) for entry in schema.inputs}
+    for entry in schema.inputs:
+        if entry.weighs is not None:
+            other = next(one for one in schema.inputs if one.column == entry.weighs)
+            made[entry.name] = _as_long(entry, other, values, made)
+    refuse_lengths({name: tensor.shape[0] for name, tensor in made.items() if tensor.shape[0] is not None} or {"": 0})
+    return made
+
+
+def as_tensor(entry: Input, values: np.ndarray) -> tf.Tensor:
+    """An input's checked array as a tensor."""
+    return tf.constant(values.tolist() if values.dtype == object else values, DTYPES[entry.kind], values.shape)
+
+
+def _as_given(entry: Input, value: Any) -> Any:
+    if isinstance(value, _TENSORS):
+        return value
+    # One of several inputs, whose length and weights are looked at with those of the others.
+    alone = Input(entry.name, entry.column, entry.kind, entry.length)
+    found: np.ndarray = raw_arrays(Schema((alone,), "regression", ""), {entry.name: value})[entry.name]
+    return as_tensor(entry, found)
+
+
+def _tensor(entry: Input, value: Any) -> tf.Tensor:
+    dtype = tf.as_dtype(value.dtype)
+    wanted = DTYPES[entry.kind]
+    fits = {
+        "string": dtype == tf.string,
+        "integer": dtype.is_bool or (dtype.is_integer and dtype != tf.uint64),
+        "float": dtype.is_bool or dtype.is_integer or dtype.is_floating,
+    }[entry.kind]
+    if not fits:
+        hint = ". Cast it to int64, where no value has a fraction" if dtype.is_floating else ""
+        raise refuse_dtype(entry, f"a tensor of {dtype.name}{hint}")
+    if isinstance(value, _SPARSE):
+        if not entry.length or value.shape.rank != 2:
+            raise refuse_shape(entry, f"a {type(value).__name__} of shape {value.shape}")
+        value = _dense(entry, value, None)
+    elif isinstance(value, keras.KerasTensor):
+        return value
+    return tf.cast(_shaped(entry, value), wanted)
+
+
+def _shaped(entry: Input, value: tf.Tensor) -> tf.Tensor:
+    rank = value.shape.rank
+    if rank is None:
+        return tf.ensure_shape(value, [None, None]) if entry.length else tf.reshape(value, [tf.shape(value)[0]])
+    if rank == 1:
+        return tf.expand_dims(value, 1) if entry.length else value
+    if rank == 2 and entry.length:
+        return value
+    if rank == 2 and value.shape[1] in (1, None):
+        # Of one column, or TensorFlow refuses to squeeze it.
+        return tf.squeeze(value, 1)
+    raise refuse_shape(entry, f"shape {tuple(value.shape)}")
+
+
+def _dense(entry: Input, value: Any, width: Any) -> tf.Tensor:
+    missing = tf.cast(tf.constant(MISSING[entry.kind]), value.dtype)
+    if isinstance(value, tf.SparseTensor):
+        return tf.sparse.to_dense(value, missing)
+    return value.to_tensor(missing, (None, width))
+
+
+def _as_long(entry: Input, other: Input, given: dict[str, Any], made: Tensors) -> tf.Tensor:
+    """Weights as wide as the values that they weigh; a row without any has the weight 1 throughout."""
+    weights, values = given[entry.name], given[other.name]
+    if isinstance(weights, tf.RaggedTensor):
+        width = tf.shape(made[other.name])[1]
+        lengths = tf.cast(weights.row_lengths(), tf.int32)
+        fits = lengths <= width
+        if isinstance(values, tf.RaggedTensor):
+            fits = (lengths == tf.cast(values.row_lengths(), tf.int32)) | (lengths == 0)
+        message = str(refuse_weights(entry.name, other.name, "a row with more or fewer"))
+        with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(fits), [message])]):
+            return tf.cast(_dense(entry, weights, width), tf.float32)
+    found = made[entry.name].shape[1], made[other.name].shape[1]
+    if None not in found and found[0] != found[1]:
+        raise refuse_weights(entry.name, other.name, f"{found[0]} weights for {found[1]} values a row")
+    return made[entry.name]
