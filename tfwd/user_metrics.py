@@ -9,12 +9,12 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from tfwd.config import RankingConfig
+from tfwd.data.engine import connect
 from tfwd.list_metrics import ListMetrics
 
 Array = NDArray[Any]
@@ -39,10 +39,8 @@ class UserMetrics:
     def __init__(self, ranking: RankingConfig, binary: bool, waiting: int = _WAITING) -> None:
         self._ranking, self._binary, self._most = ranking, binary, waiting
         self._folder = tempfile.TemporaryDirectory(prefix="tfwd-evaluation-")
-        self._connection = duckdb.connect()
-        self._connection.execute(f"SET temp_directory = '{self._folder.name}'")
-        self._connection.execute(f"SET memory_limit = '{_MEMORY}'")
-        self._connection.execute("SET preserve_insertion_order = false")
+        settings: dict[str, str | bool] = {"memory_limit": _MEMORY, "preserve_insertion_order": False}
+        self._connection = connect(temporary=self._folder.name, **settings)
         self._waiting: list[pa.Table] = []
         self._rows = 0
         self._made = False

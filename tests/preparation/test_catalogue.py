@@ -121,5 +121,5 @@ def test_an_item_that_is_computed_of_itself_is_there_once(tmp_path: Path) -> Non
 
 def test_a_full_disk_is_said(tmp_path: Path) -> None:
     full = pytest.raises(RunError, match=r"The rows of log\.csv cannot be prepared: the disk is full\.")
-    with open_database(tmp_path, "log.csv") as database, full:
+    with open_database(tmp_path, "log.csv", ["/dev/full"]) as database, full:
         copy(database, "SELECT * FROM range(10)", "/dev/full")

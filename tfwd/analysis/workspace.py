@@ -12,6 +12,7 @@ import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 
+from tfwd.data.engine import connect, one, threads_and_memory
 from tfwd.data.failures import ENGINE_ERRORS
 from tfwd.data.rows import Rows
 from tfwd.data.sql import INTEGERS, identifier, in_split, is_number
@@ -20,7 +21,6 @@ from tfwd.schema import DTYPES, Input
 # What is kept in memory before it goes to disk, a thread: enough to group by a column of many values, and for each
 # column the blocks that a thread writes to at a time, without which rows of some hundred columns are refused.
 _THREAD_BYTES, _COLUMN_BYTES = 64 * 2**20, 2 * 2**20
-_UNITS = {"bytes": 0, "KiB": 10, "MiB": 20, "GiB": 30, "TiB": 40}
 
 
 class Workspace:
@@ -83,7 +83,7 @@ class Workspace:
         # Through DuckDB itself: Ibis 12 cannot stream from DuckDB 2.0, and would narrow a 128-bit sum.
         query = str(ibis.to_sql(expression, dialect="duckdb"))
         try:
-            return getattr(self._connection.sql(query), form)()
+            return getattr(self._connection.sql(one(self._connection, query)), form)()
         except ENGINE_ERRORS as error:
             raise self._query.error(error) from None
 
@@ -106,17 +106,18 @@ def open_workspace(rows: Rows, columns: set[str]) -> Iterator[Workspace]:
     Raises:
         DataError: a value does not fit its column; names its file, row and column.
     """
-    with tempfile.TemporaryDirectory(prefix="tfwd-analysis-") as folder, duckdb.connect() as connection:
-        connection.execute(f"SET temp_directory = '{folder}'")
-        connection.execute(f"SET memory_limit = '{_memory(connection, len(columns))}B'")
-        # Nothing that is asked depends on the order, and keeping it costs memory.
-        connection.execute("SET preserve_insertion_order = false")
+    # Nothing that is asked depends on the order, and keeping it costs memory.
+    settings: dict[str, str | bool] = {"memory_limit": f"{_memory(len(columns))}B", "preserve_insertion_order": False}
+    with (
+        tempfile.TemporaryDirectory(prefix="tfwd-analysis-") as folder,
+        connect(rows.source.reads, temporary=folder, **settings) as connection,
+    ):
         rows.source.attach(connection)
         where = in_split(rows.source.columns, rows.split, rows.fraction) if rows.split is not None else None
         query = rows.source.select(_selected(rows, columns), where=where)
         kept = "TEMP VIEW" if _cheap_to_read(rows, columns) else "TABLE"
         try:
-            connection.execute(f"CREATE {kept} rows AS {query}")
+            connection.execute(one(connection, f"CREATE {kept} rows AS {query}"))
         except ENGINE_ERRORS as error:
             raise rows.query.error(error) from None
         yield Workspace(connection, rows)
@@ -156,8 +157,6 @@ def _cheap_to_read(rows: Rows, columns: set[str]) -> bool:
     )
 
 
-def _memory(connection: duckdb.DuckDBPyConnection, columns: int) -> int:
-    query = "SELECT current_setting('threads'), current_setting('memory_limit')"
-    threads, most = connection.execute(query).fetchall()[0]
-    size, unit = most.split()
-    return min(threads * (_THREAD_BYTES + columns * _COLUMN_BYTES), int(float(size) * 2 ** _UNITS[unit]))
+def _memory(columns: int) -> int:
+    threads, most = threads_and_memory()
+    return min(threads * (_THREAD_BYTES + columns * _COLUMN_BYTES), most)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import duckdb
 import pyarrow as pa
 
+from tfwd.data.paths import given_name
 from tfwd.errors import DataError
 
 ENGINE_ERRORS = (duckdb.Error, pa.ArrowException, OSError, EOFError)
@@ -27,7 +28,11 @@ def explain(error: BaseException, name: str) -> DataError:
         name: the source, for when the message does not say which file.
     """
     message = str(error)
-    file = _find(r"^\s*file = (.*)$", message) or _find(r"'([^'\n]+\.(?:parquet|pq))'", message) or name
+    found = _find(r"^\s*file = (.*)$", message) or _find(r"'([^'\n]+\.(?:parquet|pq))'", message)
+    file = given_name(found) if found else name
+    barred = _find(r'Cannot access \w+ "(.*)" - file system operations are disabled', message)
+    if barred is not None:
+        return DataError(f"{name} cannot be read: {given_name(barred)} is none of the files that were opened.")
     line = _find(r"CSV Error on Line: (\d+)", message)
     expected = re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", message)
     if line and expected:

@@ -2,96 +2,27 @@
 
 from __future__ import annotations
 
+import duckdb
 import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
+from sqlglot.tokens import TokenType
 
+from tfwd.data.allowed_sql import refuse_others
+from tfwd.data.engine import is_one_expression
 from tfwd.errors import ConfigError
 from tfwd.naming import nearest
 
-_NODES: tuple[type[exp.Expression], ...] = (
-    exp.Column,
-    exp.Identifier,
-    exp.Literal,
-    exp.Boolean,
-    exp.Null,
-    exp.Paren,
-    exp.Tuple,
-    exp.And,
-    exp.Or,
-    exp.Not,
-    exp.Neg,
-    exp.EQ,
-    exp.NEQ,
-    exp.GT,
-    exp.GTE,
-    exp.LT,
-    exp.LTE,
-    exp.Is,
-    exp.In,
-    exp.Between,
-    exp.Like,
-    exp.ILike,
-    exp.Escape,
-    exp.Add,
-    exp.Sub,
-    exp.Mul,
-    exp.Div,
-    exp.IntDiv,
-    exp.Mod,
-    exp.DPipe,
-    exp.Cast,
-    exp.TryCast,
-    exp.DataType,
-    exp.DataTypeParam,
-    exp.Case,
-    exp.If,
-    exp.Var,
-    exp.NullSafeEQ,
-    exp.NullSafeNEQ,
-)
-_FUNCTIONS: tuple[type[exp.Expression], ...] = (
-    exp.Lower,
-    exp.Upper,
-    exp.Length,
-    exp.Trim,
-    exp.Substring,
-    exp.Replace,
-    exp.Coalesce,
-    exp.Nullif,
-    exp.Abs,
-    exp.Round,
-    exp.Floor,
-    exp.Ceil,
-    exp.Greatest,
-    exp.Least,
-    exp.StartsWith,
-    exp.RegexpLike,
-    exp.Contains,
-    exp.IsNan,
-    exp.Year,
-    exp.Month,
-    exp.Day,
-    exp.Extract,
-    exp.Hour,
-    exp.DayOfWeek,
-    exp.UnixToTime,
-    exp.TimeToUnix,
-    exp.Concat,
-    exp.Left,
-    exp.Right,
-    exp.Split,
-    exp.SplitPart,
-    exp.RegexpExtract,
-    exp.RegexpReplace,
-    exp.Ln,
-)
 # What takes operands of one type, and what takes numbers only.
 _ALIKE = (
     *(exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Between, exp.In),
     *(exp.NullSafeEQ, exp.NullSafeNEQ, exp.Coalesce, exp.Nullif, exp.Greatest, exp.Least),
 )
 _ARITHMETIC = (exp.Add, exp.Sub, exp.Mul, exp.Div, exp.IntDiv, exp.Mod, exp.Abs, exp.Round, exp.Floor, exp.Ceil)
+
+
+# Of an expression. Longer ones, and deeper ones than Python's stack has room for, take seconds to read.
+_CHARACTERS, _BRACKETS = 16_384, 64
 
 
 def checked(condition: str, columns: dict[str, str], key: str = "data.filter") -> str:
@@ -108,37 +39,54 @@ def checked(condition: str, columns: dict[str, str], key: str = "data.filter") -
         ConfigError: it is no SQL of a row, names an unknown column, or holds anything beside comparisons,
             arithmetic and a few functions of the row's own values.
     """
+    shown = repr(condition if len(condition) <= 200 else condition[:197] + "...")
+    if len(condition) > _CHARACTERS:
+        raise ConfigError(
+            f"{key}: {shown} has {len(condition):,} characters. An expression has at most {_CHARACTERS:,}: put what is "
+            "longer, as a list of values, into a table and add it with data.join."
+        )
     try:
-        trees = sqlglot.parse(condition, read="duckdb")
+        tree = _parsed(condition, shown, key)
+        refuse_others(tree, key)
+        by_name = {column.lower(): column for column in columns}
+        for column in list(tree.find_all(exp.Column)):
+            if column.table or column.name.lower() not in by_name:
+                name = column.sql(dialect="duckdb").replace('"', "") if column.table else column.name
+                raise ConfigError(f"{key}: there is no column {name!r}.{nearest(name, columns)}")
+            column.set("this", exp.to_identifier(by_name[column.name.lower()], quoted=True))
+        written = _with_numbers(tree, columns).sql(dialect="duckdb", comments=False)
+        # What was written is read once more: it is what will run.
+        refuse_others(_parsed(written, shown, key), key)
+        alone = is_one_expression(written)
+    except (RecursionError, duckdb.ParserException) as error:
+        if isinstance(error, RecursionError) or "depth" in str(error):
+            raise _too_deep(shown, key) from None
+        alone = False
+    if not alone:
+        raise ConfigError(f"{key}: {shown} must be one SQL expression, as in rating != 3.")
+    return written
+
+
+def _too_deep(shown: str, key: str) -> ConfigError:
+    return ConfigError(f"{key}: {shown} is nested too deeply. Write it with fewer parts inside of others.")
+
+
+def _parsed(text: str, shown: str, key: str) -> exp.Expression:
+    try:
+        tokens = sqlglot.tokenize(text, read="duckdb")
+        # Each makes sqlglot look at all that comes before it.
+        if sum(token.token_type == TokenType.L_BRACKET for token in tokens) > _BRACKETS:
+            raise _too_deep(shown, key)
+        trees = sqlglot.parse(text, read="duckdb")
     except SqlglotError as error:
         reason = str(error).splitlines()[0].split(". Line")[0]
         raise ConfigError(
-            f"{key}: {condition!r} is not an SQL expression ({reason}). "
+            f"{key}: {shown} is not an SQL expression ({reason}). "
             'A column whose name has spaces or is a word of SQL is put in double quotes, as in "user id" = 3.'
         ) from None
-    tree = trees[0] if len(trees) == 1 else None
-    if tree is None:
-        raise ConfigError(f"{key}: {condition!r} must be one SQL expression, as in rating != 3.")
-    for node in tree.walk():
-        if not isinstance(node, _NODES + _FUNCTIONS):
-            raise ConfigError(
-                f"{key}: {_called(node)} is not allowed. It may compare a row's columns, "
-                f"calculate with them and use {', '.join(sorted(f.sql_name().lower() for f in _FUNCTIONS))}."
-            )
-    by_name = {column.lower(): column for column in columns}
-    for column in list(tree.find_all(exp.Column)):
-        if column.table or column.name.lower() not in by_name:
-            name = column.sql(dialect="duckdb").replace('"', "") if column.table else column.name
-            raise ConfigError(f"{key}: there is no column {name!r}.{nearest(name, columns)}")
-        column.set("this", exp.to_identifier(by_name[column.name.lower()], quoted=True))
-    return _with_numbers(tree, columns).sql(dialect="duckdb", comments=False)
-
-
-def _called(node: exp.Expression) -> str:
-    if isinstance(node, exp.Query | exp.Subquery):
-        return "a query"
-    name = node.name if isinstance(node, exp.Anonymous) else type(node).__name__.lower()
-    return f"{name}()" if isinstance(node, exp.Func) else name
+    if len(trees) != 1 or trees[0] is None:
+        raise ConfigError(f"{key}: {shown} must be one SQL expression, as in rating != 3.")
+    return trees[0]
 
 
 def _with_numbers(tree: exp.Expression, columns: dict[str, str]) -> exp.Expression:

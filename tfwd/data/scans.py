@@ -12,7 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tfwd.config import CsvConfig
+from tfwd.data.engine import connect
 from tfwd.data.failures import reading
+from tfwd.data.paths import PlainFiles
 from tfwd.data.sql import literal
 from tfwd.errors import DataError
 
@@ -39,11 +41,15 @@ class Scan(Protocol):
     Attributes:
         parts: what the parts are called.
         columns: column -> DuckDB type.
+        reads: what queries read, for `tfwd.data.engine.connect`.
+        connection: of DuckDB, that reads these files and no others.
         lists_of_one: whether a column of single values may be one of lists, none of which has more than one value.
     """
 
     parts: Sequence[str]
     columns: dict[str, str]
+    reads: Sequence[str]
+    connection: duckdb.DuckDBPyConnection
     lists_of_one: bool
 
     def attach(self, connection: duckdb.DuckDBPyConnection, block: Block | None = None) -> None:
@@ -66,16 +72,19 @@ class CsvScan:
 
     def __init__(self, files: Sequence[str], dialect: CsvConfig) -> None:
         self.parts = files
+        self._plain = PlainFiles(files)
+        self.reads = self._plain.paths
+        self.connection = connect(self.reads)
         self._dialect = dialect
-        names = list(dialect.columns) if dialect.columns else header(files[0], dialect)
+        names = list(dialect.columns) if dialect.columns else self._header(0)
         if dialect.header:
             self._check_headers(names)
         refuse_twins(names, files[0])
         self.columns = dict.fromkeys(names, "VARCHAR")
 
     def _check_headers(self, names: list[str]) -> None:
-        for file in self.parts:
-            found = header(file, self._dialect)
+        for part, file in enumerate(self.parts):
+            found = self._header(part)
             if self._dialect.columns and len(found) != len(names):
                 raise DataError(f"{file} has {len(found)} columns, and data.csv.columns names {len(names)}.")
             if not self._dialect.columns and found != names:
@@ -84,15 +93,43 @@ class CsvScan:
                     "Files that are read together need one header."
                 )
 
+    def _header(self, part: int) -> list[str]:
+        """The first record of a file, as it stands there.
+
+        Raises:
+            DataError: there is none, or a name is empty.
+        """
+        file, dialect = self.parts[part], self._dialect
+        record = _first_record(file, dialect)
+        # Read as a row without a header, since DuckDB renames a column whose name differs from another only in case; as
+        # many columns as it may have at most; and whatever is wrong further down is for the reading of the rows to say.
+        count = record.count(dialect.delimiter) + 1
+        columns = ", ".join(f"c{index}: 'VARCHAR'" for index in range(count))
+        query = (
+            f"SELECT * FROM read_csv({_listed([self.reads[part]])}, {_dialect(dialect)}, header=false, "
+            f"columns={{{columns}}}, strict_mode=false, null_padding=true, ignore_errors=true, parallel=false, "
+            "auto_detect=false) LIMIT 1"
+        )
+        with reading(file):
+            rows = self.connection.cursor().sql(query).fetchall()
+        names = list(rows[0]) if rows else []
+        while names and names[-1] is None:
+            names.pop()
+        if not names:
+            raise DataError(f"{file} is empty: expected a first line with the columns' names.")
+        if None in names or "" in names:
+            raise DataError(f"{file} has a column without a name: its first line is {rows[0]!r}.")
+        return [str(name) for name in names]
+
     def attach(self, connection: duckdb.DuckDBPyConnection, block: Block | None = None) -> None:
         """Files need no registration."""
 
     def relation(self, part: int | None = None) -> str:
         """`read_csv` with the dialect and the columns given, so that nothing is guessed from the data."""
-        files = self.parts if part is None else [self.parts[part]]
+        files = self.reads if part is None else [self.reads[part]]
         columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in self.columns)
         return (
-            f"read_csv({_paths(files)}, {_dialect(self._dialect)}, header={str(self._dialect.header).lower()}, "
+            f"read_csv({_listed(files)}, {_dialect(self._dialect)}, header={str(self._dialect.header).lower()}, "
             f"columns={{{columns}}}, strict_mode=true, null_padding=false, auto_detect=false)"
         )
 
@@ -110,20 +147,19 @@ class ParquetScan:
 
     Args:
         files: their paths.
-        connection: of DuckDB.
         names: what they are called in messages, where that is not their paths.
     """
 
     lists_of_one = False
 
-    def __init__(
-        self, files: Sequence[str], connection: duckdb.DuckDBPyConnection, names: Sequence[str] | None = None
-    ) -> None:
+    def __init__(self, files: Sequence[str], names: Sequence[str] | None = None) -> None:
         self.parts = names or files
-        self._files = files
+        self._plain = PlainFiles(files)
+        self.reads = self._plain.paths
+        self.connection = connect(self.reads)
         self._lengths: list[int] = []
         first: dict[str, str] = {}
-        for file, name in zip(files, self.parts, strict=True):
+        for file, name in zip(self.reads, self.parts, strict=True):
             with reading(name):
                 metadata = pq.read_metadata(file)
                 schema = metadata.schema.to_arrow_schema()
@@ -138,7 +174,7 @@ class ParquetScan:
                 )
             self._lengths.append(metadata.num_rows)
         with reading(self.parts[0]):
-            described = connection.sql(f"DESCRIBE SELECT * FROM {self.relation(0)}").fetchall()
+            described = self.connection.sql(f"DESCRIBE SELECT * FROM {self.relation(0)}").fetchall()
         self.columns = {row[0]: row[1] for row in described}
 
     def attach(self, connection: duckdb.DuckDBPyConnection, block: Block | None = None) -> None:
@@ -146,8 +182,8 @@ class ParquetScan:
 
     def relation(self, part: int | None = None) -> str:
         """`read_parquet`; columns come from the files alone, never from folder names."""
-        files = self._files if part is None else [self._files[part]]
-        return f"read_parquet({_paths(files)}, binary_as_string=true, hive_partitioning=false)"
+        files = self.reads if part is None else [self.reads[part]]
+        return f"read_parquet({_listed(files)}, binary_as_string=true, hive_partitioning=false)"
 
     def block(self, block: Block) -> str:
         """A range of rows; DuckDB skips the row groups outside of it."""
@@ -167,11 +203,13 @@ class TableScan:
 
     lists_of_one = False
 
-    def __init__(self, table: pa.Table, connection: duckdb.DuckDBPyConnection) -> None:
+    def __init__(self, table: pa.Table) -> None:
         self.parts: Sequence[str] = ["DataFrame"]
         refuse_twins(table.column_names, "The DataFrame")
         self._table = _plain(table)
-        cursor = connection.cursor()
+        self.reads: Sequence[str] = []
+        self.connection = connect()
+        cursor = self.connection.cursor()
         self.attach(cursor)
         described = cursor.sql(f"DESCRIBE SELECT * FROM {_TABLE}").fetchall()
         self.columns = {row[0]: row[1] for row in described}
@@ -196,38 +234,12 @@ class TableScan:
         return _cut(0, self._table.num_rows)
 
 
-def header(file: str, dialect: CsvConfig) -> list[str]:
-    """The first record of a CSV file, as it stands there.
-
-    Raises:
-        DataError: there is none, or a name is empty.
-    """
-    record = _first_record(file, dialect)
-    # Read as a row without a header, since DuckDB renames a column whose name differs from another only in case; as
-    # many columns as it may have at most; and whatever is wrong further down is for the reading of the rows to say.
-    count = record.count(dialect.delimiter) + 1
-    columns = ", ".join(f"c{index}: 'VARCHAR'" for index in range(count))
-    query = (
-        f"SELECT * FROM read_csv({_paths([file])}, {_dialect(dialect)}, header=false, columns={{{columns}}}, "
-        "strict_mode=false, null_padding=true, ignore_errors=true, parallel=false, auto_detect=false) LIMIT 1"
-    )
-    with reading(file):
-        rows = duckdb.connect().sql(query).fetchall()
-    names = list(rows[0]) if rows else []
-    while names and names[-1] is None:
-        names.pop()
-    if not names:
-        raise DataError(f"{file} is empty: expected a first line with the columns' names.")
-    if None in names or "" in names:
-        raise DataError(f"{file} has a column without a name: its first line is {rows[0]!r}.")
-    return [str(name) for name in names]
-
-
 def _first_record(file: str, dialect: CsvConfig) -> str:
     opener: Any = gzip.open if file.lower().endswith(".gz") else open
     with reading(file), opener(file, "rb") as lines:
         for _ in range(dialect.skip):
-            lines.readline()
+            if not lines.readline():
+                break
         record = lines.readline()
         quote = dialect.quote.encode()
         while quote and record.count(quote) % 2 and (line := lines.readline()):
@@ -246,20 +258,19 @@ def refuse_twins(names: Sequence[str], where: str) -> None:
     """
     seen: dict[str, str] = {}
     for name in names:
-        twin = seen.setdefault(name.lower(), name)
-        if twin is not name:
+        twin = seen.get(name.lower())
+        if twin is not None:
             what = "twice" if twin == name else f"and {name!r}, which differ only in case"
             raise DataError(f"{where} has the column {twin!r} {what}. Rename one of them.")
+        seen[name.lower()] = name
 
 
 def _cut(part: int, length: int) -> list[Block]:
     return [Block(part, start, min(start + BLOCK_ROWS, length)) for start in range(0, length, BLOCK_ROWS)]
 
 
-def _paths(files: Sequence[str]) -> str:
-    # DuckDB reads a path as a pattern: a bracket in a file's name must stand for itself.
-    escaped = ["".join(f"[{char}]" if char in "*?[" else char for char in file) for file in files]
-    return f"[{', '.join(map(literal, escaped))}]"
+def _listed(files: Sequence[str]) -> str:
+    return f"[{', '.join(map(literal, files))}]"
 
 
 def _dialect(dialect: CsvConfig) -> str:

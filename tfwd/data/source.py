@@ -12,6 +12,7 @@ import duckdb
 import pyarrow as pa
 
 from tfwd.config import CsvConfig
+from tfwd.data.engine import one
 from tfwd.data.failures import reading
 from tfwd.data.filters import checked
 from tfwd.data.lists import Items, items
@@ -53,24 +54,19 @@ class Source:
     Attributes:
         name: the path as it was given, or `DataFrame`, for messages.
         columns: column -> DuckDB type as read; every column of a CSV file is `VARCHAR`.
+        reads: what a connection must be able to read for `attach`.
         filter: the condition on the rows, as checked SQL.
         files: their paths; none of a frame.
     """
 
     files: tuple[str, ...] = ()
 
-    def __init__(
-        self,
-        name: str,
-        scan: Scan,
-        filter: str | None,
-        connection: duckdb.DuckDBPyConnection,
-    ) -> None:
+    def __init__(self, name: str, scan: Scan, filter: str | None) -> None:
         self.name = name
         self.columns = scan.columns
+        self.reads = scan.reads
         self.filter = checked(filter, scan.columns) if filter is not None else None
         self._scan = scan
-        self._connection = connection
         if self.filter is not None:
             self._try_filter(str(filter))
 
@@ -97,9 +93,8 @@ class Source:
             ConfigError: the filter is more than a condition on known columns.
         """
         csv = csv or CsvConfig()
-        connection = duckdb.connect()
         if isinstance(data, pa.Table) or type(data).__module__.split(".")[0] == "pandas":
-            return cls("DataFrame", TableScan(_table(data), connection), filter, connection)
+            return cls("DataFrame", TableScan(_table(data)), filter)
         paths = data if isinstance(data, list) and data else [data]
         if not all(isinstance(path, str | Path) for path in paths):
             raise DataError(
@@ -111,13 +106,13 @@ class Source:
         for file in files:
             if Path(file).stat().st_size == 0:
                 raise DataError(f"{file} is empty.")
-        source = cls(str(data), _scan(files, kind, csv, connection), filter, connection)
+        source = cls(str(data), _scan(files, kind, csv), filter)
         source.files = tuple(files)
         return source
 
     def _try_filter(self, condition: str) -> None:
         try:
-            self.connect().sql(f"EXPLAIN {self.select('1')}").fetchall()
+            self._run(f"EXPLAIN {self.select('1')}")
         except (duckdb.ProgrammingError, duckdb.DataError) as error:
             reason = str(error).splitlines()[0].partition("Error: ")[2].rstrip(".")
             raise ConfigError(f"data.filter: {condition!r} does not fit the columns' types: {reason}.") from None
@@ -136,7 +131,7 @@ class Source:
 
     def connect(self, block: Block | None = None) -> duckdb.DuckDBPyConnection:
         """A connection that knows the relation, or one block of it, for one thread."""
-        cursor = self._connection.cursor()
+        cursor = self._scan.connection.cursor()
         self._scan.attach(cursor, block)
         return cursor
 
@@ -156,7 +151,8 @@ class Source:
     def stream(self, expressions: str, *, block: Block | None = None) -> Iterator[pa.RecordBatch]:
         """Rows in the order of the source, in record batches of at most about a block's rows, memory bounded."""
         query = self.select(expressions, block=block)
-        yield from self.connect(block).sql(query).to_arrow_reader(BLOCK_ROWS)
+        connection = self.connect(block)
+        yield from connection.sql(one(connection, query)).to_arrow_reader(BLOCK_ROWS)
 
     def items(self, column: str, delimiter: str | None) -> Items | None:
         """A column's rows as lists, or None where they are none; see `tfwd.data.lists`."""
@@ -174,7 +170,6 @@ class Source:
             condition: SQL.
             found: the SQL of the text that it shows, in place of the column's.
         """
-        connection = self.connect()
         value = found or as_text(column, self.columns[column])
         # A name that is longer than that of any column is the name of none.
         row = "row" + "_" * max(map(len, self.columns))
@@ -182,19 +177,24 @@ class Source:
             numbered = f"(SELECT *, row_number() OVER () AS {row} FROM {self._scan.relation(part)})"
             query = f"SELECT {row}, {value} FROM {numbered}{both([self.filter, condition])} ORDER BY {row} LIMIT 1"
             with reading(name):
-                rows = connection.sql(query).fetchall()
+                rows = self._run(query)
             if rows:
                 return Place(name, int(rows[0][0]), rows[0][1])
         return None
 
+    def _run(self, query: str) -> list[tuple[Any, ...]]:
+        connection = self.connect()
+        rows: list[tuple[Any, ...]] = connection.sql(one(connection, query)).fetchall()
+        return rows
 
-def _scan(files: list[str], kind: str, csv: CsvConfig, connection: duckdb.DuckDBPyConnection) -> Scan:
+
+def _scan(files: list[str], kind: str, csv: CsvConfig) -> Scan:
     if kind == "parquet":
-        return ParquetScan(files, connection)
+        return ParquetScan(files)
     if kind == "tfrecord":
         from tfwd.data.tfrecord_scan import TfRecordScan
 
-        return TfRecordScan(files, connection)
+        return TfRecordScan(files)
     if files[0].lower().endswith((".tsv", ".tsv.gz")) and csv.delimiter == CsvConfig().delimiter:
         csv = csv.model_copy(update={"delimiter": "\t"})
     return CsvScan(files, csv)

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -31,7 +30,6 @@ class TfRecordScan(ParquetScan):
 
     Args:
         files: plain or gzip, as their first bytes say.
-        connection: of DuckDB.
 
     Raises:
         DataError: a record is damaged or no tf.Example, or is at odds with the others; names its file and offset.
@@ -39,11 +37,11 @@ class TfRecordScan(ParquetScan):
 
     lists_of_one = True
 
-    def __init__(self, files: Sequence[str], connection: duckdb.DuckDBPyConnection) -> None:
+    def __init__(self, files: Sequence[str]) -> None:
         folder = Path(tempfile.mkdtemp(prefix="tfwd-tfrecord-"))
         self._remove = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         try:
-            super().__init__(_convert(files, folder), connection, names=files)
+            super().__init__(_convert(files, folder), names=files)
         except BaseException:
             self._remove()
             raise

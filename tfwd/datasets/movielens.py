@@ -12,10 +12,10 @@ import zipfile
 import zlib
 from pathlib import Path
 
-import duckdb
-
 from tfwd.console import console
+from tfwd.data.engine import connect
 from tfwd.data.failures import reading
+from tfwd.data.paths import PlainFiles
 from tfwd.data.sql import literal
 from tfwd.errors import DataError
 
@@ -83,10 +83,14 @@ def write(path: str, table: str, file: Path) -> None:
         folder = _folder(path, form, size, Path(work))
         if form == "1m":
             _compare(folder, path)
+        # The folder may have a name that DuckDB takes for a pattern.
+        plain = PlainFiles([str(folder)])
+        folder = Path(plain.paths[0])
         movies = _movies(folder, form)
         query = movies if what == "movies" else _ratings(folder, form, movies)
         with reading(str(path)):
-            connection = duckdb.connect()
+            reads = [str(folder / name) for name in _FILES[form].values()]
+            connection = connect(reads, writes=[file.parent])
             connection.execute(f"COPY ({query}) TO {literal(str(file))} (FORMAT parquet, COMPRESSION zstd)")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,8 +11,8 @@ import ibis
 import ibis.expr.types as ir
 from ibis.backends.sql.datatypes import DuckDBType
 
+from tfwd.data.engine import connect, one
 from tfwd.data.failures import ENGINE_ERRORS, explain
-from tfwd.data.sql import literal
 from tfwd.errors import ConfigError, DataError, RunError
 
 
@@ -22,16 +22,17 @@ class Database:
     Args:
         folder: where it puts what memory has no room for.
         name: of the log, for messages.
+        reads: the files that are read.
+        writes: the folder in which files are made.
     """
 
-    def __init__(self, folder: Path, name: str) -> None:
+    def __init__(self, folder: Path, name: str, reads: Iterable[str] = (), writes: Path | None = None) -> None:
         self.name = name
-        self.connection = duckdb.connect()
-        self.connection.execute(f"SET temp_directory = {literal(str(folder))}")
         # Lists of a long log are large, and dear to sort on disk: so much of the machine's memory, the rest goes there.
-        self.connection.execute("SET memory_limit = '40%'")
         # The hour of a moment must not depend on where the machine stands.
-        self.connection.execute("SET TimeZone = 'UTC'")
+        settings: dict[str, str | bool] = {"memory_limit": "40%", "TimeZone": "UTC"}
+        places = [] if writes is None else [writes]
+        self.connection = connect(reads, writes=places, temporary=folder, **settings)
 
     def run(self, query: str, key: str | None = None) -> list[tuple]:
         """Executes a query, says what is wrong with the configuration's `key` when it fails, and gives its rows.
@@ -42,7 +43,7 @@ class Database:
             RunError: the disk is full.
         """
         try:
-            return self.connection.execute(query).fetchall()
+            return self.connection.execute(one(self.connection, query)).fetchall()
         except (duckdb.ProgrammingError, duckdb.DataError) as error:
             if key is None:
                 raise explain(error, self.name) from None
@@ -70,9 +71,9 @@ class Database:
 
 
 @contextmanager
-def open_database(folder: Path, name: str) -> Iterator[Database]:
-    """A database with its temporary files in `folder`."""
-    database = Database(folder, name)
+def open_database(folder: Path, name: str, reads: Iterable[str] = (), writes: Path | None = None) -> Iterator[Database]:
+    """A database with its temporary files in `folder`; see `Database`."""
+    database = Database(folder, name, reads, writes)
     try:
         yield database
     finally:

@@ -67,7 +67,8 @@ def prepare(
                 continue
             log = open_source(source, data, Path(work))
             tables = [open_source(join.data, data, Path(work)) for join in data.join]
-            with open_database(Path(work), log.name) as database:
+            reads = [file for opened in (log, *tables) for file in opened.reads]
+            with open_database(Path(work), log.name, reads, folder) as database:
                 counts |= _Preparation(database, log, tables, config, folder).write(name)
     if "train" not in counts:
         raise ConfigError("There is nothing to train on: set data.train to a file, or give a DataFrame.")

@@ -1,0 +1,182 @@
+"""What SQL of a row may be made of: a closed list of parts, types and functions.
+
+sqlglot writes some names back as they stood in quotes, without the quotes: that of a type in a CAST, the unit of an
+EXTRACT. So a part is allowed by its kind, and each text in it by where it stands.
+"""
+
+from __future__ import annotations
+
+import re
+
+from sqlglot import exp
+
+from tfwd.errors import ConfigError
+
+_NODES: tuple[type[exp.Expression], ...] = (
+    exp.Column,
+    exp.Identifier,
+    exp.Literal,
+    exp.Boolean,
+    exp.Null,
+    exp.Paren,
+    exp.Tuple,
+    exp.And,
+    exp.Or,
+    exp.Not,
+    exp.Neg,
+    exp.EQ,
+    exp.NEQ,
+    exp.GT,
+    exp.GTE,
+    exp.LT,
+    exp.LTE,
+    exp.Is,
+    exp.In,
+    exp.Between,
+    exp.Like,
+    exp.ILike,
+    exp.Escape,
+    exp.Add,
+    exp.Sub,
+    exp.Mul,
+    exp.Div,
+    exp.IntDiv,
+    exp.Mod,
+    exp.DPipe,
+    exp.Cast,
+    exp.TryCast,
+    exp.DataType,
+    exp.DataTypeParam,
+    exp.Case,
+    exp.If,
+    exp.NullSafeEQ,
+    exp.NullSafeNEQ,
+)
+# As DuckDB calls them.
+_FUNCTIONS: dict[type[exp.Expression], str] = {
+    exp.Lower: "lower",
+    exp.Upper: "upper",
+    exp.Length: "length",
+    exp.Trim: "trim",
+    exp.Substring: "substring",
+    exp.Replace: "replace",
+    exp.Coalesce: "coalesce",
+    exp.Nullif: "nullif",
+    exp.Abs: "abs",
+    exp.Round: "round",
+    exp.Floor: "floor",
+    exp.Ceil: "ceil",
+    exp.Greatest: "greatest",
+    exp.Least: "least",
+    exp.StartsWith: "starts_with",
+    exp.RegexpLike: "regexp_matches",
+    exp.Contains: "contains",
+    exp.IsNan: "isnan",
+    exp.Year: "year",
+    exp.Month: "month",
+    exp.Day: "day",
+    exp.Extract: "extract",
+    exp.Hour: "hour",
+    exp.DayOfWeek: "dayofweek",
+    exp.UnixToTime: "to_timestamp",
+    exp.TimeToUnix: "epoch",
+    exp.Concat: "concat",
+    exp.Left: "left",
+    exp.Right: "right",
+    exp.Split: "string_split",
+    exp.SplitPart: "split_part",
+    exp.RegexpExtract: "regexp_extract",
+    exp.RegexpReplace: "regexp_replace",
+    exp.Ln: "ln",
+}
+_TYPES = frozenset(
+    {
+        exp.DType.BOOLEAN,
+        *(exp.DType.TINYINT, exp.DType.SMALLINT, exp.DType.INT, exp.DType.BIGINT, exp.DType.INT128),
+        *(exp.DType.UTINYINT, exp.DType.USMALLINT, exp.DType.UINT, exp.DType.UBIGINT, exp.DType.UINT128),
+        *(exp.DType.FLOAT, exp.DType.DOUBLE, exp.DType.DECIMAL),
+        *(exp.DType.TEXT, exp.DType.VARCHAR, exp.DType.CHAR, exp.DType.NCHAR, exp.DType.NVARCHAR, exp.DType.UUID),
+        *(exp.DType.DATE, exp.DType.TIME, exp.DType.INTERVAL),
+        *(exp.DType.TIMESTAMP, exp.DType.TIMESTAMPNTZ, exp.DType.TIMESTAMPTZ),
+        *(exp.DType.TIMESTAMP_S, exp.DType.TIMESTAMP_MS, exp.DType.TIMESTAMP_NS),
+        exp.DType.ARRAY,
+    }
+)
+_UNITS = frozenset(
+    {
+        *("century", "day", "dayofweek", "dayofyear", "decade", "dow", "doy"),
+        *("epoch", "era", "hour", "isodow", "isoyear", "julian", "microsecond"),
+        *("microseconds", "millennium", "millisecond", "milliseconds", "minute", "month", "quarter"),
+        *("second", "week", "weekday", "weekofyear", "year", "yearweek"),
+    }
+)
+_NUMBER = re.compile(r"\d+\.?\d*([eE][+-]?\d+)?|\.\d+([eE][+-]?\d+)?")
+
+
+def refuse_others(tree: exp.Expression, key: str) -> None:
+    """Refuses a tree with a part that is not allowed.
+
+    Args:
+        tree: as sqlglot has parsed it.
+        key: of the configuration, for messages.
+
+    Raises:
+        ConfigError: names the part, and what is allowed.
+    """
+    for node in tree.walk():
+        if isinstance(node, exp.DataType):
+            _check_type(node, key)
+        elif isinstance(node, exp.Var):
+            _check_unit(node, key)
+        elif not isinstance(node, (*_NODES, *_FUNCTIONS)):
+            raise ConfigError(
+                f"{key}: {_called(node)} is not allowed. It may compare a row's columns, "
+                f"calculate with them and use {', '.join(sorted(_FUNCTIONS.values()))}."
+            )
+        elif not _has_known_texts(node):
+            raise ConfigError(f"{key}: {node.name!r} is not allowed where it stands. Write the expression otherwise.")
+
+
+def _check_type(node: exp.DataType, key: str) -> None:
+    plain = node.this in _TYPES and not any(
+        value for part, value in node.args.items() if part not in ("this", "expressions", "nested")
+    )
+    inner = node.expressions
+    if node.this == exp.DType.ARRAY:
+        plain &= len(inner) == 1 and isinstance(inner[0], exp.DataType)
+    else:
+        plain &= all(isinstance(part, exp.DataTypeParam) and part.this.is_int for part in inner)
+    if not plain:
+        name = node.args.get("kind") or node.this
+        called = name.value if isinstance(name, exp.DType) else str(name)
+        raise ConfigError(
+            f"{key}: the type {called!r} is not allowed. A cast is to boolean, to a number as integer, bigint, double "
+            "or decimal(10, 2), to varchar, date, time, timestamp or interval, or to a list of those, as integer[]."
+        )
+
+
+def _check_unit(node: exp.Var, key: str) -> None:
+    if not isinstance(node.parent, exp.Extract) or node.arg_key != "this":
+        raise ConfigError(f"{key}: the word {node.name!r} is not allowed where it stands.")
+    if node.name.lower() not in _UNITS:
+        raise ConfigError(f"{key}: extract has no part {node.name!r}. Its parts are {', '.join(sorted(_UNITS))}.")
+
+
+def _has_known_texts(node: exp.Expression) -> bool:
+    """Whether the only texts in a part itself, not in those that it is made of, are ones that are quoted or known."""
+    texts = {name: value for name, value in node.args.items() if isinstance(value, str)}
+    if isinstance(node, exp.Literal):
+        return texts.keys() == {"this"} and (node.is_string or _NUMBER.fullmatch(node.this) is not None)
+    if isinstance(node, exp.Identifier):
+        # Of a column, which is written in quotes.
+        return texts.keys() == {"this"} and isinstance(node.parent, exp.Column)
+    if isinstance(node, exp.Trim):
+        return texts.keys() <= {"position"} and node.args.get("position") in (None, "LEADING", "TRAILING", "BOTH")
+    return not texts
+
+
+def _called(node: exp.Expression) -> str:
+    if isinstance(node, exp.Query | exp.Subquery):
+        return "a query"
+    name = node.name if isinstance(node, exp.Anonymous) else type(node).__name__.lower()
+    return f"{name}()" if isinstance(node, exp.Func) else name

@@ -1,0 +1,103 @@
+"""DuckDB connections that reach the files they are opened for, and nothing else on the machine or the network.
+
+SQL of a configuration is looked at before it runs (`tfwd.data.filters`). This is the second wall: whatever SQL comes
+through, no other file is read or written, no extension is loaded, no host is asked, and no setting changes that.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import duckdb
+
+from tfwd.data.sql import literal
+from tfwd.errors import ConfigError
+
+_UNITS = {"bytes": 0, "KiB": 10, "MiB": 20, "GiB": 30, "TiB": 40}
+
+
+def connect(
+    reads: Iterable[str] = (),
+    *,
+    writes: Iterable[str | Path] = (),
+    temporary: str | Path | None = None,
+    **settings: str | bool,
+) -> duckdb.DuckDBPyConnection:
+    """A database in memory whose settings are locked.
+
+    Frames and Arrow tables must be registered: a query finds none by the name of a Python variable.
+
+    Args:
+        reads: the files that queries read, under the names in `tfwd.data.paths`. What a link points to is allowed as
+            it is now, not where it may point later.
+        writes: folders in which files are read and written.
+        temporary: the folder for what memory has no room for; None keeps all in memory.
+        settings: DuckDB's own, by name, as `memory_limit="1GB"`: they can't be set later.
+    """
+    connection = duckdb.connect()
+    files = ", ".join(literal(name) for file in reads for name in _allowed(file))
+    folders = ", ".join(literal(os.path.realpath(folder)) for folder in writes)
+    settings = {
+        **settings,
+        "temp_directory": "" if temporary is None else os.path.realpath(temporary),
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+        "allow_community_extensions": False,
+    }
+    for name, value in settings.items():
+        connection.execute(f"SET {name} = {str(value).lower() if isinstance(value, bool) else literal(value)}")
+    connection.execute(f"SET allowed_paths = [{files}]")
+    connection.execute(f"SET allowed_directories = [{folders}]")
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+    return connection
+
+
+def _allowed(file: str) -> list[str]:
+    """The names under which a file is allowed: where it lies, also behind links, and the one that queries have."""
+    real = os.path.realpath(file)
+    # A backslash is a slash here, so that another file would be allowed: that one is found behind its link.
+    return [file] if "\\" in real else [real, file]
+
+
+def one(connection: duckdb.DuckDBPyConnection, query: str) -> duckdb.Statement:
+    """A query as its one statement, to run in place of the text: of a text `sql` and `execute` run every statement.
+
+    Raises:
+        duckdb.Error: it is none.
+        ConfigError: it is several.
+    """
+    statements = connection.extract_statements(query)
+    if len(statements) != 1:
+        raise ConfigError(f"Expected one SQL statement. Received {len(statements)}: {query}")
+    return statements[0]
+
+
+def is_one_expression(sql: str) -> bool:
+    """Whether DuckDB itself takes SQL for one expression: as all that is selected, with parentheses and without.
+
+    Raises:
+        duckdb.Error: it cannot make anything of it.
+    """
+    for query in (f"SELECT {sql}", f"SELECT ({sql})"):
+        statements = _parser().cursor().extract_statements(query)
+        if [statement.type for statement in statements] != [duckdb.StatementType.SELECT]:
+            return False
+    return True
+
+
+@functools.cache
+def threads_and_memory() -> tuple[int, int]:
+    """DuckDB's own choice for this machine: threads, and bytes of memory."""
+    query = "SELECT current_setting('threads'), current_setting('memory_limit')"
+    threads, most = _parser().cursor().execute(query).fetchall()[0]
+    size, unit = most.split()
+    return threads, int(float(size) * 2 ** _UNITS[unit])
+
+
+@functools.cache
+def _parser() -> duckdb.DuckDBPyConnection:
+    return connect()
