@@ -195,10 +195,10 @@ def comparison_rows(source: str | Path, schema: Schema, data: str | None = None)
     run = Run.open(source) if Path(source).is_dir() else None
     section = run.config.data if run else None
 
-    def opened(path: str, prepared: bool = False) -> Source:
+    def opened(path: str | tuple[str, ...], prepared: bool = False) -> Source:
         if section is None or prepared:
             return Source.open(path)
-        format = "auto" if path == data and known_ending(path) else section.format
+        format = "auto" if isinstance(path, str) and path == data and known_ending(path) else section.format
         return Source.open(path, csv=section.csv or CsvConfig(), format=format, filter=section.filter)
 
     if data is not None:

@@ -50,7 +50,7 @@ def test_without_it_nothing_is_ranked() -> None:
         ),
         (
             {"user": "user_id", "item": "movie_id", "item_columns": ["genres", "genres"]},
-            "a column stands in item_columns twice",
+            "ranking.item_columns: 'genres' stands there twice",
         ),
         (
             {"user": "user_id", "item": "movie_id", "item_columns": ["movie_id"]},

@@ -160,7 +160,7 @@ REFUSED: dict[str, Refused] = {
     "section is empty": (lambda: of(model=None), "model: expected a section of keys. Received: None."),
     "key that is no text": (lambda: of(category(**{"name": "job"}) | {1: 2}), "keys are texts. Received the key 1"),
     # What pydantic alone would not find.
-    "head twice": (lambda: of(model={"heads": ["wide", "wide"]}), "model: a head stands in heads twice"),
+    "head twice": (lambda: of(model={"heads": ["wide", "wide"]}), "model.heads: 'wide' stands there twice."),
     "csv without names": (
         lambda: of(data=data(csv={"header": False})),
         "data.csv: a file without a header needs its columns' names in data.csv.columns",

@@ -81,9 +81,7 @@ def test_no_objects_are_made() -> None:
         load("!!python/object/apply:os.getcwd []")
 
 
-@pytest.mark.parametrize(
-    "text", ["!!map a", "a: !!int one", "a: !!timestamp b", "a: &a {b: *a}", "a: " + "9" * 5000, "[" * 3000]
-)
+@pytest.mark.parametrize("text", ["!!map a", "a: !!int one", "a: !!timestamp b", "a: " + "9" * 5000, "[" * 3000])
 def test_what_pyyaml_trips_over_is_an_error_of_yaml(text: str) -> None:
     with pytest.raises(yaml.YAMLError):
         load(text)

@@ -105,7 +105,8 @@ def train(
         say(f"Exported, equal to the model: {path}")
     say("Next:")
     # Of rows that were learnt from, metrics say nothing.
-    data = shlex.quote(run.rows("test") or "FILE")
+    tested = run.rows("test")
+    data = shlex.quote(tested) if isinstance(tested, str) else "FILE"
     folder = shlex.quote(str(run.path))
     say(f"  python -m tfwd.evaluate {folder} --data {data}")
     say(f"  python -m tfwd.predict {folder} --data {data} --output predictions.csv")

@@ -7,6 +7,7 @@ one. `Config.dump` writes the complete configuration, from which the run can be 
 from __future__ import annotations
 
 import importlib.resources
+import stat
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,7 +30,7 @@ from tfwd.config_sections import (
     RankingConfig,
     TrainConfig,
 )
-from tfwd.config_tree import check_tree
+from tfwd.config_tree import check_tree, shown, unshared
 from tfwd.errors import ConfigError
 from tfwd.features.checks import check_features
 from tfwd.features.columns import AnyColumn, Categorical, Numeric
@@ -254,9 +255,12 @@ class Config(Section):
         try:
             values = config_yaml.load(text)
         except yaml.YAMLError as error:
-            raise ConfigError(f"{where} is not YAML: {error}") from None
+            raise ConfigError(f"{where} is not YAML: {config_yaml.reason(error, text)}.") from None
         if not isinstance(values, dict):
-            raise ConfigError(f"{where} must hold keys such as data and features. Received: {values!r}")
+            raise ConfigError(f"{where} must hold keys such as data and features. Received: {shown(values)}")
+        check_tree(values, where)
+        # Else an override would change what an anchor leads to in all its places.
+        values = unshared(values)
         if folder is not None:
             resolve_paths(values, folder)
         for change in overrides:
@@ -283,6 +287,17 @@ class Config(Section):
         return Config.of(values)
 
 
+_MOST_BYTES = 32 << 20
+_KINDS = {
+    "a file": stat.S_ISREG,
+    "a folder": stat.S_ISDIR,
+    "a pipe": stat.S_ISFIFO,
+    "a socket": stat.S_ISSOCK,
+    "a device": stat.S_ISCHR,
+    "a disk": stat.S_ISBLK,
+}
+
+
 def presets() -> list[str]:
     """The names of the configurations that ship with the package."""
     folder = importlib.resources.files("tfwd") / "configs"
@@ -294,9 +309,31 @@ def _read(source: str | Path) -> tuple[str, Path | None, str]:
         entry = importlib.resources.files("tfwd") / "configs" / f"{source}.yaml"
         return entry.read_text(encoding="utf-8"), None, f"preset {source!r}"
     path = Path(source)
-    if not path.is_file():
-        raise ConfigError(f"{source} is neither a preset nor a file.{nearest(str(source), presets())}")
+    kind = _kind(path)
+    if kind != "a file":
+        if kind is not None:
+            raise ConfigError(f"{source} is {kind}: expected a file of YAML.")
+        raise ConfigError(
+            f"{shown(str(source))[1:-1]} is neither a preset nor a file.{nearest(str(source), presets())}"
+        )
+    with path.open("rb") as file:
+        content = file.read(_MOST_BYTES + 1)
+    if len(content) > _MOST_BYTES:
+        raise ConfigError(
+            f"{path} is longer than {_MOST_BYTES >> 20} MiB: expected a configuration. A long vocabulary is a file of "
+            "its own, in vocabulary_file."
+        )
     try:
-        return path.read_text(encoding="utf-8"), path.resolve().parent, str(path)
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path} is not UTF-8 text, as YAML is.") from None
+        # A byte order mark is no part of the text.
+        return content.decode("utf-8-sig"), path.resolve().parent, str(path)
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8 text, as YAML is: byte {error.start + 1} is none.") from None
+
+
+def _kind(path: Path) -> str | None:
+    """What stands at a path, None where nothing does or could."""
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return None
+    return next((kind for kind, holds in _KINDS.items() if holds(mode)), None)

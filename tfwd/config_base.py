@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from tfwd.config_errors import explain
-from tfwd.config_tree import check_tree
+from tfwd.config_tree import check_tree, shown
 from tfwd.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -100,6 +101,27 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "tolist") and not isinstance(value, type):
         return value.tolist()
     return tuple(value) if isinstance(value, Iterator) else value
+
+
+def fault(key: str, text: str) -> PydanticCustomError:
+    """What a section raises about one of its keys: the message then has the path of the key."""
+    return PydanticCustomError("key", "{text}", {"key": key, "text": text})
+
+
+def refuse_twice(key: str, names: Iterable[str]) -> None:
+    """Refuses a list in which a name stands twice, as `fault` of its key."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise fault(key, f"{shown(name)} stands there twice.")
+        seen.add(name)
+
+
+def truth_values_as_text(values: Any) -> Any:
+    """`[true, 1]` as `["true", 1]`, which is how the data has them: pydantic would make true the number 1."""
+    if not isinstance(values, list | tuple):
+        return values
+    return tuple(str(value).lower() if isinstance(value, bool) else value for value in values)
 
 
 def _frozen(section: Section) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import yaml
 
 from tfwd import config_yaml
+from tfwd.config_tree import short, shown
 from tfwd.errors import ConfigError
 from tfwd.features.columns import default_name
 
@@ -24,8 +27,20 @@ def resolve_paths(values: dict[str, Any], folder: Path) -> None:
 
     def absolute(node: Any, key: str) -> None:
         value = node.get(key) if isinstance(node, dict) else None
-        if isinstance(value, str) and value and ":" not in value.split("/")[0]:
-            node[key] = str(folder / Path(value).expanduser())
+        if isinstance(value, list | tuple):
+            node[key] = [resolved(entry) for entry in value]
+        elif value is not None:
+            node[key] = resolved(value)
+
+    def resolved(value: Any) -> Any:
+        if isinstance(value, os.PathLike):
+            value = os.fspath(value)
+        if not isinstance(value, str) or not value or ":" in value.split("/")[0]:
+            return value
+        try:
+            return str(folder / Path(value).expanduser())
+        except RuntimeError:
+            raise ConfigError(f"{shown(value)} names the home of a user whom this machine does not know.") from None
 
     data = values.get("data")
     for key in ("train", "path", "validation", "test"):
@@ -51,11 +66,13 @@ def override(values: dict[str, Any], change: str) -> None:
     """
     path, equals, text = change.partition("=")
     if not equals or not path:
-        raise ConfigError(f"--set takes KEY=VALUE, as in train.epochs=3. Received: {change!r}")
+        raise ConfigError(f"--set takes KEY=VALUE, as in train.epochs=3. Received: {shown(change)}")
     try:
         value = config_yaml.load(text) if text else None
-    except yaml.YAMLError:
-        raise ConfigError(f"--set {path}: {text!r} is not a YAML value.") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(
+            f"--set {short(path)}: {shown(text)} is not a YAML value: {config_yaml.reason(error, text)}."
+        ) from None
     assign(values, path.split("."), value)
 
 
@@ -81,25 +98,34 @@ def _child(node: Any, part: str, path: Sequence[str]) -> Any:
     if isinstance(node, list):
         index = _index(node, part, path)
         if not isinstance(node[index], dict | list):
-            raise ConfigError(f"{'.'.join(path)}: {part!r} is {node[index]!r}, which has no parts.")
+            raise ConfigError(f"{short('.'.join(path))}: {shown(part)} is {shown(node[index])}, which has no parts.")
         return node[index]
     child = node.get(part)
     if not isinstance(child, dict | list):
         # `label: income` and `wide_optimizer: ftrl` are short for a section.
-        short = {"label": "column", "wide_optimizer": "name", "deep_optimizer": "name"}
-        node[part] = {short[part]: child} if part in short and child is not None else {}
+        sections = {"label": "column", "wide_optimizer": "name", "deep_optimizer": "name"}
+        node[part] = {sections[part]: child} if part in sections and child is not None else {}
     return node[part]
 
 
 def _index(node: list[Any], part: str, path: Sequence[str]) -> int:
     """An element of a list by its number or, for features, by its name."""
-    names = [default_name(element).get("name") if isinstance(element, dict) else None for element in node]
+    names = [_name(element) for element in node]
     if part in names:
         return names.index(part)
-    if part.isdigit() and int(part) < len(node):
+    # Not isdigit, to which ² is a digit too.
+    if re.fullmatch("[0-9]{1,9}", part) and int(part) < len(node):
         return int(part)
-    known = ", ".join(str(name) for name in names if name)
+    known = short(", ".join(str(name) for name in names if name), 500)
     raise ConfigError(
-        f"{'.'.join(path)}: the list has no element {part!r}. "
-        f"It has 0 to {len(node) - 1}{f', or by name: {known}' if known else ''}."
+        f"{short('.'.join(path))}: the list has no element {shown(part)}. "
+        + (f"It has 0 to {len(node) - 1}{f', or by name: {known}' if known else ''}." if node else "It is empty.")
     )
+
+
+def _name(element: Any) -> Any:
+    try:
+        return default_name(element).get("name") if isinstance(element, dict) else None
+    except ValueError:
+        # A column whose name no input may have, which is refused when all is checked.
+        return None

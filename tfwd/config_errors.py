@@ -15,6 +15,8 @@ from tfwd.naming import nearest
 
 # Problems that a message lists; a file of the wrong kind has thousands.
 MOST_PROBLEMS = 20
+# Of a value that may be several things there are as many problems.
+_MOST_READ = 1000
 
 Path = tuple[int | str, ...]
 
@@ -47,7 +49,7 @@ def explain(error: ValidationError, model: type[BaseModel], where: str, values: 
         values: what was validated; tells the keys of a path from pydantic's own marks.
     """
     problems: dict[Path, list[ErrorDetails]] = {}
-    for problem in error.errors(include_url=False):
+    for problem in error.errors(include_url=False)[:_MOST_READ]:
         problems.setdefault(_path(problem, values), []).append(problem)
     # Of a value that may be one thing or another, pydantic says what is wrong with it as each of them. It was meant as
     # the one that goes deepest.
@@ -55,7 +57,7 @@ def explain(error: ValidationError, model: type[BaseModel], where: str, values: 
     outermost = [path for path in problems if path not in shallow]
     lines = [(f"{written(path)}: " if path else "") + _say(problems[path], model) for path in outermost[:MOST_PROBLEMS]]
     if len(outermost) > MOST_PROBLEMS:
-        lines.append(f"and {len(outermost) - MOST_PROBLEMS:,} more.")
+        lines.append("and more.")
     return f"{where}: " + ("\n  " if len(lines) > 1 else "") + "\n  ".join(lines)
 
 
@@ -68,7 +70,7 @@ def _path(problem: ErrorDetails, values: Any) -> Path:
         if _has(node, part):
             node = node[part]
             path.append(part)
-    if _has(node, last) or (isinstance(node, dict) and problem["type"] == "missing"):
+    if path[-1:] == ["class_weights"] or _has(node, last) or (isinstance(node, dict) and problem["type"] == "missing"):
         path.append(last)
     if problem["type"] == "key":
         path.append(problem["ctx"]["key"])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from tfwd.config_base import LARGEST, MOST, Count, Section
+from tfwd.config_base import LARGEST, MOST, Count, Section, fault
 from tfwd.config_tree import shown
 from tfwd.naming import nearest
 
@@ -197,14 +197,13 @@ class OptimizerConfig(Section):
 
     @model_validator(mode="after")
     def _check(self) -> OptimizerConfig:
-        found = fault(self.name, self.options)
+        found = unfit(self.name, self.options)
         if found is not None:
-            key, text = found
-            raise PydanticCustomError("key", "{text}", {"key": key, "text": text})
+            raise fault(*found)
         return self
 
 
-def fault(name: str, options: Mapping[str, Any]) -> tuple[str, str] | None:
+def unfit(name: str, options: Mapping[str, Any]) -> tuple[str, str] | None:
     """The first option that an optimizer does not have, or whose value it would stumble over, in a step or later.
 
     Args:
@@ -215,18 +214,18 @@ def fault(name: str, options: Mapping[str, Any]) -> tuple[str, str] | None:
         The option and what is wrong with it, or None.
     """
     for option, value in options.items():
-        text = _unfit(name, option, value)
+        text = _fault_of(name, option, value)
         if text is not None:
             return option, text
     clips = [option for option in (*_CLIPS, "global_clipnorm") if options.get(option) is not None]
     return (clips[1], f"expected one way of clipping. Received: {' and '.join(clips)}.") if len(clips) > 1 else None
 
 
-def _unfit(name: str, option: str, value: Any) -> str | None:
+def _fault_of(name: str, option: str, value: Any) -> str | None:
     if option in _MOMENTUM.get(name, ()):
         advice = "Leave it out, or take 'lazy_adam' for a momentum per touched row."
-        fault = f"{name} has none: it would move every row of a table at every step. {advice}"
-        return f"{fault} Received: {shown(value)}." if value else None
+        reason = f"{name} has none: it would move every row of a table at every step. {advice}"
+        return f"{reason} Received: {shown(value)}." if value else None
     if "weight_decay" not in OPTIONS[name] and option in (*DENSE, *DENSE_DETAILS):
         if not value or option in DENSE_DETAILS:
             return None

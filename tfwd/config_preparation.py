@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from tfwd.config_base import Section
+from tfwd.config_base import PathText, Section
+
+# The most values of a list.
+MAX_LENGTH = 10_000
 
 
 class JoinConfig(Section):
@@ -17,7 +20,7 @@ class JoinConfig(Section):
         on: the column of this name on both sides. A row whose key is not there has nulls.
     """
 
-    data: str
+    data: PathText | Annotated[tuple[PathText, ...], Field(min_length=1)]
     on: str = Field(min_length=1)
 
 
@@ -41,7 +44,7 @@ class HistoryConfig(Section):
     item: str = Field(min_length=1)
     time: str = Field(min_length=1)
     where: str | None = None
-    length: int = Field(default=50, ge=1)
+    length: int = Field(default=50, ge=1, le=MAX_LENGTH)
 
 
 class SplitConfig(Section):
@@ -81,7 +84,7 @@ class SplitConfig(Section):
         for part in ("validation", "test"):
             share = getattr(self, part)
             if self.by == "last":
-                if isinstance(share, str) or share < 0 or share != int(share):
+                if isinstance(share, str) or share < 0 or not share < 2**31 or share != int(share):
                     raise ValueError(f"by last, {part} is a number of events a user, as 1. Received: {share!r}")
             elif self.by != "time" and (isinstance(share, str) or not 0 <= share < 1):
                 raise ValueError(f"by {self.by}, {part} is a share from 0 to below 1. Received: {share!r}")

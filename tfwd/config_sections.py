@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from tfwd.config_base import Section
+from tfwd.config_base import (
+    LARGEST,
+    MOST,
+    Count,
+    PathText,
+    Section,
+    fault,
+    refuse_twice,
+    truth_values_as_text,
+)
 from tfwd.config_optimizers import OptimizerConfig
 from tfwd.config_preparation import HistoryConfig, JoinConfig, SplitConfig
-from tfwd.naming import is_valid
+from tfwd.config_tree import shown
+from tfwd.naming import MISSING_LABELS, is_valid, text_of
 
 Head = Literal["wide", "deep"]
+
+
+# One file, folder or glob, or a list of them.
+Files = PathText | Annotated[tuple[PathText, ...], Field(min_length=1)]
+
+
+Moment = Annotated[int, Field(ge=-MOST, le=MOST)] | Annotated[float, Field(ge=-MOST, le=MOST)] | str
 
 
 class CsvConfig(Section):
@@ -23,12 +41,13 @@ class CsvConfig(Section):
     header: bool = True
     columns: tuple[str, ...] | None = None
     null: tuple[str, ...] = ("",)
-    skip: int = Field(default=0, ge=0)
+    skip: int = Field(default=0, ge=0, le=2**31 - 1)
 
     @model_validator(mode="after")
     def _check(self) -> CsvConfig:
         if not self.header and self.columns is None:
             raise ValueError("a file without a header needs its columns' names in data.csv.columns")
+        refuse_twice("columns", self.columns or ())
         return self
 
 
@@ -46,6 +65,19 @@ class LabelConfig(Section):
     column: str
     positive: str | int | bool | float | None = None
     classes: tuple[str | int, ...] | None = Field(default=None, min_length=2)
+
+    _values = field_validator("classes", mode="before")(truth_values_as_text)
+
+    @model_validator(mode="after")
+    def _check(self) -> LabelConfig:
+        texts: dict[str, object] = {}
+        for value in self.classes or ():
+            if text_of(value) in MISSING_LABELS:
+                raise fault("classes", f"{value!r} is how a missing label reads, and no class.")
+            if text_of(value) in texts:
+                raise fault("classes", f"{shown(texts[text_of(value)])} and {shown(value)} are one label.")
+            texts[text_of(value)] = value
+        return self
 
     if TYPE_CHECKING:
 
@@ -80,11 +112,11 @@ class DataConfig(Section):
         names: graph input names for data columns whose own names a graph cannot carry.
     """
 
-    train: str | None = None
-    path: str | None = None
-    validation: str | None = None
+    train: Files | None = None
+    path: PathText | None = None
+    validation: Files | None = None
     validation_fraction: float = Field(default=0.1, ge=0.0, lt=1.0)
-    test: str | None = None
+    test: Files | None = None
     format: Literal["auto", "csv", "parquet", "tfrecord"] = "auto"
     csv: CsvConfig = CsvConfig()
     label: LabelConfig
@@ -96,15 +128,15 @@ class DataConfig(Section):
     history: tuple[HistoryConfig, ...] = ()
     split: SplitConfig | None = None
     time: str | None = Field(default=None, min_length=1)
-    since: int | float | str | None = None
-    until: int | float | str | None = None
+    since: Moment | None = None
+    until: Moment | None = None
     names: dict[str, str] = Field(default_factory=dict)
 
     @property
     def prepared(self) -> bool:
         """Whether the rows are made before they are read: downloaded, joined, computed or parted."""
         sources = (self.train, self.validation, self.test)
-        downloaded = any(source is not None and source.startswith("tfds:") for source in sources)
+        downloaded = any(isinstance(source, str) and source.startswith("tfds:") for source in sources)
         return downloaded or bool(self.join or self.columns or self.history or self.split) or self.ranged
 
     @property
@@ -139,10 +171,19 @@ class DataConfig(Section):
                 )
         if self.ranged and self.event_time is None:
             raise ValueError("since and until choose rows by their time: name its column in data.time")
-        names = [*self.columns, *(history.name for history in self.history)]
-        twin = next((name for name in names if names.count(name) > 1), None)
+        refuse_twice("history", [*self.columns, *(history.name for history in self.history)])
+        refuse_twice("key", self.key)
+        joins = [(join.data, join.on) for join in self.join]
+        twin = next((data for (data, on), count in Counter(joins).items() if count > 1), None)
         if twin is not None:
-            raise ValueError(f"columns and history make two columns of the name {twin!r}")
+            raise fault("join", f"{shown(twin)} is joined twice by one column.")
+        for name in ("train", "validation", "test"):
+            files = getattr(self, name)
+            if isinstance(files, tuple):
+                refuse_twice(name, files)
+                listed = next((file for file in files if file.startswith("tfds:")), None)
+                if listed is not None:
+                    raise fault(name, f"expected a list of files. Received: {shown(listed)}, which stands alone.")
         return self
 
     @model_validator(mode="after")
@@ -175,19 +216,18 @@ class ModelConfig(Section):
     """
 
     heads: tuple[Head, ...] = Field(default=("wide", "deep"), min_length=1)
-    hidden_units: tuple[Annotated[int, Field(ge=1)], ...] = Field(default=(256, 128, 64), min_length=1)
+    hidden_units: tuple[Annotated[int, Field(ge=1, le=2**31 - 1)], ...] = Field(default=(256, 128, 64), min_length=1)
     activation: str = "relu"
     dropout: float = Field(default=0.0, ge=0, lt=1)
     embedding_dropout: float = Field(default=0.0, ge=0, lt=1)
-    embedding_stddev: float | None = Field(default=None, gt=0)
+    embedding_stddev: float | None = Field(default=None, gt=0, le=LARGEST)
     batch_norm: bool = False
-    l2: float = Field(default=0.0, ge=0)
+    l2: float = Field(default=0.0, ge=0, le=LARGEST)
     loss: Literal["poisson"] | None = None
 
     @model_validator(mode="after")
     def _check(self) -> ModelConfig:
-        if len(set(self.heads)) != len(self.heads):
-            raise ValueError("a head stands in heads twice")
+        refuse_twice("heads", self.heads)
         return self
 
 
@@ -200,7 +240,7 @@ class EarlyStoppingConfig(Section):
     """
 
     monitor: str = "auto"
-    patience: int = Field(default=3, ge=1)
+    patience: Count = 3
 
 
 class TrainConfig(Section):
@@ -232,24 +272,24 @@ class TrainConfig(Section):
             older run too; `auto` is `grow` where `data.since` or `data.until` chooses the rows.
     """
 
-    epochs: int = Field(default=10, ge=1)
-    max_steps: int | None = Field(default=None, ge=1)
-    batch_size: int = Field(default=512, ge=1)
+    epochs: Count = 10
+    max_steps: Count | None = None
+    batch_size: int = Field(default=512, ge=1, le=2**31 - 1)
     seed: int = Field(default=0, ge=0, lt=2**31)
     wide_optimizer: OptimizerConfig = OptimizerConfig(name="sparse_ftrl", learning_rate=0.1)
     deep_optimizer: OptimizerConfig = OptimizerConfig(name="lazy_adam", learning_rate=0.001)
     early_stopping: EarlyStoppingConfig | None = EarlyStoppingConfig()
     refit: bool = False
-    evaluate_every: int | None = Field(default=None, ge=1)
-    checkpoint_every: int | None = Field(default=None, ge=1)
-    class_weights: dict[str, Annotated[float, Field(ge=0)]] | None = None
+    evaluate_every: Count | None = None
+    checkpoint_every: Count | None = None
+    class_weights: dict[str, Annotated[float, Field(ge=0, le=LARGEST)]] | None = None
     cache: Literal["auto", "ids", "none"] = "auto"
-    cache_bytes: int = Field(default=2 * 1024**3, ge=0)
-    shuffle_rows: int = Field(default=100_000, ge=1)
-    steps_per_execution: int = Field(default=16, ge=1)
+    cache_bytes: int = Field(default=2 * 1024**3, ge=0, le=MOST)
+    shuffle_rows: Count = 100_000
+    steps_per_execution: int = Field(default=16, ge=1, le=2**31 - 1)
     deterministic: bool = False
     tensorboard: bool = True
-    warm_start_from: str | None = None
+    warm_start_from: PathText | None = None
     warm_start_vocabulary: Literal["auto", "new", "grow"] = "auto"
 
     @model_validator(mode="before")
@@ -264,7 +304,9 @@ class TrainConfig(Section):
             weights = values.get("class_weights")
             if isinstance(weights, dict):
                 # YAML reads the labels 0 and 1 as numbers, and true as a truth value.
-                values = {**values, "class_weights": {str(label): weight for label, weight in weights.items()}}
+                texts = {label: str(label) for label in weights}
+                refuse_twice("class_weights", [text_of(text) for text in texts.values()])
+                values = {**values, "class_weights": {texts[label]: weight for label, weight in weights.items()}}
         return values
 
 
@@ -278,6 +320,7 @@ class ExportConfig(Section):
     def _check(self) -> ExportConfig:
         if not is_valid(self.name):
             raise ValueError("name becomes a folder: letters, digits and _, a letter first")
+        refuse_twice("formats", self.formats)
         return self
 
 
@@ -297,7 +340,7 @@ class RankingConfig(Section):
     item: str = Field(min_length=1)
     title: str | None = Field(default=None, min_length=1)
     item_columns: tuple[str, ...] = ()
-    k: int = Field(default=10, ge=1)
+    k: int = Field(default=10, ge=1, le=2**31 - 1)
 
     @model_validator(mode="after")
     def _check(self) -> RankingConfig:
@@ -305,8 +348,7 @@ class RankingConfig(Section):
             raise ValueError(f"user and item are two columns. Received {self.item!r} for both")
         if self.title in (self.user, self.item):
             raise ValueError(f"title is a column of its own, and {self.title!r} is not: leave it out")
-        if len(set(self.item_columns)) != len(self.item_columns):
-            raise ValueError("a column stands in item_columns twice")
+        refuse_twice("item_columns", self.item_columns)
         if self.user in self.item_columns or self.item in self.item_columns:
             wrong = self.user if self.user in self.item_columns else self.item
             raise ValueError(f"item_columns are columns of the item beside `item`: remove {wrong!r}")

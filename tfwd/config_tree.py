@@ -61,33 +61,51 @@ def check_tree(values: Any, where: str) -> None:
     Raises:
         ConfigError: names the path of the key.
     """
-    count = 0
     path: list[Any] = []
+    # What is known of a list or section that stands in several places: its values in all and its levels.
+    known: dict[int, tuple[int, int]] = {}
 
     def refuse(fault: str) -> ConfigError:
         return ConfigError(f"{where}: {written(tuple(path[:8]))}: {fault}")
 
-    def check(node: Any) -> None:
-        nonlocal count
-        count += 1
-        if count > MAX_VALUES:
-            raise refuse(f"expected at most {MAX_VALUES:,} values in all, repeated ones (anchors) counted each time.")
+    def check(node: Any) -> tuple[int, int]:
         if isinstance(node, str):
             _check_text(node, refuse)
-        elif isinstance(node, dict | list | tuple):
-            if len(path) >= MAX_DEPTH:
-                raise refuse(f"expected at most {MAX_DEPTH} levels of sections and lists, one inside the other.")
-            named = isinstance(node, dict)
-            for key, value in node.items() if isinstance(node, dict) else enumerate(node):
-                if named and not isinstance(key, str) and not (path[-1:] == ["class_weights"] and _is_label(key)):
-                    raise refuse(f"keys are texts. Received the key {shown(key)} beside {shown(value)}.")
-                path.append(key)
-                if named and isinstance(key, str):
-                    _check_text(key, refuse)
-                check(value)
-                path.pop()
+        if not isinstance(node, dict | list | tuple):
+            return 1, 0
+        size, levels = known.get(id(node)) or walk(node)
+        known[id(node)] = size, levels
+        if len(path) + levels > MAX_DEPTH:
+            raise refuse(f"expected at most {MAX_DEPTH} levels of sections and lists, one inside the other.")
+        return size, levels
+
+    def walk(node: Any) -> tuple[int, int]:
+        if len(path) >= MAX_DEPTH:
+            raise refuse(f"expected at most {MAX_DEPTH} levels of sections and lists, one inside the other.")
+        size, levels, named = 1, 0, isinstance(node, dict)
+        for key, value in node.items() if named else enumerate(node):
+            if named and not isinstance(key, str) and not (path[-1:] == ["class_weights"] and _is_label(key)):
+                raise refuse(f"keys are texts. Received the key {shown(key)} beside {shown(value)}.")
+            path.append(key)
+            if named and isinstance(key, str):
+                _check_text(key, refuse)
+            more, below = check(value)
+            path.pop()
+            size, levels = size + more, max(levels, below)
+            if size > MAX_VALUES:
+                raise refuse(
+                    f"expected at most {MAX_VALUES:,} values in all, repeated ones (anchors) counted each time."
+                )
+        return size, levels + 1
 
     check(values)
+
+
+def unshared(values: Any) -> Any:
+    """A copy in which no dict or list stands in two places, as those that YAML's anchors lead to do."""
+    if isinstance(values, dict):
+        return {key: unshared(value) for key, value in values.items()}
+    return [unshared(value) for value in values] if isinstance(values, list) else values
 
 
 def _is_label(key: Any) -> bool:

@@ -6,11 +6,12 @@ is the octal number 449.
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 
 import yaml
+
+from tfwd.config_tree import MAX_VALUES, short
 
 _SCALARS = {
     "merge": (r"<<", ["<"]),
@@ -24,21 +25,54 @@ _SCALARS = {
 }
 
 
-class _Loader(yaml.SafeLoader):
+# The parser in C is ten times as fast, and refuses what is nested a thousand levels deep.
+_BaseLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_BaseDumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
+
+class _Loader(_BaseLoader):  # type: ignore[misc]
+    _merged = 0
+
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [key.value for key, _ in node.value]
+        seen: dict[Any, yaml.Node] = {}
         for key, _ in node.value:
-            if keys.count(key.value) > 1:
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            twin = seen.setdefault(key.value, key)
+            if twin is not key:
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key.value!r} stands in one section twice", key.start_mark
+                    None,
+                    None,
+                    f"the key {short(key.value)!r} stands in one section twice, first in line "
+                    f"{twin.start_mark.line + 1}",
+                    key.start_mark,
                 )
-            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+            if key.tag != "tag:yaml.org,2002:merge":
                 # A key is a text whatever it looks like: `null:` is a key of data.csv, `0:` one of train.class_weights.
                 key.tag = "tag:yaml.org,2002:str"
-        return super().construct_mapping(node, deep)
+        found: dict[Any, Any] = super().construct_mapping(node, deep)
+        return found
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        super().flatten_mapping(node)
+        # A merge of merges would double at every level: of one key the last stays, as in the dict that comes of it.
+        last = {key.value if isinstance(key, yaml.ScalarNode) else id(key): (key, value) for key, value in node.value}
+        node.value = list(last.values())
+        self._merged += len(last)
+        if self._merged > MAX_VALUES:
+            raise yaml.constructor.ConstructorError(None, None, "merges (<<) make too many keys", node.start_mark)
+
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        digits = len(node.value)
+        if digits > 300:
+            raise yaml.constructor.ConstructorError(None, None, f"a number of {digits:,} digits", node.start_mark)
+        return int(node.value)
 
 
-class _Dumper(yaml.SafeDumper):
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
+
+
+class _Dumper(_BaseDumper):  # type: ignore[misc]
     def represent_str(self, data: str) -> yaml.ScalarNode:
         # PyYAML writes these line breaks as they are, and reads them as spaces.
         style = '"' if any(line_break in data for line_break in "\x85\u2028\u2029") else None
@@ -55,19 +89,33 @@ for _name, (_pattern, _first) in _SCALARS.items():
 
 
 def load(text: str) -> Any:
-    """The value of a YAML text.
+    """The value of a YAML text. What anchors lead to is one object in several places, which `check_tree` bounds.
 
     Raises:
-        yaml.YAMLError: it is not YAML, a key stands twice in a section, or a section stands in itself.
+        yaml.YAMLError: it is not YAML, or a key stands twice in a section.
     """
     try:
-        values = yaml.load(text, Loader=_Loader)
-        # An anchor may lead to what it stands in, which is no tree.
-        json.dumps(values, default=str)
+        return yaml.load(text, Loader=_Loader)
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         # What PyYAML makes of a wrong value behind a tag, as `!!int one` is.
         raise yaml.YAMLError(str(error)) from None
-    return values
+
+
+def reason(error: yaml.YAMLError, text: str) -> str:
+    """What is wrong with a text that is not YAML, in one line, and where."""
+    mark = getattr(error, "problem_mark", None)
+    problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+    if mark is None:
+        return short(problem)
+    line = text.splitlines()[mark.line] if mark.line < len(text.splitlines()) else ""
+    found = line[mark.column : mark.column + 1]
+    if found == "\t":
+        problem = "a tab, where lines are indented by spaces"
+    elif found in ("@", "%", "`", "|", ">") and "cannot start any token" in problem:
+        problem = f"no value begins with {found}: put the text in quotes"
+    elif "mapping values are not allowed" in problem:
+        problem = "a second `: ` in one line: put a text that holds one in quotes"
+    return f"line {mark.line + 1}, column {mark.column + 1}: {short(problem)}"
 
 
 def dump(values: Any) -> str:

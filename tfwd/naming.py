@@ -10,6 +10,7 @@ import difflib
 import keyword
 import re
 from collections.abc import Iterable
+from typing import Any
 
 from tfwd.errors import ConfigError
 
@@ -17,6 +18,23 @@ from tfwd.errors import ConfigError
 LONGEST = 240
 _VALID = re.compile(rf"[A-Za-z][A-Za-z0-9_]{{0,{LONGEST - 1}}}")
 _RESERVED = re.compile(r"(wide|embedding_\d+|one_hot)_(ids|weights)|numeric|probability|logit|prediction|classes")
+
+
+# The texts of a label that is not there.
+MISSING_LABELS = frozenset({"", "nan", "NaN"})
+_WHOLE = re.compile(r"([+-]?\d+)\.0*")
+
+
+def text_of(value: Any) -> str:
+    """The form in which label values are compared, whatever type a file gives them.
+
+    `1`, `1.0`, `"1"` and `"1.0"` are one label, as are `True`, `"True"` and `"true"`.
+    """
+    text = str(value)
+    whole = _WHOLE.fullmatch(text)
+    if whole:
+        return whole[1]
+    return text.lower() if text.lower() in ("true", "false") else text
 
 
 def is_valid(name: str) -> bool:

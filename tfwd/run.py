@@ -229,8 +229,11 @@ class Run:
         """
         return Provenance.load(self.path / "rows.json")
 
-    def rows(self, part: Literal["train", "test"]) -> str | None:
-        """Where the rows of a part are, prepared or not; None where they are nowhere, or came from a frame."""
+    def rows(self, part: Literal["train", "test"]) -> str | tuple[str, ...] | None:
+        """Where the rows of a part are, prepared or not; None where they are nowhere, or came from a frame.
+
+        A tuple where the configuration names several files.
+        """
         if self.data is not None:
             file = self.data / f"{part}.parquet"
             return str(file) if file.is_file() else None

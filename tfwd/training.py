@@ -173,7 +173,8 @@ def _refuse_own_sources(config: Config, output: Path) -> None:
     read = {f"data.{name}": getattr(data, name) for name in ("train", "validation", "test", "path")}
     read |= {f"data.join[{index}].data": join.data for index, join in enumerate(data.join)}
     read["train.warm_start_from"] = config.train.warm_start_from
-    for key, path in read.items():
+    files = [(key, path) for key, named in read.items() for path in (named if isinstance(named, tuple) else [named])]
+    for key, path in files:
         if path is not None and place in (Path(path).resolve(), *Path(path).resolve().parents):
             raise RunError(f"{key} reads {path} of the run that it would overwrite. Choose another output.")
 

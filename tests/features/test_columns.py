@@ -46,11 +46,11 @@ REFUSED: list[tuple[Any, str]] = [
     (lambda: Categorical("x", hash_bins=3, identity=4), "at most one of vocabulary, vocabulary_file"),
     (lambda: Categorical("x", hash_bins=3, min_count=2), "belong to a learnt vocabulary"),
     (lambda: Categorical("x", identity=3, dtype="string"), "identity needs integers"),
-    (lambda: Categorical("x", vocabulary=(1, "1")), "holds a value twice"),
+    (lambda: Categorical("x", vocabulary=(1, "1")), "vocabulary: '1' stands there twice"),
     (lambda: Categorical("x", vocabulary=("a", "")), "the empty string is the missing value"),
     (lambda: Categorical("x", embedding=0), "at least 1"),
     (lambda: Cross(["a"], 10), "a list of at least 2"),
-    (lambda: Cross(["a", "a"], 10), "stands in it twice"),
+    (lambda: Cross(["a", "a"], 10), "keys: 'a' stands there twice"),
     (lambda: Cross(["a", "b"], 10, wide=False), "a cross must go somewhere"),
     (lambda: Cross(["a", "b"], 2**31), "at most 2147483647"),
 ]

@@ -12,9 +12,10 @@ from tfwd.analysis.exact_sum import BITS, exponent, scaled_sum, unscaled
 from tfwd.analysis.statistics import LabelStatistics
 from tfwd.analysis.workspace import Workspace
 from tfwd.config import Config
-from tfwd.data.labels import PLAIN, LabelCoder, class_order, is_missing, text_of
+from tfwd.data.labels import PLAIN, LabelCoder, class_order, is_missing
 from tfwd.data.rows import Rows
 from tfwd.errors import DataError
+from tfwd.naming import text_of
 
 _SHOWN = 5
 

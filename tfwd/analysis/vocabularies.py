@@ -12,7 +12,7 @@ import pyarrow as pa
 from tfwd.analysis.statistics import VocabularyStatistics
 from tfwd.analysis.workspace import Workspace
 from tfwd.errors import ConfigError, DataError
-from tfwd.features.columns import Categorical
+from tfwd.features.columns import Categorical, whole_numbers
 from tfwd.schema import Kind
 
 
@@ -97,7 +97,7 @@ def given_values(feature: Categorical, kind: Kind) -> list[str] | list[int]:
     if kind != "integer":
         return texts
     try:
-        return [int(text) for text in texts]
+        return whole_numbers(texts)
     except ValueError as error:
         raise ConfigError(
             f"{where} must hold whole numbers, since the column {feature.column!r} does: {error}. "

@@ -4,35 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from tfwd.errors import ConfigError
-from tfwd.naming import nearest
+from tfwd.naming import MISSING_LABELS, nearest, text_of
 
 # The labels that need no `positive`, as (negative, positive).
 PLAIN = (("0", "1"), ("false", "true"))
 
-_WHOLE = re.compile(r"([+-]?\d+)\.0*")
-_MISSING = frozenset({"", "nan", "NaN"})
-
-
-def text_of(value: Any) -> str:
-    """The form in which label values are compared, whatever type a file gives them.
-
-    `1`, `1.0`, `"1"` and `"1.0"` are one label, as are `True`, `"True"` and `"true"`.
-    """
-    text = str(value)
-    whole = _WHOLE.fullmatch(text)
-    if whole:
-        return whole[1]
-    return text.lower() if text.lower() in ("true", "false") else text
-
 
 def is_missing(text: str | None) -> bool:
     """Whether a label's text stands for no label."""
-    return text is None or text in _MISSING
+    return text is None or text in MISSING_LABELS
 
 
 def class_order(values: Sequence[str]) -> tuple[str, ...]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from tfwd.config import Config
-from tfwd.data.labels import text_of
 from tfwd.data.lists import Items, value_type
 from tfwd.data.source import Source
 from tfwd.data.sql import INTEGERS, is_fractional, is_number, is_scalar
 from tfwd.errors import ConfigError
 from tfwd.features.columns import Bucketized, Categorical, Cross, Numeric
+from tfwd.naming import text_of
 from tfwd.schema import Input, Kind, Schema
 
 

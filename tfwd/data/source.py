@@ -95,7 +95,7 @@ class Source:
         csv = csv or CsvConfig()
         if isinstance(data, pa.Table) or type(data).__module__.split(".")[0] == "pandas":
             return cls("DataFrame", TableScan(_table(data)), filter)
-        paths = data if isinstance(data, list) and data else [data]
+        paths = data if isinstance(data, list | tuple) and data else [data]
         if not all(isinstance(path, str | Path) for path in paths):
             raise DataError(
                 f"Data must be a path, a pandas.DataFrame or a pyarrow.Table. Received: {type(data).__name__}"

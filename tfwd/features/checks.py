@@ -76,9 +76,9 @@ def _check_owner(where: str, feature: Categorical, by_name: dict[str, AnyColumn]
     """Refuses a shared vocabulary or embedding that is not there to be shared."""
     assert feature.owner is not None
     key = "embedding" if feature.embedding_of else "vocabulary_of"
-    owners = [f.name for f in by_name.values() if isinstance(f, Categorical) and f.owner is None]
     owner = by_name.get(feature.owner)
     if owner is None or owner is feature:
+        owners = [f.name for f in by_name.values() if isinstance(f, Categorical) and f.owner is None]
         others = [name for name in owners if name != feature.name]
         wanted = "a width, auto or a categorical feature" if key == "embedding" else "another categorical feature"
         raise ConfigError(f"{where} has {key}: {feature.owner}; expected {wanted}.{nearest(feature.owner, others)}")

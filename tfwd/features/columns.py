@@ -12,18 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, Field, field_validator, model_validator
 
-from tfwd.config_base import Count, Float32, PathText, Section
+from tfwd.config_base import Count, Float32, PathText, Section, fault, refuse_twice, truth_values_as_text
+from tfwd.config_preparation import MAX_LENGTH
 from tfwd.config_tree import shown
 from tfwd.errors import ConfigError
 from tfwd.naming import LONGEST, input_name, is_valid
-
-
-def truth_values_as_text(values: Any) -> Any:
-    """`[true, 1]` as `["true", 1]`, which is how the data has them: pydantic would make true the number 1."""
-    if not isinstance(values, list | tuple):
-        return values
-    return tuple(str(value).lower() if isinstance(value, bool) else value for value in values)
-
 
 Normalization = Literal["none", "zscore", "minmax", "log", "quantile"]
 Embedding = Annotated[int, Field(ge=1, le=4096)] | Literal["auto"] | None
@@ -31,7 +24,6 @@ Combiner = Literal["sum", "mean", "sqrtn"]
 Initializer = Literal["truncated_normal", "normal", "uniform", "zeros"]
 
 MAX_BINS = 2**31 - 1
-MAX_LENGTH = 10_000
 
 
 class Column(Section):
@@ -314,12 +306,14 @@ class Categorical(_OnColumn, _Placed, _Embedded, _Bag):
             raise ValueError("identity needs integers: dtype: string does not go with it")
         if self.vocabulary is not None:
             values = [str(value) for value in self.vocabulary]
-            if len(set(values)) != len(values):
-                raise ValueError("vocabulary holds a value twice")
+            refuse_twice("vocabulary", values)
             if "" in values:
                 raise ValueError("the empty string is the missing value, which has a row of its own")
             if self.dtype == "integer":
-                whole_numbers(values)
+                try:
+                    whole_numbers(values)
+                except ValueError as error:
+                    raise fault("vocabulary", f"{error}.") from None
         return self
 
 
@@ -332,10 +326,10 @@ def whole_numbers(texts: Iterable[str]) -> list[int]:
     numbers: dict[int, str] = {}
     for text in texts:
         if not re.fullmatch(r"[+-]?[0-9]{1,19}", text) or not -(2**63) <= int(text) < 2**63:
-            raise ValueError(f"a vocabulary of integers holds whole numbers of 64 bits, and {shown(text)} is none")
+            raise ValueError(f"expected whole numbers of 64 bits. Received: {shown(text)}")
         twin = numbers.setdefault(int(text), text)
         if twin != text:
-            raise ValueError(f"vocabulary holds a number twice: {shown(twin)} and {shown(text)}")
+            raise ValueError(f"{shown(twin)} and {shown(text)} are one number")
     return list(numbers)
 
 
@@ -380,8 +374,7 @@ class Cross(Column, _Placed, _Embedded, _Bag):
 
     @model_validator(mode="after")
     def _check(self) -> Cross:
-        if len(set(self.keys)) != len(self.keys):
-            raise ValueError("a key of a cross stands in it twice")
+        refuse_twice("keys", self.keys)
         if not (self.wide or self.embedding or self.one_hot):
             raise ValueError("a cross must go somewhere: wide, embedding or one_hot")
         return self

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from tfwd.config_optimizers import fault
+from tfwd.config_optimizers import unfit
 from tfwd.errors import ConfigError
 from tfwd.naming import nearest
 from tfwd.optimizers.dense import DenseAdam, DenseFtrl
@@ -50,7 +50,7 @@ def get(name: str, **options: Any) -> keras.optimizers.Optimizer:
     if name not in _BY_NAME:
         raise ConfigError(f"There is no optimizer {name!r}.{nearest(name, _BY_NAME)}")
     chosen = _BY_NAME[name]
-    found = fault(name, {option: value for option, value in options.items() if option != "learning_rate"})
+    found = unfit(name, {option: value for option, value in options.items() if option != "learning_rate"})
     if found is not None:
         option, text = found
         raise ConfigError(f"Optimizer {name!r}: {option}: {text}")
