@@ -180,3 +180,26 @@ def test_a_program_ends_with_2_and_one_message() -> None:
     shown = program("tfwd.evaluate", "absent", "--data", "census:test")
     assert shown.returncode == 2
     assert shown.stderr.startswith("Error: absent is not there.")
+
+
+def test_what_comes_next_is_no_evaluation_on_training_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    options = values({"train": str(files()["train.csv"])}, epochs=1)
+    (tmp_path / "people.yaml").write_text(yaml.safe_dump(options))
+    assert tfwd("train", "--config", "people.yaml") == 0
+    shown = capfd.readouterr().out
+    assert "python -m tfwd.evaluate runs/people --data FILE\n" in shown
+    assert "train.csv" not in shown
+    # The same name again: a number, or in its place when that is asked for.
+    assert tfwd("train", "--config", "people.yaml", "--overwrite", "--set", "data.test=nowhere.csv") == 2
+    assert "metrics.json" in {path.name for path in (tmp_path / "runs" / "people").iterdir()}
+    assert tfwd("train", "--config", "people.yaml", "--overwrite", "--set", "train.max_steps=3") == 0
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["people"]
+    assert Run.open(tmp_path / "runs" / "people").config.train.max_steps == 3
+    (tmp_path / "runs" / "people" / "notes.txt").write_text("mine")
+    capfd.readouterr()
+    assert tfwd("train", "--config", "people.yaml", "--overwrite") == 2
+    assert "also holds notes.txt, which is no part of a run" in " ".join(capfd.readouterr().err.split())
+    assert tfwd("train", "--output", "runs/people", "--resume", "--overwrite") == 2
