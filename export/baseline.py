@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tfwd.config import CsvConfig
+from tfwd.data.reading import Reading
 from tfwd.data.rows import Rows
-from tfwd.data.source import Source, known_ending
+from tfwd.data.source import Source
 from tfwd.errors import DataError, ExportError
 from tfwd.metrics import HIGHER_IS_BETTER, metrics_of
 from tfwd.run import Run
@@ -181,29 +181,32 @@ def compare(new: Scorer, old: Scorer, rows: Rows, limits: Limits | None = None) 
     )
 
 
-def comparison_rows(source: str | Path, schema: Schema, data: str | None = None) -> Rows:
+def comparison_rows(
+    source: str | Path, schema: Schema, data: str | None = None, reading: Reading | None = None
+) -> Rows:
     """The labelled rows on which a run's model is compared.
 
     Args:
         source: the run directory or `.keras` file.
         schema: of its model.
         data: a file; by default the test rows of the run, or else its validation rows.
+        reading: how the model reads a file, if it says so.
 
     Raises:
         ExportError: there are none, or the run has learnt from them in a refit, and no file is given.
     """
     run = Run.open(source) if Path(source).is_dir() else None
-    section = run.config.data if run else None
-
-    def opened(path: str | tuple[str, ...], prepared: bool = False) -> Source:
-        if section is None or prepared:
-            return Source.open(path)
-        format = "auto" if isinstance(path, str) and path == data and known_ending(path) else section.format
-        return Source.open(path, csv=section.csv or CsvConfig(), format=format, filter=section.filter)
-
     if data is not None:
-        return Rows(opened(data), schema)
-    if run is not None and section is not None:
+        reading = Reading.of(run.config) if run is not None else reading or Reading()
+        return Rows(reading.open(data, schema, labelled=True, everything=True), schema)
+    if run is not None:
+        section = run.config.data
+
+        def opened(path: str | tuple[str, ...], prepared: bool) -> Source:
+            if prepared:
+                return Source.open(path)
+            return Source.open(path, csv=section.csv, format=section.format, filter=section.filter)
+
         prepared = run.data is not None and (run.data / "train.parquet").is_file()
         held_out = None if run.was_frame("validation") else section.validation
         if prepared and run.data is not None:

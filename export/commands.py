@@ -56,7 +56,7 @@ def savedmodel(
     force: Force = False,
 ) -> None:
     """Writes OUTPUT/NAME/VERSION for TF Serving, compared with the model."""
-    from export.pipeline import recommended
+    from export.pipeline import client_lines, recommended
     from export.savedmodel import save
 
     model, default_name, folder, rows, opened = _load(run)
@@ -65,6 +65,8 @@ def savedmodel(
     ranked = recommended(opened) if opened is not None else {}
     written = save(model, output or folder, name=name or default_name, rows=rows, version=version, **ranked)
     say(f"SavedModel in {written}, equal to the model on {_compared(rows)} and hostile rows.")
+    for line in client_lines(model, opened):
+        say(line)
     say(f"Serve it: python -m export.serving {written.parent.parent}")
 
 
@@ -95,7 +97,7 @@ def onnx(
 ) -> None:
     """Writes one ONNX file from raw features to probabilities, compared with the model."""
     from export.onnx import write
-    from export.pipeline import measured
+    from export.pipeline import client_lines, measured
 
     model, name, folder, rows, opened = _load(run)
     _compare(run, model, baseline, data, tolerance, max_change, max_psi, force)
@@ -113,6 +115,8 @@ def onnx(
         say(line)
     if half_tables and opened is not None:
         say(measured(opened, written.file))
+    for line in client_lines(model, opened):
+        say(line)
     say(f"Score a file with it: python -m tfwd.predict {written.file} --data FILE --output FILE")
 
 
@@ -157,7 +161,7 @@ def _compare(
 
     given = {"tolerance": tolerance, "change": change, "psi": psi}
     limits = Limits(**{key: value for key, value in given.items() if value is not None})
-    old, rows = load_scorer(baseline), comparison_rows(run, model.schema, data)
+    old, rows = load_scorer(baseline), comparison_rows(run, model.schema, data, model.reading)
     told = (told_apart("this model", run, model.schema, rows), told_apart("the baseline", baseline, old.schema, rows))
     comparison = compare(keras_scorer(model), old, rows, limits)
     for line in comparison.lines():

@@ -21,6 +21,7 @@ from export.onnx_file import DOMAINS, rounds_name
 from export.small_transform import rounds
 from export.storage import Storage
 from tfwd.errors import ExportError
+from tfwd.inference import metadata
 from tfwd.model import WideDeep
 from tfwd.schema import FINGERPRINT_SUFFIX
 from tfwd.utils.files import disk_errors, hidden_folder, left_folders, remove
@@ -73,8 +74,8 @@ def save(
     Opset 18, no domains but `ai.onnx` and `ai.onnx.ml`.
 
     Inputs are the raw features by name, `(B,)`: string, int64 (missing: -2^63) and float32 (missing: NaN). Outputs
-    are those of `export.answers.answers`. The metadata hold `tfwd_schema`, `tfwd_layout`, `tfwd_tables` and
-    `tfwd_version`. Tables that a protobuf message cannot hold (2 GB) are written beside the file, as
+    are those of `export.answers.answers`. The metadata hold `tfwd_schema`, `tfwd_reading`, `tfwd_layout`, `tfwd_tables`
+    and `tfwd_version`. Tables that a protobuf message cannot hold (2 GB) are written beside the file, as
     `<output_file>.data`. In Python give strings as arrays of `object`: NumPy's fixed-width strings end at a NUL, and
     bytes are silently OOV.
 
@@ -127,13 +128,13 @@ def write(
     for entry in transformed:
         proto.graph.output.remove(entry)
     storages = tuple(storage.choose(name, table, half_tables, sparse_wide) for name, table in variables.items())
-    facts = {
-        "tfwd_schema": model.schema.to_dict(),
-        "tfwd_layout": model.layout.to_dict(),
-        "tfwd_tables": {form.name: form.to_dict() for form in storages},
+    described = {
+        **metadata.facts(model.schema, model.reading),
+        "layout": model.layout.to_dict(),
+        "tables": {form.name: form.to_dict() for form in storages},
     }
-    metadata = {key: json.dumps(value, ensure_ascii=False) for key, value in facts.items()}
-    onnx.helper.set_model_props(proto, {**metadata, "tfwd_version": model.schema.version})
+    properties = {f"{metadata.PREFIX}{key}": json.dumps(value, ensure_ascii=False) for key, value in described.items()}
+    onnx.helper.set_model_props(proto, {**properties, "tfwd_version": model.schema.version})
     proto.producer_name, proto.producer_version, proto.doc_string = "tfwd", model.schema.version, ""
     target.parent.mkdir(parents=True, exist_ok=True)
     for left in left_folders(target.parent / "tmp", {target.name, f"{target.name}.data"}):

@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 
 from export.rows import Rows
+from tfwd.errors import ExportError
 from tfwd.inference.onnx_runtime import onnxruntime
 from tfwd.layers.direct_lookup import fingerprints
 from tfwd.schema import FINGERPRINT_SUFFIX
@@ -47,6 +48,9 @@ def open_session(file: Path, transformed: tuple[str, ...] = (), tables: tuple[st
         file: that `export.onnx.save` wrote; external data lie beside it.
         transformed: outputs of the transform to give as well.
         tables: tables to give rows of.
+
+    Raises:
+        ExportError: the file cannot be read.
     """
     more = onnx.ModelProto()
     outputs = [
@@ -71,7 +75,12 @@ def open_session(file: Path, transformed: tuple[str, ...] = (), tables: tuple[st
         with copy.open("ab") as out:
             # Protobuf reads two messages in a row as their sum, so that the file need not be taken apart.
             out.write(more.SerializeToString())
-        return OnnxSession(onnxruntime.InferenceSession(str(copy), options, providers=["CPUExecutionProvider"]))
+        try:
+            session = onnxruntime.InferenceSession(str(copy), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # classes of its own, without a common base
+            why = (str(error).splitlines() or [type(error).__name__])[0]
+            raise ExportError(f"{file} cannot be read as an ONNX model: {why}") from None
+        return OnnxSession(session, file)
 
 
 class OnnxSession:
@@ -79,10 +88,11 @@ class OnnxSession:
 
     Args:
         session: of `open_session`.
+        file: for messages.
     """
 
-    def __init__(self, session: onnxruntime.InferenceSession) -> None:
-        self._session = session
+    def __init__(self, session: onnxruntime.InferenceSession, file: Path) -> None:
+        self._session, self.file = session, file
         self._nothing = {e.name: np.zeros([0] * len(e.shape), _DTYPES[e.type]) for e in session.get_inputs()}
         self._outputs = [entry.name for entry in session.get_outputs() if not entry.name.startswith(_CHECK)]
         self.inputs = [name for name in self._nothing if not name.startswith(_CHECK)]
@@ -90,8 +100,11 @@ class OnnxSession:
     @property
     def half(self) -> bool:
         """Whether the tables are in half precision."""
-        facts = json.loads(self._session.get_modelmeta().custom_metadata_map["tfwd_tables"])
-        return any(fact["dtype"] == "float16" for fact in facts.values())
+        found = self._session.get_modelmeta().custom_metadata_map.get("tfwd_tables", "")
+        try:
+            return any(fact["dtype"] == "float16" for fact in json.loads(found).values())
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            raise ExportError(f"{self.file} is damaged: its metadata has no tfwd_tables that can be read.") from None
 
     def run(self, rows: Rows) -> dict[str, np.ndarray]:
         """The outputs for rows as `as_rows` makes them, those of the transform under its own names."""

@@ -10,9 +10,11 @@ from typing import Any
 from export import onnx, savedmodel
 from export.conversion import HashedFeatureError
 from tfwd.console import console
+from tfwd.data.reading import Reading
 from tfwd.data.rows import Rows
 from tfwd.errors import DataError
 from tfwd.metrics import metrics_of
+from tfwd.model import WideDeep
 from tfwd.run import Run
 from tfwd.scoring import keras_scorer, load_scorer
 
@@ -60,6 +62,18 @@ def measured(run: Run, file: Path) -> str:
         found.append(metrics.result())
     changes = [f"{name} {found[0][name]:.6f} -> {found[1][name]:.6f}" for name in _SHOWN if name in found[0]]
     return f"On {len(batch.label):,} labelled rows: {', '.join(changes)}."
+
+
+def client_lines(model: WideDeep, run: Run | None) -> list[str]:
+    """What is computed before the graph, so that a client has to send it, for a person to read; of most models nothing.
+
+    Args:
+        model: what was exported.
+        run: that it is of, if it is known: a model of version 0.3.0 does not say what is computed.
+    """
+    reading = model.reading if run is None else Reading.of(run.config)
+    found = [] if reading is None else reading.outside(model.schema)
+    return ["Computed before the model, so that a client sends it:", *(f"  {line}" for line in found)] if found else []
 
 
 def export_run(run: Run) -> list[Path]:

@@ -21,6 +21,7 @@ from export.quiet import quiet
 from export.rows import Rows, as_rows, known_values, ordinary_rows
 from tfwd.data.raw import refuse_weights
 from tfwd.errors import ExportError
+from tfwd.inference import metadata
 from tfwd.model import WideDeep
 from tfwd.naming import is_valid
 from tfwd.recommend.lists import ListMaker
@@ -165,8 +166,10 @@ def _write(model: WideDeep, folder: Path, name: str, rows: Rows, lists: ListMake
     updater.save()
     extra = folder / "assets.extra"
     extra.mkdir()
-    facts = {"version": model.schema.version, "schema": model.schema.to_dict(), "layout": model.layout.to_dict()}
-    (extra / "tfwd.json").write_text(json.dumps(facts, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    described = metadata.facts(model.schema, model.reading)
+    facts = {"version": model.schema.version, **described, "layout": model.layout.to_dict()}
+    text = json.dumps(facts, ensure_ascii=False, indent=1) + "\n"
+    folder.joinpath(*metadata.DESCRIBED).write_text(text, encoding="utf-8")
     asked = None if lists is None else functools.partial(recommend.requests, lists, k=k)
     warmup.write(extra / "tf_serving_warmup_requests", model.schema, rows, name, plain, asked)
 

@@ -14,7 +14,7 @@ from census_cases import files, frame, trained
 from tfwd.data.chunk import Chunk
 from tfwd.data.source import Source
 from tfwd.errors import DataError
-from tfwd.prediction import answer_table, key_columns, predict
+from tfwd.prediction import answer_table, default_key, predict
 from tfwd.schema import Schema
 from tfwd.scoring import Answer, Scorer, keras_scorer
 
@@ -57,7 +57,8 @@ def test_label_and_weight_need_not_be_there(scorer: Scorer, tmp_path: Path) -> N
     bare = frame("test", 700).drop(columns=["income", "weight", "id"]).head(30)
     assert predict(scorer, Source.open(bare), tmp_path / "answers.csv") == 30
     assert list(read(tmp_path / "answers.csv").columns) == ["probability", "logit", "predicted"]
-    assert list(key_columns(Source.open(bare), ("id", "sex"))) == ["sex"]
+    assert default_key(scorer, Source.open(bare)) == ()
+    assert default_key(scorer, Source.open(frame("test", 700))) == ("id",)
 
 
 @pytest.mark.parametrize("ending", [".csv", ".parquet"])

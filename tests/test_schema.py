@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 from tfwd.schema import MISSING_INTEGER, Input, Schema
@@ -16,6 +17,26 @@ def test_survives_json() -> None:
     ]
     for schema in schemas:
         assert Schema.from_dict(json.loads(json.dumps(schema.to_dict(), ensure_ascii=False))) == schema
+
+
+def test_every_field_survives() -> None:
+    """A field that `from_dict` forgets would be the default of the next version's models."""
+    whole = Schema(
+        (
+            Input("ids", "ids", "integer", 3, "|"),
+            Input("shares", "shares", "float", 3, "|", "ids"),
+        ),
+        "regression",
+        "y",
+        weight="w",
+        version="1",
+        counts=True,
+    )
+    for part in (whole, *whole.inputs):
+        for field in dataclasses.fields(part):
+            forgotten = {"classes"} | ({"weighs"} if part is whole.inputs[0] else set())
+            assert getattr(part, field.name) != field.default or field.name in forgotten
+    assert Schema.from_dict(json.loads(json.dumps(whole.to_dict()))) == whole
 
 
 def test_missing_integer_is_the_least_int64() -> None:

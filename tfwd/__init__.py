@@ -72,6 +72,8 @@ _PLACES = {
     "tfwd.scoring": ("Scorer", "load_scorer"),
     "tfwd.training": ("fit", "resume"),
 }
+# Modules that are commands, as `tfwd.predict`: where they are called they say what there is in Python for it.
+_COMMANDS = ("evaluate", "predict", "prepare", "rank", "train")
 _PLACE = {name: module for module, names in _PLACES.items() for name in names}
 
 __all__ = [
@@ -126,6 +128,8 @@ register_when_keras_is_imported()
 
 
 def __getattr__(name: str) -> Any:
+    if name in _COMMANDS:
+        return importlib.import_module(f"tfwd.{name}")
     if name not in _PLACE:
         raise AttributeError(f"module 'tfwd' has no attribute {name!r}")
     value = getattr(importlib.import_module(_PLACE[name]), name)

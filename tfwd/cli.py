@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,6 +20,9 @@ from tfwd.command_line import guarded, resumable, say
 from tfwd.config import Config, presets
 from tfwd.console import console, load_tensorflow
 from tfwd.errors import ConfigError, RunError, TfwdError
+
+if TYPE_CHECKING:
+    from tfwd.scoring import Scorer
 
 app = typer.Typer(
     help="Wide & Deep Learning for TensorFlow and Keras 3: train, evaluate, predict, export.",
@@ -103,6 +106,8 @@ def train(
     say(f"Done in {time.monotonic() - started:.0f} s. The run is in {run.path}")
     for path in exported:
         say(f"Exported, equal to the model: {path}")
+    for line in _client_lines(run) if exported else ():
+        say(line)
     say("Next:")
     # Of rows that were learnt from, metrics say nothing.
     tested = run.rows("test")
@@ -159,12 +164,11 @@ def evaluate(
     from tfwd.evaluation import evaluate as evaluate_rows
     from tfwd.utils.files import as_json, write_text
 
-    rows = Rows(_source(run, data, delimiter, filtered=True), scorer.schema)
-    trained = _config(run)
-    ranking = trained.ranking if trained else None
-    if ranking is not None and ranking.user not in rows.source.columns:
-        console.print(f"No metrics by user: {data} has no column {ranking.user!r}.", markup=False)
-        ranking = None
+    rows = Rows(scorer.source(data, labelled=True, delimiter=delimiter), scorer.schema)
+    reading = scorer.reading
+    ranking = reading.metrics_by_user(rows.source) if reading is not None else None
+    if reading is not None and reading.ranking is not None and ranking is None:
+        console.print(f"No metrics by user: {data} has no column {reading.ranking.user!r}.", markup=False)
     with progress() as bar:
         task = bar.add_task("Evaluating", total=rows.count() if console.is_terminal else None)
         metrics = evaluate_rows(scorer, rows, advance=lambda count: bar.advance(task, count), ranking=ranking)
@@ -188,12 +192,11 @@ def predict(
     _refuse_own_input(output, data)
     scorer = _scorer(run)
     from tfwd.callbacks import progress
-    from tfwd.prediction import key_columns
+    from tfwd.prediction import default_key
     from tfwd.prediction import predict as predict_rows
 
-    source = _source(run, data, delimiter, filtered=False)
-    trained = _config(run)
-    keys = tuple(key) if key else tuple(key_columns(source, trained.data.key if trained else ()))
+    source = scorer.source(data, labelled=False, key=tuple(key) if key else None, delimiter=delimiter)
+    keys = tuple(key) if key else default_key(scorer, source)
     with progress() as bar:
         task = bar.add_task("Predicting", total=None)
         rows = predict_rows(scorer, source, output, key=keys, advance=lambda count: bar.advance(task, count))
@@ -292,31 +295,12 @@ def _refuse_own_input(output: Path, data: str) -> None:
         raise ConfigError(f"{output} is what is read: choose another --output.")
 
 
-def _scorer(run: str) -> Any:
+def _scorer(run: str) -> Scorer:
     from tfwd.scoring import existing, load_scorer
 
     path = existing(run)
     load_tensorflow()
     return load_scorer(path)
-
-
-def _config(run: str) -> Config | None:
-    path = Path(run) / "config.yaml"
-    return Config.load(path) if path.is_file() else None
-
-
-def _source(run: str, data: str, delimiter: str | None, filtered: bool) -> Any:
-    from tfwd.config import CsvConfig
-    from tfwd.data.source import Source, known_ending
-
-    trained = _config(run)
-    csv = trained.data.csv if trained else CsvConfig()
-    if delimiter is not None:
-        csv = csv.model_copy(update={"delimiter": delimiter})
-    condition = trained.data.filter if trained and filtered else None
-    # A file whose name does not say what it is, as adult.data, is what the training file was.
-    format = trained.data.format if trained and not known_ending(data) else "auto"
-    return Source.open(data, csv=csv, format=format, filter=condition)
 
 
 def _say_how_to_rank(run: Any) -> None:
@@ -338,6 +322,12 @@ def _print_metrics(metrics: dict[str, dict[str, float]]) -> None:
             if value is not None
         )
         say(f"{part:<10}  {shown}")
+
+
+def _client_lines(run: Any) -> list[str]:
+    from export.pipeline import client_lines
+
+    return client_lines(run.model, run)
 
 
 def _export(run: Any) -> list[Path]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import functools
 import shlex
+import sys
+import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import typer
 
@@ -33,6 +35,18 @@ def guarded(command: Callable[..., Any]) -> Callable[..., Any]:
             raise typer.Exit(130) from None
 
     return wrapped
+
+
+class _Command(types.ModuleType):
+    """The module of a command, which a caller takes for a function of its name."""
+
+    def __call__(self, *_: Any, **__: Any) -> NoReturn:
+        raise TypeError(f"{self.__name__} is a module and no function. {self.__doc__}")
+
+
+def refuse_calls(module: str) -> None:
+    """Lets a command's module say, where it is called, what there is in Python for it."""
+    sys.modules[module].__class__ = _Command
 
 
 def say(text: str) -> None:

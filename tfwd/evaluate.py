@@ -1,6 +1,9 @@
-"""`python -m tfwd.evaluate`: see `tfwd.cli`."""
+"""The command `python -m tfwd.evaluate`. In Python: `run.evaluate(rows)`, `tfwd.load_scorer(path).evaluate(rows)`."""
 
 from tfwd.cli import evaluate, run_single
+from tfwd.command_line import refuse_calls
+
+refuse_calls(__name__)
 
 if __name__ == "__main__":
     run_single(evaluate)

@@ -67,6 +67,13 @@ def evaluate(
     return found.result() | (by_user.result() if by_user is not None else {})
 
 
+def evaluate_data(scorer: Scorer, data: Any) -> dict[str, float]:
+    """Reads a file or a frame as the training did and computes the metrics that it did; see `Scorer.evaluate`."""
+    rows = Rows(scorer.source(data, labelled=True), scorer.schema)
+    ranking = None if scorer.reading is None else scorer.reading.metrics_by_user(rows.source)
+    return evaluate(scorer, rows, ranking=ranking)
+
+
 class Evaluator:
     """Evaluates a model on a prepared dataset, again and again.
 

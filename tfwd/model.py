@@ -14,6 +14,7 @@ import tensorflow as tf
 from tfwd.analysis.statistics import FeatureStatistics
 from tfwd.config import Config
 from tfwd.data.raw import choose
+from tfwd.data.reading import Reading
 from tfwd.errors import ConfigError, ExportError
 from tfwd.features.layout import Layout, build_layout
 from tfwd.features.raw_tensors import raw_tensors
@@ -44,6 +45,7 @@ class WideDeep(keras.Model):
         ranker: ids and numbers to logits, from `build_ranker`.
         schema: the raw inputs and the answer.
         layout: the rows of the tables.
+        reading: how a file becomes raw batches, if that is known.
 
     Call:
         `{input: (B,)}` or the transform's outputs -> float32: the probability of the positive class `(B, 1)`, the
@@ -62,12 +64,14 @@ class WideDeep(keras.Model):
         ranker: keras.Model,
         schema: Schema | dict[str, Any],
         layout: Layout | dict[str, Any],
+        reading: Reading | dict[str, Any] | None = None,
         **options: Any,
     ) -> None:
         super().__init__(**options)
         self.transform, self.ranker = transform, ranker
         self.schema = schema if isinstance(schema, Schema) else Schema.from_dict(schema)
         self.layout = layout if isinstance(layout, Layout) else Layout.from_dict(layout)
+        self.reading = reading if reading is None or isinstance(reading, Reading) else Reading.from_dict(reading)
         self.built = True
         self._knows_its_data = True
 
@@ -315,6 +319,7 @@ class WideDeep(keras.Model):
             "ranker": keras.saving.serialize_keras_object(self.ranker),
             "schema": self.schema.to_dict(),
             "layout": self.layout.to_dict(),
+            "reading": None if self.reading is None else self.reading.to_dict(),
         }
 
     @classmethod
@@ -358,7 +363,7 @@ def build_model(
         start_embeddings(ranker, layout, config)
     base, scale = base_logits(statistics, schema)
     ranker.get_layer("logit").set_base(base, scale)
-    return WideDeep(transform, ranker, schema, layout, name="wide_deep")
+    return WideDeep(transform, ranker, schema, layout, Reading.of(config), name="wide_deep")
 
 
 def base_logits(statistics: FeatureStatistics, schema: Schema) -> tuple[list[float], float]:

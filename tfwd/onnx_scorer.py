@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -18,9 +17,10 @@ from numpy.typing import NDArray
 from tfwd.data.chunk import Chunk
 from tfwd.data.raw import raw_arrays
 from tfwd.errors import RunError
+from tfwd.inference.metadata import check_classes, check_graph, of_onnx
 from tfwd.inference.onnx_runtime import onnxruntime
 from tfwd.onnx_split import split
-from tfwd.schema import FINGERPRINT_SUFFIX, Schema
+from tfwd.schema import Kind, Schema
 from tfwd.scoring import no_answer
 
 # Rows that a thread scores in one call: the intermediate values of more leave its cache.
@@ -34,6 +34,11 @@ _NUMBERS = (
     onnx.TensorProto.INT64,
     onnx.TensorProto.UINT64,
 )
+_KINDS: dict[int, Kind] = {
+    onnx.TensorProto.STRING: "string",
+    onnx.TensorProto.INT64: "integer",
+    onnx.TensorProto.FLOAT: "float",
+}
 _ANSWERS = ("prediction", "probability", "logit")
 
 
@@ -64,15 +69,25 @@ class OnnxScorer:
     def __init__(self, path: Path) -> None:
         try:
             model = onnx.load(str(path), load_external_data=False)
-            described = {entry.key: entry.value for entry in model.metadata_props}.get("tfwd_schema")
-            if described is not None:
-                self._open(model, path.parent)
-        except Exception as error:  # protobuf and onnxruntime raise classes of their own, without a common base
-            why = (str(error).splitlines() or [type(error).__name__])[0]
-            raise RunError(f"{path} cannot be read as an ONNX model: {why}") from None
-        if described is None:
-            raise RunError(f"{path} was not exported by tfwd: its metadata has no tfwd_schema.")
-        self.schema = Schema.from_dict(json.loads(described))
+        except Exception as error:  # protobuf raises classes of its own, without a common base
+            raise _unreadable(path, error) from None
+        described = of_onnx(((entry.key, entry.value) for entry in model.metadata_props), path)
+        self.schema, self.reading = described.schema, described.reading
+        graph = model.graph
+        outputs = {entry.name: entry.type.tensor_type for entry in graph.output}
+        self._hashed = check_graph(
+            self.schema,
+            path,
+            {entry.name: _kind_and_rank(entry.type.tensor_type) for entry in graph.input},
+            outputs,
+        )
+        if self.schema.task == "multiclass":
+            dimensions = outputs["probability"].shape.dim
+            check_classes(self.schema, path, (dimensions[-1].dim_value or None) if len(dimensions) == 2 else None)
+        try:
+            self._open(model, path.parent)
+        except Exception as error:  # onnxruntime raises classes of its own, without a common base
+            raise _unreadable(path, error) from None
 
     def _open(self, model: onnx.ModelProto, folder: Path) -> None:
         self._inputs = [entry.name for entry in model.graph.input]
@@ -96,12 +111,10 @@ class OnnxScorer:
 
     def _schema_of(self, inputs: Any) -> Schema:
         """The schema, with the fingerprints that a batch holds in place of their inputs."""
-        hashed = [name for name in self._inputs if name.endswith(FINGERPRINT_SUFFIX)]
-        given = [name for name in hashed if isinstance(inputs, Mapping) and name in inputs]
+        hashed = self._hashed.items() if isinstance(inputs, Mapping) else ()
+        given = {source: name for name, source in hashed if name in inputs}
         entries = tuple(
-            dataclasses.replace(entry, name=entry.name + FINGERPRINT_SUFFIX, kind="integer")
-            if entry.name + FINGERPRINT_SUFFIX in given
-            else entry
+            dataclasses.replace(entry, name=given[entry.name], kind="integer") if entry.name in given else entry
             for entry in self.schema.inputs
         )
         return dataclasses.replace(self.schema, inputs=entries)
@@ -128,7 +141,7 @@ class OnnxScorer:
                 # Here, as it needs TensorFlow.
                 from tfwd.layers.direct_lookup import fingerprints
 
-                hashed = columns[name.removesuffix(FINGERPRINT_SUFFIX)]
+                hashed = columns[self._hashed[name]]
                 columns[name] = hashed._replace(values=fingerprints(hashed.values))
         if self._lookups is not None:
             names = [name for made in self._ids.values() for name in made]
@@ -148,6 +161,15 @@ class OnnxScorer:
         starts = range(0, max(rows, 1), _ROWS)
         parts = list(self._cores.map(part, starts) if len(starts) > 1 else map(part, starts))
         return {name: np.concatenate(some) for name, some in zip(self._answers, zip(*parts, strict=True), strict=True)}
+
+
+def _unreadable(path: Path, error: Exception) -> RunError:
+    why = (str(error).splitlines() or [type(error).__name__])[0]
+    return RunError(f"{path} cannot be read as an ONNX model: {why}")
+
+
+def _kind_and_rank(tensor: onnx.TypeProto.Tensor) -> tuple[Kind | None, int | None]:
+    return _KINDS.get(tensor.elem_type), len(tensor.shape.dim) if tensor.HasField("shape") else None
 
 
 def _session(model: onnx.ModelProto, folder: Path) -> onnxruntime.InferenceSession:

@@ -13,6 +13,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from tfwd.ahead import ahead
+from tfwd.data.frames import like
 from tfwd.data.rows import Rows
 from tfwd.data.source import Source
 from tfwd.errors import DataError
@@ -52,13 +53,7 @@ def predict(
     Raises:
         DataError: the source lacks a column, a key has the name of an answer, or the output cannot be written.
     """
-    rows = Rows(source, scorer.schema, labelled=False, key=key)
-    empty = answer_table(scorer.schema, no_answer(scorer.schema))
-    for column in key:
-        if column in empty.column_names:
-            raise DataError(
-                f"The key {column!r} has the name of an answer's column. Rename it, or leave it out of the key."
-            )
+    rows = _rows(scorer, source, key)
     done = 0
     with writing(output) as writer:
         for table in ahead(_tables(scorer, rows)):
@@ -67,9 +62,38 @@ def predict(
             if advance is not None:
                 advance(table.num_rows)
         if not done:
-            keys = {column: pa.array([], pa.string()) for column in key}
-            writer.write(pa.table({**keys, **{name: empty.column(name) for name in empty.column_names}}))
+            writer.write(_no_rows(scorer.schema, key))
     return done
+
+
+def predict_frame(scorer: Scorer, data: Any, key: tuple[str, ...] | None = None) -> Any:
+    """Scores every row of a frame or a file in memory; see `tfwd.scoring.Scorer.predict`."""
+    source = scorer.source(data, labelled=False, key=key)
+    key = default_key(scorer, source) if key is None else key
+    tables = list(_tables(scorer, _rows(scorer, source, key)))
+    return like(data, pa.concat_tables(tables) if tables else _no_rows(scorer.schema, key))
+
+
+def default_key(scorer: Scorer, source: Source) -> tuple[str, ...]:
+    """The columns of `data.key` that a source has: a key is a convenience, not a condition."""
+    wanted = scorer.reading.key if scorer.reading is not None else ()
+    return tuple(column for column in wanted if column in source.columns)
+
+
+def _rows(scorer: Scorer, source: Source, key: tuple[str, ...]) -> Rows:
+    answers = answer_table(scorer.schema, no_answer(scorer.schema)).column_names
+    for column in key:
+        if column in answers:
+            raise DataError(
+                f"The key {column!r} has the name of an answer's column. Rename it, or leave it out of the key."
+            )
+    return Rows(source, scorer.schema, labelled=False, key=key)
+
+
+def _no_rows(schema: Schema, key: tuple[str, ...]) -> pa.Table:
+    empty = answer_table(schema, no_answer(schema))
+    keys = {column: pa.array([], pa.string()) for column in key}
+    return pa.table({**keys, **{name: empty.column(name) for name in empty.column_names}})
 
 
 @contextlib.contextmanager
@@ -134,8 +158,3 @@ class Writer(contextlib.AbstractContextManager["Writer"]):
     def __exit__(self, *_: object) -> None:
         if self._writer is not None:
             self._writer.close()
-
-
-def key_columns(source: Source, wanted: tuple[str, ...]) -> Iterator[str]:
-    """The wanted columns that a source has: a key is a convenience, not a condition."""
-    return (column for column in wanted if column in source.columns)

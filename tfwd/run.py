@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from tfwd.data.source import Source
     from tfwd.model import WideDeep
     from tfwd.recommend.recommender import Recommender
+    from tfwd.scoring import Scorer
 
 _FOLDERS = ("statistics", "checkpoints", "logs", "data", "origin", "export")
 _FILES = ("model.keras", "run.json", "rows.json", "metrics.json", "history.csv", "warm_start.json", "config.yaml")
@@ -192,6 +193,20 @@ class Run:
         from tfwd.recommend.recommender import Recommender
 
         return Recommender(self)
+
+    def predict(self, data: Any, *, key: Sequence[str] | None = None) -> Any:
+        """Answers every row of a frame, or of a file, as a frame in memory; see `tfwd.Scorer.predict`."""
+        return self._scorer.predict(data, key=key)
+
+    def evaluate(self, data: Any) -> dict[str, float]:
+        """The exact metrics on a frame, or a file, of labelled rows; see `tfwd.Scorer.evaluate`."""
+        return self._scorer.evaluate(data)
+
+    @cached_property
+    def _scorer(self) -> Scorer:
+        from tfwd.scoring import run_scorer
+
+        return run_scorer(self)
 
     @property
     def metrics(self) -> dict[str, dict[str, float]]:

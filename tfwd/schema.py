@@ -11,6 +11,9 @@ Kind = Literal["string", "integer", "float"]
 # The type that each kind has in a graph, by the name that Keras and TensorFlow share.
 DTYPES: dict[Kind, str] = {"string": "string", "integer": "int64", "float": "float32"}
 
+TASKS = ("binary", "multiclass", "regression")
+# The most values of a row that a description of a model may speak of.
+LONGEST_LIST = 2**20
 # A missing integer on the road to a graph: int64 has no null, and nobody's category is this number.
 MISSING_INTEGER = -(2**63)
 # An ONNX input with this ending takes the 64-bit fingerprints of the input before it.
@@ -87,7 +90,99 @@ class Schema:
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Schema:
-        """The schema that `to_dict` wrote."""
-        inputs = tuple(Input(**entry) for entry in values["inputs"])
-        return cls(**{**values, "inputs": inputs, "classes": tuple(values["classes"])})
+    def from_dict(cls, values: Any) -> Schema:
+        """The schema that `to_dict` wrote, of this version or an older one.
+
+        Raises:
+            ValueError: it is none: says which key is wrong, what was expected and what is there.
+        """
+        entries = _section(values, "schema", cls)
+        given = entries["inputs"]
+        if not isinstance(given, list | tuple) or not given:
+            raise ValueError(f"schema.inputs: expected a list of at least one input. Received: {_shown(given)}")
+        inputs = tuple(_input(entry, f"schema.inputs[{index}]") for index, entry in enumerate(given))
+        for key in ("name", "column"):
+            found = [getattr(entry, key) for entry in inputs]
+            twin = next((text for index, text in enumerate(found) if text in found[:index]), None)
+            if twin is not None:
+                raise ValueError(f"schema.inputs: two inputs have the {key} {twin!r}.")
+        lists = {entry.column for entry in inputs if entry.length and entry.weighs is None}
+        for entry in inputs:
+            if entry.weighs is not None and (entry.kind != "float" or not entry.length or entry.weighs not in lists):
+                raise ValueError(f"schema.inputs: {entry.name!r} weighs {entry.weighs!r}, which is no list of values.")
+        task = _one_of(entries["task"], "schema.task", TASKS)
+        classes = entries.get("classes", ())
+        if not isinstance(classes, list | tuple):
+            raise ValueError(f"schema.classes: expected a list. Received: {_shown(classes)}")
+        classes = tuple(_text(name, f"schema.classes[{index}]") for index, name in enumerate(classes))
+        right = {"binary": len(classes) == 2, "multiclass": len(classes) >= 2, "regression": not classes}[task]
+        if not right or len(set(classes)) != len(classes):
+            raise ValueError(f"schema.classes: {list(classes)} are no classes of the task {task}.")
+        counts = entries.get("counts", False)
+        if not isinstance(counts, bool) or (counts and task != "regression"):
+            raise ValueError(
+                f"schema.counts: expected true or false, and true of a regression. Received: {_shown(counts)}"
+            )
+        weight = entries.get("weight")
+        return cls(
+            inputs=inputs,
+            task=task,
+            label=_text(entries["label"], "schema.label"),
+            classes=classes,
+            weight=None if weight is None else _text(weight, "schema.weight"),
+            version=_text(entries.get("version", ""), "schema.version"),
+            counts=counts,
+        )
+
+
+def _input(values: Any, where: str) -> Input:
+    entries = _section(values, where, Input)
+    length, delimiter, weighs = entries.get("length", 0), entries.get("delimiter"), entries.get("weighs")
+    if not isinstance(length, int) or isinstance(length, bool) or not 0 <= length <= LONGEST_LIST:
+        raise ValueError(
+            f"{where}.length: expected a whole number from 0 to {LONGEST_LIST}. Received: {_shown(length)}"
+        )
+    if delimiter is not None and not (_text(delimiter, f"{where}.delimiter") and length):
+        raise ValueError(f"{where}.delimiter: expected null, or a text of a list's. Received: {_shown(delimiter)}")
+    return Input(
+        name=_text(entries["name"], f"{where}.name"),
+        column=_text(entries["column"], f"{where}.column"),
+        kind=_one_of(entries["kind"], f"{where}.kind", tuple(DTYPES)),
+        length=length,
+        delimiter=delimiter,
+        weighs=None if weighs is None else _text(weighs, f"{where}.weighs"),
+    )
+
+
+def _section(values: Any, where: str, kind: type[Any]) -> dict[str, Any]:
+    """The keys of a section that describes a dataclass: those that it needs, and no others."""
+    if not isinstance(values, dict):
+        raise ValueError(f"{where}: expected a section of keys. Received: {_shown(values)}")
+    fields = {field.name: field.default is dataclasses.MISSING for field in dataclasses.fields(kind)}
+    for key in values:
+        if key not in fields:
+            raise ValueError(f"{where}: unknown key {_shown(key)}.")
+    for key, needed in fields.items():
+        if needed and key not in values:
+            raise ValueError(f"{where}: the key {key!r} is needed and not there.")
+    return values
+
+
+def _text(value: Any, where: str) -> str:
+    try:
+        if isinstance(value, str) and value.encode() is not None:
+            return value
+    except UnicodeEncodeError:
+        pass  # half of a surrogate pair, which JSON can say and no file can hold
+    raise ValueError(f"{where}: expected a text. Received: {_shown(value)}")
+
+
+def _one_of(value: Any, where: str, choices: tuple[Any, ...]) -> Any:
+    if not isinstance(value, str) or value not in choices:
+        raise ValueError(f"{where}: expected {', '.join(choices)}. Received: {_shown(value)}")
+    return value
+
+
+def _shown(value: Any) -> str:
+    text = ascii(value)
+    return text if len(text) <= 120 else text[:117] + "..."

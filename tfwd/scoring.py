@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,14 @@ from numpy.typing import NDArray
 
 from tfwd.data.chunk import Chunk
 from tfwd.data.raw import raw_arrays
+from tfwd.data.reading import Reading
+from tfwd.data.source import Source
 from tfwd.errors import RunError
+from tfwd.inference.metadata import check_classes, check_graph, of_saved_model
 from tfwd.run import Run, load_model
-from tfwd.schema import Schema
+from tfwd.schema import DTYPES, Schema
 
+_KINDS = {dtype: kind for kind, dtype in DTYPES.items()}
 # Rows that TensorFlow scores in one call.
 _ROWS = 8192
 
@@ -35,12 +39,55 @@ class Scorer:
             Inputs go by name and are checked, alike in all kinds; see `tfwd.data.raw.raw_arrays`.
         score_chunk: the same for a chunk of rows, whose strings are numbers into a dictionary: many rows at a time.
         kind: `keras`, `savedmodel` or `onnx`.
+        reading: how a file or a frame becomes raw batches; None of a file that does not say, as those of version 0.3.0.
     """
 
     schema: Schema
     score: Callable[[Raw], Answer]
     score_chunk: Callable[[Chunk], Answer]
     kind: str
+    reading: Reading | None = None
+
+    def source(
+        self, data: Any, *, labelled: bool, key: tuple[str, ...] | None = (), delimiter: str | None = None
+    ) -> Source:
+        """Opens rows as the model's training read them; see `tfwd.data.reading.Reading.open`."""
+        reading = self.reading or Reading()
+        return reading.open(data, self.schema, labelled=labelled, key=key, delimiter=delimiter)
+
+    def predict(self, data: Any, *, key: Sequence[str] | None = None) -> Any:
+        """Answers every row of a frame or a file, in memory; `tfwd.prediction.predict` writes a file.
+
+        Args:
+            data: a `pandas.DataFrame`, a `polars.DataFrame`, a `pyarrow.Table`, or what else `Source.open` takes.
+                Columns go by name, those that the model does not read are ignored, and None and NaN are missing values.
+            key: columns to pass through; by default those of `data.key` that are there.
+
+        Returns:
+            A frame with a row a row: the key, then the columns of `tfwd.prediction.predict`. It is of polars where the
+            rows are, else of pandas, with the index of the rows.
+
+        Raises:
+            DataError: a column is missing, or a value does not fit.
+        """
+        from tfwd.prediction import predict_frame
+
+        return predict_frame(self, data, None if key is None else tuple(key))
+
+    def evaluate(self, data: Any) -> dict[str, float]:
+        """The exact metrics on labelled rows, without those that `data.filter` leaves out.
+
+        They are those of `tfwd.evaluation.evaluate`, by user too where the training ranked items.
+
+        Args:
+            data: as in `predict`, with the label.
+
+        Raises:
+            DataError: a column is missing, a value or label does not fit, or there are no rows.
+        """
+        from tfwd.evaluation import evaluate_data
+
+        return evaluate_data(self, data)
 
 
 def load_scorer(path: str | Path) -> Scorer:
@@ -54,14 +101,14 @@ def load_scorer(path: str | Path) -> Scorer:
         from tfwd.onnx_scorer import OnnxScorer
 
         scorer = OnnxScorer(path)
-        return Scorer(scorer.schema, scorer.score, scorer.score_chunk, "onnx")
+        return Scorer(scorer.schema, scorer.score, scorer.score_chunk, "onnx", scorer.reading)
     if path.suffix == ".keras":
         return keras_scorer(load_model(path))
     saved = _saved_model_folder(path)
     if saved is not None:
         return _saved_model(saved)
     if (path / "run.json").is_file():
-        return keras_scorer(Run.open(path).model)
+        return run_scorer(Run.open(path))
     raise RunError(
         f"{path} is neither a run directory (run.json), a .keras file, a SavedModel (saved_model.pb) nor an .onnx file."
     )
@@ -79,6 +126,11 @@ def existing(path: str | Path) -> Path:
     return path
 
 
+def run_scorer(run: Run) -> Scorer:
+    """The scorer of a run's best model, which reads files as the run's configuration says."""
+    return dataclasses.replace(keras_scorer(run.model), reading=Reading.of(run.config))
+
+
 def keras_scorer(model: Any) -> Scorer:
     """The scorer of a `WideDeep` in memory."""
     import tensorflow as tf
@@ -91,7 +143,8 @@ def keras_scorer(model: Any) -> Scorer:
     def score(inputs: dict[str, tf.Tensor]) -> Answer:
         return {name: value.numpy() for name, value in answers(inputs).items()}
 
-    return Scorer(model.schema, _by_name(model.schema, score), _by_tensors(model.schema, score), "keras")
+    by_name, by_tensors = _by_name(model.schema, score), _by_tensors(model.schema, score)
+    return Scorer(model.schema, by_name, by_tensors, "keras", model.reading)
 
 
 def _saved_model_folder(path: Path) -> Path | None:
@@ -108,16 +161,26 @@ def _saved_model_folder(path: Path) -> Path | None:
 def _saved_model(folder: Path) -> Scorer:
     import tensorflow as tf
 
-    described = folder / "assets.extra" / "tfwd.json"
-    if not described.is_file():
-        raise RunError(f"{folder} was not exported by tfwd: assets.extra/tfwd.json is not there.")
-    schema = Schema.from_dict(json.loads(described.read_text(encoding="utf-8"))["schema"])
+    described = of_saved_model(folder)
     try:
         loaded = tf.saved_model.load(str(folder))
     except Exception as error:  # TensorFlow raises what it likes on a damaged folder
         why = (str(error).splitlines() or [type(error).__name__])[0]
         raise RunError(f"{folder} cannot be read as a SavedModel, it may be damaged: {why}") from None
-    signature = loaded.signatures["serving_default"]
+    signature = loaded.signatures.get("serving_default")
+    if signature is None:
+        raise RunError(f"{folder} is damaged: it has no signature serving_default.")
+    _, takes = signature.structured_input_signature
+    gives = signature.structured_outputs
+    check_graph(
+        described.schema,
+        folder,
+        {name: (_KINDS.get(spec.dtype.name), spec.shape.rank) for name, spec in takes.items()},
+        gives,
+    )
+    if described.schema.task == "multiclass":
+        shape = gives["probability"].shape
+        check_classes(described.schema, folder, shape[-1] if shape.rank == 2 else None)
 
     def score(inputs: dict[str, tf.Tensor]) -> Answer:
         answer = signature(**inputs)
@@ -125,7 +188,8 @@ def _saved_model(folder: Path) -> Scorer:
 
     # The closures hold `loaded`: its tables go when it goes.
     score.keep = loaded  # type: ignore[attr-defined]
-    return Scorer(schema, _by_name(schema, score), _by_tensors(schema, score), "savedmodel")
+    schema = described.schema
+    return Scorer(schema, _by_name(schema, score), _by_tensors(schema, score), "savedmodel", described.reading)
 
 
 def no_answer(schema: Schema) -> Answer:

@@ -17,6 +17,7 @@ from tensorflow_serving.apis import prediction_log_pb2
 from tensorflow_serving.config import model_server_config_pb2
 
 from tfwd.errors import ExportError
+from tfwd.inference.metadata import Metadata, of_saved_model
 from tfwd.schema import MISSING_INTEGER, Input, Kind, Schema
 from tfwd.utils.files import write_text
 
@@ -72,7 +73,8 @@ def _models(output: Path) -> dict[str, Path]:
 
 
 def _page(output: Path, name: str, version: Path) -> str:
-    schema = Schema.from_dict(json.loads((version / "assets.extra/tfwd.json").read_text(encoding="utf-8"))["schema"])
+    described = of_saved_model(version)
+    schema = described.schema
     row = _example(version, schema)
     answer = "prediction" if schema.task == "regression" else "probability"
     signature = "regress" if schema.task == "regression" else "classify"
@@ -82,12 +84,21 @@ def _page(output: Path, name: str, version: Path) -> str:
         name=name,
         shell_row=_in_shell(row),
         inputs="\n".join(f"| `{e.name}` | {_type(e)} | {_missing(e.kind)} |" for e in schema.inputs),
+        outside=_outside(described),
         answer=answer,
         signature=signature,
         lists=_lists(name, version, schema),
         python_row="\n".join(f"        {key!r}: [{value!r}]," for key, value in row.items()),
         python_dtypes=repr({entry.name: _DTYPES[entry.kind] for entry in schema.inputs}),
     )
+
+
+def _outside(described: Metadata) -> str:
+    """What a client has to compute, if there is anything."""
+    found = [] if described.reading is None else described.reading.outside(described.schema)
+    lines = "".join(f"- {line}\n" for line in found)
+    head = "The training computed these of other columns, and the model does not: send them computed."
+    return f"\n{head}\n\n{lines}" if found else ""
 
 
 _DTYPES = {"string": "object", "integer": "int64", "float": "float32"}

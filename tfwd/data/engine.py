@@ -38,6 +38,8 @@ def connect(
         settings: DuckDB's own, by name, as `memory_limit="1GB"`: they can't be set later.
     """
     connection = duckdb.connect()
+    # The hour of a moment must not depend on where the machine stands; globally, for the connection's cursors too.
+    connection.execute("SET GLOBAL TimeZone = 'UTC'")
     files = ", ".join(literal(name) for file in reads for name in _allowed(file))
     folders = ", ".join(literal(os.path.realpath(folder)) for folder in writes)
     settings = {

@@ -39,12 +39,7 @@ def checked(condition: str, columns: dict[str, str], key: str = "data.filter") -
         ConfigError: it is no SQL of a row, names an unknown column, or holds anything beside comparisons,
             arithmetic and a few functions of the row's own values.
     """
-    shown = repr(condition if len(condition) <= 200 else condition[:197] + "...")
-    if len(condition) > _CHARACTERS:
-        raise ConfigError(
-            f"{key}: {shown} has {len(condition):,} characters. An expression has at most {_CHARACTERS:,}: put what is "
-            "longer, as a list of values, into a table and add it with data.join."
-        )
+    shown = _shown(condition, key)
     try:
         tree = _parsed(condition, shown, key)
         refuse_others(tree, key)
@@ -65,6 +60,30 @@ def checked(condition: str, columns: dict[str, str], key: str = "data.filter") -
     if not alone:
         raise ConfigError(f"{key}: {shown} must be one SQL expression, as in rating != 3.")
     return written
+
+
+def reads(expression: str, key: str) -> set[str]:
+    """The columns that an expression reads, in lower case, of which `checked` may find that they are not there.
+
+    Raises:
+        ConfigError: it is no SQL expression.
+    """
+    shown = _shown(expression, key)
+    try:
+        return {column.name.lower() for column in _parsed(expression, shown, key).find_all(exp.Column)}
+    except RecursionError:
+        raise _too_deep(shown, key) from None
+
+
+def _shown(expression: str, key: str) -> str:
+    """An expression for messages; one that is too long is refused."""
+    shown = repr(expression if len(expression) <= 200 else expression[:197] + "...")
+    if len(expression) > _CHARACTERS:
+        raise ConfigError(
+            f"{key}: {shown} has {len(expression):,} characters. An expression has at most {_CHARACTERS:,}: put what "
+            "is longer, as a list of values, into a table and add it with data.join."
+        )
+    return shown
 
 
 def _too_deep(shown: str, key: str) -> ConfigError:

@@ -69,6 +69,9 @@ class Query:
 
     def error(self, error: BaseException) -> DataError:
         """The error to raise in place of the engine's: for a value of the wrong kind, with its place."""
+        fault = self.source.fault()
+        if fault is not None:
+            return fault
         if is_conversion(error):
             for refusal in self._refusals():
                 place = self.source.first(refusal.column, refusal.condition, refusal.found)
@@ -148,7 +151,7 @@ class Query:
             found = self._items(entry).type
         elif value_type(found) is not None:
             raise DataError(f"{where} one value a row for it, not a list.")
-        if entry.kind == "string" and is_fractional(found):
+        if entry.kind == "string" and is_fractional(found) and entry.length:
             raise DataError(
                 f"{where} text for it: a number with a fraction has no one text. Convert the column to text or to "
                 "whole numbers."
@@ -184,4 +187,8 @@ def _not_finite(value: str) -> str:
 
 
 def _expected(kind: Kind) -> str:
-    return "a whole number of 64 bits" if kind == "integer" else "a number"
+    return {
+        "string": "text or a whole number, as a number with a fraction has no one text",
+        "integer": "a whole number of 64 bits",
+        "float": "a number",
+    }[kind]

@@ -178,7 +178,7 @@ class Rows:
         width = max(self.schema.width, 1)
         # Rows of very long lists are fewer, or their padding would fill the memory.
         fewest = min(8_192, 4 * _CHUNK_VALUES // width)
-        wanted = min(max(_CHUNK_VALUES // width, fewest), 131_072)
+        wanted = min(max(_CHUNK_VALUES // width, fewest, 1), 131_072)
         rows = -(-wanted // batch_size) * batch_size
         tables = self._tables(order)
         if order is not None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -22,6 +23,8 @@ from tfwd.errors import DataError
 # single row group, large enough that a query a block costs little.
 BLOCK_ROWS = 65_536
 
+# In the metadata of a Parquet file that `tfwd.preparation` wrote: its computed columns, name -> SQL, as JSON.
+COMPUTED = "tfwd_computed"
 _TABLE = "tfwd_table"
 _ROW_NUMBER = "file_row_number"
 
@@ -44,9 +47,11 @@ class Scan(Protocol):
         reads: what queries read, for `tfwd.data.engine.connect`.
         connection: of DuckDB, that reads these files and no others.
         lists_of_one: whether a column of single values may be one of lists, none of which has more than one value.
+        computed: columns that a preparation has computed of the others already -> their SQL.
     """
 
     parts: Sequence[str]
+    computed: Mapping[str, str]
     columns: dict[str, str]
     reads: Sequence[str]
     connection: duckdb.DuckDBPyConnection
@@ -69,6 +74,7 @@ class CsvScan:
     """CSV files of one dialect and header; every column is text."""
 
     lists_of_one = False
+    computed: Mapping[str, str] = {}
 
     def __init__(self, files: Sequence[str], dialect: CsvConfig) -> None:
         self.parts = files
@@ -151,6 +157,7 @@ class ParquetScan:
     """
 
     lists_of_one = False
+    computed: Mapping[str, str] = {}
 
     def __init__(self, files: Sequence[str], names: Sequence[str] | None = None) -> None:
         self.parts = names or files
@@ -159,6 +166,7 @@ class ParquetScan:
         self.connection = connect(self.reads)
         self._lengths: list[int] = []
         first: dict[str, str] = {}
+        marks: list[dict[str, str]] = []
         for file, name in zip(self.reads, self.parts, strict=True):
             with reading(name):
                 metadata = pq.read_metadata(file)
@@ -173,6 +181,13 @@ class ParquetScan:
                     f"{name} {_difference(types, first)} {self.parts[0]}. Files read together need one schema."
                 )
             self._lengths.append(metadata.num_rows)
+            marks.append(_mark(metadata.metadata))
+            if marks[-1] != marks[0]:
+                raise DataError(
+                    f"{name} was prepared with other data.columns than {self.parts[0]}, or only one of them was. Files "
+                    "read together need one preparation."
+                )
+        self.computed = marks[0]
         with reading(self.parts[0]):
             described = self.connection.sql(f"DESCRIBE SELECT * FROM {self.relation(0)}").fetchall()
         self.columns = {row[0]: row[1] for row in described}
@@ -202,6 +217,7 @@ class TableScan:
     """An Arrow table in memory."""
 
     lists_of_one = False
+    computed: Mapping[str, str] = {}
 
     def __init__(self, table: pa.Table) -> None:
         self.parts: Sequence[str] = ["DataFrame"]
@@ -267,6 +283,16 @@ def refuse_twins(names: Sequence[str], where: str) -> None:
 
 def _cut(part: int, length: int) -> list[Block]:
     return [Block(part, start, min(start + BLOCK_ROWS, length)) for start in range(0, length, BLOCK_ROWS)]
+
+
+def _mark(metadata: dict[bytes, bytes] | None) -> dict[str, str]:
+    """The computed columns of a prepared file; of any other file, or one with a mark that is none, there are none."""
+    try:
+        found = json.loads((metadata or {}).get(COMPUTED.encode(), b"{}"))
+    except (ValueError, RecursionError):
+        return {}
+    texts = isinstance(found, dict) and all(isinstance(sql, str) for sql in found.values())
+    return found if texts else {}
 
 
 def _listed(files: Sequence[str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -12,9 +12,11 @@ import duckdb
 import pyarrow as pa
 
 from tfwd.config import CsvConfig
+from tfwd.data.computed import ComputedScan
 from tfwd.data.engine import one
 from tfwd.data.failures import reading
 from tfwd.data.filters import checked
+from tfwd.data.frames import is_pandas, is_polars
 from tfwd.data.lists import Items, items
 from tfwd.data.scans import BLOCK_ROWS, Block, CsvScan, ParquetScan, Scan, TableScan
 from tfwd.data.sql import as_text, both, identifier
@@ -55,6 +57,8 @@ class Source:
         name: the path as it was given, or `DataFrame`, for messages.
         columns: column -> DuckDB type as read; every column of a CSV file is `VARCHAR`.
         reads: what a connection must be able to read for `attach`.
+        parts: the names of the files.
+        computed: columns that a preparation has computed already, with their SQL.
         filter: the condition on the rows, as checked SQL.
         files: their paths; none of a frame.
     """
@@ -65,6 +69,8 @@ class Source:
         self.name = name
         self.columns = scan.columns
         self.reads = scan.reads
+        self.parts = scan.parts
+        self.computed = scan.computed
         self.filter = checked(filter, scan.columns) if filter is not None else None
         self._scan = scan
         if self.filter is not None:
@@ -83,7 +89,8 @@ class Source:
 
         Args:
             data: a path (CSV, also `.gz`; TSV; Parquet; TFRecord of tf.Example, also `.gz`), a folder, a glob,
-                `census:train`, `census:test`, a list of these, a `pandas.DataFrame` or a `pyarrow.Table`.
+                `census:train`, `census:test`, a list of these, a `pandas.DataFrame`, a `polars.DataFrame` or a
+                `pyarrow.Table`.
             csv: the dialect; a `.tsv` is separated by tabs unless the dialect says otherwise.
             format: `auto` goes by the ending.
             filter: a SQL condition on the columns of a row; other rows are not there.
@@ -93,12 +100,13 @@ class Source:
             ConfigError: the filter is more than a condition on known columns.
         """
         csv = csv or CsvConfig()
-        if isinstance(data, pa.Table) or type(data).__module__.split(".")[0] == "pandas":
+        if isinstance(data, pa.Table) or is_pandas(data) or is_polars(data):
             return cls("DataFrame", TableScan(_table(data)), filter)
         paths = data if isinstance(data, list | tuple) and data else [data]
         if not all(isinstance(path, str | Path) for path in paths):
             raise DataError(
-                f"Data must be a path, a pandas.DataFrame or a pyarrow.Table. Received: {type(data).__name__}"
+                "Data must be a path, a pandas.DataFrame, a polars.DataFrame or a pyarrow.Table. "
+                f"Received: {type(data).__name__}"
             )
         files = [file for path in paths for file in _files(str(path))]
         data = ", ".join(map(str, paths))
@@ -116,6 +124,23 @@ class Source:
         except (duckdb.ProgrammingError, duckdb.DataError) as error:
             reason = str(error).splitlines()[0].partition("Error: ")[2].rstrip(".")
             raise ConfigError(f"data.filter: {condition!r} does not fit the columns' types: {reason}.") from None
+
+    def computing(self, columns: Mapping[str, str], filter: str | None = None) -> Source:
+        """The same rows with computed columns, each of those before it, and then a filter.
+
+        Raises:
+            ConfigError: an expression is more than SQL of a row, or does not fit the columns.
+        """
+        scan = self._scan
+        if columns:
+            scan = ComputedScan(scan, columns, self.name)
+        made = Source(self.name, scan, filter)
+        made.files = self.files
+        return made
+
+    def fault(self) -> DataError | None:
+        """Why a computed column cannot be computed for all rows, if that is so."""
+        return self._scan.fault(self.connect()) if isinstance(self._scan, ComputedScan) else None
 
     def require(self, column: str, what: str = "a feature") -> str:
         """The type of a column.
@@ -204,7 +229,10 @@ def _table(data: Any) -> pa.Table:
     if isinstance(data, pa.Table):
         return data
     if type(data).__name__ != "DataFrame":
-        raise DataError(f"Data must be a pandas.DataFrame, not a pandas.{type(data).__name__}.")
+        package = "polars" if is_polars(data) else "pandas"
+        raise DataError(f"Data must be a {package}.DataFrame, not a {package}.{type(data).__name__}.")
+    if is_polars(data):
+        return data.to_arrow()
     data = data.rename(columns=str)
     twins = data.columns[data.columns.duplicated()]
     if len(twins):

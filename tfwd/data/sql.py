@@ -93,7 +93,7 @@ def as_integer(column: str, duckdb_type: str) -> str:
 def is_bad(column: str, duckdb_type: str, kind: Kind) -> str | None:
     """The condition under which `typed` raises a conversion error in a row, None if it never does."""
     name = identifier(column)
-    if kind == "string":
+    if kind == "string" and not is_fractional(duckdb_type):
         return None
     if duckdb_type == "VARCHAR":
         filled = f"({name} IS NOT NULL AND {name} <> '')"
@@ -101,7 +101,7 @@ def is_bad(column: str, duckdb_type: str, kind: Kind) -> str | None:
             return f"({filled} AND TRY_CAST({name} AS DOUBLE) IS NULL)"
         whole = f"(regexp_full_match({name}, '[+-]?[0-9]+') AND TRY_CAST({name} AS BIGINT) IS NOT NULL)"
         return f"({filled} AND NOT {whole})"
-    if kind == "integer" and is_fractional(duckdb_type):
+    if kind != "float" and is_fractional(duckdb_type):
         return (
             f"(NOT isnan(CAST({name} AS DOUBLE)) AND ({name} <> trunc({name}) OR TRY_CAST({name} AS BIGINT) IS NULL))"
         )
@@ -125,7 +125,9 @@ def typed(column: str, duckdb_type: str, kind: Kind, *, nulls: bool = False) -> 
     if kind == "integer":
         value = as_integer(column, duckdb_type)
         return value if nulls else f"coalesce({value}, CAST({literal(str(MISSING_INTEGER))} AS BIGINT))"
-    value = as_text(column, duckdb_type)
+    # The text of a number is that of a whole one: pandas makes floats of those of a column in which any is missing.
+    whole = is_fractional(duckdb_type)
+    value = f"CAST({as_integer(column, duckdb_type)} AS VARCHAR)" if whole else as_text(column, duckdb_type)
     return f"NULLIF({value}, '')" if nulls else f"coalesce({value}, '')"
 
 

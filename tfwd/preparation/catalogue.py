@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from sqlglot import exp, parse_one
+import json
 
 from tfwd.config import Config, HistoryConfig
+from tfwd.data.computed import key_of
+from tfwd.data.filters import reads
+from tfwd.data.scans import COMPUTED
 from tfwd.data.source import Source
 from tfwd.data.sql import FLOATS, identifier, literal
 from tfwd.preparation.database import Database
@@ -64,8 +67,7 @@ def _unseen(database: Database, config: Config, tables: list[Source]) -> None:
     for key, table in joined:
         add(database, "unseen", table, name, key, "the catalogue")
     for column, expression in config.data.columns.items():
-        used = {found.name.lower() for found in parse_one(expression, read="duckdb").find_all(exp.Column)}
-        if used <= {known.lower() for known in database.columns("unseen")}:
+        if reads(expression, key_of(column)) <= {known.lower() for known in database.columns("unseen")}:
             compute(database, "unseen", column, expression)
         elif column == name:
             # What tells an item takes more than its own columns: those that have no events cannot be told.
@@ -135,6 +137,8 @@ def _order(database: Database, config: Config, row: str) -> str:
     return f"row({time} IS NOT NULL, {time}, {place})"
 
 
-def copy(database: Database, query: str, path: str) -> None:
-    """Writes the rows of a query as Parquet, in their order."""
-    database.run(f"COPY ({query}) TO {literal(path)} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 65536)")
+def copy(database: Database, query: str, path: str, computed: dict[str, str] | None = None) -> None:
+    """Writes the rows of a query as Parquet, in their order, with a mark of the columns that were computed."""
+    mark = f", KV_METADATA {{{COMPUTED}: {literal(json.dumps(computed))}}}" if computed is not None else ""
+    options = f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 65536{mark}"
+    database.run(f"COPY ({query}) TO {literal(path)} ({options})")

@@ -29,8 +29,7 @@ class Database:
     def __init__(self, folder: Path, name: str, reads: Iterable[str] = (), writes: Path | None = None) -> None:
         self.name = name
         # Lists of a long log are large, and dear to sort on disk: so much of the machine's memory, the rest goes there.
-        # The hour of a moment must not depend on where the machine stands.
-        settings: dict[str, str | bool] = {"memory_limit": "40%", "TimeZone": "UTC"}
+        settings: dict[str, str | bool] = {"memory_limit": "40%"}
         places = [] if writes is None else [writes]
         self.connection = connect(reads, writes=places, temporary=folder, **settings)
 

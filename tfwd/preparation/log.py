@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from tfwd.config import DataConfig
+from tfwd.data.computed import key_of, selected, value
 from tfwd.data.failures import reading
-from tfwd.data.filters import checked
 from tfwd.data.source import Source
 from tfwd.data.sql import as_text, identifier, is_number
-from tfwd.errors import ConfigError, DataError
+from tfwd.errors import DataError
 from tfwd.naming import nearest
 from tfwd.preparation.database import Database
 
@@ -129,11 +129,6 @@ def compute(database: Database, table: str, name: str, expression: str, row: str
     Raises:
         ConfigError, DataError: it cannot be computed.
     """
-    key = f"data.columns.{name}"
     columns = {column: kind for column, kind in database.columns(table).items() if column != row}
-    twin = next((column for column in columns if column.lower() == name.lower() and column != name), None)
-    if twin is not None:
-        raise ConfigError(f"{key} differs from the column {twin!r} only in case. Name it otherwise.")
-    value = f"{checked(expression, columns, key)} AS {identifier(name)}"
-    selected = f"* REPLACE ({value})" if name in columns else f"*, {value}"
-    database.create(table, f"SELECT {selected} FROM {table}", key)
+    values = {name: value(columns, name, expression)}
+    database.create(table, f"SELECT {selected(columns, values)} FROM {table}", key_of(name))

@@ -147,9 +147,8 @@ class _Preparation:
                 raise DataError(f"No {part_name} rows come out of {self.source.name}" + self._why_none())
             if count:
                 query = f"SELECT * EXCLUDE ({identifier(self.row)}, {identifier(self.part)}) {where}"
-                copy(
-                    self.database, f"{query} ORDER BY {identifier(self.row)}", str(self.folder / f"{part_name}.parquet")
-                )
+                query = f"{query} ORDER BY {identifier(self.row)}"
+                copy(self.database, query, str(self.folder / f"{part_name}.parquet"), self.data.columns)
                 counts[part_name] = count
         if name == "train" and self.config.ranking is not None:
             self._require_ranking()

@@ -1,0 +1,123 @@
+"""Columns that are computed of others of the row, as SQL: alike where a log is prepared and where a file is scored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import duckdb
+
+from tfwd.data.engine import one
+from tfwd.data.filters import checked, reads
+from tfwd.data.scans import Block, Scan
+from tfwd.data.sql import identifier
+from tfwd.errors import ConfigError, DataError
+
+
+def key_of(name: str) -> str:
+    """The configuration's key of a computed column, for messages."""
+    return f"data.columns.{name}"
+
+
+def value(columns: dict[str, str], name: str, expression: str) -> str:
+    """The SQL of a computed column.
+
+    Args:
+        columns: column -> DuckDB type, of the rows that it is computed of.
+        name: the computed column's; one of this name that is there is replaced.
+        expression: SQL, as the user wrote it.
+
+    Raises:
+        ConfigError: the expression is more than SQL of a row, or the name differs from a column's only in case.
+    """
+    twin = next((column for column in columns if column.lower() == name.lower() and column != name), None)
+    if twin is not None:
+        raise ConfigError(f"{key_of(name)} differs from the column {twin!r} only in case. Name it otherwise.")
+    return checked(expression, columns, key_of(name))
+
+
+def selected(columns: Mapping[str, str], values: Mapping[str, str]) -> str:
+    """What stands behind SELECT for all columns and computed ones, which take the place of those of their names."""
+    named = {name: f"{sql} AS {identifier(name)}" for name, sql in values.items()}
+    replaced = ", ".join(named[name] for name in named if name in columns)
+    added = [named[name] for name in named if name not in columns]
+    return ", ".join([f"* REPLACE ({replaced})" if replaced else "*", *added])
+
+
+class ComputedScan:
+    """A relation with more columns, each computed of those before it.
+
+    Args:
+        scan: the rows.
+        columns: computed column -> SQL, as the user wrote it, in order.
+        name: of the source, for messages.
+
+    Raises:
+        ConfigError: a column cannot be computed of those that are there.
+    """
+
+    def __init__(self, scan: Scan, columns: Mapping[str, str], name: str) -> None:
+        self.parts: Sequence[str] = scan.parts
+        self.reads, self.connection = scan.reads, scan.connection
+        self.lists_of_one, self.computed = scan.lists_of_one, scan.computed
+        self.columns = dict(scan.columns)
+        self._scan, self._name = scan, name
+        # What is selected of the rows, of what that gives, and so on: columns that don't read each other stand in one.
+        self._selects: list[tuple[dict[str, str], dict[str, str]]] = []
+        for column, expression in columns.items():
+            read = reads(expression, key_of(column))
+            if not self._selects or any(made.lower() in read for made in self._selects[-1][1]):
+                self._selects.append((dict(self.columns), {}))
+            before, values = self._selects[-1]
+            values[column] = value(before, column, expression)
+            self.columns[column] = self._type(before, values[column], column, read)
+
+    def _type(self, columns: dict[str, str], sql: str, name: str, read: set[str]) -> str:
+        # Of the columns' types alone, so that no file is opened.
+        nothing = [f"CAST(NULL AS {columns[c]}) AS {identifier(c)}" for c in columns if c.lower() in read]
+        try:
+            query = f"DESCRIBE SELECT {sql} AS value FROM (SELECT {', '.join(nothing) or '1'})"
+            connection = self.connection.cursor()
+            return str(connection.sql(one(connection, query)).fetchall()[0][1])
+        except (duckdb.ProgrammingError, duckdb.DataError) as error:
+            raise ConfigError(f"{self._cannot(name)}: {_reason(error)}.") from None
+
+    def _cannot(self, name: str) -> str:
+        return f"{key_of(name)} cannot be computed for the rows of {self._name}"
+
+    def fault(self, connection: duckdb.DuckDBPyConnection) -> DataError | None:
+        """What is wrong with the first column that cannot be computed for every row, if there is one."""
+        for index, (_, values) in enumerate(self._selects):
+            rows = self._wrapped(self._scan.relation(), index)
+            for name, sql in values.items():
+                try:
+                    connection.sql(one(connection, f"SELECT max(CAST({sql} AS VARCHAR)) FROM {rows}")).fetchall()
+                except (duckdb.ProgrammingError, duckdb.DataError) as error:
+                    if "CSV Error" in str(error):
+                        return None
+                    return DataError(f"{self._cannot(name)}: {_reason(error)}.")
+        return None
+
+    def attach(self, connection: duckdb.DuckDBPyConnection, block: Block | None = None) -> None:
+        """Makes the rows known to a connection."""
+        self._scan.attach(connection, block)
+
+    def relation(self, part: int | None = None) -> str:
+        """The rows with the computed columns."""
+        return self._wrapped(self._scan.relation(part), len(self._selects))
+
+    def block(self, block: Block) -> str:
+        """Those of one block."""
+        return self._wrapped(self._scan.block(block), len(self._selects))
+
+    def blocks(self) -> list[Block]:
+        """As of the rows."""
+        return self._scan.blocks()
+
+    def _wrapped(self, relation: str, count: int) -> str:
+        for columns, values in self._selects[:count]:
+            relation = f"(SELECT {selected(columns, values)} FROM {relation})"
+        return relation
+
+
+def _reason(error: duckdb.Error) -> str:
+    return str(error).splitlines()[0].partition("Error: ")[2].rstrip(".!")

@@ -1,0 +1,216 @@
+"""How a file becomes the rows that a model takes: what the exports carry of a configuration for that, and its use."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from tfwd.config import Config, CsvConfig, RankingConfig
+from tfwd.config_base import Section
+from tfwd.config_tree import check_tree
+from tfwd.data.computed import key_of
+from tfwd.data.filters import reads
+from tfwd.data.frames import is_frame, names, part
+from tfwd.data.source import Source, known_ending
+from tfwd.errors import ConfigError, DataError
+from tfwd.naming import nearest
+from tfwd.schema import Schema
+
+
+class Reading(Section):
+    """What the reading of a file needs of a configuration beside the schema.
+
+    It goes with a model into `.keras` files, SavedModels and ONNX files, so that all read a file as the run does.
+
+    Args:
+        csv: the dialect.
+        format: of files whose names don't say it.
+        filter: which rows are evaluated; see `data.filter`.
+        columns: computed columns; see `data.columns`.
+        key: columns that are passed through.
+        joins: the columns by which tables were joined: what these add is in no single file.
+        histories: the list columns of earlier events, which are in no single file either.
+        ranking: adds the metrics by user.
+    """
+
+    csv: CsvConfig = CsvConfig()
+    format: Literal["auto", "csv", "parquet", "tfrecord"] = "auto"
+    filter: str | None = None
+    columns: dict[str, str] = Field(default_factory=dict)
+    key: tuple[str, ...] = ()
+    joins: tuple[str, ...] = ()
+    histories: tuple[str, ...] = ()
+    ranking: RankingConfig | None = None
+
+    @classmethod
+    def of(cls, config: Config) -> Reading:
+        """What a configuration says of the reading of files."""
+        data = config.data
+        return cls(
+            csv=data.csv,
+            format=data.format,
+            filter=data.filter,
+            columns=data.columns,
+            key=data.key,
+            joins=tuple(join.on for join in data.join),
+            histories=tuple(history.name for history in data.history),
+            ranking=config.ranking,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-able dict that `from_dict` reads."""
+        return self.model_dump(mode="json")
+
+    @classmethod
+    def from_dict(cls, values: Any) -> Reading:
+        """The reading that `to_dict` wrote.
+
+        Raises:
+            ValueError: it is none; says where.
+        """
+        try:
+            check_tree(values, "reading")
+            return cls.model_validate(values)
+        except ConfigError as error:
+            raise ValueError(str(error).replace("Reading", "reading", 1)) from None
+
+    def open(
+        self,
+        data: Any,
+        schema: Schema,
+        *,
+        labelled: bool,
+        key: tuple[str, ...] | None = (),
+        delimiter: str | None = None,
+        everything: bool = False,
+    ) -> Source:
+        """Opens rows as the training read them, without the rows that it left out where they are labelled.
+
+        Columns of `data.columns` that are needed are computed, unless the file is one that a preparation wrote, or the
+        rows have one of them and not what it is computed of. Columns that nothing reads are not looked at.
+
+        Args:
+            data: as `Source.open` takes it.
+            schema: of the model.
+            labelled: whether the label is needed, and the filter holds: for an evaluation.
+            key: columns to pass through; None is those of the reading, as far as they are there.
+            delimiter: of a CSV file, in place of the dialect's.
+            everything: compute all columns that can be, for another model that may read them.
+
+        Raises:
+            DataError: a column is neither there nor can it be computed; there is no such file.
+            ConfigError: an SQL expression does not fit the columns.
+        """
+        condition = self.filter if labelled else None
+        filtered = set() if condition is None else reads(condition, "data.filter")
+        needed = [entry.column for entry in schema.inputs] + list(key or ())
+        useful = [*(self.key if key is None else ()), *(self.columns if everything else ())]
+        if labelled:
+            needed += [schema.label, *([schema.weight] if schema.weight is not None else [])]
+            useful += [self.ranking.user, self.ranking.item] if self.ranking is not None else []
+        wanted = {column.lower() for column in (*needed, *useful)} | filtered
+        if is_frame(data):
+            chosen, raw = self._plan(names(data), wanted, {})
+            source = Source.open(part(data, raw))
+        else:
+            csv = self.csv if delimiter is None else self.csv.model_copy(update={"delimiter": delimiter})
+            # A file whose name does not say what it is, as adult.data, is what the training file was.
+            named = not isinstance(data, str | Path) or known_ending(str(data))
+            source = Source.open(data, csv=csv, format="auto" if named else self.format)
+            chosen, raw = self._plan(source.columns, wanted, self._prepared(source))
+        self._refuse_missing(source, {*source.columns, *chosen}, needed, filtered)
+        return source.computing(chosen, condition)
+
+    def metrics_by_user(self, source: Source) -> RankingConfig | None:
+        """The ranking section, where there is one and the rows say whose they are."""
+        ranking = self.ranking
+        return ranking if ranking is not None and ranking.user in source.columns else None
+
+    def outside(self, schema: Schema) -> list[str]:
+        """The inputs that are computed before the graph, so that whoever calls it must send them: a line each."""
+        lines = []
+        for entry in schema.inputs:
+            if entry.column in self.histories:
+                lines.append(f"{entry.name}: the user's earlier events, as data.history.{entry.column} lists them")
+            elif entry.column in self.columns:
+                lines.append(f"{entry.name}: {self.columns[entry.column]}")
+        if self.joins:
+            lines.append(
+                f"what data.join adds of other tables by {' and by '.join(self.joins)}, where a feature reads it"
+            )
+        return lines
+
+    def _plan(
+        self, there: Collection[str], wanted: set[str], prepared: Mapping[str, str]
+    ) -> tuple[dict[str, str], set[str]]:
+        """The columns to compute, in order, and those that are read of the rows; all but the former in lower case."""
+        known = {column.lower() for column in there}
+        possible: list[tuple[str, str, set[str]]] = []
+        for name, sql in self.columns.items():
+            read = reads(sql, key_of(name))
+            if not (name in prepared and name in there) and read <= known:
+                possible.append((name, sql, read))
+                known.add(name.lower())
+        chosen: dict[str, str] = {}
+        for name, sql, read in reversed(possible):
+            if name.lower() in wanted:
+                chosen[name] = sql
+                wanted = wanted - {name.lower()} | read
+        return dict(reversed(chosen.items())), wanted
+
+    def _prepared(self, source: Source) -> Mapping[str, str]:
+        """The columns that a preparation has computed already.
+
+        Raises:
+            DataError: it has computed one of them in another way.
+        """
+        if not source.computed and all(_in_a_run(name) for name in source.parts):
+            # Of a version that left no mark in its files.
+            return self.columns
+        for name, sql in source.computed.items():
+            if name in source.columns and self.columns.get(name, sql) != sql:
+                raise DataError(
+                    f"{source.name} was prepared with {key_of(name)} = {sql}, and the model reads "
+                    f"{self.columns[name]}. Give the rows that it was prepared from, or prepare them anew."
+                )
+        return source.computed
+
+    def _refuse_missing(self, source: Source, there: set[str], needed: Collection[str], filtered: set[str]) -> None:
+        """Refuses rows without a column that only more than these rows could give, or without one of the filter's.
+
+        Any other column is missed where it is read.
+        """
+        missing = [column for column in dict.fromkeys(needed) if column not in there]
+        lines = [line for column in missing for line in self._why(column, there)]
+        if lines:
+            raise DataError(
+                f"{source.name} has not all that the model reads:\n  " + "\n  ".join(lines) + "\n"
+                "Add these columns to the rows, or give rows that were prepared, as in RUN/data or by "
+                "python -m tfwd.prepare."
+            )
+        unknown = sorted(filtered - {column.lower() for column in there})
+        if unknown:
+            raise DataError(
+                f"{source.name} has no column {unknown[0]!r}, which data.filter reads.{nearest(unknown[0], there)}"
+            )
+
+    def _why(self, column: str, there: Collection[str]) -> Iterator[str]:
+        if column in self.histories:
+            yield f"{column!r}: data.history makes it of a user's earlier events, which no single row has"
+        elif column in self.columns:
+            sql = self.columns[column]
+            known = {name.lower() for name in there}
+            absent = ", ".join(map(repr, sorted(reads(sql, key_of(column)) - known)))
+            yield f"{column!r}: {key_of(column)} computes it as {sql}, and there is no {absent}"
+        elif self.joins:
+            by = ", ".join(map(repr, self.joins))
+            yield f"{column!r}: neither there nor computed; data.join adds columns of other tables by {by}"
+
+
+def _in_a_run(file: str) -> bool:
+    """Whether a file is one of those that a training prepared for its run."""
+    folder = Path(file).resolve().parent
+    return folder.name == "data" and (folder.parent / "run.json").is_file()
