@@ -264,7 +264,8 @@ def _texts(known: np.ndarray, generator: np.random.Generator) -> np.ndarray:
 
 
 def _floats(known: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    up, down = np.nextafter(known, np.float32(np.inf)), np.nextafter(known, np.float32(-np.inf))
+    with np.errstate(over="ignore"):
+        up, down = np.nextafter(known, np.float32(np.inf)), np.nextafter(known, np.float32(-np.inf))
     spread = generator.normal(size=200) * 10.0 ** generator.uniform(-40, 37, size=200)
     special = np.repeat(np.array(_FLOATS, np.float32), 5)
     some = generator.integers(len(known), size=100)

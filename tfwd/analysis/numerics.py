@@ -11,6 +11,7 @@ import ibis.expr.types as ir
 
 from tfwd.analysis.exact_sum import exponent, scaled_sum, unscaled
 from tfwd.analysis.quantiles import values_at
+from tfwd.analysis.scales import refuse_unbounded
 from tfwd.analysis.statistics import NumericStatistics
 from tfwd.analysis.workspace import Workspace
 from tfwd.errors import DataError
@@ -23,7 +24,8 @@ def numerics(workspace: Workspace, features: Iterable[Numeric | Bucketized]) -> 
     All columns together are read three times for their moments, then each for its quantiles.
 
     Raises:
-        DataError: a column has no finite value, or no value is frequent enough to be a boundary.
+        DataError: a column has no finite value, or larger ones than the heads can compute with, or no value is
+            frequent enough to be a boundary.
     """
     features = list(features)
     columns = {feature.column: workspace.column(feature.column) for feature in features}
@@ -52,6 +54,8 @@ def numerics(workspace: Workspace, features: Iterable[Numeric | Bucketized]) -> 
             quantiles=inner if isinstance(feature, Numeric) else (),
             boundaries=boundaries,
         )
+        if isinstance(feature, Numeric):
+            refuse_unbounded(feature, statistics[feature.name])
     return statistics
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import keras
 
+from tfwd.analysis.scales import exponent_of
 from tfwd.analysis.statistics import FeatureStatistics
 from tfwd.features.columns import Bucketized, Categorical, Column, Cross, Numeric, root
 from tfwd.features.layout import (
@@ -214,6 +215,7 @@ class _Builder:
         sources: list[int] = []
         forms: list[str] = []
         quantiles: list[int] = []
+        exponents: list[int] = []
         columns: list[Numeric] = []
         read = set(self.layout.numeric)
         features = [f for f in self.features if isinstance(f, Numeric) and read.issuperset(numeric_names(f))]
@@ -222,9 +224,10 @@ class _Builder:
                 sources.append(index)
                 forms.append(form)
                 columns.append(feature)
-                learnt = self.statistics.numerics[feature.name].quantiles
-                quantiles.append(len(learnt) if form == "quantile" else 0)
-        layer = NumericScaling(sources, forms, quantiles, name="numeric")
+                learnt = self.statistics.numerics[feature.name]
+                quantiles.append(len(learnt.quantiles) if form == "quantile" else 0)
+                exponents.append(exponent_of(form, feature, learnt))
+        layer = NumericScaling(sources, forms, quantiles, exponents, name="numeric")
         raw = [self._raw(feature.column) for feature in features]
         scaled = layer(JoinColumns("float32", name="features.numbers")(raw))
         layer.set_statistics([(f, self.statistics.numerics[f.name]) for f in columns])

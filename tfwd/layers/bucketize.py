@@ -18,6 +18,11 @@ def flush_denormals(values: tf.Tensor) -> tf.Tensor:
     return tf.where(tf.abs(values) < _SMALLEST_NORMAL, tf.zeros_like(values), values)
 
 
+def without_denormals(values: np.ndarray) -> np.ndarray:
+    """float32, any shape: as `flush_denormals`, of what values are compared with."""
+    return np.where(np.abs(values) < _SMALLEST_NORMAL, np.float32(0), values)
+
+
 def bucketize(values: tf.Tensor, boundaries: tf.Tensor, starts: np.ndarray, counts: np.ndarray) -> tf.Tensor:
     """The number of boundaries b with not (x < b), column by column, by binary search.
 
@@ -57,7 +62,8 @@ class Bucketize(keras.layers.Layer):
         oov: for each column, whether a value that is not itself a boundary gets the OOV id.
 
     Call:
-        float32 `(B, F)` -> int32 `(B, F)`. NaN is missing; infinities are in the outer buckets, or OOV.
+        float32 `(B, F)` -> int32 `(B, F)`. Denormal numbers count as 0, NaN is missing; infinities are in the outer
+        buckets, or OOV.
     """
 
     def __init__(self, sizes: list[int], oov: list[bool], **options: Any) -> None:
@@ -78,7 +84,13 @@ class Bucketize(keras.layers.Layer):
         if [len(column) for column in boundaries] != self.sizes:
             raise ValueError(f"Expected {self.sizes} boundaries. Received: {[len(b) for b in boundaries]}")
         if sum(self.sizes):
-            self.boundaries.assign(np.concatenate([np.asarray(b, np.float32) for b in boundaries]))
+            joined = np.concatenate([np.asarray(b, np.float32) for b in boundaries])
+            self.boundaries.assign(without_denormals(joined))
+
+    def load_own_variables(self, store: Any) -> None:
+        """As Keras does it. A file of version 0.3.0 may hold denormal boundaries."""
+        super().load_own_variables(store)
+        self.boundaries.assign(without_denormals(self.boundaries.numpy()))
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """float32 `(B, F)` -> int32 `(B, F)`."""

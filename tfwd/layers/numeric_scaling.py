@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,9 +11,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfwd.analysis.scales import TINY, fill_value, scale_of
 from tfwd.analysis.statistics import NumericStatistics
 from tfwd.features.columns import Numeric
-from tfwd.layers.bucketize import bucketize, flush_denormals
+from tfwd.layers.bucketize import bucketize, flush_denormals, without_denormals
 from tfwd.layers.join_columns import choose_columns
 
 
@@ -32,19 +35,31 @@ class NumericScaling(keras.layers.Layer):
     """Several normalizations of several numbers, as one matrix.
 
     A value that is not finite becomes the fill value; others are clipped to the range of the training rows, so that
-    every input gives a finite answer. May be used inside `tf.data` and in exported graphs.
+    every input gives a finite answer. Denormal numbers count as 0, in every runtime. May be used inside `tf.data` and
+    in exported graphs.
 
     Args:
         sources: for each output column, the input column it is made of.
         forms: for each output column, `none`, `zscore`, `minmax`, `log`, `quantile` or `missing`.
         quantiles: for each output column, the number of quantile boundaries (0 for other forms).
+        exponents: for each output column, the k of the unit 2^-k in which it is computed, where float32 cannot
+            subtract such values as they are; none for all 0.
 
     Call:
         float32 `(B, F)` -> float32 `(B, M)`, M output columns.
     """
 
-    def __init__(self, sources: list[int], forms: list[str], quantiles: list[int], **options: Any) -> None:
+    def __init__(
+        self,
+        sources: list[int],
+        forms: list[str],
+        quantiles: list[int],
+        exponents: Sequence[int] = (),
+        **options: Any,
+    ) -> None:
         super().__init__(**options)
+        # A file of version 0.3.0 names none.
+        self.exponents = list(exponents) or [0] * len(forms)
         self.sources, self.forms, self.quantiles = list(sources), list(forms), list(quantiles)
         self._log = np.array([form == "log" for form in forms])
         self._missing = np.array([form == "missing" for form in forms])
@@ -65,10 +80,16 @@ class NumericScaling(keras.layers.Layer):
 
     def set_statistics(self, columns: list[tuple[Numeric, NumericStatistics]]) -> None:
         """Gives every output column its feature and what was learnt of it."""
-        pairs = zip(self.forms, columns, strict=True)
-        scales = [_scales(form, feature, statistics) for form, (feature, statistics) in pairs]
+        pairs = zip(self.forms, self.exponents, columns, strict=True)
+        scales = [_scales(form, exponent, *learnt) for form, exponent, learnt in pairs]
         for name in ("fill", "low", "high", "shift", "scale", "boundaries"):
             getattr(self, name).assign(np.concatenate([getattr(entry, name) for entry in scales]))
+
+    def load_own_variables(self, store: Any) -> None:
+        """As Keras does it. A file of version 0.3.0 may hold denormal numbers."""
+        super().load_own_variables(store)
+        for weight in (self.fill, self.low, self.high, self.shift, self.scale, self.boundaries):
+            weight.assign(without_denormals(weight.numpy()))
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """float32 `(B, F)` -> float32 `(B, M)`."""
@@ -76,18 +97,23 @@ class NumericScaling(keras.layers.Layer):
         # One comparison that NaN and the infinities fail: ONNX has no operation for it.
         finite = tf.abs(raw) <= raw.dtype.max
         clipped = tf.minimum(tf.maximum(raw, self.low.value), self.high.value)
-        values = tf.where(finite, clipped, self.fill.value)
-        scaled = values
+        values = flush_denormals(tf.where(finite, clipped, self.fill.value))
+        # A power of two: exact. Most models have no column that needs one.
+        unit = tf.constant(np.ldexp(np.float32(1), -np.array(self.exponents))) if any(self.exponents) else 1.0
+        sized = values * unit if any(self.exponents) else values
+        scaled = sized
         if self._log.any():
             # The maximum keeps a fill value below the range from a logarithm of a negative number.
             # Not 1 + x, which TensorFlow's graphs alone make a log1p of, so that the last bit would hang on where it
             # runs; and no log1p, which ONNX does not have.
-            logs = tf.math.log(tf.maximum(values - self.low.value, 0.0) - (-1.0))
+            low = self.low.value * unit if any(self.exponents) else self.low.value
+            logs = tf.math.log(tf.maximum(sized - low, 0.0) - (-unit))
             scaled = tf.where(tf.constant(self._log), logs, scaled)
         if self._ranked.any():
-            ranks = bucketize(flush_denormals(values), self.boundaries.value, self._starts, self._counts)
+            ranks = bucketize(values, self.boundaries.value, self._starts, self._counts)
             scaled = tf.where(tf.constant(self._ranked), tf.cast(ranks, tf.float32), scaled)
-        scaled = (scaled - self.shift.value) * self.scale.value
+        # A difference of two small numbers may be a denormal one.
+        scaled = flush_denormals(scaled - self.shift.value) * self.scale.value
         if self._missing.any():
             absent = tf.cast(tf.logical_not(finite), tf.float32)
             scaled = tf.where(tf.constant(self._missing), absent, scaled)
@@ -99,35 +125,30 @@ class NumericScaling(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments; what was learnt is in weights."""
-        config = {"sources": self.sources, "forms": self.forms, "quantiles": self.quantiles}
-        return {**super().get_config(), **config}
+        names = ("sources", "forms", "quantiles", "exponents")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
-def _scales(form: str, feature: Numeric, statistics: NumericStatistics) -> _Scales:
-    """The shift and scale that make `(f(x) - shift) * scale` the normalization; a constant column becomes 0."""
-    fill = feature.fill if isinstance(feature.fill, float) else getattr(statistics, feature.fill)
-    shift, spread = 0.0, 1.0
-    if form == "zscore":
-        shift, spread = statistics.mean, statistics.stddev
-    elif form == "minmax":
-        shift, spread = statistics.minimum, statistics.maximum - statistics.minimum
-    elif form == "log":
-        shift, spread = statistics.log_mean, statistics.log_stddev
-    elif form == "quantile":
-        # (i - 1) / (n - 1) with i from 1: the number of boundaries passed, over the number of boundaries.
-        spread = float(len(statistics.quantiles))
+def _scales(form: str, exponent: int, feature: Numeric, statistics: NumericStatistics) -> _Scales:
+    """What the layer multiplies by, of one column; a constant column becomes 0."""
+    shift, spread = scale_of(form, statistics)
+    if form == "log":
+        # log(u (1 + x - min)) = log(1 + x - min) + log(u).
+        shift -= exponent * math.log(2.0)
+    else:
+        shift, spread = math.ldexp(shift, -exponent), math.ldexp(spread, -exponent)
     boundaries = statistics.quantiles if form == "quantile" and statistics.quantiles else (0.0,)
 
     def one(value: float) -> np.ndarray:
-        return np.array([value], np.float32)
+        return without_denormals(np.array([value], np.float32))
 
     # The inverse of a denormal spread is infinite in float32: such a column counts as constant.
-    scale = 1.0 / spread if spread >= np.finfo(np.float32).tiny else 0.0
+    scale = 1.0 / spread if spread >= TINY else 0.0
     return _Scales(
-        fill=one(fill),
+        fill=one(fill_value(feature, statistics)),
         low=one(statistics.minimum),
         high=one(statistics.maximum),
         shift=one(shift),
         scale=one(scale),
-        boundaries=np.asarray(boundaries, np.float32),
+        boundaries=without_denormals(np.asarray(boundaries, np.float32)),
     )

@@ -1,0 +1,85 @@
+"""The shift, the spread and the unit of each normalization, in which float32 can compute it."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from tfwd.analysis.statistics import NumericStatistics
+from tfwd.errors import DataError
+from tfwd.features.columns import Numeric
+
+TINY = float(np.finfo(np.float32).tiny)
+# What the heads read is at most so large: its square, which optimizers sum up, is in the reach of float32.
+LARGEST_INPUT = 1e18
+# Values beyond it are computed in a unit of 2^-EXPONENT: differences of two of them, and the inverse of their spread,
+# would be out of the reach of float32.
+_LARGE, _EXPONENT = 2.0**120, 32
+
+
+class Scale(NamedTuple):
+    """What makes `(f(x) - shift) / spread` a normalization; `f` is a logarithm or nothing."""
+
+    shift: float
+    spread: float
+
+
+def fill_value(feature: Numeric, statistics: NumericStatistics) -> float:
+    """What a missing value becomes before it is normalized."""
+    return feature.fill if isinstance(feature.fill, float) else float(getattr(statistics, feature.fill))
+
+
+def scale_of(form: str, statistics: NumericStatistics) -> Scale:
+    """The shift and spread of a normalization, learnt from the training rows.
+
+    Args:
+        form: `none`, `zscore`, `minmax`, `log`, `quantile` or `missing`.
+        statistics: of the column.
+    """
+    if form == "zscore":
+        return Scale(statistics.mean, statistics.stddev)
+    if form == "minmax":
+        return Scale(statistics.minimum, statistics.maximum - statistics.minimum)
+    if form == "log":
+        return Scale(statistics.log_mean, statistics.log_stddev)
+    # (i - 1) / (n - 1) with i from 1: the number of boundaries passed, over the number of boundaries.
+    return Scale(0.0, float(len(statistics.quantiles)) if form == "quantile" else 1.0)
+
+
+def exponent_of(form: str, feature: Numeric, statistics: NumericStatistics) -> int:
+    """The k of the unit 2^-k in which a column is computed; 0 for all but columns near the largest float32."""
+    if form not in ("zscore", "minmax", "log"):
+        return 0
+    largest = max(map(abs, (statistics.minimum, statistics.maximum, fill_value(feature, statistics))))
+    return _EXPONENT if largest > _LARGE else 0
+
+
+def refuse_unbounded(feature: Numeric, statistics: NumericStatistics) -> None:
+    """Refuses a number that would reach the heads larger than they can compute with.
+
+    Raises:
+        DataError: names the feature, the form and the value.
+    """
+    fill = fill_value(feature, statistics)
+    for form in feature.normalizations:
+        if form == "quantile":
+            continue
+        shift, spread = scale_of(form, statistics)
+        ends = {"its fill": fill, "its smallest value": statistics.minimum, "its largest value": statistics.maximum}
+        for what, value in ends.items():
+            if form == "log":
+                value = math.log1p(max(value - statistics.minimum, 0.0))
+            scaled = (value - shift) / spread if spread >= TINY else 0.0
+            if abs(scaled) > LARGEST_INPUT:
+                cure = (
+                    "Give it a fill in the range of the column"
+                    if what == "its fill"
+                    else "Normalize it (zscore, log, quantile), or leave such rows out with data.filter"
+                )
+                raise DataError(
+                    f"The feature {feature.name!r} of column {feature.column!r}: normalization {form!r} makes of "
+                    f"{what}, {ends[what]:.6g}, {scaled:.6g}. The heads take numbers to {LARGEST_INPUT:.0e} in "
+                    f"absolute value, whose squares are in the reach of float32. {cure}."
+                )
