@@ -238,11 +238,11 @@ def _fault_of(name: str, option: str, value: Any) -> str | None:
         near = _MEANT.get(option)
         hint = f" Did you mean {near!r}?" if near in known else nearest(option, known)
         return f"the optimizer {name!r} has no option {shown(option)}.{hint}"
-    wanted = _wanted(option, value)
-    return None if wanted is None else f"expected {wanted}. Received: {shown(value)}."
+    expected = wanted(option, value)
+    return None if expected is None else f"expected {expected}. Received: {shown(value)}."
 
 
-def _wanted(option: str, value: Any) -> str | None:
+def wanted(option: str, value: Any) -> str | None:
     """What an option's value should have been, None where it is."""
     if option == "kernel":
         return None if value in _KERNELS else "'auto', 'fused' or 'gather'"

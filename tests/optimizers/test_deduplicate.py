@@ -97,7 +97,7 @@ def test_dense_optimizers_equal_keras_on_summed_gradients(
 @pytest.mark.parametrize("name", SPARSE)
 def test_options_that_go_dense_are_refused_by_name(name: str, option: dict[str, Any]) -> None:
     ((key, value),) = option.items()
-    with pytest.raises(ConfigError, match=f"{key} needs the whole table.*Received: {key}={value}"):
+    with pytest.raises(ConfigError, match=f"{key} needs the whole table.*Received: .*{value}"):
         optimizers.get(name, **option)
 
 

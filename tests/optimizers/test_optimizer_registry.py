@@ -94,3 +94,37 @@ def test_the_options_that_are_checked_without_tensorflow_are_those_of_the_class(
     refused = {*DENSE, *DENSE_DETAILS} if issubclass(CLASSES[name], RowSparseUpdates) else set()
     assert set(OPTIONS[name]) == taken - refused - {"momentum", "nesterov"}
     assert set(RATES) == set(OPTIONS) == set(CLASSES)
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_a_class_has_the_rate_of_a_configuration(name: str) -> None:
+    assert inspect.signature(CLASSES[name]).parameters["learning_rate"].default == RATES[name]
+
+
+# Of each option that is a number, what no class may take, as a whole number and as another.
+WRONG = {
+    "learning_rate": (-1, -0.5, 10**400, float("nan"), float("inf"), 1e308, True, "0.1"),
+    "beta_1": (2, 2.0, -1, -0.1, 1, 1.0, True),
+    "beta_2": (2, 2.0, -1, -0.1, 1, 1.0),
+    "rho": (2, 2.0, -1, -0.1, 1, 1.0),
+    "epsilon": (0, 0.0, -1, float("nan")),
+    "clipnorm": (0, 0.0, -1, -1.0, float("inf")),
+    "clipvalue": (0, 0.0, -1, -1.0, float("inf")),
+    "initial_accumulator_value": (-1, -0.1, float("inf")),
+    "l1_regularization_strength": (-1, -0.1, 1e300),
+    "l2_regularization_strength": (-1, -0.1, 1e300),
+    "l2_shrinkage_regularization_strength": (-1, -0.1, 1e300),
+    "beta": (-1, -0.1, 1e300),
+    "learning_rate_power": (1, 0.5, float("nan")),
+}
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_classes_refuse_numbers_that_a_configuration_refuses(name: str) -> None:
+    divided = {"sparse_ftrl", "ftrl"}
+    for option, wrong in WRONG.items():
+        if option != "learning_rate" and option not in OPTIONS[name]:
+            continue
+        for value in (*wrong, *((0, 0.0, 1e-45) if option == "learning_rate" and name in divided else ())):
+            with pytest.raises(ConfigError, match=rf"{option} is .*Received: "):
+                CLASSES[name](**{option: value})

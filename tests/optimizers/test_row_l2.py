@@ -76,5 +76,5 @@ def test_the_strength_is_part_of_the_configuration(name: str) -> None:
 @pytest.mark.parametrize("strength", [-0.1, float("nan"), float("inf"), True, None])
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_what_is_no_strength_is_refused(name: str, strength: Any) -> None:
-    with pytest.raises(ConfigError, match="l2_regularization_strength is a finite number of at least 0. Received"):
+    with pytest.raises(ConfigError, match="l2_regularization_strength is a .*number.*Received"):
         OPTIMIZERS[name][0](l2_regularization_strength=strength)

@@ -122,7 +122,7 @@ def test_dense_gradients_take_the_path_of_keras() -> None:
 
 @pytest.mark.parametrize("kernel", ["fused", "gather"])
 def test_a_rate_of_zero_is_an_error_and_not_nan(kernel: str) -> None:
-    with pytest.raises(ConfigError, match=r"learning_rate must be positive.*Received: 0.0"):
+    with pytest.raises(ConfigError, match=r"learning_rate is a number above 0.*Received: 0.0"):
         SparseFtrl(0.0)
     warm_up = keras.optimizers.schedules.PolynomialDecay(0.0, 10, 0.1)
     slices = random_slices(1, 1)

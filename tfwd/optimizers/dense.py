@@ -8,6 +8,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfwd.optimizers.checks import check_options
+
 
 class DenseUpdates:
     """Mixin, left of a Keras optimizer: makes sparse gradients dense before Keras sees them.
@@ -16,6 +18,10 @@ class DenseUpdates:
     batch adds three squares to an accumulator, not the square of the sum. A dense gradient has the
     sum.
     """
+
+    def __init__(self, **options: Any) -> None:
+        check_options(type(self).__name__, options, divides=isinstance(self, keras.optimizers.Ftrl))
+        super().__init__(**options)
 
     def apply(self, grads: Sequence[Any], trainable_variables: Sequence[Any] | None = None) -> None:
         """See `keras.optimizers.Optimizer.apply`."""
@@ -56,4 +62,14 @@ class DenseFtrl(DenseUpdates, keras.optimizers.Ftrl):
 
 @keras.saving.register_keras_serializable("tfwd")
 class DenseAdam(DenseUpdates, keras.optimizers.Adam):
-    """`keras.optimizers.Adam` in which repeated ids count once; takes the same arguments."""
+    """`keras.optimizers.Adam` in which repeated ids count once.
+
+    Args:
+        learning_rate: A float or a `keras.optimizers.schedules.LearningRateSchedule`.
+        **options: Any other argument of `keras.optimizers.Adam`.
+    """
+
+    def __init__(
+        self, learning_rate: float | keras.optimizers.schedules.LearningRateSchedule = 0.001, **options: Any
+    ) -> None:
+        super().__init__(learning_rate=learning_rate, **options)

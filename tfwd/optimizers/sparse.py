@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,6 +9,7 @@ import keras
 import tensorflow as tf
 
 from tfwd.errors import ConfigError
+from tfwd.optimizers.checks import check_options
 
 _GOES_DENSE = {
     "global_clipnorm": "Set clipnorm or clipvalue, which act on each variable",
@@ -129,6 +129,7 @@ class RowSparseUpdates:
     """
 
     def __init__(self, **options: Any) -> None:
+        check_options(type(self).__name__, options, divides=isinstance(self, keras.optimizers.Ftrl))
         super().__init__(**refuse_dense_options(type(self).__name__, options))
 
     def update_rows(self, gradient: tf.IndexedSlices, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
@@ -194,12 +195,7 @@ class RowSparseL2(RowSparseUpdates):
     """
 
     def __init__(self, l2_regularization_strength: float = 0.0, **options: Any) -> None:
-        strength: object = l2_regularization_strength
-        if not isinstance(strength, int | float) or isinstance(strength, bool) or not 0 <= strength < math.inf:
-            raise ConfigError(
-                f"{type(self).__name__}: l2_regularization_strength is a finite number of at least 0. "
-                f"Received: {strength!r}"
-            )
+        check_options(type(self).__name__, {"l2_regularization_strength": l2_regularization_strength})
         super().__init__(**options)
         self.l2_regularization_strength = l2_regularization_strength
 

@@ -33,7 +33,7 @@ class SparseAdagrad(RowSparseL2, keras.optimizers.Adagrad):
 
     def __init__(
         self,
-        learning_rate: float | keras.optimizers.schedules.LearningRateSchedule = 0.001,
+        learning_rate: float | keras.optimizers.schedules.LearningRateSchedule = 0.05,
         initial_accumulator_value: float = 0.1,
         epsilon: float = 1e-7,
         clipnorm: float | None = None,

@@ -110,8 +110,6 @@ class SparseFtrl(RowSparseUpdates, keras.optimizers.Ftrl):
     ) -> None:
         if kernel not in _KERNELS:
             raise ConfigError(f"kernel must be one of {', '.join(map(repr, _KERNELS))}. Received: kernel={kernel!r}")
-        if isinstance(learning_rate, float) and learning_rate <= 0.0:
-            raise ConfigError(f"learning_rate must be positive: FTRL divides by it. Received: {learning_rate}")
         super().__init__(
             learning_rate=learning_rate,
             learning_rate_power=learning_rate_power,

@@ -32,7 +32,7 @@ class SparseSgd(RowSparseL2, keras.optimizers.SGD):
 
     def __init__(
         self,
-        learning_rate: float | keras.optimizers.schedules.LearningRateSchedule = 0.01,
+        learning_rate: float | keras.optimizers.schedules.LearningRateSchedule = 0.1,
         clipnorm: float | None = None,
         clipvalue: float | None = None,
         l2_regularization_strength: float = 0.0,
