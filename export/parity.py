@@ -6,7 +6,7 @@ compared with the model as it is with rounded tables, as exactly; its distance f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,8 @@ HOSTILE_ROWS = 10_000
 PROBABILITY_TOLERANCE = 1e-6
 # Of values that grow with the data, relative: a few units in the last place of float32, after a sum of hundreds.
 _RELATIVE = 1e-5
+# Units in the last place of float32 by which the terms of the last layer may be off.
+_ROUNDINGS = 16
 _BATCH = 2048
 # Hostile lists are longer than the model keeps them. Some are compared again with lists that it pads.
 _NARROW = 256
@@ -158,13 +160,21 @@ def _compare_batch(
                 f"{what} {start + row}, disagrees with the model on feature {feature!r}: {name}[{column}] is "
                 f"{received[name][row, column]}. Expected: {expected[name][row, column]}. The inputs: {values}"
             )
+    unfit = _not_finite(found, expected)
+    if unfit is not None:
+        name, row = unfit
+        raise ExportError(
+            f"{what} {start + row}: {name} of the model itself is {expected[name][row]}, where every input must have a "
+            f"finite answer. The inputs: { {key: _short(values[row]) for key, values in batch.items()} }"
+        )
     scale = float(model.ranker.get_layer("logit").scale)
+    rounded_off = _ROUNDINGS * 2.0**-24 * last_terms(model, prepared)
     for name in found:
         pair = (expected[name], received[name])
         if model.schema.counts:
             # exp makes of a rounding of the logit one of as many parts of the answer.
             pair = (_logarithm(pair[0]), _logarithm(pair[1]))
-        wrong = np.argwhere(_differs(name, *pair, scale))
+        wrong = np.argwhere(_differs(name, *pair, scale, rounded_off))
         if len(wrong):
             row = int(wrong[0][0])
             raise ExportError(
@@ -185,12 +195,58 @@ def _column_features(layout: Layout) -> dict[str, list[str]]:
     return found
 
 
-def _differs(name: str, expected: np.ndarray, received: np.ndarray, scale: float) -> np.ndarray:
+def _not_finite(names: Iterable[str], expected: Results) -> tuple[str, int] | None:
+    """The first answer of the model itself that is not finite, and its row."""
+    for name in names:
+        if expected[name].dtype.kind == "f":
+            rows = np.argwhere(~np.isfinite(expected[name]))
+            if len(rows):
+                return name, int(rows[0][0])
+    return None
+
+
+def last_terms(model: WideDeep, prepared: Mapping[str, tf.Tensor]) -> np.ndarray:
+    """The sum of the absolute terms of the last layer, which bounds what its rounding may come to.
+
+    Args:
+        model: whose heads end in that layer.
+        prepared: the transform's outputs.
+
+    Returns:
+        float64 `(B, outputs)`: of the deep head's last product and its bias, and of the wide head's numbers.
+    """
+    count = len(next(iter(prepared.values())))
+    heads = {layer.name: layer for layer in model.ranker.layers}
+    total = np.zeros((count, model.schema.outputs))
+    if "deep" in heads:
+        deep = heads["deep"]
+        units = np.abs(deep.tower(deep.tower_inputs(prepared), training=False).numpy().astype(np.float64))
+        kernel, bias = (np.abs(variable.numpy().astype(np.float64)) for variable in deep.logits.weights)
+        total += units @ kernel + bias
+    if "wide" in heads and heads["wide"].numeric:
+        numbers = np.abs(prepared["numeric"].numpy()[:, list(heads["wide"].numeric)].astype(np.float64))
+        total += numbers @ np.abs(heads["wide"].kernel.numpy().astype(np.float64))
+    return total
+
+
+def _differs(
+    name: str, expected: np.ndarray, received: np.ndarray, scale: float, rounded_off: np.ndarray | None = None
+) -> np.ndarray:
     if name == "classes" or expected.dtype.kind == "i":
         return np.asarray(_strings(expected) != _strings(received))
-    tolerance = PROBABILITY_TOLERANCE if name == "probability" else _RELATIVE * (scale + np.abs(expected))
-    # Negated, so that NaN differs from everything.
-    return np.asarray(~(np.abs(expected - received) <= tolerance))
+    # What rounding may do to a logit, as far as it is of sums whose terms are far larger than they.
+    off: Any = 0.0 if rounded_off is None else np.reshape(rounded_off, (*expected.shape[:1], -1))
+    if rounded_off is not None and expected.ndim == 1:
+        off = off[:, 0]
+    if name == "probability":
+        # Of several classes one moves with the logits of all.
+        moved = off if expected.ndim == 1 else off.max(axis=1, keepdims=True)
+        tolerance = PROBABILITY_TOLERANCE + expected * (1.0 - expected) * moved
+    else:
+        tolerance = _RELATIVE * (scale + np.abs(expected)) + scale * off
+    # Negated, so that NaN differs from everything, and an infinite number from another.
+    with np.errstate(invalid="ignore"):
+        return np.asarray(~((np.abs(expected - received) <= tolerance) & np.isfinite(received)))
 
 
 def _logarithm(values: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -81,7 +82,8 @@ def as_rows(schema: Schema, rows: Mapping[str, Any]) -> Rows:
         longest of an input.
 
     Raises:
-        ExportError: an input is missing, columns differ in length, or a string is not valid UTF-8.
+        ExportError: an input is missing, columns differ in length, a string is not valid UTF-8, or a value is no number
+            where there must be one, or no whole one.
     """
     absent = [entry.name for entry in schema.inputs if entry.name not in rows]
     if absent:
@@ -103,11 +105,33 @@ def as_rows(schema: Schema, rows: Mapping[str, Any]) -> Rows:
 def _column(name: str, kind: Kind, values: Any) -> np.ndarray:
     if kind == "string":
         return _objects([_text(name, value) for value in values])
-    if kind == "float":
-        return np.array([np.nan if value is None else value for value in values], np.float32)
+    made = _float if kind == "float" else _integer
     # By way of a list, as None among integers makes NumPy choose objects or floats.
-    integers = [MISSING_INTEGER if value is None or value != value else int(value) for value in values]
-    return np.array(integers, np.int64)
+    numbers = [made(name, value) for value in values]
+    with np.errstate(over="ignore"):
+        return np.array(numbers, np.float64).astype(np.float32) if kind == "float" else np.array(numbers, np.int64)
+
+
+def _float(name: str, value: Any) -> float:
+    try:
+        return math.nan if value is None else float(value)
+    except OverflowError:
+        return math.copysign(math.inf, value)
+    except (TypeError, ValueError):
+        raise ExportError(f"The input {name!r} takes a number. Received: {value!r}") from None
+
+
+def _integer(name: str, value: Any) -> int:
+    if value is None or value != value:
+        return MISSING_INTEGER
+    try:
+        number = int(value)
+    except (TypeError, ValueError, OverflowError):
+        number = None
+    # Not truncated, nor wrapped: 3.0 is 3, and 3.7 is none.
+    if number is None or (not isinstance(value, str | bytes) and number != value) or not -(2**63) <= number < 2**63:
+        raise ExportError(f"The input {name!r} takes a whole number of 64 bits. Received: {value!r}")
+    return number
 
 
 def _lists(name: str, kind: Kind, rows: Any) -> np.ndarray:

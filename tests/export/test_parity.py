@@ -13,7 +13,7 @@ from export_models import USERS, WORDS, random_rows
 from export import parity
 from export.answers import tables
 from export.onnx_file import table_name
-from export.rows import LONG, as_rows, hostile_rows, known_values, ordinary_rows
+from export.rows import LONG, as_rows, hostile_rows, known_values, ordinary_rows, tensors
 from tfwd.errors import ExportError
 from tfwd.model import WideDeep
 from tfwd.schema import MISSING_INTEGER
@@ -138,6 +138,14 @@ def test_rows_are_made_fit_or_refused(models: dict[str, WideDeep]) -> None:
             as_rows(schema, given | {"class_": [broken, "plain"]})
     with pytest.raises(ExportError, match="one length"):
         as_rows(schema, given | {"class_": ["plain"]})
+    for wrong in (3.7, np.float32(3.5), 2**63, -(2**63) - 1, 1e300, np.inf, "3.7", "x", [3]):
+        with pytest.raises(ExportError, match=r"'level' takes a whole number of 64 bits. Received: "):
+            as_rows(schema, given | {"level": [1, wrong]})
+    whole = as_rows(schema, given | {"level": [np.float64(4.0), "3"], "age": [10**400, 1e300]})
+    assert whole["level"].tolist() == [4, 3]
+    assert whole["age"].tolist() == [np.inf, np.inf]
+    with pytest.raises(ExportError, match="'age' takes a number. Received: 'old'"):
+        as_rows(schema, given | {"age": ["old", 1]})
 
 
 def test_known_values_are_those_of_each_input(models: dict[str, WideDeep]) -> None:
@@ -147,3 +155,39 @@ def test_known_values_are_those_of_each_input(models: dict[str, WideDeep]) -> No
     assert set(known["age"].tolist()) == {17.0, 18.0, 20.0, 30.5, 64.0, 99.0}
     assert known["constant"].tolist() == [4.0]
     assert -3.5 in known["price"]
+
+
+def test_what_a_probability_may_differ_by() -> None:
+    # As of inputs of 1.7e7 under batch normalization: terms far larger than their sum.
+    expected, terms = np.float32([0.07512127]), np.array([[50.0]])
+    off = 16 * 2.0**-24 * terms
+    allowed = 1e-6 + 16 * 2.0**-24 * 0.07512127 * (1 - 0.07512127) * 50.0
+    for share, differs in ((0.9, False), (1.1, True)):
+        received = (expected + np.float32(share * allowed)).astype(np.float32)
+        assert parity._differs("probability", expected, received, 1.0, off).tolist() == [differs]
+    for pair in ((np.inf, np.inf), (np.inf, 1.0), (1.0, np.inf), (np.nan, np.nan)):
+        one, other = (np.float32([value]) for value in pair)
+        assert parity._differs("prediction", one, other, 1.0, off).all()
+
+
+@pytest.mark.parametrize("name", ["binary", "multiclass", "regression", "wide", "deep"])
+def test_the_terms_of_the_last_layer_bound_its_logits(name: str, models: dict[str, WideDeep]) -> None:
+    model = models[name]
+    prepared = model.transform(tensors(as_rows(model.schema, random_rows(50))))
+    terms = parity.last_terms(model, prepared)
+    assert terms.shape == (50, model.schema.outputs)
+    assert (terms >= 0).all()
+    if name == "deep":
+        logit = model.ranker.get_layer("logit")
+        own = (model.ranker(prepared).numpy() - logit.base.numpy()) / logit.scale.numpy()
+        assert (np.abs(own) <= terms + 1e-5).all()
+
+
+def test_a_model_without_a_finite_answer_is_refused(
+    exports: dict[str, tuple[Path, Path]], models: dict[str, WideDeep], tmp_path: Path
+) -> None:
+    models["regression"].save(tmp_path / "model.keras")
+    other = keras.saving.load_model(tmp_path / "model.keras")
+    other.ranker.get_layer("logit").set_base([0.0], np.inf)
+    with pytest.raises(ExportError, match="prediction of the model itself is .*finite answer"):
+        parity.check_savedmodel(other, exports["regression"][0], random_rows(20), hostile=0)
