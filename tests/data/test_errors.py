@@ -50,6 +50,52 @@ def both(data: Any, config: Any, *parts: str) -> None:
     refused(lambda: study(data, config), *parts)
 
 
+def test_a_gzip_file_is_read_to_its_checksum(tmp_path: Path) -> None:
+    file = tmp_path / "c.csv.gz"
+    whole = gzip.compress(("word,number,y\n" + "a,1,0\nb,2,1\n" * 500).encode())
+    damaged = {
+        "checksum": whole[:-8] + bytes([whole[-8] ^ 1]) + whole[-7:],
+        "length": whole[:-4] + b"\x01\x00\x00\x00",
+        "no checksum": whole[:-8],
+        "half of it": whole[:-4],
+        "the middle": whole[: len(whole) // 2],
+        "behind it": whole + b"more",
+    }
+    for content in damaged.values():
+        file.write_bytes(content)
+        refused(lambda: Source.open(file), "c.csv.gz is not a whole gzip file: it was ")
+    # Two files one after the other are one.
+    file.write_bytes(whole + gzip.compress(b"c,3,1\n"))
+    source = Source.open(file)
+    assert source.connect().sql(source.select("count(*)")).fetchall() == [(1001,)]
+
+
+@pytest.mark.parametrize("weight", ["1e30", "3.4e38", "1e13", "-1e-30"])
+def test_a_weight_beyond_reason_is_refused(weight: str, tmp_path: Path, configure: Any) -> None:
+    file = tmp_path / "w.csv"
+    file.write_text(f"word,y,w\na,0,1\nb,1,{weight}\nb,1,1e12\n")
+    config = configure([WORD], weight="w")
+    both(file, config, "w.csv, row 2, column 'w': a weight is a finite number of at least 0 and at most 1e+12", weight)
+
+
+@pytest.mark.parametrize("label", ["3.4e38", "-1e30", "1e19", "1e300", ""])
+def test_a_label_beyond_reason_is_refused(label: str, tmp_path: Path, configure: Any) -> None:
+    file = tmp_path / "l.csv"
+    file.write_text(f"word,y\na,1e18\nb,{label}\na,-1e18\n")
+    config = configure([WORD], task="regression")
+    both(file, config, "l.csv, row 2, column 'y': the label must be a finite number, at most 1e+18 in absolute value")
+
+
+def test_a_number_that_the_heads_cannot_compute_with_is_refused(tmp_path: Path, configure: Any) -> None:
+    file = tmp_path / "n.csv"
+    file.write_text("number,y\n3e38,0\n-3e38,1\n1,1\n")
+    plain = configure([NUMBER | {"normalization": "none"}])
+    refused(lambda: study(file, plain), "feature 'number'", "normalization 'none'", "its smallest value, -3e+38")
+    study(file, configure([NUMBER | {"normalization": ["zscore", "minmax", "log", "quantile"]}]))
+    file.write_text("number,y\n0,0\n1e-30,1\n")
+    refused(lambda: study(file, configure([NUMBER | {"fill": 5.0}])), "its fill, 5,", "Give it a fill in the range")
+
+
 def test_missing_files(tmp_path: Path) -> None:
     (tmp_path / "train.csv").write_text(CLEAN)
     refused(lambda: Source.open(tmp_path / "trian.csv"), "There is no file", "trian.csv", "Did you mean 'train.csv'?")

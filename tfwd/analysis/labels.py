@@ -12,7 +12,7 @@ from tfwd.analysis.exact_sum import BITS, exponent, scaled_sum, unscaled
 from tfwd.analysis.statistics import LabelStatistics
 from tfwd.analysis.workspace import Workspace
 from tfwd.config import Config
-from tfwd.data.labels import PLAIN, LabelCoder, class_order, is_missing
+from tfwd.data.labels import LARGEST_LABEL, LARGEST_WEIGHT, PLAIN, LabelCoder, class_order, is_missing
 from tfwd.data.rows import Rows
 from tfwd.errors import DataError
 from tfwd.naming import text_of
@@ -58,7 +58,7 @@ def _weight(workspace: Workspace, rows: Rows) -> tuple[ir.FloatingValue, int]:
     if rows.schema.weight is None:
         return ibis.literal(1.0, type="float64"), exponent(1.0)
     weight = workspace.table.weight.cast("float64")
-    bad = weight.isnull() | weight.isnan() | weight.isinf() | (weight < 0)
+    bad = weight.isnull() | weight.isnan() | weight.isinf() | (weight < 0) | (weight > LARGEST_WEIGHT)
     asked = workspace.table.aggregate(bad=bad.sum(), largest=weight.max())
     answer = workspace.record(asked)
     if answer["bad"]:
@@ -69,7 +69,7 @@ def _weight(workspace: Workspace, rows: Rows) -> tuple[ir.FloatingValue, int]:
 def _regression(workspace: Workspace, rows: Rows, weight: tuple[ir.FloatingValue, int]) -> LabelStatistics:
     # As the model sees it, in float32.
     label = workspace.table.label.try_cast("float32").cast("float64")
-    bad = label.isnull() | label.isnan() | label.isinf()
+    bad = label.isnull() | label.isnan() | (label.abs() > LARGEST_LABEL)
     if rows.schema.counts:
         bad = bad | (label < 0)
     answer = workspace.record(workspace.table.aggregate(bad=bad.sum(), low=label.min(), high=label.max()))

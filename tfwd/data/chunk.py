@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tfwd.data.labels import LabelCoder
+from tfwd.data.labels import LARGEST_LABEL, LARGEST_WEIGHT, LabelCoder
 from tfwd.data.query import Query
 from tfwd.schema import DTYPES, MISSING_INTEGER, Input
 
@@ -108,7 +108,8 @@ def _label(table: pa.Table, query: Query, coder: LabelCoder) -> np.ndarray:
     if query.schema.task == "regression":
         with np.errstate(over="ignore"):
             numbers: np.ndarray = column.to_numpy().astype(np.float32)
-        if not np.isfinite(numbers).all() or (query.schema.counts and (numbers < 0).any()):
+        # Negated, so that NaN is refused too.
+        if not (np.abs(numbers) <= LARGEST_LABEL).all() or (query.schema.counts and (numbers < 0).any()):
             raise query.refuse_number_as_label()
         return numbers[:, None]
     indices, dictionary = _encoded(column)
@@ -123,7 +124,7 @@ def _label(table: pa.Table, query: Query, coder: LabelCoder) -> np.ndarray:
 
 def _weight(table: pa.Table, query: Query) -> np.ndarray:
     weight: np.ndarray = table.column("weight").to_numpy().astype(np.float32, copy=False)
-    if not (np.isfinite(weight) & (weight >= 0)).all():
+    if not ((weight >= 0) & (weight <= LARGEST_WEIGHT)).all():
         raise query.refuse_weight()
     return weight
 

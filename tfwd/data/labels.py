@@ -13,6 +13,9 @@ from tfwd.naming import MISSING_LABELS, nearest, text_of
 # The labels that need no `positive`, as (negative, positive).
 PLAIN = (("0", "1"), ("false", "true"))
 
+# Their squares are in the reach of float32, in which the loss, its gradients and their squares are summed up.
+LARGEST_LABEL, LARGEST_WEIGHT, LARGEST_CLASS_WEIGHT = 1e18, 1e12, 1e6
+
 
 def is_missing(text: str | None) -> bool:
     """Whether a label's text stands for no label."""
@@ -54,7 +57,7 @@ def weights_of(class_weights: dict[str, float], classes: tuple[str, ...]) -> np.
     """The weight of each class, (C,) float32; 1 for those not named.
 
     Raises:
-        ConfigError: a key is no class.
+        ConfigError: a key is no class, or a weight is too large.
     """
     weights = np.ones(len(classes), np.float32)
     coder = LabelCoder(classes)
@@ -62,5 +65,11 @@ def weights_of(class_weights: dict[str, float], classes: tuple[str, ...]) -> np.
         index = coder.code(value)
         if index < 0:
             raise ConfigError(f"train.class_weights names {value!r}, which is no class.{nearest(value, classes)}")
+        if not weight <= LARGEST_CLASS_WEIGHT:
+            raise ConfigError(
+                f"train.class_weights: a weight is at most {LARGEST_CLASS_WEIGHT:g}. Received {weight:g} for "
+                f"{value!r}. "
+                "It is their ratio that counts: divide all of them by one number."
+            )
         weights[index] = weight
     return weights

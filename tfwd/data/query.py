@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from tfwd.data import lists
 from tfwd.data.failures import explain, is_conversion
-from tfwd.data.labels import is_missing
+from tfwd.data.labels import LARGEST_LABEL, LARGEST_WEIGHT, is_missing
 from tfwd.data.lists import Items, value_type
 from tfwd.data.source import Source
 from tfwd.data.sql import as_double, as_float, as_text, identifier, is_bad, is_fractional, literal, typed
@@ -94,20 +94,24 @@ class Query:
         return DataError(f"{where}: the label {text!r} is none of the classes {classes}.")
 
     def refuse_number_as_label(self) -> DataError:
-        """The error for a label to regress on that is missing, infinite or no count, with its first place."""
+        """The error for a label to regress on that is missing, too large or no count, with its first place."""
         label = f"TRY_CAST({self._label()} AS FLOAT)"
-        bad, wanted = _not_finite(label), "a finite number"
+        bad, wanted = f"{_not_finite(label)} OR abs({label}) > {LARGEST_LABEL:g}", "a finite number"
         if self.schema.counts:
             bad, wanted = f"{bad} OR {label} < 0", "a finite number of at least 0, as model.loss: poisson needs it"
         where, found = self._find(self.schema.label, bad)
-        return DataError(f"{where}: the label must be {wanted}, found {found}.")
+        most = f"at most {LARGEST_LABEL:g} in absolute value"
+        return DataError(f"{where}: the label must be {wanted}, {most}, found {found}.")
 
     def refuse_weight(self) -> DataError:
-        """The error for a weight that is negative or missing, with its first place."""
+        """The error for a weight that is negative, missing or too large, with its first place."""
         assert self.schema.weight is not None
         weight = as_float(self.schema.weight, self.source.columns[self.schema.weight])
-        where, found = self._find(self.schema.weight, f"{_not_finite(weight)} OR {weight} < 0")
-        return DataError(f"{where}: a weight is a finite number of at least 0, found {found}.")
+        bad = f"{_not_finite(weight)} OR {weight} < 0 OR {weight} > {LARGEST_WEIGHT:g}"
+        where, found = self._find(self.schema.weight, bad)
+        return DataError(
+            f"{where}: a weight is a finite number of at least 0 and at most {LARGEST_WEIGHT:g}, found {found}."
+        )
 
     def _label(self) -> str:
         form = as_double if self.schema.task == "regression" else as_text

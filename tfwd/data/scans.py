@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from tfwd.config import CsvConfig
 from tfwd.data.engine import connect
 from tfwd.data.failures import reading
+from tfwd.data.gzip_check import check_gzip, is_gzip
 from tfwd.data.paths import PlainFiles
 from tfwd.data.sql import literal
 from tfwd.errors import DataError
@@ -71,7 +72,15 @@ class Scan(Protocol):
 
 
 class CsvScan:
-    """CSV files of one dialect and header; every column is text."""
+    """CSV files of one dialect and header; every column is text.
+
+    Args:
+        files: their paths.
+        dialect: how they are written.
+
+    Raises:
+        DataError: the columns don't fit, or a gzip file is damaged.
+    """
 
     lists_of_one = False
     computed: Mapping[str, str] = {}
@@ -82,6 +91,9 @@ class CsvScan:
         self.reads = self._plain.paths
         self.connection = connect(self.reads)
         self._dialect = dialect
+        for file in files:
+            if is_gzip(file):
+                check_gzip(file)
         names = list(dialect.columns) if dialect.columns else self._header(0)
         if dialect.header:
             self._check_headers(names)
@@ -251,7 +263,7 @@ class TableScan:
 
 
 def _first_record(file: str, dialect: CsvConfig) -> str:
-    opener: Any = gzip.open if file.lower().endswith(".gz") else open
+    opener: Any = gzip.open if is_gzip(file) else open
     with reading(file), opener(file, "rb") as lines:
         for _ in range(dialect.skip):
             if not lines.readline():
