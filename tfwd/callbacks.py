@@ -16,6 +16,7 @@ from tfwd.checkpoints import Checkpoints, State
 from tfwd.console import console
 from tfwd.errors import RunError
 from tfwd.evaluation import Evaluator
+from tfwd.finite import refuse_broken, refuse_step, refuse_undefined
 from tfwd.metrics import HIGHER_IS_BETTER
 from tfwd.run import save_model
 from tfwd.utils.files import write_text
@@ -35,7 +36,9 @@ class ExactValidation(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Evaluates."""
         if logs is not None:
-            logs.update({f"val_{name}": value for name, value in self._evaluator().items() if name != "rows"})
+            found = self._evaluator()
+            refuse_undefined(found, "the validation rows", int(self.model.optimizer.iterations))
+            logs.update({f"val_{name}": value for name, value in found.items() if name != "rows"})
 
 
 class StepCounter(keras.callbacks.Callback):
@@ -73,10 +76,7 @@ class StepCounter(keras.callbacks.Callback):
         self._state.step = int(self.model.optimizer.iterations)
         loss = float((logs or {}).get("loss", 0.0))
         if not math.isfinite(loss):
-            raise RunError(
-                f"The loss is {loss} at step {self._state.step}. Lower the learning rates "
-                "(train.wide_optimizer.learning_rate, train.deep_optimizer.learning_rate) or set their clipnorm."
-            )
+            refuse_step(self.model, (), self._state.step, loss)
         # At the end of a period the evaluation comes first: a training that goes on from there would leave it out.
         between = self._state.step % self._period and self._state.step < self._state.total
         if self._every and between and self._state.step - self._saved >= self._every:
@@ -103,6 +103,7 @@ class BestModel(keras.callbacks.Callback):
         state, logs = self._state, logs or {}
         value = float(logs[f"val_{self._monitor}"]) if self._monitor else None
         if value is None or self._better(value):
+            refuse_broken(self.model, state.step)
             save_model(self.model, self._path)
             state.best, state.best_step, state.waited = value, state.step, 0
             state.best_metrics = {

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfwd.errors import RunError
+from tfwd.finite import refuse_broken
 from tfwd.run import load_model
 from tfwd.utils.files import disk_errors, folder_beside, link_or_copy, read_json
 
@@ -76,6 +77,7 @@ class Checkpoints:
         older = self._found()
         with folder_beside(self.folder / name) as temporary, disk_errors(self.folder / name):
             if saved is None:
+                refuse_broken(model, state.step)
                 model.save(temporary / "model.keras")
             else:
                 link_or_copy(saved, temporary / "model.keras")

@@ -19,6 +19,7 @@ from tfwd.errors import ConfigError, ExportError
 from tfwd.features.layout import Layout, build_layout
 from tfwd.features.raw_tensors import raw_tensors
 from tfwd.features.transform import build_transform
+from tfwd.finite import finite_after
 from tfwd.layers.vocabulary_lookup import VocabularyLookup
 from tfwd.losses import expected_count, task_loss, task_metrics
 from tfwd.optimizers import JointOptimizer, LazyAdam, SparseFtrl
@@ -229,12 +230,18 @@ class WideDeep(keras.Model):
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """One joint step: one loss, back-propagated into both heads at once (section 3.3)."""
+        return self.step(data)[0]
+
+    def step(self, data: Any) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+        """`train_step`, and whether each trainable variable is finite where it has changed, bool `(V,)`."""
         x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
         with tf.GradientTape() as tape:
             answer, loss = self._forward(x, y, weight, training=True)
         variables = self.trainable_variables
-        self.optimizer.apply(tape.gradient(loss, variables), variables)
-        return self.compute_metrics(x, y, answer, sample_weight=weight)
+        gradients = tape.gradient(loss, variables)
+        self.optimizer.apply(gradients, variables)
+        metrics = self.compute_metrics(x, y, answer, sample_weight=weight)
+        return metrics, finite_after(variables, gradients)
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         """Loss and metrics of one batch."""

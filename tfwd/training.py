@@ -30,6 +30,7 @@ from tfwd.data.stream import CachedIds, Stream, StreamedRows, row_bytes
 from tfwd.errors import DataError, RunError
 from tfwd.evaluation import BATCH_ROWS, Evaluator, evaluate
 from tfwd.features.layout import build_layout
+from tfwd.finite import refuse_undefined
 from tfwd.given import describe, refuse_other
 from tfwd.model import WideDeep, build_model
 from tfwd.optimizers.configured import joint_optimizer
@@ -234,6 +235,7 @@ class _Training:
                 metrics["test"] = evaluate(
                     scorer, self.parts.test, advance=lambda n: bar.advance(task, n), ranking=self.config.ranking
                 )
+            refuse_undefined(metrics["test"], "the test rows", state.best_step or state.step)
         self.run.save_metrics(metrics)
         self.run.finish()
         return self.run
