@@ -21,13 +21,14 @@ def written(path: tuple[Any, ...]) -> str:
 
 
 def short(text: str, length: int = 120) -> str:
-    """A text of at most `length` characters, which says where it was cut."""
-    return text if len(text) <= length else text[: length - 3] + "..."
+    """A text of at most `length` characters, which says where it was cut, and safe to print."""
+    cut = text if len(text) <= length else text[: length - 3] + "..."
+    return cut if cut.isprintable() else "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in cut)
 
 
 def shown(value: Any) -> str:
     """A value for a message: short, and safe to print whatever it holds."""
-    return short(_repr(value, 4)).encode("utf-8", "backslashreplace").decode()
+    return short(_repr(value, 4))
 
 
 def _repr(value: Any, depth: int) -> str:
