@@ -20,6 +20,7 @@ from tfwd.command_line import guarded, resumable, say
 from tfwd.config import Config, presets
 from tfwd.console import console, load_tensorflow
 from tfwd.errors import ConfigError, RunError, TfwdError
+from tfwd.preflight import preflight
 
 if TYPE_CHECKING:
     from tfwd.scoring import Scorer
@@ -88,6 +89,7 @@ def train(
         chosen = Config.load(source, [*(set_ or []), *changes])
         usual = Path("runs") / Path(source).stem
         output = output or (usual if overwrite else _free(usual))
+        preflight(chosen)
     load_tensorflow()
     from tfwd import training
 

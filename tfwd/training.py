@@ -21,6 +21,7 @@ from tfwd.callbacks import (
 )
 from tfwd.checkpoints import Checkpoints, State
 from tfwd.config import Config
+from tfwd.config_size import least_parts, parts_of, refuse_too_large
 from tfwd.console import console
 from tfwd.data.feed import original_errors
 from tfwd.data.labels import weights_of
@@ -93,6 +94,7 @@ def fit(
     joint_optimizer(config, steps=1)
     if tower is None and "deep" in config.model.heads:
         check_activation(config.model.activation)
+    refuse_too_large(least_parts(config, tower is None))
     remove_beside(Path(output))
     if overwrite:
         refuse_foreign(output)
@@ -120,7 +122,8 @@ def fit(
         if config.train.class_weights is not None:
             weights_of(config.train.class_weights, parts.schema.classes)
         # Tables that would be too large are found before there is a run.
-        build_layout(config.features, statistics, config.model.heads, parts.schema.outputs)
+        layout = build_layout(config.features, statistics, config.model.heads, parts.schema.outputs)
+        refuse_too_large(parts_of(config, layout, tower is None))
         run = Run.create(output, config, folder, origin, given, overwrite)
     with run.writing():
         if run.data is not None:

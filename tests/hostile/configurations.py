@@ -147,7 +147,7 @@ def _replace(rng: random.Random, root: Any, node: Any, key: Any) -> None:
 
 def _repeat(rng: random.Random, root: Any, node: Any, key: Any) -> None:
     if isinstance(node, list):
-        node[key:key] = [copy.deepcopy(node[key])] * rng.choice([1, 1, 1, 40])
+        node[key:key] = [copy.copy(node[key])] * rng.choice([1, 1, 1, 40])
     else:
         node[_typo(rng, key)] = node[key]
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from tfwd.errors import ConfigError
-from tfwd.features.columns import AnyColumn, Categorical, Cross, Numeric, root
-from tfwd.features.layout import feature_length, numeric_names
+from tfwd.features.columns import AnyColumn, Bucketized, Categorical, Column, Cross, Numeric, root
+from tfwd.features.layout import MAX_ROWS, feature_length, numeric_names
 from tfwd.naming import nearest, refuse_case_twins
 
 # Combinations of the values of a row that a cross may have at the most: all of them are computed, padding too.
@@ -37,6 +39,7 @@ def check_features(features: tuple[AnyColumn, ...]) -> None:
     for index, feature in enumerate(features):
         if isinstance(feature, Categorical) and feature.owner is not None:
             _check_owner(f"features[{index}]: {feature.name!r}", feature, by_name)
+    _check_tables(features, by_name)
     candidates = [f.name for f in features if not isinstance(f, Cross | Numeric)]
     for index, feature in enumerate(features):
         if not isinstance(feature, Cross):
@@ -70,6 +73,35 @@ def check_features(features: tuple[AnyColumn, ...]) -> None:
                 f"features[{index}]: bins: exact needs keys with a vocabulary or buckets, and a key of "
                 f"{feature.name!r} is hashed. Give a number of bins."
             )
+
+
+def known_rows(feature: Column, by_name: Mapping[str, Column]) -> int:
+    """The rows of a feature, as far as the configuration says them: 0 of a vocabulary that is learnt."""
+    if isinstance(feature, Categorical):
+        owner = root(feature, by_name)
+        if owner.vocabulary is not None:
+            return len(owner.vocabulary) + 2
+        return (owner.hash_bins or owner.identity or -1) + 1
+    if isinstance(feature, Bucketized):
+        return len(feature.boundaries) + 2 if feature.boundaries is not None else 0
+    return feature.bins if isinstance(feature, Cross) and feature.bins != "exact" else 0
+
+
+def _check_tables(features: tuple[AnyColumn, ...], by_name: dict[str, AnyColumn]) -> None:
+    """Refuses tables of more rows than an int32 id can name, as far as the features say how many they have."""
+    tables: dict[str, int] = {}
+    for index, feature in enumerate(features):
+        if isinstance(feature, Numeric):
+            continue
+        rows = known_rows(feature, by_name)
+        own = isinstance(feature.embedding, int)
+        for table in ["wide head"] * feature.wide + [f"embeddings of width {feature.embedding}"] * own:
+            tables[table] = tables.get(table, 1) + rows
+            if tables[table] > MAX_ROWS:
+                raise ConfigError(
+                    f"features[{index}]: with {feature.name!r} the {table} would have {tables[table]:,} rows; ids are "
+                    f"int32, so {MAX_ROWS:,} at most. Lower some bins."
+                )
 
 
 def _check_owner(where: str, feature: Categorical, by_name: dict[str, AnyColumn]) -> None:
