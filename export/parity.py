@@ -246,7 +246,7 @@ def _differs(
         tolerance = _RELATIVE * (scale + np.abs(expected)) + scale * off
     # Negated, so that NaN differs from everything, and an infinite number from another.
     with np.errstate(invalid="ignore"):
-        return np.asarray(~((np.abs(expected - received) <= tolerance) & np.isfinite(received)))
+        return np.asarray(~((np.abs(expected - received) <= tolerance) & np.isfinite(expected) & np.isfinite(received)))
 
 
 def _logarithm(values: np.ndarray) -> np.ndarray:

@@ -116,7 +116,7 @@ def _float(name: str, value: Any) -> float:
     try:
         return math.nan if value is None else float(value)
     except OverflowError:
-        return math.copysign(math.inf, value)
+        return math.inf if value > 0 else -math.inf
     except (TypeError, ValueError):
         raise ExportError(f"The input {name!r} takes a number. Received: {value!r}") from None
 

@@ -15,6 +15,7 @@ from tfwd.analysis.analyze import analyze
 from tfwd.config import CsvConfig
 from tfwd.data import Rows, Source, resolve_schema
 from tfwd.data.feed import original_errors
+from tfwd.data.labels import weights_of
 from tfwd.errors import ConfigError, DataError, TfwdError
 from tfwd.schema import Input, Schema
 
@@ -76,6 +77,11 @@ def test_a_weight_beyond_reason_is_refused(weight: str, tmp_path: Path, configur
     file.write_text(f"word,y,w\na,0,1\nb,1,{weight}\nb,1,1e12\n")
     config = configure([WORD], weight="w")
     both(file, config, "w.csv, row 2, column 'w': a weight is a finite number of at least 0 and at most 1e+12", weight)
+
+
+def test_a_class_weight_beyond_reason_is_refused() -> None:
+    assert weights_of({"1": 1e6}, ("0", "1")).tolist() == [1.0, 1e6]
+    refused(lambda: weights_of({"1": 1e30}, ("0", "1")), "at most 1e+06", "1e+30 for '1'", error=ConfigError)
 
 
 @pytest.mark.parametrize("label", ["3.4e38", "-1e30", "1e19", "1e300", ""])

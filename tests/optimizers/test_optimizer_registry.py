@@ -63,7 +63,7 @@ def test_takes_a_schedule(name: str) -> None:
             {"l1_regularization_strength": -1.0},
             "strength: expected a number of at least 0. Received: -1.0",
         ),
-        ("adagrad", {"learning_rate": "fast"}, "learning_rate=fast"),
+        ("adagrad", {"learning_rate": "fast"}, "learning_rate is a number or a schedule. Received: 'fast'"),
         ("lazy_adam", {"beta_1": "0.9x"}, "'lazy_adam': beta_1: expected a number. Received: '0.9x'"),
         ("adam", {"beta_2": [0.9]}, "beta_2: expected a number"),
         (
