@@ -251,7 +251,12 @@ def test_types_that_features_cannot_read(configure: Any) -> None:
     twice = [{**WORD, "column": "y2", "name": "one"}, {**WORD, "column": "y2", "name": "two", "dtype": "string"}]
     refused(lambda: read(frame, configure(twice)), "'one' and 'two'", "same dtype", error=config)
     schema = Schema((Input("word", "word", "string"),), "binary", "y", ("0", "1"))
-    refused(lambda: Rows(Source.open(frame), schema), "'word' is DOUBLE", "text")
+    # The text of 2.0 is that of 2, as pandas makes floats of a column in which a whole number is missing; 1.5 has none.
+    refused(lambda: next(Rows(Source.open(frame), schema).batches(9)), "row 1, column 'word'", "whole number", "'1.5'")
+    whole = next(Rows(Source.open(frame.assign(word=[2.0, float("nan")])), schema).batches(9))
+    assert whole.inputs["word"].tolist() == ["2", ""]
+    bag = Schema((Input("word", "word", "string", 3),), "binary", "y", ("0", "1"))
+    refused(lambda: Rows(Source.open(frame.assign(word=[[1.0], [2.5]])), bag), "'word' is DOUBLE", "text")
     mixed = pd.DataFrame({"word": ["a", 1], "y": [0, 1]})
     refused(lambda: Source.open(mixed), "'word' mixes types", "astype(str)")
 

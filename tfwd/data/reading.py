@@ -14,9 +14,8 @@ from tfwd.config_tree import check_tree
 from tfwd.data.computed import key_of
 from tfwd.data.filters import reads
 from tfwd.data.frames import is_frame, names, part
-from tfwd.data.source import Source, known_ending
+from tfwd.data.source import Source, known_ending, no_column
 from tfwd.errors import ConfigError, DataError
-from tfwd.naming import nearest
 from tfwd.schema import Schema
 
 
@@ -106,22 +105,25 @@ class Reading(Section):
         """
         condition = self.filter if labelled else None
         filtered = set() if condition is None else reads(condition, "data.filter")
-        needed = [entry.column for entry in schema.inputs] + list(key or ())
+        needed = {entry.column: f"the input {entry.name!r}" for entry in schema.inputs}
+        needed.update(dict.fromkeys(key or (), "data.key"))
         useful = [*(self.key if key is None else ()), *(self.columns if everything else ())]
         if labelled:
-            needed += [schema.label, *([schema.weight] if schema.weight is not None else [])]
+            needed |= {schema.label: "the label"} | ({} if schema.weight is None else {schema.weight: "the weight"})
             useful += [self.ranking.user, self.ranking.item] if self.ranking is not None else []
-        wanted = {column.lower() for column in (*needed, *useful)} | filtered
+        needed = {**needed, **{column: "data.filter" for column in sorted(filtered) if column not in needed}}
+        wanted = {column.lower() for column in (*needed, *useful)}
         if is_frame(data):
             chosen, raw = self._plan(names(data), wanted, {})
+            self._refuse_missing("DataFrame", {*names(data), *chosen}, needed)
             source = Source.open(part(data, raw))
         else:
             csv = self.csv if delimiter is None else self.csv.model_copy(update={"delimiter": delimiter})
             # A file whose name does not say what it is, as adult.data, is what the training file was.
             named = not isinstance(data, str | Path) or known_ending(str(data))
             source = Source.open(data, csv=csv, format="auto" if named else self.format)
-            chosen, raw = self._plan(source.columns, wanted, self._prepared(source))
-        self._refuse_missing(source, {*source.columns, *chosen}, needed, filtered)
+            chosen, _ = self._plan(source.columns, wanted, self._prepared(source))
+            self._refuse_missing(source.name, {*source.columns, *chosen}, needed)
         return source.computing(chosen, condition)
 
     def metrics_by_user(self, source: Source) -> RankingConfig | None:
@@ -178,24 +180,20 @@ class Reading(Section):
                 )
         return source.computed
 
-    def _refuse_missing(self, source: Source, there: set[str], needed: Collection[str], filtered: set[str]) -> None:
-        """Refuses rows without a column that only more than these rows could give, or without one of the filter's.
-
-        Any other column is missed where it is read.
-        """
-        missing = [column for column in dict.fromkeys(needed) if column not in there]
+    def _refuse_missing(self, name: str, there: set[str], needed: Mapping[str, str]) -> None:
+        """Refuses rows without a column that is needed: in one message those that more than such rows could give."""
+        lower = {column.lower() for column in there}
+        # SQL tells no case, so that what a filter reads is in lower case here.
+        missing = [c for c, what in needed.items() if c not in there and (what != "data.filter" or c not in lower)]
         lines = [line for column in missing for line in self._why(column, there)]
         if lines:
             raise DataError(
-                f"{source.name} has not all that the model reads:\n  " + "\n  ".join(lines) + "\n"
+                f"{name} has not all that the model reads:\n  " + "\n  ".join(lines) + "\n"
                 "Add these columns to the rows, or give rows that were prepared, as in RUN/data or by "
                 "python -m tfwd.prepare."
             )
-        unknown = sorted(filtered - {column.lower() for column in there})
-        if unknown:
-            raise DataError(
-                f"{source.name} has no column {unknown[0]!r}, which data.filter reads.{nearest(unknown[0], there)}"
-            )
+        for column in missing:
+            raise no_column(name, there, column, needed[column])
 
     def _why(self, column: str, there: Collection[str]) -> Iterator[str]:
         if column in self.histories:

@@ -234,6 +234,8 @@ class TableScan:
     def __init__(self, table: pa.Table) -> None:
         self.parts: Sequence[str] = ["DataFrame"]
         refuse_twins(table.column_names, "The DataFrame")
+        if not table.num_columns:
+            raise DataError("The DataFrame has no columns.")
         self._table = _plain(table)
         self.reads: Sequence[str] = []
         self.connection = connect()

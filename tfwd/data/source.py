@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -149,9 +149,7 @@ class Source:
             DataError: there is no such column; names the nearest.
         """
         if column not in self.columns:
-            twins = [name for name in self.columns if name.lower() == column.lower()]
-            hint = f" Did you mean {twins[0]!r}?" if twins else nearest(column, self.columns)
-            raise DataError(f"{self.name} has no column {column!r}, which {what} reads.{hint}")
+            raise no_column(self.name, self.columns, column, what)
         return self.columns[column]
 
     def connect(self, block: Block | None = None) -> duckdb.DuckDBPyConnection:
@@ -223,6 +221,20 @@ def _scan(files: list[str], kind: str, csv: CsvConfig) -> Scan:
     if files[0].lower().endswith((".tsv", ".tsv.gz")) and csv.delimiter == CsvConfig().delimiter:
         csv = csv.model_copy(update={"delimiter": "\t"})
     return CsvScan(files, csv)
+
+
+def no_column(name: str, columns: Collection[str], column: str, what: str) -> DataError:
+    """The error for a column that a source does not have; names the nearest.
+
+    Args:
+        name: of the source.
+        columns: those that it has.
+        column: the one that it has not.
+        what: reads it.
+    """
+    twins = [there for there in columns if there.lower() == column.lower()]
+    hint = f" Did you mean {twins[0]!r}?" if twins else nearest(column, columns)
+    return DataError(f"{name} has no column {column!r}, which {what} reads.{hint}")
 
 
 def _table(data: Any) -> pa.Table:
