@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from google.protobuf import text_format
+from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 from tensorflow_serving.apis import prediction_log_pb2
 from tensorflow_serving.config import model_server_config_pb2
@@ -21,6 +22,7 @@ from tfwd.inference.metadata import Metadata, of_saved_model
 from tfwd.schema import MISSING_INTEGER, Input, Kind, Schema
 from tfwd.utils.files import write_text
 
+_WARMUP = ("assets.extra", "tf_serving_warmup_requests")
 _HOME = "/models"
 _PAGE, _LISTS = (Path(__file__).with_name(name) for name in ("page.md", "lists.md"))
 
@@ -130,16 +132,27 @@ def _lists(name: str, version: Path, schema: Schema) -> str:
 
 def _example(version: Path, schema: Schema) -> dict[str, Any]:
     """A row of the warm-up file."""
-    return _best([_row(inputs, schema) for inputs in _asked(version, "serving_default")])
+    found = [_row(inputs, schema) for inputs in _asked(version, "serving_default")]
+    if not found:
+        raise ExportError(f"{version.joinpath(*_WARMUP)} is damaged: it asks for nothing. Export the model once more.")
+    return _best(found)
 
 
 def _asked(version: Path, signature: str) -> Iterator[dict[str, NDArray[Any]]]:
-    """The inputs of a signature in the requests of the warm-up file."""
-    for record in tf.data.TFRecordDataset(str(version / "assets.extra/tf_serving_warmup_requests")):
-        log = prediction_log_pb2.PredictionLog.FromString(record.numpy())
-        request = log.predict_log.request
-        if log.WhichOneof("log_type") == "predict_log" and request.model_spec.signature_name == signature:
-            yield {key: tf.make_ndarray(value) for key, value in request.inputs.items()}
+    """The inputs of a signature in the requests of the warm-up file.
+
+    Raises:
+        ExportError: the file is not there, or damaged.
+    """
+    file = version.joinpath(*_WARMUP)
+    try:
+        for record in tf.data.TFRecordDataset(str(file)):
+            log = prediction_log_pb2.PredictionLog.FromString(record.numpy())
+            request = log.predict_log.request
+            if log.WhichOneof("log_type") == "predict_log" and request.model_spec.signature_name == signature:
+                yield {key: tf.make_ndarray(value) for key, value in request.inputs.items()}
+    except (tf.errors.OpError, DecodeError, TypeError, ValueError) as error:
+        raise ExportError(f"{file} is damaged: {str(error).splitlines()[0]}. Export the model once more.") from None
 
 
 def _row(inputs: dict[str, NDArray[Any]], schema: Schema) -> dict[str, Any]:

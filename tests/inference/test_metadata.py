@@ -178,6 +178,16 @@ def test_bytes_that_are_no_text(tmp_path: Path) -> None:
         load_scorer(folder)
 
 
+@pytest.mark.parametrize("content", [b"", b"no record", None])
+def test_the_page_of_a_model_whose_requests_are_damaged(content: bytes | None, tmp_path: Path) -> None:
+    folder = tmp_path / "models" / "films" / "1"
+    shutil.copytree(cases.kinds()["savedmodel"], folder)
+    file = folder / "assets.extra" / "tf_serving_warmup_requests"
+    file.write_bytes(file.read_bytes()[:-3] if content is None else content)
+    with pytest.raises(ExportError, match="tf_serving_warmup_requests is damaged"):
+        kit.write(tmp_path / "models")
+
+
 def test_a_key_that_stands_twice(proto: onnx_format.ModelProto, tmp_path: Path) -> None:
     made = onnx_format.ModelProto()
     made.CopyFrom(proto)
@@ -247,7 +257,11 @@ def _without_reading(path: Path, folder: Path) -> Path:
 def test_what_metadata_say_in_sql_goes_the_way_of_every_filter(tmp_path: Path) -> None:
     target = tmp_path / "out.csv"
     hostile = f"1=1); COPY (SELECT 1) TO '{target}'; --"
-    for reading in ({"filter": hostile}, {"columns": {"year": hostile}}, {"columns": {"year": "getenv('HOME')"}}):
+    changes = [
+        {"filter": hostile},
+        *({"columns": {**cases.COLUMNS, "year": sql}} for sql in (hostile, "getenv('HOME')")),
+    ]
+    for reading in changes:
         facts = described()
         facts["reading"] |= reading
         made = Reading.from_dict(facts["reading"])
