@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from census_cases import config, copy_of_trained, frame, trained
 
-from tfwd.errors import ConfigError, RunError
+from tfwd.errors import ConfigError, DataError, RunError
 from tfwd.run import Run, remove_beside
 from tfwd.run_head import Given
 from tfwd.training import fit, resume
@@ -178,9 +178,8 @@ def test_a_run_is_replaced_when_the_new_one_is_sure_of_its_data(tmp_path: Path) 
     path = copy_of_trained(tmp_path / "run")
     before = {file: file.read_bytes() for file in path.rglob("*") if file.is_file()}
     for wrong, error in (
-        (config(wide_optimizer={"name": "sgd", "options": {"momentun": 1}}), ConfigError),
         (config({"validation_fraction": 0.0}), ConfigError),
-        (config({"train": "nowhere.csv"}), Exception),
+        (config({"train": "nowhere.csv"}), DataError),
     ):
         with pytest.raises(error):
             fit(wrong, path, overwrite=True)
