@@ -105,7 +105,9 @@ def _order_inputs(graph: onnx.GraphProto, order: list[str]) -> None:
         entry.type.tensor_type.shape.dim[0].dim_param = "batch"
     for entry in graph.input:
         for dimension in entry.type.tensor_type.shape.dim[1:]:
-            dimension.dim_param = f"{entry.name}_values"
+            # That of a vector has a value.
+            if not dimension.dim_value:
+                dimension.dim_param = f"{entry.name}_values"
 
 
 def _after_hashing(

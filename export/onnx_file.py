@@ -93,7 +93,11 @@ class OnnxSession:
 
     def __init__(self, session: onnxruntime.InferenceSession, file: Path) -> None:
         self._session, self.file = session, file
-        self._nothing = {e.name: np.zeros([0] * len(e.shape), _DTYPES[e.type]) for e in session.get_inputs()}
+        # Of an input's dimensions that of a vector alone is a number.
+        self._nothing = {
+            e.name: np.zeros([d if isinstance(d, int) else 0 for d in e.shape], _DTYPES[e.type])
+            for e in session.get_inputs()
+        }
         self._outputs = [entry.name for entry in session.get_outputs() if not entry.name.startswith(_CHECK)]
         self.inputs = [name for name in self._nothing if not name.startswith(_CHECK)]
 

@@ -126,7 +126,7 @@ def _compare(
     real = {} if rows is None else {"real row": as_rows(model.schema, rows)}
     count = HOSTILE_ROWS if hostile is None else hostile
     made = {"hostile row": hostile_rows(model.schema, known_values(model), count)} if count else {}
-    if count and any(entry.length for entry in model.schema.inputs):
+    if count and any(entry.length and not entry.fixed for entry in model.schema.inputs):
         some = part(made["hostile row"], 0, _NARROW)
         made |= {f"hostile row {kind}": narrowed(model.schema, some, share) for kind, share in _NARROWED.items()}
     rounding = RoundedRanker(model, _BATCH) if half else None

@@ -82,8 +82,8 @@ def as_rows(schema: Schema, rows: Mapping[str, Any]) -> Rows:
         longest of an input.
 
     Raises:
-        ExportError: an input is missing, columns differ in length, a string is not valid UTF-8, or a value is no number
-            where there must be one, or no whole one.
+        ExportError: an input is missing, columns differ in length, a vector has another length than its input, a string
+            is not valid UTF-8, or a value is no number where there must be one, or no whole one.
     """
     absent = [entry.name for entry in schema.inputs if entry.name not in rows]
     if absent:
@@ -96,6 +96,11 @@ def as_rows(schema: Schema, rows: Mapping[str, Any]) -> Rows:
         if entry.weighs is not None:
             values = next(one.name for one in schema.inputs if one.column == entry.weighs)
             made[entry.name] = _as_wide(made[entry.name], made[values])
+        if entry.fixed and made[entry.name].shape[1] != entry.length and len(made[entry.name]):
+            raise ExportError(
+                f"The input {entry.name!r} takes vectors of {entry.length} numbers. Received the shape "
+                f"{made[entry.name].shape}"
+            )
     lengths = {name: len(values) for name, values in made.items()}
     if len(set(lengths.values())) != 1:
         raise ExportError(f"The columns of the rows must have one length. Received: {lengths}")
@@ -177,7 +182,7 @@ def part(rows: Rows, start: int, stop: int) -> Rows:
 
 def narrowed(schema: Schema, rows: Rows, share: float) -> Rows:
     """Rows whose lists are cut to a share of what the model keeps of them: a graph pads these and sorts longer ones."""
-    widths = {entry.name: int(entry.length * share) for entry in schema.inputs if entry.length}
+    widths = {entry.name: int(entry.length * share) for entry in schema.inputs if entry.length and not entry.fixed}
     return {name: values[:, : widths[name]] if name in widths else values for name, values in rows.items()}
 
 
@@ -194,7 +199,7 @@ def known_values(model: WideDeep) -> Rows:
     known: dict[str, list[Any]] = {entry.name: [] for entry in model.schema.inputs}
     layers = model.transform.layers
     joins = [layer for layer in layers if isinstance(layer, JoinColumns)]
-    joined = {id(layer.output): [tensor.name for tensor in keras.tree.flatten(layer.input)] for layer in joins}
+    joined = {id(layer.output): _columns(layer.input) for layer in joins}
     for layer in layers:
         if isinstance(layer, VocabularyLookup):
             words = layer.vocabulary
@@ -219,6 +224,12 @@ def known_values(model: WideDeep) -> Rows:
     return made
 
 
+def _columns(joined: Any) -> list[str]:
+    """The input that each column of what `JoinColumns` makes of them is of; a vector has several."""
+    tensors = keras.tree.flatten(joined)
+    return [tensor.name for tensor in tensors for _ in range(tensor.shape[1] if len(tensor.shape) == 2 else 1)]
+
+
 def _is_int64(word: str) -> bool:
     try:
         return -(2**63) < int(word) < 2**63
@@ -241,6 +252,8 @@ def ordinary_rows(schema: Schema, known: Mapping[str, np.ndarray], n: int, seed:
 
 def _shape(entry: Input, n: int) -> tuple[int, ...]:
     """Of `n` rows of an input; lists are given longer than the model keeps them."""
+    if entry.fixed:
+        return (n, entry.length)
     return (n, entry.length + min(entry.length, 3)) if entry.length else (n,)
 
 

@@ -212,7 +212,9 @@ def _signatures(model: WideDeep) -> tuple[dict[str, Any], Any]:
 def _parsed(schema: Schema, examples: tf.Tensor) -> Tensors:
     """Serialized `tf.Example`s as a raw batch; lists are padded to the longest of all."""
     features = {
-        entry.name: tf.io.RaggedFeature(tf.as_dtype(DTYPES[entry.kind]))
+        entry.name: tf.io.FixedLenFeature([entry.length], tf.float32, [_MISSING["float"]] * entry.length)
+        if entry.fixed
+        else tf.io.RaggedFeature(tf.as_dtype(DTYPES[entry.kind]))
         if entry.length
         else tf.io.FixedLenFeature([], tf.as_dtype(DTYPES[entry.kind]), _MISSING[entry.kind])
         for entry in schema.inputs
@@ -227,7 +229,7 @@ def _parsed(schema: Schema, examples: tf.Tensor) -> Tensors:
             message = str(refuse_weights(entry.name, values, "an Example with more or fewer"))
             with tf.control_dependencies([tf.debugging.Assert(fits, [message])]):
                 parsed[entry.name] = parsed[entry.name].with_values(tf.identity(parsed[entry.name].values))
-    lists = [entry for entry in schema.inputs if entry.length]
+    lists = [entry for entry in schema.inputs if entry.length and not entry.fixed]
     longest = [parsed[entry.name].bounding_shape(1) for entry in lists]
     for entry in lists:
         values = parsed[entry.name].to_tensor(_MISSING[entry.kind])

@@ -25,6 +25,7 @@ def test_every_field_survives() -> None:
         (
             Input("ids", "ids", "integer", 3, "|"),
             Input("shares", "shares", "float", 3, "|", "ids"),
+            Input("v", "v", "float", 3, fixed=True),
         ),
         "regression",
         "y",
@@ -32,10 +33,9 @@ def test_every_field_survives() -> None:
         version="1",
         counts=True,
     )
-    for part in (whole, *whole.inputs):
-        for field in dataclasses.fields(part):
-            forgotten = {"classes"} | ({"weighs"} if part is whole.inputs[0] else set())
-            assert getattr(part, field.name) != field.default or field.name in forgotten
+    for parts in ([whole], whole.inputs):
+        for field in dataclasses.fields(parts[0]):
+            assert any(getattr(part, field.name) != field.default for part in parts) or field.name == "classes"
     assert Schema.from_dict(json.loads(json.dumps(whole.to_dict()))) == whole
 
 

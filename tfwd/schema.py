@@ -29,10 +29,12 @@ class Input:
         column: the data column it comes from.
         kind: `string` (missing: ""), `integer` (int64; missing: `MISSING_INTEGER`) or `float` (float32;
             missing: NaN).
-        length: 0 for a scalar. Otherwise the most values of an example, of which the latest are kept. In `(B, K)` they
-            stand in their natural order, the oldest first, and the missing value is padding; K may be any number.
+        length: 0 for a scalar; of a vector its length. Otherwise the most values of an example, of which the latest are
+            kept. In `(B, K)` they stand in their natural order, the oldest first, and the missing value is padding; K
+            may be any number.
         delimiter: what parts the values in a column of text; None where the column holds lists.
         weighs: of several weights, the column of the values that they weigh, as they stand there.
+        fixed: whether every example has `length` values, a vector: K is `length`, and nothing is padding.
     """
 
     name: str
@@ -41,10 +43,13 @@ class Input:
     length: int = 0
     delimiter: str | None = None
     weighs: str | None = None
+    fixed: bool = False
 
     @property
-    def shape(self) -> tuple[None, ...]:
-        """Of the graph's input: `(None,)`, or `(None, None)` where there are several values."""
+    def shape(self) -> tuple[int | None, ...]:
+        """Of the graph's input: `(None,)`, `(None, None)` where there are several values, `(None, n)` of a vector."""
+        if self.fixed:
+            return (None, self.length)
         return (None, None) if self.length else (None,)
 
 
@@ -144,6 +149,11 @@ def _input(values: Any, where: str) -> Input:
         )
     if delimiter is not None and not (_text(delimiter, f"{where}.delimiter") and length):
         raise ValueError(f"{where}.delimiter: expected null, or a text of a list's. Received: {_shown(delimiter)}")
+    fixed = entries.get("fixed", False)
+    if not isinstance(fixed, bool) or (fixed and not (length and entries["kind"] == "float" and weighs is None)):
+        raise ValueError(
+            f"{where}.fixed: expected true or false, and true of a list of numbers. Received: {_shown(fixed)}"
+        )
     return Input(
         name=_text(entries["name"], f"{where}.name"),
         column=_text(entries["column"], f"{where}.column"),
@@ -151,6 +161,7 @@ def _input(values: Any, where: str) -> Input:
         length=length,
         delimiter=delimiter,
         weighs=None if weighs is None else _text(weighs, f"{where}.weighs"),
+        fixed=fixed,
     )
 
 

@@ -107,6 +107,8 @@ _DTYPES = {"string": "object", "integer": "int64", "float": "float32"}
 
 
 def _type(entry: Input) -> str:
+    if entry.fixed:
+        return f"list of {entry.length} {entry.kind}s"
     return f"list of {entry.kind}, of which the latest {entry.length} count" if entry.length else entry.kind
 
 
@@ -162,7 +164,7 @@ def _row(inputs: dict[str, NDArray[Any]], schema: Schema) -> dict[str, Any]:
     for entry in schema.inputs:
         if entry.name in inputs:
             value = _plain(inputs[entry.name][0])
-            if entry.length:
+            if entry.length and not entry.fixed:
                 # Weights stand at the places of their values.
                 own = value if entry.weighs is None else _plain(inputs[by_column[entry.weighs]][0])
                 last = max((place for place, one in enumerate(own) if not _is_missing(one)), default=0)

@@ -77,6 +77,7 @@ TAMPERED: dict[str, Callable[[Facts], None]] = {
     "an unknown key": _set("schema.dialect", 1),
     "another version with more to say": lambda facts: (facts.update(version="9.1"), _set("schema.x", 1)(facts)),
     "counts of a binary task": _set("schema.counts", True),
+    "a vector of no length": _set("schema.inputs.0.fixed", True),
     "reading is a text": _set("reading", "csv"),
     "an unknown key of the reading": _set("reading.sql", "1"),
     "a delimiter that is a section": _set("reading.csv.delimiter", {"a": 1}),

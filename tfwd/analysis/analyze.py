@@ -40,7 +40,7 @@ def analyze(
     """
     kinds = {entry.column: entry.kind for entry in rows.schema.inputs}
     known = known or {}
-    numbers = [f for f in config.features if isinstance(f, Numeric | Bucketized) and f.name not in known]
+    numbers = [f for f in config.features if isinstance(f, Numeric | Bucketized) and not known.keys() & {*f.parts}]
     categories = [
         feature
         for feature in config.features

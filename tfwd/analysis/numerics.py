@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import ibis
 import ibis.expr.types as ir
@@ -27,18 +27,18 @@ def numerics(workspace: Workspace, features: Iterable[Numeric | Bucketized]) -> 
         DataError: a column has no finite value, or larger ones than the heads can compute with, or no value is
             frequent enough to be a boundary.
     """
-    features = list(features)
-    columns = {feature.column: workspace.column(feature.column) for feature in features}
+    numbers = [number for feature in features for number in _numbers(workspace, feature)]
+    columns = {number.column: number.shown for number in numbers}
     if not columns:
         return {}
     moments = _moments(workspace, columns)
     ranks: dict[str, set[int]] = {column: {_rank(1, 2, moments[column]["count"])} for column in columns}
-    for feature in features:
-        ranks[feature.column].update(_quantile_ranks(feature, moments[feature.column]["count"]))
-    found = {column: values_at(workspace, columns[column], moments[column], ranks[column]) for column in columns}
+    for number in numbers:
+        ranks[number.column].update(_quantile_ranks(number.feature, moments[number.column]["count"]))
+    found = {column: values_at(workspace, column, moments[column], ranks[column]) for column in columns}
     statistics = {}
-    for feature in features:
-        moment, at = moments[feature.column], found[feature.column]
+    for part, feature, column, _ in numbers:
+        moment, at = moments[column], found[column]
         inner = tuple(sorted({at[rank] for rank in _quantile_ranks(feature, moment["count"])}))
         boundaries: tuple[float, ...] = ()
         if isinstance(feature, Bucketized):
@@ -47,7 +47,7 @@ def numerics(workspace: Workspace, features: Iterable[Numeric | Bucketized]) -> 
                 boundaries = feature.boundaries
             elif feature.exact:
                 boundaries = _distinct(workspace, feature)
-        statistics[feature.name] = NumericStatistics(
+        statistics[part] = NumericStatistics(
             **moment,
             missing=workspace.rows - moment["count"],
             median=at[_rank(1, 2, moment["count"])],
@@ -55,8 +55,27 @@ def numerics(workspace: Workspace, features: Iterable[Numeric | Bucketized]) -> 
             boundaries=boundaries,
         )
         if isinstance(feature, Numeric):
-            refuse_unbounded(feature, statistics[feature.name])
+            refuse_unbounded(feature, statistics[part])
     return statistics
+
+
+class _Number(NamedTuple):
+    """A number of a feature: the key of its statistics, the table's column, and what that is called in a message."""
+
+    part: str
+    feature: Numeric | Bucketized
+    column: str
+    shown: str
+
+
+def _numbers(workspace: Workspace, feature: Numeric | Bucketized) -> list[_Number]:
+    shown = f"The column {feature.column!r}"
+    if isinstance(feature, Bucketized) or feature.shape is None:
+        return [_Number(feature.name, feature, workspace.column(feature.column), shown)]
+    return [
+        _Number(part, feature, workspace.column(feature.column, place), f"{shown}, number {place},")
+        for place, part in enumerate(feature.parts)
+    ]
 
 
 def _rank(numerator: int, denominator: int, count: int) -> int:
@@ -87,17 +106,22 @@ def _distinct(workspace: Workspace, feature: Bucketized) -> tuple[float, ...]:
 
 
 def _moments(workspace: Workspace, columns: dict[str, str]) -> dict[str, dict[str, Any]]:
-    """By data column: count, minimum, maximum, mean, stddev, log_mean and log_stddev."""
+    """By column of the table: count, minimum, maximum, mean, stddev, log_mean and log_stddev.
+
+    Args:
+        workspace: has the columns.
+        columns: what each is called in a message.
+    """
     table = workspace.table
     asked: dict[str, ir.Scalar] = {}
-    for name in columns.values():
+    for name in columns:
         asked |= {f"{name}_n": table[name].count(), f"{name}_lo": table[name].min(), f"{name}_hi": table[name].max()}
     first = workspace.record(table.aggregate(**asked))
     ranges: dict[str, tuple[int, float, float]] = {}
-    for column, name in columns.items():
+    for name, shown in columns.items():
         count, low, high = (first[f"{name}_{key}"] for key in ("n", "lo", "hi"))
         if count == 0:
-            raise DataError(f"The column {column!r} has no finite number in any of the {workspace.rows} training rows.")
+            raise DataError(f"{shown} has no finite number in any of the {workspace.rows} training rows.")
         ranges[name] = (count, low, high)
     values: dict[str, ir.FloatingColumn] = {}
     largest: dict[str, float] = {}
@@ -112,7 +136,7 @@ def _moments(workspace: Workspace, columns: dict[str, str]) -> dict[str, dict[st
     furthest = largest | {n: max(high - means[n], means[n] - low) for n, (_, low, high) in ranges.items()}
     stddevs = _stddevs(workspace, values, means, furthest, counts)
     return {
-        column: {
+        name: {
             "count": counts[name],
             "minimum": ranges[name][1],
             "maximum": ranges[name][2],
@@ -121,7 +145,7 @@ def _moments(workspace: Workspace, columns: dict[str, str]) -> dict[str, dict[st
             "log_mean": means[f"{name}_log"],
             "log_stddev": stddevs[f"{name}_log"],
         }
-        for column, name in columns.items()
+        for name in columns
     }
 
 

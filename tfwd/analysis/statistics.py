@@ -86,7 +86,7 @@ class FeatureStatistics:
         rows: the number of training rows.
         label: of the label.
         vocabularies: of each categorical feature that has a vocabulary, learnt or given.
-        numerics: of each numeric and bucketized feature.
+        numerics: of each numeric and bucketized feature; of a vector `v` of each number, `v[0]`, `v[1]`, ...
     """
 
     rows: int

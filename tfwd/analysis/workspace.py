@@ -28,7 +28,8 @@ class Workspace:
 
     Attributes:
         table: one column an input, by its data column's position in the schema (`x0`, `x1`, ...), NULL where missing (a
-            float also where infinite) and an array where there are several values, then `label` (a number, or a class
+            float also where infinite) and an array where there are several values, or of a vector one a number
+            (`x2_0`, `x2_1`, ...), then `label` (a number, or a class
             as text or whole number) and, if there is one, `weight`.
         rows: how many rows it has.
     """
@@ -38,16 +39,19 @@ class Workspace:
         self._query = rows.query
         self._columns = {entry.column: f"x{index}" for index, entry in enumerate(rows.schema.inputs)}
         # Declared, not looked up: a backend of Ibis would ask the database for every table and column.
-        types = {self._columns[entry.column]: _type(entry) for entry in rows.schema.inputs}
+        types: dict[str, str] = {}
+        for entry in rows.schema.inputs:
+            name = self._columns[entry.column]
+            types |= dict.fromkeys(_numbers_of(name, entry), "float32") if entry.fixed else {name: _type(entry)}
         types["label"] = "float64" if rows.schema.task == "regression" else "int64" if _counted(rows) else "string"
         if rows.schema.weight is not None:
             types["weight"] = "float32"
         self.table: ir.Table = ibis.table(types, name="rows")
         self.rows = int(self.record(self.table.aggregate(rows=self.table.count()))["rows"])
 
-    def column(self, name: str) -> str:
-        """The table's column for a data column."""
-        return self._columns[name]
+    def column(self, name: str, place: int | None = None) -> str:
+        """The table's column for a data column, or for the number at a place of its vectors."""
+        return self._columns[name] if place is None else f"{self._columns[name]}_{place}"
 
     def arrow(self, expression: ir.Table) -> pa.Table:
         """The answer as an Arrow table.
@@ -88,6 +92,10 @@ class Workspace:
             raise self._query.error(error) from None
 
 
+def _numbers_of(name: str, entry: Input) -> list[str]:
+    return [f"{name}_{place}" for place in range(entry.length)]
+
+
 def _type(entry: Input) -> str:
     return f"array<{DTYPES[entry.kind]}>" if entry.length else DTYPES[entry.kind]
 
@@ -107,7 +115,8 @@ def open_workspace(rows: Rows, columns: set[str]) -> Iterator[Workspace]:
         DataError: a value does not fit its column; names its file, row and column.
     """
     # Nothing that is asked depends on the order, and keeping it costs memory.
-    settings: dict[str, str | bool] = {"memory_limit": f"{_memory(len(columns))}B", "preserve_insertion_order": False}
+    width = sum(entry.length if entry.fixed else 1 for entry in rows.schema.inputs if entry.column in columns)
+    settings: dict[str, str | bool] = {"memory_limit": f"{_memory(width)}B", "preserve_insertion_order": False}
     with (
         tempfile.TemporaryDirectory(prefix="tfwd-analysis-") as folder,
         connect(rows.source.reads, temporary=folder, **settings) as connection,
@@ -130,13 +139,21 @@ def _selected(rows: Rows, columns: set[str]) -> str:
         entry = kinds.get(name)
         if name.startswith("k") or (entry is not None and entry.column not in columns):
             continue
+        if entry is not None and entry.fixed:
+            for place, number in enumerate(_numbers_of(name, entry), start=1):
+                selected.append(f"{_finite(f'list_extract({value}, {place})')} AS {identifier(number)}")
+            continue
         if entry is not None and entry.kind == "float":
-            # Zero in both signs is one value, and only finite numbers count.
-            value = f"CASE WHEN {value} = 0 THEN CAST(0 AS FLOAT) WHEN isfinite({value}) THEN {value} END"
+            value = _finite(value)
         if name == "label" and _counted(rows):
             value = identifier(rows.schema.label)
         selected.append(f"{value} AS {identifier(name)}")
     return ", ".join(selected)
+
+
+def _finite(value: str) -> str:
+    """A number, NULL where it is not finite; zero in both signs is one value."""
+    return f"CASE WHEN {value} = 0 THEN CAST(0 AS FLOAT) WHEN isfinite({value}) THEN {value} END"
 
 
 def _counted(rows: Rows) -> bool:

@@ -31,6 +31,12 @@ def value_type(duckdb_type: str) -> str | None:
     return match[1] if match else None
 
 
+def fixed_length(duckdb_type: str) -> int | None:
+    """The length of lists that all have one, None for others and for what is no list."""
+    match = re.fullmatch(r".+\[(\d+)\]", duckdb_type, re.DOTALL)
+    return int(match[1]) if match else None
+
+
 def items(column: str, duckdb_type: str, delimiter: str | None, lists_of_one: bool = False) -> Items | None:
     """A column's rows as lists.
 
@@ -69,6 +75,30 @@ def values(given: Items, kind: Kind, length: int) -> str:
     return _latest(kept, length)
 
 
+def vector(given: Items, length: int) -> str:
+    """A row's vector: a list of FLOAT, NULL where a number is missing; empty where there is no vector.
+
+    It is a conversion error where there are more or fewer than `length` numbers.
+    """
+    numbers = f"list_transform({given.sql}, lambda {_NAME}: {as_float(_ITEM, given.type)})"
+    return f"CASE WHEN {is_other_length(given, length)} THEN {_refused(given)} ELSE coalesce({numbers}, []) END"
+
+
+def is_other_length(given: Items, length: int) -> str:
+    """The condition under which `vector` finds more or fewer numbers than there should be."""
+    return f"(len({given.sql}) <> {length})"
+
+
+def length_text(given: Items) -> str:
+    """What is found there, in words."""
+    return f"len({given.sql}) || CASE WHEN len({given.sql}) = 1 THEN ' number' ELSE ' numbers' END"
+
+
+def _refused(given: Items) -> str:
+    # Refused as a value of the wrong kind is, and like it with its place found afterwards.
+    return f"CAST('!' || CAST({given.sql} AS VARCHAR) AS FLOAT[])"
+
+
 def weights(given: Items, of: Items, kind: Kind, length: int) -> str:
     """The weights of what `values` gives: a list of FLOAT, NULL where a weight is missing; never NULL.
 
@@ -87,9 +117,7 @@ def weights(given: Items, of: Items, kind: Kind, length: int) -> str:
         present = f"{typed(_ITEM, of.type, kind, nulls=True)} IS NOT NULL"
     numbers = f"list_transform({given.sql}, lambda {_NAME}: {as_float(_ITEM, given.type)})"
     kept = f"list_where({numbers}, list_transform({of.sql}, lambda {_NAME}: {present}))"
-    # Refused as a value of the wrong kind is, and like it with its place found afterwards.
-    refused = f"CAST('!' || CAST({given.sql} AS VARCHAR) AS FLOAT[])"
-    return f"CASE WHEN {are_uneven(given, of)} THEN {refused} ELSE {_latest(kept, length)} END"
+    return f"CASE WHEN {are_uneven(given, of)} THEN {_refused(given)} ELSE {_latest(kept, length)} END"
 
 
 def are_uneven(given: Items, of: Items) -> str:

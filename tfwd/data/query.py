@@ -127,6 +127,8 @@ class Query:
         if not entry.length:
             return typed(entry.column, self.source.columns[entry.column], entry.kind, nulls=nulls)
         given = self._items(entry)
+        if entry.fixed:
+            return lists.vector(given, entry.length)
         if entry.weighs is None:
             return lists.values(given, entry.kind, entry.length)
         of = self._weighed(entry)
@@ -168,6 +170,10 @@ class Query:
                 bad = lists.bad(given, entry.kind)
                 if bad is not None:
                     yield _Refusal(entry.column, bad[0], _expected(entry.kind), bad[1])
+                if entry.fixed:
+                    other, found = lists.is_other_length(given, entry.length), lists.length_text(given)
+                    wanted = f"{entry.length} numbers, or none where the vector is missing"
+                    yield _Refusal(entry.column, other, wanted, found, quoted=False)
                 if entry.weighs is not None:
                     of = self._items(self._weighed(entry))
                     wanted = f"a weight for each value of {entry.weighs!r}"

@@ -46,7 +46,7 @@ def raw_arrays(schema: Schema, inputs: Any) -> dict[str, NDArray[Any]]:
     """A batch as every scorer takes it, checked.
 
     An input of one value a row is given as `(B,)` or `(B, 1)`, one of lists as `(B, K)`, as lists of any length or as a
-    RaggedTensor, or `(B,)` where each has one value. None, NaN and pandas' NA are missing values in any of them.
+    RaggedTensor, or `(B,)` where each has one value; one of vectors as `(B, n)`, or as lists of n numbers. None, NaN and pandas' NA are missing values in any of them.
 
     Args:
         schema: the inputs.
@@ -88,6 +88,8 @@ def refuse_lengths(rows: Mapping[str, int]) -> None:
 def refuse_shape(entry: Input, shape: str) -> DataError:
     """The error for an input of another shape."""
     wanted = "a list a row, (B, K)" if entry.length else "one value a row, (B,) or (B, 1)"
+    if entry.fixed:
+        wanted = f"{entry.length} numbers a row, (B, {entry.length})"
     return DataError(f"The input {entry.name!r} takes {wanted}. Received: {shape}")
 
 
@@ -113,9 +115,13 @@ def _array(entry: Input, value: Any) -> _Given:
     rows = _lists(value) if entry.length else None
     if rows is not None:
         lengths = np.array([len(row) for row in rows], np.int64)
+        if entry.fixed and not np.isin(lengths, (0, entry.length)).all():
+            row = int(np.argmin(np.isin(lengths, (0, entry.length))))
+            raise refuse_shape(entry, f"{lengths[row]} in row {row + 1}")
         flat = _objects([item for row in rows for item in row])
         converted = _converted(entry, flat, lambda at: int(np.searchsorted(np.cumsum(lengths), at, "right")))
-        array = np.full((len(rows), lengths.max(initial=0)), MISSING[entry.kind], _DTYPES[entry.kind])
+        width = entry.length if entry.fixed else lengths.max(initial=0)
+        array = np.full((len(rows), width), MISSING[entry.kind], _DTYPES[entry.kind])
         array[np.arange(array.shape[1]) < lengths[:, np.newaxis]] = converted
         return _Given(array, lengths)
     try:
@@ -127,7 +133,7 @@ def _array(entry: Input, value: Any) -> _Given:
         array = array[:, 0]
     if array.ndim == 1 and entry.length:
         array = array[:, np.newaxis]
-    if array.ndim != (2 if entry.length else 1):
+    if array.ndim != (2 if entry.length else 1) or (entry.fixed and array.shape[1] != entry.length):
         raise refuse_shape(entry, f"shape {array.shape}" if array.ndim else f"{type(value).__name__} {value!r}")
     width = max(array.shape[1] if entry.length else 1, 1)
     return _Given(_converted(entry, array.reshape(-1), lambda at: at // width).reshape(array.shape))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from tfwd.config import Config
-from tfwd.data.lists import Items, value_type
+from tfwd.data.lists import Items, fixed_length, value_type
 from tfwd.data.source import Source
 from tfwd.data.sql import INTEGERS, is_fractional, is_number, is_scalar
 from tfwd.errors import ConfigError
@@ -68,6 +68,7 @@ def resolve_schema(config: Config, source: Source) -> Schema:
                 length=readings[reading.weighs or column].length,
                 delimiter=reading.delimiter,
                 weighs=reading.weighs,
+                fixed=reading.fixed,
             )
             for column, reading in readings.items()
         ),
@@ -88,6 +89,7 @@ class _Reading:
     length: int = 0
     delimiter: str | None = None
     weighs: str | None = None
+    fixed: bool = False
 
 
 def _put(readings: dict[str, _Reading], column: str, new: _Reading) -> None:
@@ -96,7 +98,11 @@ def _put(readings: dict[str, _Reading], column: str, new: _Reading) -> None:
     if bool(old.length) != bool(new.length):
         raise ConfigError(
             f"{both}, one as a list and one as a single value, and an input has one form. Give both max_length, or "
-            "neither."
+            "neither; both shape, or neither."
+        )
+    if old.fixed != new.fixed or (new.fixed and old.length != new.length):
+        raise ConfigError(
+            f"{both}, one as {_form(old)} and one as {_form(new)}, and an input has one form. Give both the same shape."
         )
     if old.kind != new.kind:
         raise _conflict(both, old, new)
@@ -110,12 +116,26 @@ def _put(readings: dict[str, _Reading], column: str, new: _Reading) -> None:
     readings[column] = replace(old, length=max(old.length, new.length))
 
 
+def _form(reading: _Reading) -> str:
+    return f"a vector of {reading.length} numbers" if reading.fixed else f"a list of up to {reading.length} values"
+
+
 def _reading(feature: Numeric | Bucketized | Categorical, found: str, source: Source) -> _Reading:
     where = f"The feature {feature.name!r} reads {feature.column!r}, which is {found} in {source.name}"
     if isinstance(feature, Categorical) and feature.max_length is not None:
         items = _items(feature, feature.column, where, source)
         return _Reading(feature, _kind(feature, items.type, where), feature.max_length, feature.delimiter)
+    if isinstance(feature, Numeric) and feature.shape is not None:
+        items = _items(feature, feature.column, where, source)
+        given = fixed_length(found)
+        if given is not None and given != feature.shape:
+            raise ConfigError(f"{where}: vectors of {given} numbers, and the feature has shape: {feature.shape}.")
+        if not _may_be_number(items.type):
+            raise ConfigError(f"{where}; a list of numbers is needed.")
+        return _Reading(feature, "float", feature.shape, feature.delimiter, fixed=True)
     if value_type(found) is not None:
+        if isinstance(feature, Numeric):
+            raise ConfigError(f"{where}: a list. Give the feature shape, how many numbers each has.")
         if isinstance(feature, Categorical):
             raise ConfigError(f"{where}: a list. Give the feature max_length, the most values that are kept of a row.")
         raise ConfigError(f"{where}; a {feature.type} feature needs one number a row.")
@@ -132,12 +152,13 @@ def _reading_of_weights(feature: Categorical, column: str, found: str, source: S
     return _Reading(feature, "float", length, feature.delimiter, weighs)
 
 
-def _items(feature: Categorical, column: str, where: str, source: Source) -> Items:
+def _items(feature: Numeric | Categorical, column: str, where: str, source: Source) -> Items:
     items = source.items(column, feature.delimiter)
     if items is None:
         if source.columns[column] == "VARCHAR":
             raise ConfigError(f"{where}: give the feature a delimiter, which parts the text into the values of a list.")
-        raise ConfigError(f"{where}; max_length needs a list a row, or text with a delimiter.")
+        key = "shape" if isinstance(feature, Numeric) else "max_length"
+        raise ConfigError(f"{where}; {key} needs a list a row, or text with a delimiter.")
     return items
 
 

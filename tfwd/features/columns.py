@@ -24,6 +24,7 @@ Combiner = Literal["sum", "mean", "sqrtn"]
 Initializer = Literal["truncated_normal", "normal", "uniform", "zeros"]
 
 MAX_BINS = 2**31 - 1
+MAX_SHAPE = 4096
 
 
 class Column(Section):
@@ -109,12 +110,15 @@ def default_name(values: Any) -> Any:
 
 
 class Numeric(_OnColumn):
-    """A number, as one or several real inputs of the heads.
+    """A number, or a vector of them, as one or several real inputs of the heads.
 
     Values are float32, clipped to the range seen in training; NaN and infinities become `fill`.
 
     Args:
         column: the data column.
+        shape: the length of a vector, where the column holds lists of so many numbers. Each of its numbers is treated
+            as a column of its own: with its own mean, quantiles and range, and its own `fill`.
+        delimiter: what parts the numbers of a text; None for a column of lists.
         normalization: one or several of `none`, `zscore`, `minmax` (to [0, 1]), `log`
             (log(1 + x - min), then z-scored) and `quantile`: value -> (i - 1) / (n - 1) for the i-th of n quantiles
             (Cheng et al. 2016, section 4.1); quantiles that fall on one value count once.
@@ -127,6 +131,8 @@ class Numeric(_OnColumn):
     """
 
     type: Literal["numeric"] = "numeric"
+    shape: int | None = Field(default=None, ge=1, le=MAX_SHAPE)
+    delimiter: str | None = Field(default=None, min_length=1)
     normalization: Normalization | tuple[Normalization, ...] = "zscore"
     quantiles: int = Field(default=100, ge=2, le=10_000)
     fill: Float32 | Literal["median", "mean"] = "median"
@@ -145,8 +151,15 @@ class Numeric(_OnColumn):
         """The normalizations as a tuple, whichever way they were given."""
         return (self.normalization,) if isinstance(self.normalization, str) else self.normalization
 
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """What its numbers' statistics go by: its name, or of a vector `name[0]`, `name[1]`, ..."""
+        return (self.name,) if self.shape is None else tuple(f"{self.name}[{place}]" for place in range(self.shape))
+
     @model_validator(mode="after")
     def _check(self) -> Numeric:
+        if self.shape is None and self.delimiter is not None:
+            raise ValueError("a delimiter parts the numbers of a vector: give shape, how many they are")
         if not self.normalizations or len(set(self.normalizations)) != len(self.normalizations):
             raise ValueError("normalization needs at least one form, each of them once")
         if not (self.wide or self.deep):
@@ -193,6 +206,11 @@ class Bucketized(_OnColumn, _Placed, _Embedded):
     def _name(cls, values: Any) -> Any:
         # In Python the class is the type.
         return default_name({"type": "bucketized", **values} if isinstance(values, dict) else values)
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """What its number's statistics go by: its name."""
+        return (self.name,)
 
     @model_validator(mode="after")
     def _check(self) -> Bucketized:

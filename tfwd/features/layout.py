@@ -220,10 +220,16 @@ def embedding_width(embedding: Embedding, rows: int) -> int:
 
 
 def numeric_names(feature: Numeric) -> list[str]:
-    """The names of a numeric feature's columns: its own, or `<name>_<form>`, and `<name>_missing`."""
+    """The names of a numeric feature's columns: its own, or `<name>_<form>`, and `<name>_missing`.
+
+    Of a vector those of `<name>_0`, then those of `<name>_1`, and so on.
+    """
     forms = feature.normalizations
-    names = [feature.name] if len(forms) == 1 else [f"{feature.name}_{form}" for form in forms]
-    return names + [f"{feature.name}_missing"] * feature.missing_indicator
+    found = []
+    for name in [feature.name] if feature.shape is None else [f"{feature.name}_{i}" for i in range(feature.shape)]:
+        found += [name] if len(forms) == 1 else [f"{name}_{form}" for form in forms]
+        found += [f"{name}_missing"] * feature.missing_indicator
+    return found
 
 
 def numeric_owners(features: Iterable[Column]) -> dict[str, str]:

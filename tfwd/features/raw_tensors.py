@@ -26,7 +26,7 @@ def raw_tensors(schema: Schema, inputs: Any) -> Tensors:
     Args:
         schema: the inputs.
         inputs: by name, tensors or arrays; other keys are ignored. An input of one value a row is `(B,)` or `(B, 1)`,
-            one of lists `(B, K)`, `(B,)`, a RaggedTensor or a SparseTensor.
+            one of lists `(B, K)`, `(B,)`, a RaggedTensor or a SparseTensor, one of vectors `(B, n)`.
 
     Returns:
         By name, in the schema's order: string, int64 or float32, `(B,)` or `(B, K)`.
@@ -57,7 +57,7 @@ def _as_given(entry: Input, value: Any) -> Any:
     if isinstance(value, _TENSORS):
         return value
     # One of several inputs, whose length and weights are looked at with those of the others.
-    alone = Input(entry.name, entry.column, entry.kind, entry.length)
+    alone = Input(entry.name, entry.column, entry.kind, entry.length, fixed=entry.fixed)
     found: np.ndarray = raw_arrays(Schema((alone,), "regression", ""), {entry.name: value})[entry.name]
     return as_tensor(entry, found)
 
@@ -74,7 +74,7 @@ def _tensor(entry: Input, value: Any) -> tf.Tensor:
         hint = ". Cast it to int64, where no value has a fraction" if dtype.is_floating else ""
         raise refuse_dtype(entry, f"a tensor of {dtype.name}{hint}")
     if isinstance(value, _SPARSE):
-        if not entry.length or value.shape.rank != 2:
+        if not entry.length or entry.fixed or value.shape.rank != 2:
             raise refuse_shape(entry, f"a {type(value).__name__} of shape {value.shape}")
         value = _dense(entry, value, None)
     elif isinstance(value, keras.KerasTensor):
@@ -84,6 +84,14 @@ def _tensor(entry: Input, value: Any) -> tf.Tensor:
 
 def _shaped(entry: Input, value: tf.Tensor) -> tf.Tensor:
     rank = value.shape.rank
+    if entry.fixed and rank is None:
+        return tf.ensure_shape(value, [None, entry.length])
+    if entry.fixed:
+        if rank == 1 and entry.length == 1:
+            return tf.expand_dims(value, 1)
+        if rank == 2 and value.shape[1] in (entry.length, None):
+            return tf.ensure_shape(value, [None, entry.length])
+        raise refuse_shape(entry, f"shape {tuple(value.shape)}")
     if rank is None:
         return tf.ensure_shape(value, [None, None]) if entry.length else tf.reshape(value, [tf.shape(value)[0]])
     if rank == 1:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import keras
 
 from tfwd.analysis.scales import exponent_of
-from tfwd.analysis.statistics import FeatureStatistics
+from tfwd.analysis.statistics import FeatureStatistics, NumericStatistics
 from tfwd.features.columns import Bucketized, Categorical, Column, Cross, Numeric, root
 from tfwd.features.layout import (
     Layout,
@@ -216,19 +216,22 @@ class _Builder:
         forms: list[str] = []
         quantiles: list[int] = []
         exponents: list[int] = []
-        columns: list[Numeric] = []
+        columns: list[tuple[Numeric, NumericStatistics]] = []
         read = set(self.layout.numeric)
         features = [f for f in self.features if isinstance(f, Numeric) and read.issuperset(numeric_names(f))]
-        for index, feature in enumerate(features):
-            for form in (*feature.normalizations, *["missing"] * feature.missing_indicator):
-                sources.append(index)
-                forms.append(form)
-                columns.append(feature)
-                learnt = self.statistics.numerics[feature.name]
-                quantiles.append(len(learnt.quantiles) if form == "quantile" else 0)
-                exponents.append(exponent_of(form, feature, learnt))
+        place = 0
+        for feature in features:
+            for part in feature.parts:
+                learnt = self.statistics.numerics[part]
+                for form in (*feature.normalizations, *["missing"] * feature.missing_indicator):
+                    sources.append(place)
+                    forms.append(form)
+                    columns.append((feature, learnt))
+                    quantiles.append(len(learnt.quantiles) if form == "quantile" else 0)
+                    exponents.append(exponent_of(form, feature, learnt))
+                place += 1
         layer = NumericScaling(sources, forms, quantiles, exponents, name="numeric")
         raw = [self._raw(feature.column) for feature in features]
         scaled = layer(JoinColumns("float32", name="features.numbers")(raw))
-        layer.set_statistics([(f, self.statistics.numerics[f.name]) for f in columns])
+        layer.set_statistics(columns)
         return scaled

@@ -106,7 +106,7 @@ class PairScorer:
         count = tf.shape(next(iter(raw.values())))[0]
         absent = {
             entry.name: tf.fill(
-                tf.stack([count, 1]) if entry.length else tf.reshape(count, [1]),
+                tf.stack([count, entry.length if entry.fixed else 1]) if entry.length else tf.reshape(count, [1]),
                 tf.constant(_MISSING[entry.kind], DTYPES[entry.kind]),
             )
             for entry in missing

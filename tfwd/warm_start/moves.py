@@ -108,7 +108,8 @@ class Mover:
         for name, feature in self.new_side.by_name.items():
             if not isinstance(feature, Numeric) or not same_definition(feature, self.old_side.by_name.get(name)):
                 continue
-            if self.new_side.statistics.numerics[name] == self.old_side.statistics.numerics[name]:
+            numerics, before = self.new_side.statistics.numerics, self.old_side.statistics.numerics
+            if all(numerics[part] == before[part] for part in feature.parts):
                 alike.update(numeric_names(feature))
         common = [name for name in names if name in known and name in alike]
         return (

@@ -98,9 +98,10 @@ def frozen(config: Config, origin: Run) -> dict[str, NumericStatistics]:
     before = {feature.name: feature for feature in origin.config.features}
     known = origin.statistics.numerics
     return {
-        feature.name: known[feature.name]
+        part: known[part]
         for feature in config.features
         if isinstance(feature, Numeric | Bucketized) and same_definition(feature, before.get(feature.name))
+        for part in feature.parts
     }
 
 
