@@ -26,7 +26,7 @@ from tfwd.data.source import Source
 from tfwd.errors import ConfigError, DataError, ExportError
 from tfwd.model import WideDeep, build_model
 from tfwd.run import Run
-from tfwd.scoring import load_scorer
+from tfwd.scoring import keras_scorer, load_scorer
 from tfwd.training import fit
 
 FORMS: dict[str, Any] = {
@@ -278,3 +278,23 @@ def test_vectors_of_both_sides_are_ranked() -> None:
         user = scorer.user({"mine": raw["mine"][row : row + 1]})
         expected = model.logits({**raw, "mine": tf.repeat(raw["mine"][row : row + 1], 5, axis=0)}).numpy()[:, 0]
         np.testing.assert_allclose(scorer(user, items).logit, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_raw_batches_of_vectors(run: Run) -> None:
+    """Arrays, lists, tensors: of n numbers a row, or refused in one sentence by model and scorer."""
+    model, cities = run.model, ["Rome", "Oslo"]
+    given = np.array([[1.0, 2.0, 3.0], [math.nan] * 3], np.float32)
+    expected = model({"v": tf.constant(given), "city": tf.constant(cities)}).numpy()
+    for same in (given, given.tolist(), [[1.0, 2.0, 3.0], None], [[1, 2, 3], [None, None, None]]):
+        np.testing.assert_array_equal(model({"v": same, "city": cities}).numpy(), expected)
+        found = keras_scorer(model).score({"v": same, "city": cities})["probability"]
+        np.testing.assert_allclose(found, expected[:, 0], atol=1e-7)
+    for wrong, shown in (
+        (given[:, :2], r"shape \(2, 2\)"),
+        ([[1.0, 2.0, 3.0], [1.0]], "1 in row 2"),
+        (np.ones(2, np.float32), r"shape \(2, 1\)"),
+    ):
+        with pytest.raises(DataError, match=rf"'v' takes 3 numbers a row, \(B, 3\). Received: {shown}"):
+            keras_scorer(model).score({"v": wrong, "city": cities})
+    with pytest.raises(DataError, match=r"'v' takes 3 numbers a row, \(B, 3\). Received: shape \(2, 4\)"):
+        model({"v": tf.ones((2, 4)), "city": tf.constant(cities)})

@@ -15,7 +15,10 @@ from tfwd.features.layout import feature_rows
 Ids = NDArray[np.int64]
 # Where a feature goes, what its column is called, and inputs that say nothing of the others: none of it changes what
 # an id or a number means.
-_PLACES = {"column", "wide", "deep", "embedding", "one_hot", "missing_indicator"}
+_PLACES = {
+    *("column", "delimiter", "wide", "deep", "embedding", "one_hot", "missing_indicator"),
+    *("embedding_initializer", "embedding_scale", "embedding_trainable"),
+}
 
 
 @dataclass(frozen=True)
