@@ -12,6 +12,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 train: $(VENV)/installed
 	$(BIN)/python -m tfwd.train --config census --output $(RUN)
+	@echo "Here python is $(BIN)/python: run . $(BIN)/activate first."
 
 test: $(VENV)/installed-test lint types
 	$(BIN)/python -m pytest -n 2 --dist loadfile
