@@ -64,12 +64,21 @@ class Parts:
             if rows is None:
                 continue
             if rows.count() == 0:
-                raise DataError(
-                    f"{rows.source.name} has no {what} rows"
-                    + (f": data.validation_fraction is {rows.fraction:g} of too few rows." if rows.split else ".")
-                )
+                raise DataError(f"{rows.source.name} has no {what} rows" + (_too_few(rows) if rows.split else "."))
             for _ in rows.chunks(_CHECKED, order=None, shuffle_rows=1, skip=0):
                 pass
+
+
+def _too_few(rows: Rows) -> str:
+    """Why a share of the rows is none of them."""
+    found, different = rows.source.counts()
+    share = f": data.validation_fraction is {rows.fraction:g} of too few rows"
+    if different == found:
+        return f"{share}."
+    return (
+        f"{share} that differ. Equal rows stay together, and of its {found:,} rows {different:,} "
+        f"{'are' if different > 1 else 'is'} not a copy of another. Set data.validation to rows of their own."
+    )
 
 
 def open_parts(

@@ -193,7 +193,7 @@ def test_columns_of_one_name(tmp_path: Path) -> None:
     refused(lambda: Source.open(tmp_path / "a.parquet"), "'word' and 'Word'")
     refused(lambda: Source.open(pd.DataFrame([[1, 2]], columns=["a", "a"])), "'a' twice")
     (tmp_path / "b.csv").write_text("word,,y\na,b,1\n")
-    refused(lambda: Source.open(tmp_path / "b.csv"), "b.csv has a column without a name")
+    refused(lambda: Source.open(tmp_path / "b.csv"), "b.csv: column 2 has no name in the first line")
 
 
 def test_files_that_differ(tmp_path: Path) -> None:

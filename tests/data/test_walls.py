@@ -21,7 +21,7 @@ import tfwd
 from tfwd.data import Source
 from tfwd.data.engine import connect, is_one_expression, one
 from tfwd.data.filters import checked
-from tfwd.errors import ConfigError, TfwdError
+from tfwd.errors import ConfigError, DataError, TfwdError
 
 ROOT = Path(tfwd.__file__).parents[1]
 COLUMNS = {"name": "VARCHAR", "x": "BIGINT", "user id": "VARCHAR", "day": "TIMESTAMP", "part": "DOUBLE"}
@@ -306,6 +306,8 @@ def test_a_link_that_was_opened_is_read_and_one_that_was_bent_is_not(source: Pat
     link.unlink()
     link.symlink_to(secret)
     with pytest.raises(duckdb.PermissionException):
+        opened.connect().sql(opened.select("*")).fetchall()
+    with pytest.raises(DataError, match="has changed since it was opened"):
         list(opened.stream("*"))
     # A link to a link in a folder that is one.
     (source.parent / "folder").symlink_to(source.parent)

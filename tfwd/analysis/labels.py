@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from fractions import Fraction
 
 import ibis
@@ -18,6 +19,8 @@ from tfwd.errors import DataError
 from tfwd.naming import text_of
 
 _SHOWN = 5
+# More whole numbers than this are likely to be counted or measured, not names.
+_CLASSES = 20
 
 
 def label_statistics(workspace: Workspace, rows: Rows, config: Config) -> LabelStatistics:
@@ -41,6 +44,12 @@ def label_statistics(workspace: Workspace, rows: Rows, config: Config) -> LabelS
                 raise rows.query.refuse_label(text)
     else:
         classes = class_order(list(shares))
+        fraction = next(filter(_has_fraction, classes), None)
+        if fraction is not None and all(map(_is_number, classes)):
+            raise DataError(
+                f"The label {rows.schema.label!r} of {rows.source.name} holds numbers with a fraction, as {fraction}: "
+                "to predict a number set task: regression. If they are classes, name them in data.label.classes."
+            )
     if len(shares) < 2:
         raise DataError(
             f"The label {rows.schema.label!r} is {next(iter(shares))!r} in all {workspace.rows} training rows of "
@@ -113,6 +122,20 @@ def _by_class(workspace: Workspace, rows: Rows, weight: tuple[ir.FloatingValue, 
     return sums
 
 
+def _is_number(text: str) -> bool:
+    return re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", text) is not None
+
+
+def _has_fraction(text: str) -> bool:
+    return _is_number(text) and float(text) % 1 != 0
+
+
+def _other_task(found: list[str]) -> str:
+    if all(map(_is_number, found)) and (any(map(_has_fraction, found)) or len(found) > _CLASSES):
+        return "regression to predict a number, or task: multiclass"
+    return "multiclass"
+
+
 def _binary_classes(found: list[str], config: Config, rows: Rows) -> tuple[str, str]:
     positive = config.data.label.positive
     where = f"The label {rows.schema.label!r} of {rows.source.name}"
@@ -123,7 +146,7 @@ def _binary_classes(found: list[str], config: Config, rows: Rows) -> tuple[str, 
                 return pair
         raise DataError(
             f"{where} holds {shown}. Name the positive class with data.label.positive"
-            + (", or set task: multiclass." if len(found) > 2 else ".")
+            + (f", or set task: {_other_task(found)}." if len(found) > 2 else ".")
         )
     wanted = text_of(positive)
     if wanted not in found:
@@ -132,6 +155,6 @@ def _binary_classes(found: list[str], config: Config, rows: Rows) -> tuple[str, 
     if len(others) > 1:
         raise DataError(
             f"{where} must hold two values for task: binary. It holds {len(found)}: {shown}. "
-            "Leave rows out with data.filter, or set task: multiclass."
+            f"Leave rows out with data.filter, or set task: {_other_task(found)}."
         )
     return (others[0] if others else "", wanted)

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from tfwd.analysis.statistics import VocabularyStatistics
 from tfwd.analysis.workspace import Workspace
+from tfwd.data.paths import what_it_is
 from tfwd.errors import ConfigError, DataError
 from tfwd.features.columns import Categorical, whole_numbers
 from tfwd.schema import Kind
@@ -106,10 +107,17 @@ def given_values(feature: Categorical, kind: Kind) -> list[str] | list[int]:
 
 
 def _lines(file: str, name: str) -> list[str]:
+    found = what_it_is(file)
+    if found is None:
+        raise ConfigError(f"The vocabulary_file of {name!r} is not there: {file}")
+    if found != "a file":
+        raise ConfigError(
+            f"The vocabulary_file of {name!r}, {file}, is {found}: expected a file, with one category a line."
+        )
     try:
         text = Path(file).read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise ConfigError(f"The vocabulary_file of {name!r} is not there: {file}") from None
+    except OSError as error:
+        raise ConfigError(f"The vocabulary_file of {name!r}, {file}, cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{file} is not UTF-8 text: {error.reason} at byte {error.start}.") from None
     lines = text.split("\n")

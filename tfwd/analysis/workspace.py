@@ -21,6 +21,8 @@ from tfwd.schema import DTYPES, Input
 # What is kept in memory before it goes to disk, a thread: enough to group by a column of many values, and for each
 # column the blocks that a thread writes to at a time, without which rows of some hundred columns are refused.
 _THREAD_BYTES, _COLUMN_BYTES = 64 * 2**20, 2 * 2**20
+# What the blocks of a CSV file take beside, and a column that is only read, for the hash of the row that splits it.
+_READ_BYTES, _HASHED_BYTES = 128 * 2**20, 256 * 2**10
 
 
 class Workspace:
@@ -116,7 +118,10 @@ def open_workspace(rows: Rows, columns: set[str]) -> Iterator[Workspace]:
     """
     # Nothing that is asked depends on the order, and keeping it costs memory.
     width = sum(entry.length if entry.fixed else 1 for entry in rows.schema.inputs if entry.column in columns)
-    settings: dict[str, str | bool] = {"memory_limit": f"{_memory(width)}B", "preserve_insertion_order": False}
+    settings: dict[str, str | bool] = {
+        "memory_limit": f"{_memory(rows, width)}B",
+        "preserve_insertion_order": False,
+    }
     with (
         tempfile.TemporaryDirectory(prefix="tfwd-analysis-") as folder,
         connect(rows.source.reads, temporary=folder, **settings) as connection,
@@ -174,6 +179,7 @@ def _cheap_to_read(rows: Rows, columns: set[str]) -> bool:
     )
 
 
-def _memory(columns: int) -> int:
+def _memory(rows: Rows, columns: int) -> int:
     threads, most = threads_and_memory()
-    return min(threads * (_THREAD_BYTES + columns * _COLUMN_BYTES), most)
+    hashed = len(rows.source.columns) if rows.split is not None else 0
+    return min(_READ_BYTES + threads * (_THREAD_BYTES + columns * _COLUMN_BYTES + hashed * _HASHED_BYTES), most)

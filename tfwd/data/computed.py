@@ -59,6 +59,7 @@ class ComputedScan:
         self.parts: Sequence[str] = scan.parts
         self.reads, self.connection = scan.reads, scan.connection
         self.lists_of_one, self.computed = scan.lists_of_one, scan.computed
+        self.levels, self.is_csv = scan.levels, scan.is_csv
         self.columns = dict(scan.columns)
         self._scan, self._name = scan, name
         # What is selected of the rows, of what that gives, and so on: columns that don't read each other stand in one.

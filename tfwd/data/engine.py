@@ -13,6 +13,7 @@ from pathlib import Path
 
 import duckdb
 
+from tfwd.data.paths import is_text
 from tfwd.data.sql import literal
 from tfwd.errors import ConfigError
 
@@ -62,7 +63,7 @@ def _allowed(file: str) -> list[str]:
     """The names under which a file is allowed: where it lies, also behind links, and the one that queries have."""
     real = os.path.realpath(file)
     # A backslash is a slash here, so that another file would be allowed: that one is found behind its link.
-    return [file] if "\\" in real else [real, file]
+    return [file] if "\\" in real or not is_text(real) else [real, file]
 
 
 def one(connection: duckdb.DuckDBPyConnection, query: str) -> duckdb.Statement:

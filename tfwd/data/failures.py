@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,7 +13,7 @@ import pyarrow as pa
 from tfwd.data.paths import given_name
 from tfwd.errors import DataError
 
-ENGINE_ERRORS = (duckdb.Error, pa.ArrowException, OSError, EOFError)
+ENGINE_ERRORS = (duckdb.Error, pa.ArrowException, OSError, EOFError, zlib.error)
 
 
 def is_conversion(error: BaseException) -> bool:
@@ -30,16 +31,33 @@ def explain(error: BaseException, name: str) -> DataError:
     message = str(error)
     found = _find(r"^\s*file = (.*)$", message) or _find(r"'([^'\n]+\.(?:parquet|pq))'", message)
     file = given_name(found) if found else name
+    if isinstance(error, duckdb.OutOfMemoryException):
+        what = message.partition("Error: ")[2].splitlines()[0].rstrip(".")
+        return DataError(
+            f"{name} takes more memory to read than there is ({what}). Leave columns out of the file that no feature "
+            "reads, or write it as Parquet, of which only the columns that are asked for are read."
+        )
     barred = _find(r'Cannot access \w+ "(.*)" - file system operations are disabled', message)
     if barred is not None:
-        return DataError(f"{name} cannot be read: {given_name(barred)} is none of the files that were opened.")
+        # Where a file is gone, DuckDB looks for a folder in its place.
+        asked = given_name(barred.split("/**/")[0])
+        if "/**/" in barred:
+            return DataError(f"{asked} is gone: it was there when it was opened.")
+        return DataError(f"{name} cannot be read: {asked} is none of the files that were opened.")
     line = _find(r"CSV Error on Line: (\d+)", message)
     expected = re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", message)
     if line and expected:
         original = _find(r"^Original Line: (.*)$", message) or ""
+        few = int(expected[2]) < int(expected[1])
+        advice = "must be quoted" if not few else "is empty is written all the same, as nothing between delimiters"
         return DataError(
             f"{file}, line {line}: expected {expected[1]} fields, found {expected[2]}: {_short(original)!r}. "
-            "A field that holds the delimiter must be quoted."
+            f"A field that {'' if few else 'holds the delimiter '}{advice}."
+        )
+    if "not valid utf8" in message.lower():
+        return DataError(
+            f"{file}: a text is not UTF-8: {_find(r'value (.*) is not valid', message)}. Write the column as UTF-8 "
+            "text, or leave it out of the file."
         )
     if "not utf-8" in message.lower() or "invalid unicode" in message.lower():
         where = f"{file}, line {line}" if line else file
@@ -49,7 +67,7 @@ def explain(error: BaseException, name: str) -> DataError:
     if "magic bytes" in message or "Parquet" in message or "parquet" in message:
         return DataError(f"{file} is not a whole Parquet file: it was truncated or damaged. Write it again.")
     if (
-        isinstance(error, EOFError)
+        isinstance(error, EOFError | zlib.error)
         or "gzip" in message.lower()
         or "inflate" in message.lower()
         or "miniz" in message.lower()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import tempfile
 import weakref
 from collections.abc import Iterable, Sequence
@@ -17,7 +18,7 @@ _PATTERN = frozenset("*?[\\")
 
 
 class PlainFiles:
-    """Files, each under a name that is no pattern: its own, or that of a link to it.
+    """Files, each under a name that is text and no pattern: its own, or that of a link to it.
 
     The links lie in a temporary folder that is removed with this.
 
@@ -30,7 +31,7 @@ class PlainFiles:
         self.paths: Sequence[str] = [self._plain(file, index) for index, file in enumerate(files)]
 
     def _plain(self, file: str, index: int) -> str:
-        if _PATTERN.isdisjoint(file):
+        if _PATTERN.isdisjoint(file) and is_text(file):
             # Of a relative name DuckDB takes ~ for the home folder, and what ends in a colon for a protocol.
             return file if os.path.isabs(file) else os.path.join(".", file)
         if self._folder is None:
@@ -41,10 +42,35 @@ class PlainFiles:
                     f"{file} cannot be read: DuckDB takes its name for a pattern, and that of the temporary folder "
                     f"{self._folder.parent} too. Set TMPDIR to a folder without any of * ? [ \\ in its name."
                 )
-        ending = Path(file).suffix if _PATTERN.isdisjoint(Path(file).suffix) else ""
+        ending = Path(file).suffix
+        ending = ending if _PATTERN.isdisjoint(ending) and is_text(ending) else ""
         link = self._folder / f"{index}{ending}"
         link.symlink_to(os.path.abspath(file))
         return str(link)
+
+
+def is_text(path: str) -> bool:
+    """Whether a name is UTF-8, as DuckDB takes it; Python reads others with signs that are none."""
+    return not any("\ud800" <= sign <= "\udfff" for sign in path)
+
+
+_KINDS = (
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+    (stat.S_ISSOCK, "a socket"),
+)
+
+
+def what_it_is(path: str | Path) -> str | None:
+    """What lies at a path, in words; None where nothing does, or nothing can."""
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return None
+    if stat.S_ISREG(mode):
+        return "a file"
+    return "a folder" if stat.S_ISDIR(mode) else next((name for test, name in _KINDS if test(mode)), "no file")
 
 
 def given_name(path: str) -> str:

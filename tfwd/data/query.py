@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -13,6 +14,13 @@ from tfwd.data.source import Source
 from tfwd.data.sql import as_double, as_float, as_text, identifier, is_bad, is_fractional, literal, typed
 from tfwd.errors import DataError
 from tfwd.schema import Input, Kind, Schema
+
+# Classes in a message.
+_SHOWN = 20
+# What other programs write where there is no value.
+_MISSING_MARKS = frozenset(
+    {"na", "n/a", "#n/a", "<na>", "null", "none", "nil", "?", "-", "--", ".", "missing", "unknown", "\\n"}
+)
 
 
 class _Refusal(NamedTuple):
@@ -78,7 +86,8 @@ class Query:
                 if place:
                     found = repr(place.value) if refusal.quoted else place.value
                     where = f"{place.part}, row {place.row}, column {refusal.column!r}"
-                    return DataError(f"{where}: expected {refusal.expected}, found {found}.")
+                    advice = _advice(place.value or "", self.source.is_csv) if refusal.quoted else ""
+                    return DataError(f"{where}: expected {refusal.expected}, found {found}.{advice}")
             if self.source.filter is not None:
                 reason = str(error).splitlines()[0].partition("Error: ")[2].rstrip(".")
                 return DataError(f"data.filter cannot be told for every row of {self.source.name}: {reason}.")
@@ -90,8 +99,11 @@ class Query:
         where, _ = self._find(self.schema.label, same)
         if is_missing(text):
             return DataError(f"{where}: the label is missing. Leave such rows out with data.filter.")
-        classes = ", ".join(map(repr, self.schema.classes))
-        return DataError(f"{where}: the label {text!r} is none of the classes {classes}.")
+        classes = ", ".join(map(repr, self.schema.classes[:_SHOWN])) + ", ..." * (len(self.schema.classes) > _SHOWN)
+        cure = "Leave such rows out with data.filter"
+        if self.schema.task == "multiclass":
+            cure = f"A class is in the training rows, or named in data.label.classes. {cure}"
+        return DataError(f"{where}: the label {text!r} is none of the classes {classes}. {cure}.")
 
     def refuse_number_as_label(self) -> DataError:
         """The error for a label to regress on that is missing, too large or no count, with its first place."""
@@ -194,6 +206,18 @@ class Query:
 
 def _not_finite(value: str) -> str:
     return f"{value} IS NULL OR NOT isfinite({value})"
+
+
+def _advice(value: str, is_csv: bool) -> str:
+    """What a value may stand for that is no number."""
+    if value.strip().lower() in _MISSING_MARKS:
+        cure = f"name it in data.csv.null, as null: ['', {value!r}]" if is_csv else "write it as null"
+        return f" If it stands for a missing value, {cure}."
+    if re.fullmatch(r"[+-]?\d+,\d+", value):
+        return " Numbers are written with a point."
+    if re.fullmatch(r"-0*9223372036854775808", value):
+        return " This one stands for a missing number inside of tfwd: write a missing one as null."
+    return ""
 
 
 def _expected(kind: Kind) -> str:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tfwd.config import CsvConfig
+from tfwd.data.csv_header import read_header
 from tfwd.data.engine import connect
 from tfwd.data.failures import reading
 from tfwd.data.gzip_check import check_gzip, is_gzip
 from tfwd.data.paths import PlainFiles
-from tfwd.data.sql import literal
+from tfwd.data.sql import identifier, literal
 from tfwd.errors import DataError
 
 # Rows of a block: the unit whose order a shuffle permutes. Small enough to mix a file that one program wrote as a
@@ -49,6 +49,8 @@ class Scan(Protocol):
         connection: of DuckDB, that reads these files and no others.
         lists_of_one: whether a column of single values may be one of lists, none of which has more than one value.
         computed: columns that a preparation has computed of the others already -> their SQL.
+        levels: the names of a frame's index, which is no column.
+        is_csv: whether the columns are text of CSV files.
     """
 
     parts: Sequence[str]
@@ -57,6 +59,8 @@ class Scan(Protocol):
     reads: Sequence[str]
     connection: duckdb.DuckDBPyConnection
     lists_of_one: bool
+    levels: Sequence[str]
+    is_csv: bool
 
     def attach(self, connection: duckdb.DuckDBPyConnection, block: Block | None = None) -> None:
         """Makes the relation, or one block of it, known to a connection."""
@@ -82,8 +86,10 @@ class CsvScan:
         DataError: the columns don't fit, or a gzip file is damaged.
     """
 
+    is_csv = True
     lists_of_one = False
     computed: Mapping[str, str] = {}
+    levels: Sequence[str] = ()
 
     def __init__(self, files: Sequence[str], dialect: CsvConfig) -> None:
         self.parts = files
@@ -94,15 +100,18 @@ class CsvScan:
         for file in files:
             if is_gzip(file):
                 check_gzip(file)
-        names = list(dialect.columns) if dialect.columns else self._header(0)
+        names = list(dialect.columns) if dialect.columns else _named(files[0], read_header(files[0], dialect))
         if dialect.header:
             self._check_headers(names)
-        refuse_twins(names, files[0])
-        self.columns = dict.fromkeys(names, "VARCHAR")
+        refuse_twins(names, files[0], ", in the file or with data.csv.columns")
+        # A first column without a name is the index that pandas and R write; nothing can read it.
+        self._index = "" if names[0] else "index" + "_" * max(map(len, names))
+        self._names = [name or self._index for name in names]
+        self.columns = dict.fromkeys(filter(None, names), "VARCHAR")
 
     def _check_headers(self, names: list[str]) -> None:
-        for part, file in enumerate(self.parts):
-            found = self._header(part)
+        for file in self.parts:
+            found = read_header(file, self._dialect)
             if self._dialect.columns and len(found) != len(names):
                 raise DataError(f"{file} has {len(found)} columns, and data.csv.columns names {len(names)}.")
             if not self._dialect.columns and found != names:
@@ -111,45 +120,18 @@ class CsvScan:
                     "Files that are read together need one header."
                 )
 
-    def _header(self, part: int) -> list[str]:
-        """The first record of a file, as it stands there.
-
-        Raises:
-            DataError: there is none, or a name is empty.
-        """
-        file, dialect = self.parts[part], self._dialect
-        record = _first_record(file, dialect)
-        # Read as a row without a header, since DuckDB renames a column whose name differs from another only in case; as
-        # many columns as it may have at most; and whatever is wrong further down is for the reading of the rows to say.
-        count = record.count(dialect.delimiter) + 1
-        columns = ", ".join(f"c{index}: 'VARCHAR'" for index in range(count))
-        query = (
-            f"SELECT * FROM read_csv({_listed([self.reads[part]])}, {_dialect(dialect)}, header=false, "
-            f"columns={{{columns}}}, strict_mode=false, null_padding=true, ignore_errors=true, parallel=false, "
-            "auto_detect=false) LIMIT 1"
-        )
-        with reading(file):
-            rows = self.connection.cursor().sql(query).fetchall()
-        names = list(rows[0]) if rows else []
-        while names and names[-1] is None:
-            names.pop()
-        if not names:
-            raise DataError(f"{file} is empty: expected a first line with the columns' names.")
-        if None in names or "" in names:
-            raise DataError(f"{file} has a column without a name: its first line is {rows[0]!r}.")
-        return [str(name) for name in names]
-
     def attach(self, connection: duckdb.DuckDBPyConnection, block: Block | None = None) -> None:
         """Files need no registration."""
 
     def relation(self, part: int | None = None) -> str:
         """`read_csv` with the dialect and the columns given, so that nothing is guessed from the data."""
         files = self.reads if part is None else [self.reads[part]]
-        columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in self.columns)
-        return (
+        columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in self._names)
+        read = (
             f"read_csv({_listed(files)}, {_dialect(self._dialect)}, header={str(self._dialect.header).lower()}, "
             f"columns={{{columns}}}, strict_mode=true, null_padding=false, auto_detect=false)"
         )
+        return f"(SELECT * EXCLUDE ({identifier(self._index)}) FROM {read})" if self._index else read
 
     def block(self, block: Block) -> str:
         """A whole file."""
@@ -168,8 +150,10 @@ class ParquetScan:
         names: what they are called in messages, where that is not their paths.
     """
 
+    is_csv = False
     lists_of_one = False
     computed: Mapping[str, str] = {}
+    levels: Sequence[str] = ()
 
     def __init__(self, files: Sequence[str], names: Sequence[str] | None = None) -> None:
         self.parts = names or files
@@ -226,22 +210,31 @@ class ParquetScan:
 
 
 class TableScan:
-    """An Arrow table in memory."""
+    """An Arrow table in memory.
 
+    Args:
+        table: its columns.
+        levels: the names of the index of the frame that it was.
+    """
+
+    is_csv = False
     lists_of_one = False
     computed: Mapping[str, str] = {}
 
-    def __init__(self, table: pa.Table) -> None:
+    def __init__(self, table: pa.Table, levels: Sequence[str] = ()) -> None:
+        self.levels = levels
         self.parts: Sequence[str] = ["DataFrame"]
         refuse_twins(table.column_names, "The DataFrame")
+        _check_texts(table)
         if not table.num_columns:
             raise DataError("The DataFrame has no columns.")
         self._table = _plain(table)
         self.reads: Sequence[str] = []
         self.connection = connect()
         cursor = self.connection.cursor()
-        self.attach(cursor)
-        described = cursor.sql(f"DESCRIBE SELECT * FROM {_TABLE}").fetchall()
+        with reading("DataFrame"):
+            self.attach(cursor)
+            described = cursor.sql(f"DESCRIBE SELECT * FROM {_TABLE}").fetchall()
         self.columns = {row[0]: row[1] for row in described}
 
     def attach(self, connection: duckdb.DuckDBPyConnection, block: Block | None = None) -> None:
@@ -264,24 +257,29 @@ class TableScan:
         return _cut(0, self._table.num_rows)
 
 
-def _first_record(file: str, dialect: CsvConfig) -> str:
-    opener: Any = gzip.open if is_gzip(file) else open
-    with reading(file), opener(file, "rb") as lines:
-        for _ in range(dialect.skip):
-            if not lines.readline():
-                break
-        record = lines.readline()
-        quote = dialect.quote.encode()
-        while quote and record.count(quote) % 2 and (line := lines.readline()):
-            record += line
-    try:
-        return record.decode("utf-8")
-    except UnicodeDecodeError:
-        raise DataError(f"{file}, line {dialect.skip + 1}: the text is not UTF-8. Convert the file.") from None
+def _named(file: str, names: list[str]) -> list[str]:
+    """The columns' names of a file.
+
+    Raises:
+        DataError: one is empty, but for the first.
+    """
+    nameless = [place for place, name in enumerate(names) if place and not name]
+    if nameless:
+        last = " Does the line end with a delimiter that it should not?" if nameless == [len(names) - 1] else ""
+        raise DataError(
+            f"{file}: column {nameless[0] + 1} has no name in the first line, {_short(names)}.{last} Write its name "
+            "there, or name all columns with data.csv.columns."
+        )
+    return names
 
 
-def refuse_twins(names: Sequence[str], where: str) -> None:
+def refuse_twins(names: Sequence[str], where: str, place: str = "") -> None:
     """Refuses two columns of one name, or of names that differ only in case.
+
+    Args:
+        names: of the columns.
+        where: what has them, for the message.
+        place: where they can be renamed, for the message.
 
     Raises:
         DataError: names both.
@@ -291,7 +289,7 @@ def refuse_twins(names: Sequence[str], where: str) -> None:
         twin = seen.get(name.lower())
         if twin is not None:
             what = "twice" if twin == name else f"and {name!r}, which differ only in case"
-            raise DataError(f"{where} has the column {twin!r} {what}. Rename one of them.")
+            raise DataError(f"{where} has the column {twin!r} {what}. Rename one of them{place}.")
         seen[name.lower()] = name
 
 
@@ -307,6 +305,11 @@ def _mark(metadata: dict[bytes, bytes] | None) -> dict[str, str]:
         return {}
     texts = isinstance(found, dict) and all(isinstance(sql, str) for sql in found.values())
     return found if texts else {}
+
+
+def _short(names: Sequence[str]) -> str:
+    text = repr(list(names))
+    return text if len(text) <= 120 else text[:117] + "..."
 
 
 def _listed(files: Sequence[str]) -> str:
@@ -330,6 +333,15 @@ def _difference(found: dict[str, str], first: dict[str, str]) -> str:
         if found[name] != first[name]:
             return f"holds {found[name]} in column {name!r}, not {first[name]} as"
     return "differs from"
+
+
+def _check_texts(table: pa.Table) -> None:
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        try:
+            column.validate(full=True)
+        except pa.ArrowException as error:
+            reason = str(error).splitlines()[0]
+            raise DataError(f"The DataFrame's column {name!r} cannot be read: {reason}.") from None
 
 
 def _plain(table: pa.Table) -> pa.Table:

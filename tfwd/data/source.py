@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 import re
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -14,12 +15,13 @@ import pyarrow as pa
 from tfwd.config import CsvConfig
 from tfwd.data.computed import ComputedScan
 from tfwd.data.engine import one
-from tfwd.data.failures import reading
+from tfwd.data.failures import ENGINE_ERRORS, reading
 from tfwd.data.filters import checked
 from tfwd.data.frames import is_pandas, is_polars
 from tfwd.data.lists import Items, items
+from tfwd.data.paths import is_text, what_it_is
 from tfwd.data.scans import BLOCK_ROWS, Block, CsvScan, ParquetScan, Scan, TableScan
-from tfwd.data.sql import as_text, both, identifier
+from tfwd.data.sql import as_text, both, digest, identifier
 from tfwd.errors import ConfigError, DataError
 from tfwd.naming import nearest
 
@@ -71,6 +73,7 @@ class Source:
         self.reads = scan.reads
         self.parts = scan.parts
         self.computed = scan.computed
+        self._stamps = [_stamp(path) for path in self.reads]
         self.filter = checked(filter, scan.columns) if filter is not None else None
         self._scan = scan
         if self.filter is not None:
@@ -101,7 +104,7 @@ class Source:
         """
         csv = csv or CsvConfig()
         if isinstance(data, pa.Table) or is_pandas(data) or is_polars(data):
-            return cls("DataFrame", TableScan(_table(data)), filter)
+            return cls("DataFrame", TableScan(_table(data), _levels(data)), filter)
         paths = data if isinstance(data, list | tuple) and data else [data]
         if not all(isinstance(path, str | Path) for path in paths):
             raise DataError(
@@ -135,7 +138,7 @@ class Source:
         if columns:
             scan = ComputedScan(scan, columns, self.name)
         made = Source(self.name, scan, filter)
-        made.files = self.files
+        made.files, made._stamps = self.files, self._stamps
         return made
 
     def fault(self) -> DataError | None:
@@ -149,8 +152,24 @@ class Source:
             DataError: there is no such column; names the nearest.
         """
         if column not in self.columns:
-            raise no_column(self.name, self.columns, column, what)
+            hint = self._delimiter()
+            if column in self._scan.levels:
+                hint = " The frame's index has that name: give frame.reset_index(), which makes a column of it."
+            raise no_column(self.name, self.columns, column, what, hint)
         return self.columns[column]
+
+    @property
+    def is_csv(self) -> bool:
+        """Whether the rows are text of CSV files."""
+        return self._scan.is_csv
+
+    def _delimiter(self) -> str:
+        """What to say where the whole first line of a CSV file is one name, as of a file with another delimiter."""
+        name = next(iter(self.columns))
+        marks = sorted((mark for mark in ";\t|:," if mark in name), key=name.count)
+        if len(self.columns) > 1 or not marks or not self.is_csv:
+            return ""
+        return f" Its first line is one field, {name!r}: set data.csv.delimiter to {marks[-1]!r}."
 
     def connect(self, block: Block | None = None) -> duckdb.DuckDBPyConnection:
         """A connection that knows the relation, or one block of it, for one thread."""
@@ -172,10 +191,26 @@ class Source:
         return self._scan.blocks()
 
     def stream(self, expressions: str, *, block: Block | None = None) -> Iterator[pa.RecordBatch]:
-        """Rows in the order of the source, in record batches of at most about a block's rows, memory bounded."""
+        """Rows in the order of the source, in record batches of at most about a block's rows, memory bounded.
+
+        Raises:
+            DataError: a file is another one than when it was opened: what was learnt of it would not fit any more.
+        """
         query = self.select(expressions, block=block)
         connection = self.connect(block)
-        yield from connection.sql(one(connection, query)).to_arrow_reader(BLOCK_ROWS)
+        self._refuse_changes(block)
+        try:
+            yield from connection.sql(one(connection, query)).to_arrow_reader(BLOCK_ROWS)
+        except ENGINE_ERRORS:
+            self._refuse_changes(block)
+            raise
+        self._refuse_changes(block)
+
+    def counts(self) -> tuple[int, int]:
+        """How many rows there are, and how many of them are not a copy of one before."""
+        with reading(self.name):
+            ((rows, different),) = self._run(self.select(f"count(*), count(DISTINCT {digest(self.columns)})"))
+        return int(rows), int(different)
 
     def items(self, column: str, delimiter: str | None) -> Items | None:
         """A column's rows as lists, or None where they are none; see `tfwd.data.lists`."""
@@ -205,6 +240,19 @@ class Source:
                 return Place(name, int(rows[0][0]), rows[0][1])
         return None
 
+    def _refuse_changes(self, block: Block | None) -> None:
+        for part, (path, stamp) in enumerate(zip(self.reads, self._stamps, strict=True)):
+            if block is not None and block.part != part:
+                continue
+            now = _stamp(path)
+            if now is None:
+                raise DataError(f"{self._scan.parts[part]} is gone: it was there when it was opened.")
+            if now != stamp:
+                raise DataError(
+                    f"{self._scan.parts[part]} has changed since it was opened. Rows are read several times: read a "
+                    "copy that nothing writes to."
+                )
+
     def _run(self, query: str) -> list[tuple[Any, ...]]:
         connection = self.connect()
         rows: list[tuple[Any, ...]] = connection.sql(one(connection, query)).fetchall()
@@ -223,7 +271,7 @@ def _scan(files: list[str], kind: str, csv: CsvConfig) -> Scan:
     return CsvScan(files, csv)
 
 
-def no_column(name: str, columns: Collection[str], column: str, what: str) -> DataError:
+def no_column(name: str, columns: Collection[str], column: str, what: str, hint: str = "") -> DataError:
     """The error for a column that a source does not have; names the nearest.
 
     Args:
@@ -231,9 +279,10 @@ def no_column(name: str, columns: Collection[str], column: str, what: str) -> Da
         columns: those that it has.
         column: the one that it has not.
         what: reads it.
+        hint: what to do, where more is known than a name that is near.
     """
     twins = [there for there in columns if there.lower() == column.lower()]
-    hint = f" Did you mean {twins[0]!r}?" if twins else nearest(column, columns)
+    hint = hint or (f" Did you mean {twins[0]!r}?" if twins else nearest(column, columns))
     return DataError(f"{name} has no column {column!r}, which {what} reads.{hint}")
 
 
@@ -245,6 +294,14 @@ def _table(data: Any) -> pa.Table:
         raise DataError(f"Data must be a {package}.DataFrame, not a {package}.{type(data).__name__}.")
     if is_polars(data):
         return data.to_arrow()
+    if data.columns.nlevels > 1:
+        raise DataError(
+            f"The DataFrame's columns have {data.columns.nlevels} levels, as {data.columns[0]!r}. Give each one name, "
+            "as with frame.columns = ['_'.join(map(str, column)) for column in frame.columns]."
+        )
+    for column in map(str, data.columns):
+        if not is_text(column):
+            raise DataError(f"The DataFrame has a column whose name is no text: {column!r}. Rename it.")
     data = data.rename(columns=str)
     twins = data.columns[data.columns.duplicated()]
     if len(twins):
@@ -253,6 +310,11 @@ def _table(data: Any) -> pa.Table:
     for column in data.columns:
         try:
             arrays[column] = pa.Array.from_pandas(data[column])
+        except UnicodeEncodeError as error:
+            raise DataError(
+                f"The DataFrame's column {column!r}{_row_of(data[column])} holds a text that is none: {error.reason}. "
+                "Leave such signs out, as with .str.encode('utf-8', 'replace').str.decode('utf-8')."
+            ) from None
         except pa.ArrowException as error:
             raise DataError(
                 f"The DataFrame's column {column!r} mixes types: {str(error).splitlines()[0]}. "
@@ -261,27 +323,60 @@ def _table(data: Any) -> pa.Table:
     return pa.table(arrays)
 
 
+def _stamp(path: str) -> tuple[int, int] | None:
+    """What tells whether a file is still the one that it was."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns
+
+
+def _levels(data: Any) -> list[str]:
+    return [str(name) for name in getattr(getattr(data, "index", None), "names", []) if name is not None]
+
+
+def _row_of(values: Any) -> str:
+    """In which row the first text stands that no UTF-8 can be made of."""
+    for row, value in enumerate(values, 1):
+        try:
+            str(value).encode()
+        except UnicodeEncodeError:
+            return f", row {row},"
+    return ""
+
+
 def _files(data: str) -> list[str]:
     if re.fullmatch(r"census:.*", data):
         from tfwd.datasets import census
 
         return [str(census.path(data.split(":", 1)[1]))]  # type: ignore[arg-type]
-    path = Path(data)
-    if path.is_file():
+    path, found = Path(data), what_it_is(data)
+    if found == "a file":
         return [data]
-    if path.is_dir():
+    if found == "a folder":
         files = sorted(str(entry) for entry in path.iterdir() if entry.is_file() and _is_data(entry))
         if not files:
             raise DataError(f"The folder {data} holds no data file: expected {_endings()}.")
         return files
+    if found is not None:
+        raise DataError(f"{data} is {found}, and rows are read several times: write them to a file first.")
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", data):
+        raise DataError(f"{data} is an address, and files are read where they lie: copy it here, or mount its folder.")
     if glob.has_magic(data):
         files = sorted(file for file in glob.glob(data, recursive=True) if Path(file).is_file())
         if not files:
             raise DataError(f"No file matches {data}.")
         return files
-    neighbours = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+    if what_it_is(path.parent) != "a folder":
+        raise DataError(f"There is no file {_short(data)}.")
+    neighbours = [entry.name for entry in path.parent.iterdir()]
     hint = nearest(path.name, neighbours) if len(neighbours) <= 20 else ""
-    raise DataError(f"There is no file {data}.{hint}")
+    raise DataError(f"There is no file {_short(data)}.{hint}")
+
+
+def _short(path: str) -> str:
+    return path if len(path) <= 500 else f"{path[:497]}..."
 
 
 def _is_data(entry: Path) -> bool:

@@ -79,15 +79,27 @@ def as_integer(column: str, duckdb_type: str) -> str:
         # DuckDB rounds '1.5' to 2 and reads '1e3': a category is written in decimal digits or refused. The '!' makes
         # it refuse, and stands beside the column, since a constant would be refused before any row is read.
         return (
-            f"CAST(CASE WHEN {name} = '' THEN NULL WHEN regexp_full_match({name}, '[+-]?[0-9]+') "
-            f"THEN {name} ELSE '!' || {name} END AS BIGINT)"
+            f"CAST(CASE WHEN {name} = '' THEN NULL WHEN {_is_whole(name)} THEN {name} ELSE '!' || {name} END AS BIGINT)"
         )
     if is_fractional(duckdb_type):
         return (
-            f"CAST(CASE WHEN isnan(CAST({name} AS DOUBLE)) THEN NULL WHEN {name} = trunc({name}) "
+            f"CAST(CASE WHEN isnan(CAST({name} AS DOUBLE)) THEN NULL WHEN {_is_whole(name, duckdb_type)} "
             f"THEN CAST(CAST({name} AS BIGINT) AS VARCHAR) ELSE '!' || CAST({name} AS VARCHAR) END AS BIGINT)"
         )
+    if duckdb_type in ("BIGINT", *WIDE_INTEGERS):
+        whole = _is_whole(name, duckdb_type)
+        return f"CASE WHEN {whole} THEN CAST({name} AS BIGINT) ELSE CAST('!' || {name} AS BIGINT) END"
     return f"CAST({name} AS BIGINT)"
+
+
+def _is_whole(name: str, duckdb_type: str = "VARCHAR") -> str:
+    """The condition that a value, if there is one, is a whole number and not the one that stands for a missing one."""
+    if duckdb_type == "VARCHAR":
+        digits = str(MISSING_INTEGER).removeprefix("-")
+        return f"regexp_full_match({name}, '[+-]?[0-9]+') AND NOT regexp_full_match({name}, '-0*{digits}')"
+    form = "DOUBLE" if is_fractional(duckdb_type) else "BIGINT"
+    known = f"{name} IS DISTINCT FROM CAST({literal(str(MISSING_INTEGER))} AS {form})"
+    return f"({name} = trunc({name}) AND {known})" if is_fractional(duckdb_type) else known
 
 
 def is_bad(column: str, duckdb_type: str, kind: Kind) -> str | None:
@@ -99,14 +111,16 @@ def is_bad(column: str, duckdb_type: str, kind: Kind) -> str | None:
         filled = f"({name} IS NOT NULL AND {name} <> '')"
         if kind == "float":
             return f"({filled} AND TRY_CAST({name} AS DOUBLE) IS NULL)"
-        whole = f"(regexp_full_match({name}, '[+-]?[0-9]+') AND TRY_CAST({name} AS BIGINT) IS NOT NULL)"
+        whole = f"({_is_whole(name)} AND TRY_CAST({name} AS BIGINT) IS NOT NULL)"
         return f"({filled} AND NOT {whole})"
     if kind != "float" and is_fractional(duckdb_type):
         return (
-            f"(NOT isnan(CAST({name} AS DOUBLE)) AND ({name} <> trunc({name}) OR TRY_CAST({name} AS BIGINT) IS NULL))"
+            f"(NOT isnan(CAST({name} AS DOUBLE)) AND (NOT {_is_whole(name, duckdb_type)} "
+            f"OR TRY_CAST({name} AS BIGINT) IS NULL))"
         )
-    if kind == "integer" and duckdb_type in WIDE_INTEGERS:
-        return f"({name} IS NOT NULL AND TRY_CAST({name} AS BIGINT) IS NULL)"
+    if kind == "integer" and duckdb_type in ("BIGINT", *WIDE_INTEGERS):
+        whole = _is_whole(name, duckdb_type)
+        return f"({name} IS NOT NULL AND (TRY_CAST({name} AS BIGINT) IS NULL OR NOT {whole}))"
     return None
 
 

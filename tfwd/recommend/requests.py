@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from tfwd.data.paths import what_it_is
 from tfwd.data.source import Source
 from tfwd.data.sql import as_text, literal
 from tfwd.errors import DataError
@@ -64,6 +65,9 @@ def read_candidates(path: str) -> list[str]:
     Raises:
         DataError: it cannot be read, or has none.
     """
+    kind = what_it_is(path)
+    if kind != "a file":
+        raise DataError(f"{path} is {kind or 'not there'}: expected a file, with an item a line.")
     try:
         lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError:
