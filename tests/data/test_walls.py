@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -18,10 +19,13 @@ from preparation_cases import config, log, made
 from sqlglot import exp
 
 import tfwd
-from tfwd.data import Source
+from tfwd.analysis.analyze import analyze
+from tfwd.config import RankingConfig
+from tfwd.data import Rows, Source, resolve_schema
 from tfwd.data.engine import connect, is_one_expression, one
 from tfwd.data.filters import checked
 from tfwd.errors import ConfigError, DataError, TfwdError
+from tfwd.user_metrics import UserMetrics
 
 ROOT = Path(tfwd.__file__).parents[1]
 COLUMNS = {"name": "VARCHAR", "x": "BIGINT", "user id": "VARCHAR", "day": "TIMESTAMP", "part": "DOUBLE"}
@@ -126,7 +130,7 @@ def test_the_part_that_is_not_allowed_is_named_and_what_is(sql: str, part: str, 
         "substring(name FROM 1 FOR 1)",
         "coalesce(nullif(name, 'a'), 'none')",
         "1_000 + .5 + 1. + 1e3",
-        "to_timestamp(x)",
+        "epoch(to_timestamp(x) + cast('1 hour' as interval))",
         "name ILIKE 'A%' OR name ~ '^b'",
         "x // 2 % 2 + part / 2",
         "name IS NOT DISTINCT FROM NULL",
@@ -376,6 +380,24 @@ def test_preparation_and_temporary_files_in_folders_of_any_name(
     assert prepare(chosen, folder / "out") == {"train": 400}
     opened = Source.open(folder / "out" / "train.parquet")
     assert sum(batch.num_rows for batch in opened.stream("good")) == 400
+
+
+@pytest.mark.parametrize("name", ["it's", "back\\slash", "br[a]ck"])
+def test_analysis_and_metrics_with_a_temporary_folder_of_any_name(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / name).mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / name))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    frame = pd.DataFrame({"stars": ["5", "1"] * 4, "item": [1, 2] * 4})
+    chosen = config()
+    opened = Source.open(frame)
+    found = analyze(Rows(opened, resolve_schema(chosen, opened)), chosen)
+    assert found.vocabularies["item"].values == ("1", "2")
+    metrics = UserMetrics(RankingConfig(user="user", item="item"), True)
+    metrics.add(pa.table({"user": [1, 1], "item": [1, 2]}), np.array([0, 1]), np.array([0.1, 0.9]))
+    assert metrics.result()["mrr"] == 1.0
+    assert os.listdir(tmp_path / name) == []
 
 
 def test_a_temporary_folder_in_which_no_link_has_a_plain_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,7 +35,7 @@ def connect(
         reads: the files that queries read, under the names in `tfwd.data.paths`. What a link points to is allowed as
             it is now, not where it may point later.
         writes: folders in which files are read and written.
-        temporary: the folder for what memory has no room for; None keeps all in memory.
+        temporary: the folder for what memory has no room for; None, or a name with a backslash, keeps all in memory.
         settings: DuckDB's own, by name, as `memory_limit="1GB"`: they can't be set later.
     """
     connection = duckdb.connect()
@@ -43,9 +43,11 @@ def connect(
     connection.execute("SET GLOBAL TimeZone = 'UTC'")
     files = ", ".join(literal(name) for file in reads for name in _allowed(file))
     folders = ", ".join(literal(os.path.realpath(folder)) for folder in writes)
+    place = "" if temporary is None else os.path.realpath(temporary)
     settings = {
         **settings,
-        "temp_directory": "" if temporary is None else os.path.realpath(temporary),
+        # Of a backslash DuckDB makes a slash, and no folder is there.
+        "temp_directory": "" if "\\" in place else place,
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
         "allow_community_extensions": False,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from tfwd.data.failures import reading
 from tfwd.data.paths import what_it_is
 from tfwd.data.source import Source
 from tfwd.data.sql import as_text, literal
@@ -38,7 +39,8 @@ def find_user(source: Source, column: str, user: str) -> pa.Table:
         DataError: there is no such user, with the nearest and what to give instead; or there are several rows.
     """
     text = as_text(column, source.require(column, "ranking.user"))
-    found = source.connect().sql(source.select("*", where=f"{text} = {literal(user)}")).to_arrow_table()
+    with reading(source.name):
+        found = source.connect().sql(source.select("*", where=f"{text} = {literal(user)}")).to_arrow_table()
     if found.num_rows == 1:
         return found
     if found.num_rows:
@@ -56,7 +58,8 @@ def _names(source: Source, column: str, most: int) -> list[str]:
     """The text forms of the first users of a file."""
     text = as_text(column, source.require(column, "ranking.user"))
     query = f"{source.select(f'{text} AS name', where=f'{text} IS NOT NULL')} LIMIT {most}"
-    return [name for (name,) in source.connect().sql(query).fetchall()]
+    with reading(source.name):
+        return [name for (name,) in source.connect().sql(query).fetchall()]
 
 
 def read_candidates(path: str) -> list[str]:
