@@ -40,7 +40,7 @@ class UserMetrics:
         self._ranking, self._binary, self._most = ranking, binary, waiting
         self._folder = tempfile.TemporaryDirectory(prefix="tfwd-evaluation-")
         settings: dict[str, str | bool] = {"memory_limit": _MEMORY, "preserve_insertion_order": False}
-        self._connection = connect(temporary=self._folder.name, **settings)
+        self._connection = connect(temporary=self._folder.name, settings=settings)
         self._waiting: list[pa.Table] = []
         self._rows = 0
         self._made = False

@@ -422,14 +422,14 @@ def test_links_to_files_are_removed_with_their_source(tmp_path: Path, monkeypatc
 
 def test_what_memory_has_no_room_for_goes_to_the_temporary_folder(tmp_path: Path) -> None:
     query = "CREATE TABLE t AS SELECT i, md5(i::VARCHAR) AS text FROM range(800_000) AS r(i)"
-    connection = connect(temporary=tmp_path, memory_limit="30MB", threads="2")
+    connection = connect(temporary=tmp_path, settings={"memory_limit": "30MB", "threads": "2"})
     connection.execute(query)
     assert any(entry.stat().st_size for entry in tmp_path.iterdir()), "nothing was too large for memory"
     ordered = connection.sql("SELECT i FROM t ORDER BY text LIMIT 1").fetchall()
     assert ordered == duckdb.sql("SELECT i FROM range(800_000) AS r(i) ORDER BY md5(i::VARCHAR) LIMIT 1").fetchall()
     connection.close()
     with pytest.raises(duckdb.OutOfMemoryException):
-        connect(memory_limit="30MB").execute(query)
+        connect(settings={"memory_limit": "30MB"}).execute(query)
 
 
 @pytest.mark.parametrize("reads", [lambda f: f, pa.Table.from_pandas])

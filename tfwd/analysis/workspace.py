@@ -124,7 +124,7 @@ def open_workspace(rows: Rows, columns: set[str]) -> Iterator[Workspace]:
     }
     with (
         tempfile.TemporaryDirectory(prefix="tfwd-analysis-") as folder,
-        connect(rows.source.reads, temporary=folder, **settings) as connection,
+        connect(rows.source.reads, temporary=folder, settings=settings) as connection,
     ):
         rows.source.attach(connection)
         where = in_split(rows.source.columns, rows.split, rows.fraction) if rows.split is not None else None

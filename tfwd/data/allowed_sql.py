@@ -89,6 +89,7 @@ _FUNCTIONS: dict[type[exp.Expression], str] = {
     exp.RegexpReplace: "regexp_replace",
     exp.Ln: "ln",
 }
+_ALLOWED: tuple[type[exp.Expression], ...] = (*_NODES, *_FUNCTIONS)
 _TYPES = frozenset(
     {
         exp.DType.BOOLEAN,
@@ -128,13 +129,13 @@ def refuse_others(tree: exp.Expression, key: str) -> None:
             _check_type(node, key)
         elif isinstance(node, exp.Var):
             _check_unit(node, key)
-        elif not isinstance(node, (*_NODES, *_FUNCTIONS)):
+        elif not isinstance(node, _ALLOWED):
             raise ConfigError(
                 f"{key}: {_called(node)} is not allowed. It may compare a row's columns, "
                 f"calculate with them and use {', '.join(sorted(_FUNCTIONS.values()))}."
             )
         elif not _has_known_texts(node):
-            raise ConfigError(f"{key}: {node.name!r} is not allowed where it stands. Write the expression otherwise.")
+            raise ConfigError(f"{key}: {node.this!r} is not allowed where it stands. Write the expression otherwise.")
 
 
 def _check_type(node: exp.DataType, key: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import duckdb
@@ -17,6 +17,7 @@ from tfwd.data.paths import is_text
 from tfwd.data.sql import literal
 from tfwd.errors import ConfigError
 
+NO_SETTINGS: Mapping[str, str | bool] = {}
 _UNITS = {"bytes": 0, "KiB": 10, "MiB": 20, "GiB": 30, "TiB": 40}
 
 
@@ -25,7 +26,7 @@ def connect(
     *,
     writes: Iterable[str | Path] = (),
     temporary: str | Path | None = None,
-    **settings: str | bool,
+    settings: Mapping[str, str | bool] = NO_SETTINGS,
 ) -> duckdb.DuckDBPyConnection:
     """A database in memory whose settings are locked.
 
@@ -36,7 +37,7 @@ def connect(
             it is now, not where it may point later.
         writes: folders in which files are read and written.
         temporary: the folder for what memory has no room for; None, or a name with a backslash, keeps all in memory.
-        settings: DuckDB's own, by name, as `memory_limit="1GB"`: they can't be set later.
+        settings: DuckDB's own, by name, as `{"memory_limit": "1GB"}`: they can't be set later.
     """
     connection = duckdb.connect()
     # The hour of a moment must not depend on where the machine stands; globally, for the connection's cursors too.
@@ -44,7 +45,7 @@ def connect(
     files = ", ".join(literal(name) for file in reads for name in _allowed(file))
     folders = ", ".join(literal(os.path.realpath(folder)) for folder in writes)
     place = "" if temporary is None else os.path.realpath(temporary)
-    settings = {
+    locked = {
         **settings,
         # Of a backslash DuckDB makes a slash, and no folder is there.
         "temp_directory": "" if "\\" in place else place,
@@ -52,7 +53,7 @@ def connect(
         "autoload_known_extensions": False,
         "allow_community_extensions": False,
     }
-    for name, value in settings.items():
+    for name, value in locked.items():
         connection.execute(f"SET {name} = {str(value).lower() if isinstance(value, bool) else literal(value)}")
     connection.execute(f"SET allowed_paths = [{files}]")
     connection.execute(f"SET allowed_directories = [{folders}]")

@@ -29,9 +29,9 @@ class Database:
     def __init__(self, folder: Path, name: str, reads: Iterable[str] = (), writes: Path | None = None) -> None:
         self.name = name
         # Lists of a long log are large, and dear to sort on disk: so much of the machine's memory, the rest goes there.
-        settings: dict[str, str | bool] = {"memory_limit": "40%"}
+        settings = {"memory_limit": "40%"}
         places = [] if writes is None else [writes]
-        self.connection = connect(reads, writes=places, temporary=folder, **settings)
+        self.connection = connect(reads, writes=places, temporary=folder, settings=settings)
 
     def run(self, query: str, key: str | None = None) -> list[tuple]:
         """Executes a query, says what is wrong with the configuration's `key` when it fails, and gives its rows.
