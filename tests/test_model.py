@@ -332,6 +332,24 @@ def test_inputs_go_by_name_in_call_fit_evaluate_and_predict() -> None:
     assert model.predict({name: values[:0] for name, values in plain.items()}, verbose=0).shape == (0, 1)
 
 
+def test_datasets_of_tensorflow_train_by_name(tmp_path: Path) -> None:
+    """As `make_csv_dataset` gives them: every column of the file, the text columns that no feature reads among them."""
+    config = small()
+    frame = pd.DataFrame({"aaa": "x", **{name: COLUMNS[name] for name in ("city", "level", "age")}, "zzz": "y"})
+    frame["age"], frame["bought"] = frame["age"].fillna(0.0).clip(0, 90).astype(int), LABELS[:, 0].astype(int)
+    frame.to_csv(tmp_path / "a.csv", index=False)
+
+    def trained(columns: list[str] | None) -> list[float]:
+        rows = tf.data.experimental.make_csv_dataset(
+            str(tmp_path / "a.csv"), 64, select_columns=columns, label_name="bought", num_epochs=1, shuffle=False
+        )
+        model = model_of(config)
+        model.compile()
+        return [*model.fit(rows, epochs=2, verbose=0).history["loss"], *model.evaluate(rows, verbose=0)]
+
+    assert trained(None) == trained(["city", "level", "age", "bought"])
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -11,6 +11,7 @@ import keras
 import tensorflow as tf
 
 from tfwd.analysis.statistics import FeatureStatistics
+from tfwd.autolog import autologged
 from tfwd.callbacks import (
     BestModel,
     ExactValidation,
@@ -209,7 +210,8 @@ class _Training:
         self.checkpoints = Checkpoints(run.path / "checkpoints")
 
     def go(self) -> Run:
-        with original_errors():
+        with original_errors(), autologged(self.run) as loggers:
+            self.callbacks += loggers
             return self._go()
 
     def _go(self) -> Run:

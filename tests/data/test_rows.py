@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 
 from tfwd.config import Config
 from tfwd.data import Batch, Rows, Source, resolve_schema
+from tfwd.data.feed import original_errors
 from tfwd.data.order import generator, pieces, shuffled
+from tfwd.errors import DataError
 from tfwd.schema import MISSING_INTEGER, Input, Schema
 
 FORMS = ["csv", "csv.gz", "tsv", "parquet", "folder", "frame"]
@@ -65,6 +67,26 @@ def test_dataset_holds_the_batches(frame: pd.DataFrame, write: Any, rows_of: Any
         np.testing.assert_array_equal(label, batch.label)
         np.testing.assert_array_equal(inputs["number"], batch.inputs["number"])
         assert [word.decode() for word in inputs["word"]] == batch.inputs["word"].tolist()
+
+
+@pytest.mark.parametrize("split", [None, "train", "validation"])
+def test_dataset_knows_how_many_batches_it_has(frame: pd.DataFrame, rows_of: Any, split: Any) -> None:
+    rows = rows_of(frame, split=split, fraction=0.3 if split else 0.0)
+    for size, skip in ((96, 0), (100, 3), (1000, 0), (5000, 0), (96, 50)):
+        dataset = rows.dataset(size, skip=skip)
+        assert int(dataset.cardinality()) == len(list(dataset)) == len(list(rows.batches(size, skip=skip)))
+
+
+@pytest.mark.parametrize("counted", [999, 1001])
+def test_rows_that_change_after_they_were_counted_are_noticed(frame: pd.DataFrame, rows_of: Any, counted: int) -> None:
+    rows = rows_of(frame)
+    rows._count = counted
+    found = "more" if counted < 1000 else "fewer"
+    with (
+        pytest.raises(DataError, match=f"changed after its rows were counted: {found} than {counted:,}. Open it"),
+        original_errors(),
+    ):
+        list(rows.dataset(300))
 
 
 def test_order_is_a_function_of_seed_and_epoch(frame: pd.DataFrame, write: Any, rows_of: Any) -> None:

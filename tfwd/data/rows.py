@@ -18,6 +18,7 @@ from tfwd.data.query import Query
 from tfwd.data.scans import Block
 from tfwd.data.source import Source
 from tfwd.data.split import validation_rows
+from tfwd.errors import DataError
 from tfwd.schema import Schema
 
 if TYPE_CHECKING:
@@ -151,6 +152,8 @@ class Rows:
     ) -> tf.data.Dataset:
         """The batches of `batches` as a `tf.data.Dataset`: `(x, y)` or `(x, y, w)`, or `x` where not labelled.
 
+        It knows how many they are, or Keras would take their end for a mistake; for that the rows are counted once.
+
         Args:
             batch_size: rows a batch.
             order: as in `batches`.
@@ -162,12 +165,28 @@ class Rows:
             ConfigError: `class_weights` names no class. While it is iterated, TensorFlow wraps a `DataError` in an
                 error of its own: `tfwd.data.feed.original_errors` brings it back.
         """
+        import tensorflow as tf
+
         from tfwd.data.feed import dataset
 
-        def chunks() -> Iterator[Chunk]:
-            return self.chunks(batch_size, order=order, shuffle_rows=shuffle_rows, skip=skip)
+        expected = max(self.count() - skip * batch_size, 0)
 
-        return dataset(self, batch_size, chunks, class_weights)
+        def chunks() -> Iterator[Chunk]:
+            read = 0
+            for chunk in self.chunks(batch_size, order=order, shuffle_rows=shuffle_rows, skip=skip):
+                read += chunk.rows
+                if read > expected:
+                    break
+                yield chunk
+            if read != expected:
+                found = "more" if read > expected else "fewer"
+                raise DataError(
+                    f"{self.source.name} changed after its rows were counted: {found} than {self.count():,}. "
+                    "Open it again."
+                )
+
+        batches = tf.data.experimental.assert_cardinality(-(-expected // batch_size))
+        return dataset(self, batch_size, chunks, class_weights).apply(batches)
 
     def chunks(
         self, batch_size: int, *, order: tuple[int, int] | None, shuffle_rows: int, skip: int

@@ -344,11 +344,20 @@ def _check_texts(table: pa.Table) -> None:
             raise DataError(f"The DataFrame's column {name!r} cannot be read: {reason}.") from None
 
 
+def _decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    kind = column.type.value_type
+    if pa.types.is_string_view(kind):
+        # As Polars has it; Arrow decodes no dictionary of such texts.
+        parts = [part.dictionary.cast(pa.large_string()).take(part.indices) for part in column.chunks]
+        return pa.chunked_array(parts, pa.large_string())
+    return column.cast(kind)
+
+
 def _plain(table: pa.Table) -> pa.Table:
     columns = []
     for column in table.columns:
         if pa.types.is_dictionary(column.type):
-            column = column.cast(column.type.value_type)
+            column = _decoded(column)
         if pa.types.is_null(column.type):
             column = column.cast(pa.string())
         if pa.types.is_float16(column.type):

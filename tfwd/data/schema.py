@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from tfwd.config import Config
+from tfwd.data import lists
 from tfwd.data.lists import Items, fixed_length, value_type
-from tfwd.data.source import Source
-from tfwd.data.sql import INTEGERS, is_fractional, is_number, is_scalar
+from tfwd.data.source import Place, Source
+from tfwd.data.sql import INTEGERS, is_bad, is_fractional, is_number, is_scalar
 from tfwd.errors import ConfigError
 from tfwd.features.columns import Bucketized, Categorical, Cross, Numeric
 from tfwd.naming import text_of
@@ -124,7 +125,9 @@ def _reading(feature: Numeric | Bucketized | Categorical, found: str, source: So
     where = f"The feature {feature.name!r} reads {feature.column!r}, which is {found} in {source.name}"
     if isinstance(feature, Categorical) and feature.max_length is not None:
         items = _items(feature, feature.column, where, source)
-        return _Reading(feature, _kind(feature, items.type, where), feature.max_length, feature.delimiter)
+        bad = lists.bad(items, "integer") if is_fractional(items.type) else None
+        kind = _kind(feature, items.type, where, None if bad is None else source.first(feature.column, *bad))
+        return _Reading(feature, kind, feature.max_length, feature.delimiter)
     if isinstance(feature, Numeric) and feature.shape is not None:
         items = _items(feature, feature.column, where, source)
         given = fixed_length(found)
@@ -139,7 +142,11 @@ def _reading(feature: Numeric | Bucketized | Categorical, found: str, source: So
         if isinstance(feature, Categorical):
             raise ConfigError(f"{where}: a list. Give the feature max_length, the most values that are kept of a row.")
         raise ConfigError(f"{where}; a {feature.type} feature needs one number a row.")
-    return _Reading(feature, _kind(feature, found, where))
+    fraction = None
+    if isinstance(feature, Categorical) and is_fractional(found):
+        bad = is_bad(feature.column, found, "integer")
+        fraction = None if bad is None else source.first(feature.column, bad)
+    return _Reading(feature, _kind(feature, found, where, fraction))
 
 
 def _reading_of_weights(feature: Categorical, column: str, found: str, source: Source) -> _Reading:
@@ -180,16 +187,28 @@ def _check_owners(config: Config, readings: dict[str, _Reading]) -> None:
             )
 
 
-def _kind(feature: Numeric | Bucketized | Categorical, found: str, where: str) -> Kind:
+def _kind(feature: Numeric | Bucketized | Categorical, found: str, where: str, fraction: Place | None = None) -> Kind:
+    """The kind of a column's input.
+
+    Args:
+        feature: what reads it.
+        found: the type of its values.
+        where: begins a message.
+        fraction: of floats the first that is no whole number. Without one they are whole numbers: pandas makes floats
+            of those of a column in which any is missing.
+    """
     if not isinstance(feature, Categorical):
         if _may_be_number(found):
             return "float"
         raise ConfigError(f"{where}; a {feature.type} feature needs numbers.")
-    if is_fractional(found):
+    if is_fractional(found) and (fraction is not None or feature.dtype == "string"):
+        found = f"found {fraction.value} in row {fraction.row}" if fraction is not None else "it has no one text"
         raise ConfigError(
-            f"{where}: a number with a fraction is no category. Use a bucketized feature with exact: true, "
+            f"{where}: a number with a fraction is no category, {found}. Use a bucketized feature with exact: true, "
             "which makes each distinct value a bucket."
         )
+    if is_fractional(found):
+        return "integer"
     if not is_scalar(found):
         raise ConfigError(f"{where}; a categorical feature needs one text or whole number a row.")
     if feature.dtype == "string":

@@ -92,8 +92,8 @@ class Source:
 
         Args:
             data: a path (CSV, also `.gz`; TSV; Parquet; TFRecord of tf.Example, also `.gz`), a folder, a glob,
-                `census:train`, `census:test`, a list of these, a `pandas.DataFrame`, a `polars.DataFrame` or a
-                `pyarrow.Table`.
+                `census:train`, `census:test`, a list of these, a `pandas.DataFrame`, a `polars.DataFrame`, a
+                `pyarrow.Table` or anything else that gives its rows as Arrow does.
             csv: the dialect; a `.tsv` is separated by tabs unless the dialect says otherwise.
             format: `auto` goes by the ending.
             filter: a SQL condition on the columns of a row; other rows are not there.
@@ -103,7 +103,7 @@ class Source:
             ConfigError: the filter is more than a condition on known columns.
         """
         csv = csv or CsvConfig()
-        if isinstance(data, pa.Table) or is_pandas(data) or is_polars(data):
+        if hasattr(data, "__arrow_c_stream__") or is_pandas(data) or is_polars(data):
             return cls("DataFrame", TableScan(_table(data), _levels(data)), filter)
         paths = data if isinstance(data, list | tuple) and data else [data]
         if not all(isinstance(path, str | Path) for path in paths):
@@ -287,13 +287,13 @@ def no_column(name: str, columns: Collection[str], column: str, what: str, hint:
 
 
 def _table(data: Any) -> pa.Table:
-    if isinstance(data, pa.Table):
-        return data
-    if type(data).__name__ != "DataFrame":
+    named = is_pandas(data) or is_polars(data)
+    if named and type(data).__name__ != "DataFrame":
         package = "polars" if is_polars(data) else "pandas"
-        raise DataError(f"Data must be a {package}.DataFrame, not a {package}.{type(data).__name__}.")
-    if is_polars(data):
-        return data.to_arrow()
+        advice = " Give its collect()." if hasattr(data, "collect") else ""
+        raise DataError(f"Data must be a {package}.DataFrame, not a {package}.{type(data).__name__}.{advice}")
+    if not is_pandas(data):
+        return pa.table(data)
     if data.columns.nlevels > 1:
         raise DataError(
             f"The DataFrame's columns have {data.columns.nlevels} levels, as {data.columns[0]!r}. Give each one name, "

@@ -109,7 +109,12 @@ class CachedIds(Stream):
     def __init__(self, model: WideDeep, rows: Rows, batch_size: int, seed: int, class_weights: Weights) -> None:
         super().__init__(rows.count(), batch_size, seed)
         self._structure: Any = None
-        self._rows = self._read(model.prepare(rows.dataset(_read_rows(rows), class_weights=class_weights)))
+        size = _read_rows(rows)
+
+        def chunks() -> Iterator[Chunk]:
+            return rows.chunks(size, order=None, shuffle_rows=0, skip=0)
+
+        self._rows = self._read(model.prepare(dataset(rows, size, chunks, class_weights)))
 
     def _read(self, dataset: tf.data.Dataset) -> tf.Tensor:
         """All of a row side by side, the bits of its floats as integers: a batch is then one gather of whole rows."""
