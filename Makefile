@@ -1,14 +1,16 @@
 # `make train`: environment, install, the main job on the bundled census data.
 # `make test`: environment, install, lint, types, tests.
+# `make test-lowest`: the export tests with the lowest versions that setup.py allows.
 
 PYTHON ?= python3
 VENV ?= .venv
+LOWEST ?= .venv-lowest
 BIN := $(VENV)/bin
 RUN ?= $(shell n=1; while [ -e runs/census-$$n ]; do n=$$((n + 1)); done; echo runs/census-$$n)
 # TensorFlow's start-up notes hide what a command says.
-export TF_CPP_MIN_LOG_LEVEL ?= 2
+export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: train test lint types bench bench-peers clean
+.PHONY: train test test-lowest lint types bench bench-peers clean
 
 train: $(VENV)/installed
 	$(BIN)/python -m tfwd.train --config census --output $(RUN)
@@ -16,6 +18,10 @@ train: $(VENV)/installed
 
 test: $(VENV)/installed-test lint types
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# The export tests with the lowest version of everything that setup.py allows, in an environment of its own.
+test-lowest: $(LOWEST)/installed
+	$(LOWEST)/bin/python -m pytest tests/export tests/test_scoring.py tests/test_exporting.py
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .
@@ -56,9 +62,15 @@ $(VENV)/installed-test: setup.py pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --editable '.[test]'
 	touch $@ $(VENV)/installed
 
+$(LOWEST)/installed: setup.py tests/lowest.py
+	$(PYTHON) -m venv $(LOWEST)
+	$(PYTHON) tests/lowest.py > $(LOWEST)/lowest.txt
+	$(LOWEST)/bin/python -m pip install --quiet --editable '.[test]' --constraint $(LOWEST)/lowest.txt
+	touch $@
+
 $(VENV)/installed-bench: setup.py pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --editable '.[bench]'
 	touch $@
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(LOWEST) build dist *.egg-info .mypy_cache .ruff_cache .hypothesis

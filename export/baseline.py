@@ -1,9 +1,16 @@
 """Before a new model replaces an old one: both score the same rows, and the figures decide.
 
-`python -m export.savedmodel RUN --baseline OLD`
+`python -m export.baseline NEW OLD`, `python -m export.savedmodel RUN --baseline OLD`
 """
 
 from __future__ import annotations
+
+if __name__ == "__main__":
+    # Here, as what follows imports TensorFlow, which a command does when it has read its arguments.
+    from export.commands import baseline as command
+    from tfwd.cli import run_single
+
+    run_single(command)
 
 import math
 from collections.abc import Iterator
@@ -14,12 +21,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from export.learnt_rows import run_of
 from tfwd.data.reading import Reading
 from tfwd.data.rows import Rows
 from tfwd.data.source import Source
 from tfwd.errors import DataError, ExportError
 from tfwd.metrics import HIGHER_IS_BETTER, metrics_of
-from tfwd.run import Run
 from tfwd.run_head import FRAMES
 from tfwd.schema import Schema
 from tfwd.scoring import Answer, Scorer
@@ -187,7 +194,7 @@ def comparison_rows(
     """The labelled rows on which a run's model is compared.
 
     Args:
-        source: the run directory or `.keras` file.
+        source: the run directory, or a model or an export in one, or one that lies elsewhere.
         schema: of its model.
         data: a file; by default the test rows of the run, or else its validation rows.
         reading: how the model reads a file, if it says so.
@@ -195,7 +202,7 @@ def comparison_rows(
     Raises:
         ExportError: there are none, or the run has learnt from them in a refit, and no file is given.
     """
-    run = Run.open(source) if Path(source).is_dir() else None
+    run = run_of(source)
     if data is not None:
         reading = Reading.of(run.config) if run is not None else reading or Reading()
         return Rows(reading.open(data, schema, labelled=True, everything=True), schema)

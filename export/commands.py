@@ -13,8 +13,9 @@ from tfwd.console import load_tensorflow
 from tfwd.errors import ConfigError, ExportError
 
 if TYPE_CHECKING:
+    from export.pipeline import Opened
     from tfwd.model import WideDeep
-    from tfwd.run import Run
+    from tfwd.scoring import Scorer
 
 Baseline = Annotated[
     str | None,
@@ -56,16 +57,17 @@ def savedmodel(
     force: Force = False,
 ) -> None:
     """Writes OUTPUT/NAME/VERSION for TF Serving, compared with the model."""
+    limits = _limits(baseline, data, tolerance, max_change, max_psi, force)
+    found, rows = _load(run)
     from export.pipeline import client_lines, recommended
     from export.savedmodel import save
 
-    model, default_name, folder, rows, opened = _load(run)
-    _compare(run, model, baseline, data, tolerance, max_change, max_psi, force)
+    _compare(run, found.model, baseline, data, limits, force)
     # The lists are of the very model that is saved: opened once more, the run would load another.
-    ranked = recommended(opened) if opened is not None else {}
-    written = save(model, output or folder, name=name or default_name, rows=rows, version=version, **ranked)
+    ranked = recommended(found.run) if found.run is not None else {}
+    written = save(found.model, output or found.place, name=name or found.name, rows=rows, version=version, **ranked)
     say(f"SavedModel in {written}, equal to the model on {_compared(rows)} and hostile rows.")
-    for line in client_lines(model, opened):
+    for line in client_lines(found.model, found.run):
         say(line)
     say(f"Serve it: python -m export.serving {written.parent.parent}")
 
@@ -96,14 +98,15 @@ def onnx(
     force: Force = False,
 ) -> None:
     """Writes one ONNX file from raw features to probabilities, compared with the model."""
+    limits = _limits(baseline, data, tolerance, max_change, max_psi, force)
+    found, rows = _load(run)
     from export.onnx import write
     from export.pipeline import client_lines, measured
 
-    model, name, folder, rows, opened = _load(run)
-    _compare(run, model, baseline, data, tolerance, max_change, max_psi, force)
+    _compare(run, found.model, baseline, data, limits, force)
     written = write(
-        model,
-        output or folder / f"{name}.onnx",
+        found.model,
+        output or found.place / f"{found.name}.onnx",
         fingerprint_inputs=fingerprint_inputs,
         sparse_wide=sparse_wide,
         half_tables=half_tables,
@@ -113,9 +116,9 @@ def onnx(
     say(f"ONNX in {written.file}, equal to the model{with_rounded} on {_compared(rows)} and hostile rows.")
     for line in written.report():
         say(line)
-    if half_tables and opened is not None:
-        say(measured(opened, written.file))
-    for line in client_lines(model, opened):
+    if half_tables and found.run is not None:
+        say(measured(found.run, written.file))
+    for line in client_lines(found.model, found.run):
         say(line)
     say(f"Score a file with it: python -m tfwd.predict {written.file} --data FILE --output FILE")
 
@@ -132,43 +135,71 @@ def serving(
     say(f"Start the server as {written / 'README.md'} says.")
 
 
+@guarded
+def baseline(
+    new: Annotated[Path, typer.Argument(help="A run, a .keras file, a SavedModel or an .onnx file.")],
+    old: Annotated[str, typer.Argument(help="The model that it is to replace: one of these too.")],
+    data: Annotated[
+        str | None,
+        typer.Option("--data", help="Labelled rows. [default: the test rows of NEW's run, or its validation rows]"),
+    ] = None,
+    tolerance: Tolerance = None,
+    max_change: MaxChange = None,
+    max_psi: MaxPsi = None,
+) -> None:
+    """Compares a model with the one that it is to replace, on the same rows, and exports nothing.
+
+    Ends with 0 if it may replace it, and with 2 and the reasons if it should not.
+    """
+    limits = _limits(old, data, tolerance, max_change, max_psi)
+    from tfwd.scoring import existing, load_scorer
+
+    existing(new)
+    load_tensorflow()
+    faults = _faults(new, load_scorer(new), old, data, limits)
+    if faults:
+        raise ExportError(
+            f"{new} should not replace {old}: {'; '.join(faults)}. Allow more with --tolerance, --max-change or "
+            "--max-psi."
+        )
+    say(f"It may replace {old}.")
+
+
 def _compared(rows: Mapping[str, Any] | None) -> str:
     return "made-up" if rows is None else f"{len(next(iter(rows.values()))):,} real"
 
 
-def _compare(
-    run: Path,
-    model: WideDeep,
+def _limits(
     baseline: str | None,
     data: str | None,
     tolerance: float | None,
     change: float | None,
     psi: float | None,
-    force: bool,
-) -> None:
+    force: bool = False,
+) -> dict[str, float]:
+    """The limits that are given, by name; a baseline that is not there, or is not given, is found before it matters."""
+    given = {"tolerance": tolerance, "change": change, "psi": psi}
+    limits = {key: value for key, value in given.items() if value is not None}
+    if baseline is None and (force or data is not None or limits):
+        raise ConfigError("--data, --tolerance, --max-change, --max-psi and --force go with --baseline OLD.")
+    if baseline is not None:
+        from tfwd.scoring import existing
+
+        existing(baseline)
+    return limits
+
+
+def _compare(run: Path, model: WideDeep, baseline: str | None, data: str | None, limits: Any, force: bool) -> None:
     """Refuses a model that is worse than its baseline.
 
     Raises:
         ExportError: it is, or cannot be compared.
     """
     if baseline is None:
-        if force or any(option is not None for option in (data, tolerance, change, psi)):
-            raise ConfigError("--data, --tolerance, --max-change, --max-psi and --force go with --baseline OLD.")
         return
-    from export.baseline import Limits, compare, comparison_rows
-    from export.learnt_rows import told_apart
-    from tfwd.scoring import keras_scorer, load_scorer
+    from tfwd.scoring import keras_scorer
 
-    given = {"tolerance": tolerance, "change": change, "psi": psi}
-    limits = Limits(**{key: value for key, value in given.items() if value is not None})
-    old, rows = load_scorer(baseline), comparison_rows(run, model.schema, data, model.reading)
-    told = (told_apart("this model", run, model.schema, rows), told_apart("the baseline", baseline, old.schema, rows))
-    comparison = compare(keras_scorer(model), old, rows, limits)
-    for line in comparison.lines():
-        say(line)
-    for note in (each.note for each in told if each.note):
-        say(note)
-    faults = [*(each.fault for each in told if each.fault), *comparison.faults()]
+    faults = _faults(run, keras_scorer(model), baseline, data, limits)
     if faults and not force:
         raise ExportError(
             f"{run} is not exported, since it should not replace {baseline}: {'; '.join(faults)}. "
@@ -177,13 +208,30 @@ def _compare(
     say(f"Exported all the same: {'; '.join(faults)}." if faults else f"It may replace {baseline}.")
 
 
-def _load(source: Path) -> tuple[WideDeep, str, Path, Mapping[str, Any] | None, Run | None]:
-    """The model, its name, where its exports go, rows of its data if there are any, and the run if it is one."""
-    load_tensorflow()
-    from export.pipeline import real_rows
-    from tfwd.run import Run, load_model
+def _faults(new: Path, scorer: Scorer, old: str, data: str | None, limits: Any) -> list[str]:
+    """Prints the figures of two models; why one should not replace the other."""
+    from export.baseline import Limits, compare, comparison_rows
+    from export.learnt_rows import told_apart
+    from tfwd.scoring import load_scorer
 
-    if source.suffix == ".keras":
-        return load_model(source), "wide_deep", source.parent / "export", None, None
-    run = Run.open(source)
-    return run.model, run.config.export.name, run.path / "export", real_rows(run), run
+    before, rows = load_scorer(old), comparison_rows(new, scorer.schema, data, scorer.reading)
+    told = (told_apart("this model", new, scorer.schema, rows), told_apart("the baseline", old, before.schema, rows))
+    comparison = compare(scorer, before, rows, Limits(**limits))
+    for line in comparison.lines():
+        say(line)
+    for note in (each.note for each in told if each.note):
+        say(note)
+    return [*(each.fault for each in told if each.fault), *comparison.faults()]
+
+
+def _load(source: Path) -> tuple[Opened, Mapping[str, Any] | None]:
+    """What there is to export, and rows of its data if there are any; what is not there is said before TensorFlow."""
+    from tfwd.run import Run
+    from tfwd.scoring import existing
+
+    run = existing(source) if source.suffix == ".keras" else Run.open(source)
+    load_tensorflow()
+    from export.pipeline import opened, real_rows
+
+    found = opened(run)
+    return found, None if found.run is None else real_rows(found.run)

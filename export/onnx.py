@@ -5,6 +5,13 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    # Here, as what follows imports TensorFlow, which a command does when it has read its arguments.
+    from export.commands import onnx as command
+    from tfwd.cli import run_single
+
+    run_single(command)
+
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -232,10 +239,3 @@ def _gate(model: WideDeep, file: Path, fingerprint_inputs: bool) -> None:
         raise ExportError(
             f"The converted graph maps {inputs} to {outputs}. Expected: {expected} to {answer_names(model.schema)}"
         )
-
-
-if __name__ == "__main__":
-    from export.commands import onnx as command
-    from tfwd.cli import run_single
-
-    run_single(command)

@@ -10,6 +10,7 @@ import onnx
 import tf2onnx
 from tf2onnx.onnx_opset.controlflow import Select
 from tf2onnx.onnx_opset.math import FloorMod
+from tf2onnx.onnx_opset.tensor import TopKV2
 
 from export.onnx_file import OPSET
 from tfwd.errors import ExportError
@@ -76,12 +77,46 @@ def _one_hot(graph: Any, node: Any, name: str, arguments: list[Any]) -> None:
     graph.make_node("Where", [same, on, off], outputs=list(node.output), name=name, dtypes=[kind], shapes=[shape])
 
 
+def _top_k(graph: Any, node: Any, name: str, arguments: list[Any]) -> None:
+    """`tf.math.top_k` with a row more, which is left out of what comes of it.
+
+    ONNX Runtime before 1.31 ends its process by a division by zero for a TopK of no rows.
+    """
+    rank, outputs = graph.get_rank(node.input[0]), list(node.output)
+    if rank < 2:
+        node.type = "TopK"
+        TopKV2.version_13(graph, node)
+        return
+    kinds, shapes = [graph.get_dtype(o) for o in outputs], [graph.get_shape(o) for o in outputs]
+    values, count = node.input
+
+    def constant(numbers: list[int]) -> str:
+        return str(graph.make_const(tf2onnx.utils.make_name(name), np.array(numbers, np.int64)).output[0])
+
+    if kinds[0] not in (
+        onnx.TensorProto.FLOAT,
+        onnx.TensorProto.DOUBLE,
+        onnx.TensorProto.INT32,
+        onnx.TensorProto.INT64,
+    ):
+        values = graph.make_node("Cast", [values], attr={"to": onnx.TensorProto.FLOAT}).output[0]
+    count = graph.make_node("Cast", [count], attr={"to": onnx.TensorProto.INT64}).output[0]
+    count = graph.make_node("Unsqueeze", [count, constant([0])]).output[0]
+    padded = graph.make_node("Pad", [values, constant([0] * rank + [1] + [0] * (rank - 1))]).output[0]
+    graph.remove_node(node.name)
+    found = graph.make_node("TopK", [padded, count], output_count=2).output
+    for made, output, kind, shape in zip(found, outputs, kinds, shapes, strict=True):
+        rows = graph.make_node("Slice", [made, constant([0]), constant([-1]), constant([0])]).output[0]
+        graph.make_node("Cast", [rows], attr={"to": kind}, outputs=[output], dtypes=[kind], shapes=[shape])
+
+
 CONVERTED = {
     "Erfc": _complement,
     "Expm1": _exponential_less_one,
     "FloorMod": _remainder,
     "OneHot": _one_hot,
     "SelectV2": _where,
+    "TopKV2": _top_k,
 }
 
 

@@ -1,26 +1,137 @@
-"""What a training run exports when it is done."""
+"""What a training run exports when it is done; `tfwd.export_savedmodel` and `tfwd.export_onnx`."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from export import onnx, savedmodel
 from export.conversion import HashedFeatureError
 from tfwd.console import console
 from tfwd.data.reading import Reading
 from tfwd.data.rows import Rows
-from tfwd.errors import DataError
+from tfwd.errors import DataError, ExportError
 from tfwd.metrics import metrics_of
 from tfwd.model import WideDeep
-from tfwd.run import Run
-from tfwd.scoring import keras_scorer, load_scorer
+from tfwd.run import Run, load_model
+from tfwd.scoring import existing, keras_scorer, load_scorer
 
 # Rows of a run's own data on which its exports are compared with its model, beside made-up ones.
 REAL_ROWS = 20_000
+_NAME = "wide_deep"
 _SHOWN = ("auc", "log_loss", "rmse", "mae")
+
+
+class Opened(NamedTuple):
+    """What there is to export.
+
+    Attributes:
+        model: the model.
+        name: that it has where none is given.
+        folder: where its exports go where no place is given; None of a model in memory.
+        run: whose model it is, if it is one's.
+    """
+
+    model: WideDeep
+    name: str
+    folder: Path | None
+    run: Run | None
+
+    @property
+    def place(self) -> Path:
+        """Where its exports go where no place is given.
+
+        Raises:
+            ExportError: it is a model in memory.
+        """
+        if self.folder is None:
+            raise ExportError("A model in memory lies in no folder where its export could go: give a path.")
+        return self.folder
+
+
+def opened(source: WideDeep | Run | str | Path) -> Opened:
+    """A run, a run directory, a `.keras` file or a model in memory, as what there is to export.
+
+    Raises:
+        RunError: a path holds neither a run nor a model.
+    """
+    if isinstance(source, WideDeep):
+        return Opened(source, _NAME, None, None)
+    if not isinstance(source, Run) and Path(source).suffix == ".keras":
+        path = existing(source)
+        return Opened(load_model(path), _NAME, path.parent / "export", None)
+    run = source if isinstance(source, Run) else Run.open(source)
+    return Opened(run.model, run.config.export.name, run.path / "export", run)
+
+
+def export_savedmodel(
+    source: WideDeep | Run | str | Path,
+    output: str | Path | None = None,
+    *,
+    name: str | None = None,
+    version: int | None = None,
+    rows: Mapping[str, Any] | None = None,
+) -> Path:
+    """Writes `OUTPUT/<name>/<version>/`, compared with the model row by row before it appears.
+
+    The model of a run is compared on rows of its data too, and gets `recommend` if the run has a catalogue. See
+    `export.savedmodel.save` for the signatures and errors.
+
+    Args:
+        source: a run, a run directory, a `.keras` file or a model.
+        output: the folder of all models; `RUN/export`, or `export` beside the file, if not given.
+        name: the model's; `export.name` of the run, or `wide_deep`, if not given.
+        version: the next one if not given.
+        rows: real raw rows by input for the comparison, in place of the run's.
+
+    Returns:
+        The folder of the version.
+    """
+    found = opened(source)
+    folder = output if output is not None else found.place
+    given, ranked = rows, {}
+    if found.run is not None:
+        given, ranked = real_rows(found.run) if rows is None else rows, recommended(found.run)
+    return savedmodel.save(found.model, folder, name=name or found.name, rows=given, version=version, **ranked)
+
+
+def export_onnx(
+    source: WideDeep | Run | str | Path,
+    output_file: str | Path | None = None,
+    *,
+    fingerprint_inputs: bool = False,
+    sparse_wide: bool | None = None,
+    half_tables: bool = False,
+    rows: Mapping[str, Any] | None = None,
+) -> Path:
+    """Writes an ONNX file, compared with the model row by row before it appears: on a run's own rows too.
+
+    See `export.onnx.save` for the file, the options and the errors.
+
+    Args:
+        source: a run, a run directory, a `.keras` file or a model.
+        output_file: the file; `RUN/export/NAME.onnx`, or `export/wide_deep.onnx` beside the file, if not given.
+        fingerprint_inputs: let features with hash_bins enter as int64 `<input>_fingerprint`.
+        sparse_wide: store of the wide table only what is not zero, or all of it; None decides.
+        half_tables: store the tables in half precision.
+        rows: real raw rows by input for the comparison, in place of the run's.
+
+    Returns:
+        The file.
+    """
+    found = opened(source)
+    file = output_file if output_file is not None else found.place / f"{found.name}.onnx"
+    given = real_rows(found.run) if rows is None and found.run is not None else rows
+    return onnx.save(
+        found.model,
+        file,
+        fingerprint_inputs=fingerprint_inputs,
+        sparse_wide=sparse_wide,
+        half_tables=half_tables,
+        rows=given,
+    )
 
 
 def real_rows(run: Run) -> Mapping[str, Any] | None:

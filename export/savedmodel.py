@@ -5,6 +5,13 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    # Here, as what follows imports TensorFlow, which a command does when it has read its arguments.
+    from export.commands import savedmodel as command
+    from tfwd.cli import run_single
+
+    run_single(command)
+
 import functools
 import json
 import os
@@ -237,10 +244,3 @@ def _parsed(schema: Schema, examples: tf.Tensor) -> Tensors:
         fill = tf.constant(_MISSING[entry.kind], values.dtype)
         parsed[entry.name] = tf.pad(values, [[0, 0], [0, missing]], constant_values=fill)
     return parsed
-
-
-if __name__ == "__main__":
-    from export.commands import savedmodel as command
-    from tfwd.cli import run_single
-
-    run_single(command)

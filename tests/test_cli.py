@@ -19,6 +19,7 @@ from census_cases import copy_of_trained, files, frame, trained, values
 from command_line import tfwd
 
 from tfwd.run import Run
+from tfwd.version import __version__ as tfwd_version
 
 pytestmark = pytest.mark.usefixtures("started")
 
@@ -203,3 +204,64 @@ def test_what_comes_next_is_no_evaluation_on_training_rows(
     assert tfwd("train", "--config", "people.yaml", "--overwrite") == 2
     assert "also holds notes.txt, which is no part of a run" in " ".join(capfd.readouterr().err.split())
     assert tfwd("train", "--output", "runs/people", "--resume", "--overwrite") == 2
+
+
+def loads_tensorflow(*arguments: str) -> tuple[subprocess.CompletedProcess[str], bool]:
+    """A program, and whether it imported TensorFlow."""
+    shown = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", *arguments], capture_output=True, text=True, check=False
+    )
+    lines = shown.stderr.splitlines()
+    loaded = any(line.rstrip().endswith("| tensorflow") for line in lines)
+    shown.stderr = "".join(f"{line}\n" for line in lines if not line.startswith("import time:"))
+    return shown, loaded
+
+
+@pytest.mark.parametrize("module", ["export.onnx", "export.savedmodel", "export.baseline", "export.serving"])
+def test_help_of_an_export_needs_no_tensorflow(module: str) -> None:
+    shown, loaded = loads_tensorflow(module, "-h")
+    assert shown.returncode == 0
+    assert shown.stderr == ""
+    assert shown.stdout.startswith(f"Usage: python -m {module} [OPTIONS]")
+    assert not loaded
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("export.onnx", "absent"), "absent is not"),
+        (("export.savedmodel", "absent.keras"), "absent.keras is not there."),
+        (("export.savedmodel", "RUN", "--baseline", "absent"), "absent is not there."),
+        (("export.onnx", "RUN", "--tolerance", "1"), "--data, --tolerance"),
+        (("export.baseline", "RUN", "absent"), "absent is not there."),
+        (("tfwd.predict", "RUN", "--data", "absent.csv", "--output", "x.csv"), "There is no file absent.csv."),
+        (("tfwd.evaluate", "RUN", "--data", "absent.csv"), "There is no file absent.csv."),
+        (("tfwd.evaluate", "absent", "--data", "census:test"), "absent is not there."),
+    ],
+)
+def test_what_is_not_there_is_said_before_tensorflow_is_loaded(arguments: tuple[str, ...], message: str) -> None:
+    given = [str(trained().path) if argument == "RUN" else argument for argument in arguments]
+    shown, loaded = loads_tensorflow(*given)
+    assert shown.returncode == 2
+    assert shown.stdout == ""
+    assert shown.stderr.startswith(f"Error: {message}")
+    assert not loaded
+
+
+def test_version_and_short_help() -> None:
+    shown = program("tfwd.cli", "--version")
+    assert (shown.returncode, shown.stdout) == (0, f"tfwd {tfwd_version}\n")
+    for command in (("tfwd.cli",), ("tfwd.cli", "export"), ("tfwd.cli", "train"), ("tfwd.predict",)):
+        assert program(*command, "-h").stdout == program(*command, "--help").stdout != ""
+
+
+def test_an_export_says_its_own_words_alone(tmp_path: Path) -> None:
+    """In a fresh process, where TensorFlow has not yet said what it says at its start."""
+    environment = {key: value for key, value in os.environ.items() if key != "TF_CPP_MIN_LOG_LEVEL"}
+    command = ("export.onnx", str(trained().path), "--output", str(tmp_path / "small.onnx"))
+    shown = subprocess.run(
+        [sys.executable, "-m", *command], capture_output=True, text=True, check=False, env=environment
+    )
+    assert shown.returncode == 0, shown.stderr
+    assert shown.stderr == ""
+    assert shown.stdout.startswith(f"ONNX in {tmp_path / 'small.onnx'}, equal to the model on ")

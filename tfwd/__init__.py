@@ -13,6 +13,7 @@ from tfwd.registration import register_when_keras_is_imported
 from tfwd.version import __version__
 
 if TYPE_CHECKING:
+    from export.pipeline import export_onnx, export_savedmodel
     from tfwd.analysis.analyze import analyze
     from tfwd.analysis.statistics import FeatureStatistics
     from tfwd.config import (
@@ -74,6 +75,8 @@ _PLACES = {
 }
 # Modules that are commands, as `tfwd.predict`: where they are called they say what there is in Python for it.
 _COMMANDS = ("evaluate", "predict", "prepare", "rank", "train")
+# With `tfwd.cli` the only ones that know the package `export`, which knows tfwd.
+_EXPORTS = ("export_onnx", "export_savedmodel")
 _PLACE = {name: module for module, names in _PLACES.items() for name in names}
 
 __all__ = [
@@ -115,6 +118,8 @@ __all__ = [
     "__version__",
     "analyze",
     "build_model",
+    "export_onnx",
+    "export_savedmodel",
     "fit",
     "load_model",
     "load_scorer",
@@ -130,9 +135,14 @@ register_when_keras_is_imported()
 def __getattr__(name: str) -> Any:
     if name in _COMMANDS:
         return importlib.import_module(f"tfwd.{name}")
-    if name not in _PLACE:
+    if name in _EXPORTS:
+        from tfwd.exporting import export_module
+
+        value = getattr(export_module("pipeline"), name)
+    elif name in _PLACE:
+        value = getattr(importlib.import_module(_PLACE[name]), name)
+    else:
         raise AttributeError(f"module 'tfwd' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_PLACE[name]), name)
     globals()[name] = value
     return value
 

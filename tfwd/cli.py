@@ -5,7 +5,6 @@ A command reads its arguments, calls one function, and says what came of it and 
 
 from __future__ import annotations
 
-import contextlib
 import json
 import shlex
 import sys
@@ -19,11 +18,22 @@ import typer
 from tfwd.command_line import guarded, resumable, say
 from tfwd.config import Config, presets
 from tfwd.console import console, load_tensorflow
-from tfwd.errors import ConfigError, RunError, TfwdError
+from tfwd.errors import ConfigError, ExportError, TfwdError
+from tfwd.exporting import export_module, refuse_other_export
 from tfwd.preflight import preflight
+from tfwd.version import __version__
 
 if TYPE_CHECKING:
     from tfwd.scoring import Scorer
+
+_HELP = {"help_option_names": ["-h", "--help"]}
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        say(f"tfwd {__version__}")
+        raise typer.Exit
+
 
 app = typer.Typer(
     help="Wide & Deep Learning for TensorFlow and Keras 3: train, evaluate, predict, export.",
@@ -31,7 +41,18 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    context_settings=_HELP,
 )
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_say_version)
+    ] = False,
+) -> None:
+    pass
+
 
 RunPath = Annotated[str, typer.Argument(help="A run directory, a .keras file, a SavedModel or an .onnx file.")]
 DataPath = Annotated[str, typer.Option("--data", help="A CSV or Parquet file, a folder, a glob, or census:test.")]
@@ -89,6 +110,9 @@ def train(
         chosen = Config.load(source, [*(set_ or []), *changes])
         usual = Path("runs") / Path(source).stem
         output = output or (usual if overwrite else _free(usual))
+        if chosen.export.formats:
+            # Now, and not when the training is done.
+            refuse_other_export()
         preflight(chosen)
     load_tensorflow()
     from tfwd import training
@@ -160,7 +184,7 @@ def evaluate(
     output: Annotated[Path | None, typer.Option(help="Also write the metrics to this JSON file.")] = None,
 ) -> None:
     """Computes the exact metrics of a model on labelled rows."""
-    scorer = _scorer(run)
+    scorer = _scorer(run, data)
     from tfwd.callbacks import progress
     from tfwd.data.rows import Rows
     from tfwd.evaluation import evaluate as evaluate_rows
@@ -192,7 +216,7 @@ def predict(
 ) -> None:
     """Scores rows and writes a row for each, in the same order."""
     _refuse_own_input(output, data)
-    scorer = _scorer(run)
+    scorer = _scorer(run, data)
     from tfwd.callbacks import progress
     from tfwd.prediction import default_key
     from tfwd.prediction import predict as predict_rows
@@ -231,9 +255,11 @@ def rank(
 
     opened = Run.open(run)
     ranking_of(opened.config, opened.path)
+    from tfwd.data.source import Source
+
+    source = None if data is None else Source.open(data)
     load_tensorflow()
     from tfwd.callbacks import progress
-    from tfwd.data.source import Source
     from tfwd.recommend.recommender import USERS, Recommender, file_of
     from tfwd.recommend.requests import find_user, read_candidates
     from tfwd.recommend.table import lines
@@ -242,7 +268,7 @@ def rank(
     if output is not None:
         _refuse_own_input(output, users)
     recommender = Recommender(opened, items)
-    source = Source.open(users)
+    source = source or Source.open(users)
     chosen = None if candidates is None else read_candidates(candidates)
     if output is not None:
         with progress() as bar:
@@ -265,25 +291,36 @@ def rank(
         say(line)
 
 
-export_app = typer.Typer(help="Export a run for serving.", no_args_is_help=True)
+export_app = typer.Typer(help="Export a run for serving.", no_args_is_help=True, context_settings=_HELP)
 app.add_typer(export_app, name="export")
 
 
 def run_single(command: Callable[..., Any]) -> None:
     """Runs one command as a program: `python -m tfwd.train`."""
-    single = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    single = typer.Typer(
+        add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, context_settings=_HELP
+    )
     single.command()(command)
     single()
 
 
 def main() -> None:
     """The console command `tfwd`."""
-    with contextlib.suppress(ModuleNotFoundError):
-        from export.commands import onnx, savedmodel, serving
-
-        for command in (savedmodel, onnx, serving):
-            export_app.command()(command)
+    for name in ("savedmodel", "onnx", "serving", "baseline"):
+        try:
+            export_app.command(name)(getattr(export_module("commands"), name))
+        except ExportError as error:
+            export_app.command(name, context_settings={"ignore_unknown_options": True})(_without_export(error))
     app()
+
+
+def _without_export(reason: ExportError) -> Callable[..., None]:
+    @guarded
+    def refuse(arguments: Annotated[list[str] | None, typer.Argument(hidden=True)] = None) -> None:
+        """Is not there: another package is found in its place."""
+        raise reason
+
+    return refuse
 
 
 def _free(path: Path) -> Path:
@@ -297,10 +334,13 @@ def _refuse_own_input(output: Path, data: str) -> None:
         raise ConfigError(f"{output} is what is read: choose another --output.")
 
 
-def _scorer(run: str) -> Scorer:
+def _scorer(run: str, data: str) -> Scorer:
+    """The scorer, with what isn't there said before the seconds that TensorFlow takes."""
+    from tfwd.data.source import find_files
     from tfwd.scoring import existing, load_scorer
 
     path = existing(run)
+    find_files(data)
     load_tensorflow()
     return load_scorer(path)
 
@@ -327,21 +367,14 @@ def _print_metrics(metrics: dict[str, dict[str, float]]) -> None:
 
 
 def _client_lines(run: Any) -> list[str]:
-    from export.pipeline import client_lines
-
-    return client_lines(run.model, run)
+    lines: list[str] = export_module("pipeline").client_lines(run.model, run)
+    return lines
 
 
 def _export(run: Any) -> list[Path]:
     if not run.config.export.formats:
         return []
-    try:
-        from export.pipeline import export_run
-    except ModuleNotFoundError as error:
-        if not (error.name or "").startswith("export"):
-            raise
-        raise RunError(f"The export package is not there: {error}. Set export.formats=[] to go without.") from None
-    exported: list[Path] = export_run(run)
+    exported: list[Path] = export_module("pipeline").export_run(run)
     return exported
 
 

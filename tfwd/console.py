@@ -14,10 +14,11 @@ console = Console(stderr=True, highlight=False, soft_wrap=True)
 def load_tensorflow() -> None:
     """Imports TensorFlow without the notes of its start, which a command's own words would drown in.
 
-    They are written before any logger can be asked to be quiet, in the tone of errors where there is no GPU. Whoever
-    sets TF_CPP_MIN_LOG_LEVEL to 0 or 1 sees them, and so does everybody when the import fails.
+    They are written before any logger can be asked to be quiet, in the tone of errors where there is no GPU. What its
+    C++ writes later as an error is none that stops it either: those that do are raised. Whoever sets
+    TF_CPP_MIN_LOG_LEVEL to 0 or 1 sees all of it, and everybody sees the notes when the import fails.
     """
-    if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2") in ("0", "1"):
+    if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") in ("0", "1"):
         return
     sys.stderr.flush()
     with tempfile.TemporaryFile() as notes, os.fdopen(os.dup(2), "w") as shown:

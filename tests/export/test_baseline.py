@@ -38,6 +38,7 @@ import census_cases
 app = typer.Typer()
 app.command()(commands.savedmodel)
 app.command()(commands.onnx)
+app.command()(commands.baseline)
 
 
 def spoilt(path: Path, how: str) -> Path:
@@ -295,3 +296,24 @@ def test_a_run_on_frames_has_no_rows_of_its_own(tmp_path: Path) -> None:
         assert Run.open(run).rows("test") is None
     (run / "run.json").write_text(json.dumps({**head, "given": {"frames": ["test"]}}))
     assert comparison_rows(run, schema).split == "validation"
+
+
+def test_the_command_compares_and_exports_nothing(tmp_path: Path) -> None:
+    run = census_cases.trained().path
+    worse = spoilt(tmp_path / "worse", "negated")
+    before = sorted(tmp_path.rglob("*"))
+    equal = CliRunner().invoke(app, ["baseline", str(run), str(run / "model.keras")])
+    assert equal.exit_code == 0, equal.output
+    assert equal.output.startswith("On 700 rows of ")
+    assert equal.output.endswith(f"It may replace {run / 'model.keras'}.\n")
+    refused = CliRunner().invoke(app, ["baseline", str(worse), str(run)])
+    assert refused.exit_code == 2
+    assert "its auc is 0." in refused.output
+    assert sorted(tmp_path.rglob("*")) == before
+    # A model outside of a run has no rows of its own.
+    (tmp_path / "model.keras").write_bytes((run / "model.keras").read_bytes())
+    alone = ["baseline", str(tmp_path / "model.keras"), str(run)]
+    nothing = CliRunner().invoke(app, alone)
+    assert nothing.exit_code == 2
+    rows = CliRunner().invoke(app, [*alone, "--data", str(census_cases.files()["test.csv"])])
+    assert rows.exit_code == 0, rows.output

@@ -82,6 +82,24 @@ def test_a_one_hot_is_tensorflows(axis: int, kind: str) -> None:
         assert found.tolist() == expected.tolist()
 
 
+@pytest.mark.parametrize("kind", ["int32", "int64", "float32", "uint8"])
+@pytest.mark.parametrize("shape", [(0, 5), (3, 5), (2, 0, 4), (2, 3, 4), (5,)])
+def test_the_largest_are_tensorflows(kind: str, shape: tuple[int, ...]) -> None:
+    function = tf.function(lambda x: tf.math.top_k(x, 3))
+    proto, _ = tf2onnx.convert.from_function(
+        function,
+        [tf.TensorSpec([None, *shape[1:]] if len(shape) > 1 else shape, kind)],
+        opset=OPSET,
+        custom_op_handlers={op: (made, []) for op, made in CONVERTED.items()},
+    )
+    session = onnxruntime.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
+    values = np.random.default_rng(1).integers(0, 5, shape).astype(kind)
+    found = session.run(None, {session.get_inputs()[0].name: values})
+    for received, expected in zip(found, function(tf.constant(values)), strict=True):
+        assert received.dtype == expected.numpy().dtype
+        assert received.tolist() == expected.numpy().tolist()
+
+
 def test_a_file_of_version_0_3_0_answers_as_it_did() -> None:
     described = json.loads(OLD.with_suffix(".json").read_text(encoding="utf-8"))
     kinds = {"word": object, "user": np.int64, "liked": object, "age": np.float32}

@@ -111,7 +111,7 @@ class Source:
                 "Data must be a path, a pandas.DataFrame, a polars.DataFrame or a pyarrow.Table. "
                 f"Received: {type(data).__name__}"
             )
-        files = [file for path in paths for file in _files(str(path))]
+        files = [file for path in paths for file in findfind_files(str(path))]
         data = ", ".join(map(str, paths))
         kind = _format(files) if format == "auto" else format
         for file in files:
@@ -346,7 +346,12 @@ def _row_of(values: Any) -> str:
     return ""
 
 
-def _files(data: str) -> list[str]:
+def find_files(data: str) -> list[str]:
+    """The files of a path, a folder, a glob or `census:train`.
+
+    Raises:
+        DataError: there are none.
+    """
     if re.fullmatch(r"census:.*", data):
         from tfwd.datasets import census
 

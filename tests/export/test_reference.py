@@ -1,0 +1,47 @@
+"""ONNX files in the reference of the standard, which is no ONNX Runtime; short form of tests/hostile/runtimes.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+from bag_cases import arrays, rows
+from bag_cases import model as bags
+from export_models import random_rows
+from onnx.reference import ReferenceEvaluator
+
+from export import onnx
+from export.rows import hostile_rows, known_values
+from tfwd.model import WideDeep
+
+
+def check(file: Path, rows: dict[str, Any]) -> None:
+    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    names = [entry.name for entry in session.get_outputs()]
+    with np.errstate(all="ignore"):
+        found = ReferenceEvaluator(str(file)).run(names, rows)
+    for name, received, expected in zip(names, found, session.run(names, rows), strict=True):
+        assert received.shape == expected.shape
+        if name == "classes":
+            assert received.tolist() == expected.tolist()
+        else:
+            np.testing.assert_allclose(received, expected, rtol=1e-5, atol=1e-6 if name == "probability" else 1e-5)
+
+
+@pytest.mark.parametrize("name", ["binary", "multiclass", "regression"])
+def test_every_kind_of_feature(name: str, models: dict[str, WideDeep], exports: dict[str, tuple[Path, Path]]) -> None:
+    check(exports[name][1], hostile_rows(models[name].schema, known_values(models[name]), 300, seed=12))
+    check(exports[name][1], random_rows(0))
+
+
+@pytest.mark.parametrize("longest", [0, 2, 230])
+def test_lists(longest: int, bag_file: Path) -> None:
+    check(bag_file, arrays(rows(30, seed=13, longest=longest)))
+
+
+@pytest.fixture(scope="module")
+def bag_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return onnx.save(bags(), tmp_path_factory.mktemp("reference") / "bags.onnx")

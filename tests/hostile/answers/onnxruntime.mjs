@@ -1,0 +1,24 @@
+// Answers of an ONNX file by ONNX Runtime's JavaScript: `node onnxruntime.mjs PACKAGE MODEL ROWS OUTPUT`.
+import { readFileSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+
+const [name, model, rows, output] = process.argv.slice(2);
+const require = createRequire(join(process.cwd(), "package.json"));
+const ort = require(name);
+const described = JSON.parse(readFileSync(rows, "utf-8"));
+const feeds = {};
+for (const [input, entry] of Object.entries(described.inputs)) {
+  if (entry.kind === "string") {
+    feeds[input] = new ort.Tensor("string", entry.values, entry.shape);
+  } else {
+    const bytes = Uint8Array.from(Buffer.from(entry.values, "base64"));
+    const values = entry.kind === "float" ? new Float32Array(bytes.buffer) : new BigInt64Array(bytes.buffer);
+    feeds[input] = new ort.Tensor(entry.kind === "float" ? "float32" : "int64", values, entry.shape);
+  }
+}
+const session = await ort.InferenceSession.create(new Uint8Array(readFileSync(model)));
+const found = await session.run(feeds, [described.answer]);
+writeFileSync(output, new Uint8Array(Float32Array.from(found[described.answer].data).buffer));
+const version = require(join(process.cwd(), "node_modules", name, "package.json")).version;
+console.log(`${name} ${version}, node ${process.version}`);
