@@ -56,7 +56,8 @@ def test_a_training_with_exports_and_predictions(tmp_path: Path) -> None:
     command = [sys.executable, "-c", PROGRAM, str(tmp_path)]
     trace = tmp_path / "trace"
     if usable("strace", "-f", "--seccomp-bpf", "-e", "trace=connect", "true"):
-        command = ["strace", "-f", "--seccomp-bpf", "-qq", "-e", "trace=connect,sendto,sendmsg", "-o", str(trace), *command]
+        watched = ["-e", "trace=connect,sendto,sendmsg", "-o", str(trace)]
+        command = ["strace", "-f", "--seccomp-bpf", "-qq", *watched, *command]
     if usable("unshare", "-rn", "true"):
         command = ["unshare", "-rn", *command]
     shown = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)

@@ -141,7 +141,7 @@ def test_rows_of_a_file_and_those_of_validation(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="has learnt from its validation rows too, as train.refit says.* --data FILE"):
         comparison_rows(run, schema)
     with pytest.raises(ExportError, match="has neither test nor validation rows .* --data FILE"):
-        comparison_rows(run / "model.keras", schema)
+        comparison_rows(tmp_path / "model.keras", schema)
 
 
 def test_a_baseline_that_cannot_be_compared_is_said(tmp_path: Path) -> None:
