@@ -270,6 +270,6 @@ def test_every_problem_has_a_line() -> None:
         "  features[4].normalization: expected 'none', 'zscore', 'minmax', 'log', 'quantile' or a list. "
         "Received: 'lg'. Did you mean 'log'?",
         "  features[4].zzz: unknown key. There is: "
-        "column, deep, delimiter, fill, missing_indicator, name, normalization, quantiles, shape, type, wide.",
+        "clip, column, deep, delimiter, fill, missing_indicator, name, normalization, quantiles, shape, type, wide.",
         "  train.epochs: expected at least 1. Received: 0.",
     ]

@@ -30,7 +30,7 @@ from tfwd.config_sections import (
     RankingConfig,
     TrainConfig,
 )
-from tfwd.config_tree import check_tree, shown, unshared
+from tfwd.config_tree import check_tree, short, shown, unshared
 from tfwd.errors import ConfigError
 from tfwd.features.checks import check_features
 from tfwd.features.columns import AnyColumn, Categorical, Numeric
@@ -240,7 +240,8 @@ class Config(Section):
         except ValidationError as error:
             raise ConfigError(explain(error, cls, where, values)) from None
         except ConfigError as error:
-            raise ConfigError(f"{where}: {error}") from None
+            # A name that it says may be as long as anybody makes it.
+            raise ConfigError(short(f"{where}: {error}", _LONGEST_MESSAGE)) from None
 
     @classmethod
     def load(cls, source: str | Path, overrides: tuple[str, ...] | list[str] = ()) -> Config:
@@ -288,6 +289,7 @@ class Config(Section):
 
 
 _MOST_BYTES = 32 << 20
+_LONGEST_MESSAGE = 2000
 _KINDS = {
     "a file": stat.S_ISREG,
     "a folder": stat.S_ISDIR,

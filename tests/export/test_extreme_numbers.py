@@ -57,12 +57,17 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any, Path]:
         {"type": "numeric", "column": name, "normalization": list(FORMS), "wide": True} for name in TRAIN
     ]
     features += [
+        {"type": "numeric", "column": name, "name": f"{name}_far", "normalization": list(FORMS), "clip": False}
+        for name in TRAIN
+    ]
+    features += [
         {"type": "bucketized", "column": name, "boundaries": list(edges), "embedding": 4}
         for name, edges in EDGES.items()
     ]
     config = Config.of({"data": {"label": "y"}, "features": features, "model": {"hidden_units": [4]}})
     schema = Schema(tuple(Input(name, name, "float") for name in TRAIN), "binary", "y", ("0", "1"))
-    numerics = {name: learnt(name) for name in TRAIN} | {f"{name}_buckets": learnt(name) for name in EDGES}
+    numerics = {name: learnt(name) for name in TRAIN} | {f"{name}_far": learnt(name) for name in TRAIN}
+    numerics |= {f"{name}_buckets": learnt(name) for name in EDGES}
     statistics = FeatureStatistics(5, LabelStatistics(0.5, 1.0, ("0", "1"), (0.5, 0.5)), {}, numerics)
     model = build_model(config, statistics, schema)
     model.compile()

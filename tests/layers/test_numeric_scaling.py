@@ -10,6 +10,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tfwd.analysis.scales import LARGEST_INPUT, exponent_of
 from tfwd.analysis.statistics import NumericStatistics
 from tfwd.features.columns import Normalization, Numeric
 from tfwd.layers.numeric_scaling import NumericScaling
@@ -130,3 +131,43 @@ def test_every_input_gives_a_finite_answer(train: list[float], values: list[floa
     found = scale(values, feature, learn(np.array(train)))
     assert np.isfinite(found).all()
     assert ((found[:, [2, 4, 5]] >= -1e-6) & (found[:, [2, 4, 5]] <= 1 + 1e-6)).all()
+
+
+OUTSIDE = np.array([-1e6, -21.0, TRAIN.min(), 0.0, TRAIN.max(), 5e3, 1e9, 1.7e18], np.float32)
+
+
+def test_without_clip_a_value_outside_the_range_is_normalized_as_it_is() -> None:
+    x, train = OUTSIDE.astype(np.float64), TRAIN.astype(np.float64)
+    logs = np.log(1 + train - train.min())
+    expected = {
+        "none": np.minimum(x, 1e18),
+        "zscore": (x - train.mean()) / train.std(),
+        "minmax": (x - train.min()) / (train.max() - train.min()),
+        "log": (np.log(1 + np.maximum(x - train.min(), 0)) - logs.mean()) / logs.std(),
+        "quantile": one(OUTSIDE, "quantile", SEEN),
+    }
+    for form, wanted in expected.items():
+        found = one(OUTSIDE, form, SEEN, clip=False)
+        np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5, err_msg=form)
+        inside = (TRAIN.min() <= OUTSIDE) & (TRAIN.max() >= OUTSIDE)
+        np.testing.assert_array_equal(found[inside], one(OUTSIDE, form, SEEN)[inside])
+
+
+@settings(deadline=None, max_examples=15)
+@given(
+    st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=2, max_size=5),
+    st.lists(st.floats(width=32), min_size=1, max_size=20),
+)
+def test_without_clip_every_answer_is_finite_and_no_larger_than_the_heads_take(
+    train: list[float], values: list[float]
+) -> None:
+    statistics = learn(np.array(train, np.float32))
+    for form in ("zscore", "minmax", "log", "quantile"):
+        feature = Numeric("x", normalization=form, clip=False)
+        exponent = exponent_of(form, feature, statistics)
+        layer = NumericScaling([0], [form], [len(statistics.quantiles) if form == "quantile" else 0], [exponent])
+        layer.build((None, 1))
+        layer.set_statistics([(feature, statistics)])
+        found = layer(tf.constant(values, tf.float32)[:, tf.newaxis]).numpy()
+        assert np.isfinite(found).all()
+        assert (np.abs(found) <= 1.01 * LARGEST_INPUT).all()

@@ -17,6 +17,8 @@ LARGEST_INPUT = 1e18
 # Values beyond it are computed in a unit of 2^-EXPONENT: differences of two of them, and the inverse of their spread,
 # would be out of the reach of float32.
 _LARGE, _EXPONENT = 2.0**120, 32
+# Where values end that are not clipped, and its logarithm.
+_FARTHEST, _LONGEST_LOG = 2.0**126, 126 * math.log(2.0)
 
 
 class Scale(NamedTuple):
@@ -46,6 +48,23 @@ def scale_of(form: str, statistics: NumericStatistics) -> Scale:
         return Scale(statistics.log_mean, statistics.log_stddev)
     # (i - 1) / (n - 1) with i from 1: the number of boundaries passed, over the number of boundaries.
     return Scale(0.0, float(len(statistics.quantiles)) if form == "quantile" else 1.0)
+
+
+def bounds_of(form: str, feature: Numeric, statistics: NumericStatistics) -> tuple[float, float]:
+    """The smallest and the largest value of a column as its normalization takes it; others become the nearer one.
+
+    They are the ends of the training rows, or without `clip` those at which the normalization reaches `LARGEST_INPUT`
+    or float32 could not subtract.
+    """
+    low, high = statistics.minimum, statistics.maximum
+    if feature.clip or form in ("quantile", "missing"):
+        return low, high
+    shift, spread = scale_of(form, statistics)
+    reach = LARGEST_INPUT * spread
+    if form == "log":
+        # Below the smallest value there is no logarithm.
+        return low, max(high, min(_FARTHEST, low + math.expm1(min(shift + reach, _LONGEST_LOG))))
+    return min(low, max(-_FARTHEST, shift - reach)), max(high, min(_FARTHEST, shift + reach))
 
 
 def exponent_of(form: str, feature: Numeric, statistics: NumericStatistics) -> int:

@@ -111,7 +111,7 @@ class Source:
                 "Data must be a path, a pandas.DataFrame, a polars.DataFrame or a pyarrow.Table. "
                 f"Received: {type(data).__name__}"
             )
-        files = [file for path in paths for file in findfind_files(str(path))]
+        files = [file for path in paths for file in find_files(str(path))]
         data = ", ".join(map(str, paths))
         kind = _format(files) if format == "auto" else format
         for file in files:

@@ -112,7 +112,7 @@ def default_name(values: Any) -> Any:
 class Numeric(_OnColumn):
     """A number, or a vector of them, as one or several real inputs of the heads.
 
-    Values are float32, clipped to the range seen in training; NaN and infinities become `fill`.
+    Values are float32, clipped to the range seen in training unless `clip` is false; NaN and infinities become `fill`.
 
     Args:
         column: the data column.
@@ -126,6 +126,9 @@ class Numeric(_OnColumn):
         fill: what a missing value becomes before normalization: the `median` or `mean` of
             the training rows, or a number.
         missing_indicator: adds an input that is 1 where the value was missing, else 0.
+        clip: whether a value outside the range of the training rows becomes the nearest end of it. Without, it is
+            normalized as it is, to 1e18 in absolute value, which float32 can square; `quantile` has no other values
+            than 0 to 1, and `log` none below that of the smallest.
         wide: whether the wide head reads it.
         deep: whether the deep head reads it.
     """
@@ -137,6 +140,7 @@ class Numeric(_OnColumn):
     quantiles: int = Field(default=100, ge=2, le=10_000)
     fill: Float32 | Literal["median", "mean"] = "median"
     missing_indicator: bool = False
+    clip: bool = True
     wide: bool = False
     deep: bool = True
 

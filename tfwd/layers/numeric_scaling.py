@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfwd.analysis.scales import TINY, fill_value, scale_of
+from tfwd.analysis.scales import TINY, bounds_of, fill_value, scale_of
 from tfwd.analysis.statistics import NumericStatistics
 from tfwd.features.columns import Numeric
 from tfwd.layers.bucketize import bucketize, flush_denormals, without_denormals
@@ -34,9 +34,9 @@ class _Scales:
 class NumericScaling(keras.layers.Layer):
     """Several normalizations of several numbers, as one matrix.
 
-    A value that is not finite becomes the fill value; others are clipped to the range of the training rows, so that
-    every input gives a finite answer. Denormal numbers count as 0, in every runtime. May be used inside `tf.data` and
-    in exported graphs.
+    A value that is not finite becomes the fill value; others are clipped to the range of the training rows, or of a
+    feature without `clip` to what the heads can compute with, so that every input gives a finite answer. Denormal
+    numbers count as 0, in every runtime. May be used inside `tf.data` and in exported graphs.
 
     Args:
         sources: for each output column, the input column it is made of.
@@ -137,6 +137,7 @@ def _scales(form: str, exponent: int, feature: Numeric, statistics: NumericStati
         shift -= exponent * math.log(2.0)
     else:
         shift, spread = math.ldexp(shift, -exponent), math.ldexp(spread, -exponent)
+    low, high = bounds_of(form, feature, statistics)
     boundaries = statistics.quantiles if form == "quantile" and statistics.quantiles else (0.0,)
 
     def one(value: float) -> np.ndarray:
@@ -146,8 +147,8 @@ def _scales(form: str, exponent: int, feature: Numeric, statistics: NumericStati
     scale = 1.0 / spread if spread >= TINY else 0.0
     return _Scales(
         fill=one(fill_value(feature, statistics)),
-        low=one(statistics.minimum),
-        high=one(statistics.maximum),
+        low=one(low),
+        high=one(high),
         shift=one(shift),
         scale=one(scale),
         boundaries=without_denormals(np.asarray(boundaries, np.float32)),
