@@ -161,7 +161,6 @@ _CATEGORY = {
     "hash_bucket_size": _BINS,
     "hash_buckets": _BINS,
     "num_bins": _BINS,
-    "bins": _BINS,
     "num_buckets": "identity, the number of integers from 0 that are the categories",
     "vocab": "vocabulary",
     "vocabulary_list": "vocabulary",
@@ -189,7 +188,6 @@ _CATEGORY = {
     "shared_with": _SHARED,
     "share_embedding": _SHARED,
     "pooling": "combiner",
-    "boundaries": "boundaries of a feature of type bucketized",
     "normalization": "normalization of a feature of type numeric",
 }
 
@@ -204,7 +202,7 @@ _SECTIONS: dict[str, dict[str, str]] = {
         "bin_boundaries": "boundaries",
         "normalization": "normalization of a feature of type numeric",
     },
-    "Categorical": _CATEGORY,
+    "Categorical": {**_CATEGORY, "bins": _BINS, "boundaries": "boundaries of a feature of type bucketized"},
     "Cross": {
         **_CATEGORY,
         "column": _KEYS,
