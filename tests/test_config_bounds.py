@@ -42,7 +42,7 @@ def changed(path: str, value: Any) -> Config:
     *parents, last = path.split(".")
     for part in parents:
         node = node[int(part)] if isinstance(node, list) else node.setdefault(part, {})
-    node[last] = value
+    node[int(last) if isinstance(node, list) else last] = value
     return Config.of(values)
 
 
@@ -124,10 +124,13 @@ def test_an_override_changes_what_an_anchor_leads_to_in_one_place_only(tmp_path:
     assert (config.train.wide_optimizer.learning_rate, config.train.deep_optimizer.learning_rate) == (0.001, 0.5)
 
 
+NAMED = {"type": "categorical", "column": "年", "name": "zip"}
 VALUES: list[tuple[str, Any, str]] = [
     ("train.batch_size", 2**63, "train.batch_size: expected at most 2147483647. Received: 9223372036854775808."),
     ("train.epochs", 2**70, "train.epochs: expected at most 9223372036854775807."),
-    ("train.epochs", 10**400, "train.epochs: expected "),
+    ("train.epochs", 10**400, "train.epochs: expected a number of at most 300 digits. Received: a number of 1329 b"),
+    ("data.label", {"column": "y", "positive": -(10**300)}, "data.label.positive: expected a number of at most 300 di"),
+    ("features.2", NAMED, "features[2]: Column '年' has no letter or digit that a graph input may carry."),
     ("train.steps_per_execution", 2**40, "train.steps_per_execution: expected at most 2147483647."),
     ("train.cache_bytes", 2**64, "train.cache_bytes: expected at most 9223372036854775807."),
     ("train.class_weights", {0: 1e300}, "train.class_weights.0: expected at most 3.4"),

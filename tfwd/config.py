@@ -204,10 +204,13 @@ class Config(Section):
             ConfigError: two columns come to one name, or differ only in case.
         """
         names: dict[str, str] = {}
-        for feature in self.features:
+        for index, feature in enumerate(self.features):
             for column in feature.columns:
                 if column not in names:
-                    names[column] = self.data.names.get(column) or input_name(column)
+                    try:
+                        names[column] = self.data.names.get(column) or input_name(column)
+                    except ConfigError as error:
+                        raise ConfigError(f"features[{index}]: {error}") from None
         for column in self.data.names:
             if column not in names:
                 raise ConfigError(f"data.names maps {column!r}, which no feature reads.{nearest(column, names)}")

@@ -11,6 +11,7 @@ from tfwd.errors import ConfigError
 
 MAX_DEPTH = 32
 MAX_VALUES = 1_000_000
+MAX_DIGITS = 300
 _MAX_TEXT = 1_000_000
 
 
@@ -72,6 +73,8 @@ def check_tree(values: Any, where: str) -> None:
     def check(node: Any) -> tuple[int, int]:
         if isinstance(node, str):
             _check_text(node, refuse)
+        elif isinstance(node, int) and abs(node) >= 10**MAX_DIGITS:
+            raise refuse(f"expected a number of at most {MAX_DIGITS} digits. Received: {shown(node)}.")
         if not isinstance(node, dict | list | tuple):
             return 1, 0
         size, levels = known.get(id(node)) or walk(node)

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from tfwd.config_tree import MAX_VALUES, short
+from tfwd.config_tree import MAX_DIGITS, MAX_VALUES, short
 
 _SCALARS = {
     "merge": (r"<<", ["<"]),
@@ -64,7 +64,7 @@ class _Loader(_BaseLoader):  # type: ignore[misc]
 
     def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
         digits = len(node.value)
-        if digits > 300:
+        if digits > MAX_DIGITS:
             raise yaml.constructor.ConstructorError(None, None, f"a number of {digits:,} digits", node.start_mark)
         return int(node.value)
 
