@@ -1,0 +1,76 @@
+"""Hostile rows for the census and a model of bags: Keras, the SavedModel and ONNX Runtime answer alike, and finitely.
+
+`python -m tests.hostile.rows --count 1000000`
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from export import onnx, parity, savedmodel
+from export.rows import Rows, hostile_rows, known_values
+from tests.hostile.tally import Tally, arguments, track
+from tfwd.errors import ExportError
+from tfwd.model import WideDeep
+from tfwd.scoring import load_scorer
+
+# The models stand beside the tests that have them too.
+sys.path[:0] = [str(Path(__file__).parent.parent), str(Path(__file__).parent.parent / "export")]
+
+BATCH = 10_000
+
+
+def models() -> dict[str, Callable[[], WideDeep]]:
+    """By name."""
+    import bag_cases
+    from export_models import census_model
+
+    return {"census": lambda: census_model()[0], "bags": bag_cases.model}
+
+
+def check(model: WideDeep, batch: Rows, exports: Mapping[str, Path], tally: Tally, name: str) -> None:
+    """One batch of rows in all forms, by the export's own comparison and by what users score with."""
+    try:
+        parity.check_savedmodel(model, exports["savedmodel"], batch, hostile=0)
+        parity.check_onnx(model, exports["onnx"], batch, hostile=0)
+    except ExportError as error:
+        tally.fault(name, str(error))
+    found = {form: load_scorer(path).score(batch) for form, path in exports.items()}
+    for form, answer in found.items():
+        for output, values in answer.items():
+            if not np.isfinite(values).all():
+                row = int(np.argwhere(~np.isfinite(values))[0][0])
+                tally.fault(name, f"{form}: {output} of row {row} is {values[row]}")
+        apart = np.abs(answer["probability"] - found["savedmodel"]["probability"])
+        if not apart.max() <= 1e-5:
+            tally.fault(name, f"{form}: the probability of row {int(apart.argmax())} is {apart.max():.1e} apart")
+
+
+def run(count: int, show: bool = False, names: tuple[str, ...] = ("census", "bags")) -> Tally:
+    """`count` rows for each model."""
+    tally = Tally("batches of hostile rows", 600)
+    with tempfile.TemporaryDirectory() as place:
+        for name in names:
+            model = models()[name]()
+            exports = {
+                "savedmodel": savedmodel.save(model, Path(place), name=name),
+                "onnx": onnx.save(model, Path(place) / f"{name}.onnx"),
+            }
+            known = known_values(model)
+            # Lists of 200 values are as many rows of one.
+            size = BATCH if name == "census" else BATCH // 10
+            for seed in track(range(-(-count // size)), name, disable=not show):
+                batch = hostile_rows(model.schema, known, min(size, count), seed)
+                where = f"{name}, seed {seed}"
+                tally.attempt(where, lambda m=model, b=batch, e=exports, w=where: check(m, b, e, tally, w))
+    return tally
+
+
+if __name__ == "__main__":
+    given = arguments(__doc__, 1_000_000)
+    raise SystemExit(run(given.count, show=True).close(given.refusals))
