@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
@@ -17,7 +18,7 @@ from export.rows import Rows, hostile_rows, known_values
 from tests.hostile.tally import Tally, arguments, track
 from tfwd.errors import ExportError
 from tfwd.model import WideDeep
-from tfwd.scoring import load_scorer
+from tfwd.scoring import Scorer, load_scorer
 
 # The models stand beside the tests that have them too.
 sys.path[:0] = [str(Path(__file__).parent.parent), str(Path(__file__).parent.parent / "export")]
@@ -33,14 +34,21 @@ def models() -> dict[str, Callable[[], WideDeep]]:
     return {"census": lambda: census_model()[0], "bags": bag_cases.model}
 
 
-def check(model: WideDeep, batch: Rows, exports: Mapping[str, Path], tally: Tally, name: str) -> None:
+def check(
+    model: WideDeep,
+    batch: Rows,
+    exports: Mapping[str, Path],
+    scorers: Mapping[str, Scorer],
+    tally: Tally,
+    name: str,
+) -> None:
     """One batch of rows in all forms, by the export's own comparison and by what users score with."""
     try:
         parity.check_savedmodel(model, exports["savedmodel"], batch, hostile=0)
         parity.check_onnx(model, exports["onnx"], batch, hostile=0)
     except ExportError as error:
         tally.fault(name, str(error))
-    found = {form: load_scorer(path).score(batch) for form, path in exports.items()}
+    found = {form: scorer.score(batch) for form, scorer in scorers.items()}
     for form, answer in found.items():
         for output, values in answer.items():
             if not np.isfinite(values).all():
@@ -61,13 +69,15 @@ def run(count: int, show: bool = False, names: tuple[str, ...] = ("census", "bag
                 "savedmodel": savedmodel.save(model, Path(place), name=name),
                 "onnx": onnx.save(model, Path(place) / f"{name}.onnx"),
             }
+            scorers = {form: load_scorer(path) for form, path in exports.items()}
             known = known_values(model)
-            # Lists of 200 values are as many rows of one.
-            size = BATCH if name == "census" else BATCH // 10
+            # Lists of 200 values weigh more.
+            size = min(count, BATCH if name == "census" else BATCH // 2)
             for seed in track(range(-(-count // size)), name, disable=not show):
-                batch = hostile_rows(model.schema, known, min(size, count), seed)
                 where = f"{name}, seed {seed}"
-                tally.attempt(where, lambda m=model, b=batch, e=exports, w=where: check(m, b, e, tally, w))
+                batch = hostile_rows(model.schema, known, size, seed)
+                attack = functools.partial(check, model, batch, exports, scorers, tally, where)
+                tally.attempt(where, attack)
     return tally
 
 

@@ -1,4 +1,4 @@
-"""The attacks of this folder in short: some seeds of each. The long forms are commands, `python -m tests.hostile.files`."""
+"""The attacks of this folder in short, some seeds of each. Each has a long form, as `python -m tests.hostile.files`."""
 
 from __future__ import annotations
 
