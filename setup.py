@@ -16,6 +16,7 @@ TEST = [
     "nbclient>=0.10",
     "mypy>=1.15",
     "pandas-stubs>=2.2",
+    "polars>=1.0",
     "pre-commit>=4.0",
     "psutil>=6.0",
     "pytest>=8.3",

@@ -147,7 +147,7 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "to_list") and not isinstance(getattr(value, "dtype", None), np.dtype):
         return value.to_list()  # a RaggedTensor, pandas' and Polars' own types
     if isinstance(value, np.ma.MaskedArray):
-        return np.where(np.ma.getmaskarray(value), None, value.data.astype(object))
+        return np.where(np.ma.getmaskarray(value), np.array(None, object), value.data.astype(object))
     return value
 
 

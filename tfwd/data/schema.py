@@ -144,8 +144,8 @@ def _reading(feature: Numeric | Bucketized | Categorical, found: str, source: So
         raise ConfigError(f"{where}; a {feature.type} feature needs one number a row.")
     fraction = None
     if isinstance(feature, Categorical) and is_fractional(found):
-        bad = is_bad(feature.column, found, "integer")
-        fraction = None if bad is None else source.first(feature.column, bad)
+        condition = is_bad(feature.column, found, "integer")
+        fraction = None if condition is None else source.first(feature.column, condition)
     return _Reading(feature, _kind(feature, found, where, fraction))
 
 
