@@ -25,6 +25,8 @@ from tfwd.schema import MISSING_INTEGER, Schema
 
 # TF Serving refuses a file with more than 1,000 records.
 _SINGLE, _BATCHES = 16, (32, 256)
+# The signatures that take `tf.Example`.
+_OF_EXAMPLES = ("classify", "regress")
 
 
 def write(
@@ -46,13 +48,20 @@ def write(
         recommended: from rows to the inputs of `recommend`, if there is one.
     """
     with tf.io.TFRecordWriter(str(file)) as writer:
-        for signature in signatures:
-            for batch in _batches(rows):
-                writer.write(_log(schema, batch, name, signature).SerializeToString())
+        for batch in _batches(rows):
+            # Made once a batch, as every row and column is a message of its own.
+            listed = None
+            for signature in signatures:
+                if signature in _OF_EXAMPLES:
+                    listed = listed or input_pb2.ExampleList(examples=examples(schema, batch))
+                    log = _log_of_examples(listed, name, signature)
+                else:
+                    log = _log(batch, name, signature)
+                writer.write(log.SerializeToString())
         if recommended is not None:
             for index in range(min(_SINGLE, length(rows))):
                 asked = recommended(part(rows, index, index + 1))
-                writer.write(_log(schema, asked, name, "recommend").SerializeToString())
+                writer.write(_log(asked, name, "recommend").SerializeToString())
 
 
 def examples(schema: Schema, rows: Rows) -> list[tf.train.Example]:
@@ -68,16 +77,17 @@ def _batches(rows: Rows) -> Iterator[Rows]:
         yield {column: np.resize(values, (size, *values.shape[1:])) for column, values in rows.items()}
 
 
-def _log(schema: Schema, rows: Rows, name: str, signature: str) -> prediction_log_pb2.PredictionLog:
-    spec = model_pb2.ModelSpec(name=name, signature_name=signature)
-    if signature in ("classify", "regress"):
-        listed = input_pb2.Input(example_list=input_pb2.ExampleList(examples=examples(schema, rows)))
-        if signature == "classify":
-            classify = classification_pb2.ClassificationRequest(model_spec=spec, input=listed)
-            return prediction_log_pb2.PredictionLog(classify_log=prediction_log_pb2.ClassifyLog(request=classify))
-        regress = regression_pb2.RegressionRequest(model_spec=spec, input=listed)
-        return prediction_log_pb2.PredictionLog(regress_log=prediction_log_pb2.RegressLog(request=regress))
-    predict = predict_pb2.PredictRequest(model_spec=spec)
+def _log_of_examples(listed: input_pb2.ExampleList, name: str, signature: str) -> prediction_log_pb2.PredictionLog:
+    spec, given = model_pb2.ModelSpec(name=name, signature_name=signature), input_pb2.Input(example_list=listed)
+    if signature == "classify":
+        classify = classification_pb2.ClassificationRequest(model_spec=spec, input=given)
+        return prediction_log_pb2.PredictionLog(classify_log=prediction_log_pb2.ClassifyLog(request=classify))
+    regress = regression_pb2.RegressionRequest(model_spec=spec, input=given)
+    return prediction_log_pb2.PredictionLog(regress_log=prediction_log_pb2.RegressLog(request=regress))
+
+
+def _log(rows: Rows, name: str, signature: str) -> prediction_log_pb2.PredictionLog:
+    predict = predict_pb2.PredictRequest(model_spec=model_pb2.ModelSpec(name=name, signature_name=signature))
     for column, values in rows.items():
         kind = tf.string if values.dtype == object else None
         predict.inputs[column].CopyFrom(tf.make_tensor_proto(values.tolist() if kind else values, kind, values.shape))

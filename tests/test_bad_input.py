@@ -164,7 +164,10 @@ def test_the_output_exists(tmp_path: Path, capfd: pytest.CaptureFixture[str]) ->
     path = copy_of_trained(tmp_path / "run")
     before = (path / "run.json").read_bytes()
     assert tfwd("train", "--output", path) == 2
-    assert "exists already. Resume it with --resume, or choose another --output" in capfd.readouterr().err
+    assert (
+        "exists already. Resume it with --resume, replace it with --overwrite (overwrite=True), or choose"
+        in capfd.readouterr().err
+    )
     assert (path / "run.json").read_bytes() == before
 
 

@@ -171,7 +171,10 @@ class DataConfig(Section):
                 )
         if self.ranged and self.event_time is None:
             raise ValueError("since and until choose rows by their time: name its column in data.time")
-        refuse_twice("history", [*self.columns, *(history.name for history in self.history)])
+        for history in self.history:
+            if history.name in self.columns:
+                raise fault("history", f"columns and history make two columns of the name {shown(history.name)}.")
+        refuse_twice("history", [history.name for history in self.history])
         refuse_twice("key", self.key)
         joins = [(join.data, join.on) for join in self.join]
         twin = next((data for (data, on), count in Counter(joins).items() if count > 1), None)

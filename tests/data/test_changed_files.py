@@ -119,7 +119,7 @@ def test_a_class_that_training_has_not_seen(configure: Configure) -> None:
 @pytest.mark.parametrize("task", ["binary", "multiclass"])
 def test_a_label_of_fractions_is_to_be_predicted_as_a_number(configure: Configure, task: str) -> None:
     config = configure([NUMBER], task=task)
-    source = Source.open(frame(8).assign(y=[n / 7 for n in range(8)]))
+    source = Source.open(frame(30).assign(y=[n / 29 for n in range(30)]))
     with pytest.raises(DataError, match="task: regression"):
         analyze(Rows(source, resolve_schema(config, source)), config)
     named: Any = configure([NUMBER], task="multiclass", label={"column": "y", "classes": ["0.5", "1"]})

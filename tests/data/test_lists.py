@@ -250,7 +250,7 @@ def bag(column: str = "bag", **options: Any) -> dict[str, Any]:
     ("features", "parts"),
     [
         ([{"type": "categorical", "column": "bag"}], ["'bag'", "VARCHAR[]", "max_length"]),
-        ([{"type": "numeric", "column": "number"}], ["'number'", "DOUBLE[]", "one number a row"]),
+        ([{"type": "numeric", "column": "number"}], ["'number'", "DOUBLE[]", "shape, how many numbers"]),
         ([{"type": "bucketized", "column": "ids", "quantiles": 3}], ["BIGINT[]", "one number a row"]),
         ([bag("text")], ["'text'", "VARCHAR", "a delimiter"]),
         ([bag("id")], ["'id'", "BIGINT", "a list a row"]),

@@ -109,8 +109,14 @@ def config_of(*features: dict) -> Config:
 
 def test_refuses_more_rows_than_an_id_can_name() -> None:
     hashed = [{"type": "categorical", "column": f"c{index}", "hash_bins": 2**30} for index in range(2)]
+    with pytest.raises(
+        ConfigError, match=r"features\[1\]: .*'c1' the wide head would have 2,147,483,651 rows.* Lower some"
+    ):
+        config_of(*hashed)
+    # Where learnt vocabularies make the table too large, the configuration alone cannot tell.
+    alone = [config_of(feature).features[0] for feature in hashed]
     with pytest.raises(ConfigError, match=r"'wide' would have 2,147,483,651 rows.* Lower some bins"):
-        build_layout(config_of(*hashed).features, STATISTICS, ("wide",), 1)
+        build_layout(tuple(alone), STATISTICS, ("wide",), 1)
 
 
 def test_refuses_an_exact_cross_of_too_many_combinations() -> None:

@@ -144,6 +144,8 @@ def test_names_of_columns_that_cannot_be() -> None:
     history = {"name": "x", "user": "user", "item": "item", "time": "at"}
     with pytest.raises(ConfigError, match="columns and history make two columns of the name 'x'"):
         config({"columns": {"x": "1"}, "history": history})
+    with pytest.raises(ConfigError, match=r"data\.history: 'x' stands there twice"):
+        config({"history": [history, history]})
 
 
 def test_a_log_without_rows() -> None:

@@ -19,7 +19,7 @@ from tfwd.errors import DataError
 from tfwd.naming import text_of
 
 _SHOWN = 5
-# More whole numbers than this are likely to be counted or measured, not names.
+# More numbers than this are likely to be counted or measured, not names.
 _CLASSES = 20
 
 
@@ -45,10 +45,11 @@ def label_statistics(workspace: Workspace, rows: Rows, config: Config) -> LabelS
     else:
         classes = class_order(list(shares))
         fraction = next(filter(_has_fraction, classes), None)
-        if fraction is not None and all(map(_is_number, classes)):
+        if fraction is not None and len(classes) > _CLASSES and all(map(_is_number, classes)):
             raise DataError(
-                f"The label {rows.schema.label!r} of {rows.source.name} holds numbers with a fraction, as {fraction}: "
-                "to predict a number set task: regression. If they are classes, name them in data.label.classes."
+                f"The label {rows.schema.label!r} of {rows.source.name} holds {len(classes)} numbers with a fraction, "
+                f"as {fraction}: to predict a number set task: regression. If they are classes, name them in "
+                "data.label.classes."
             )
     if len(shares) < 2:
         raise DataError(
