@@ -22,7 +22,7 @@ from tfwd.evaluation import evaluate
 from tfwd.losses import PoissonDeviance, expected_count
 from tfwd.metrics import count_metrics, metrics_of
 from tfwd.run import Run
-from tfwd.schema import Schema
+from tfwd.schema import Input, Schema
 from tfwd.scoring import keras_scorer, load_scorer
 from tfwd.training import fit
 
@@ -144,7 +144,7 @@ def test_a_run_of_counts_from_training_to_both_exports(run: Run, tmp_path: Path)
 
 
 def test_a_schema_of_an_older_version_has_no_counts() -> None:
-    older = Schema((), "regression", "n").to_dict()
+    older = Schema((Input("x", "x", "float"),), "regression", "n").to_dict()
     del older["counts"]
     assert Schema.from_dict(older).measures == "regression"
 

@@ -210,3 +210,20 @@ def test_saved_model_answers_as_before(case: str, tmp_path: Path) -> None:
         np.testing.assert_array_equal(found, expected)
     shapes = [variable.shape for variable in model.trainable_variables]
     assert [variable.shape for variable in loaded.trainable_variables] == shapes
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, None])
+def test_the_latest_values_are_as_many_as_the_graph_says(width: int | None) -> None:
+    """Of weights too: what comes after chooses among their columns, of a batch whose rows are not known either."""
+
+    @tf.function(input_signature=[tf.TensorSpec((None, width), tf.int64), tf.TensorSpec((None, None), tf.float32)])
+    def latest(ids: tf.Tensor, weights: tf.Tensor) -> list[tf.Tensor]:
+        found = LatestValues(2, pad=1)([ids, weights])
+        assert [column.shape.as_list() for column in found] == [[None, 2]] * 2
+        return found
+
+    given = np.arange(2, 2 + (width or 5), dtype=np.int64)[np.newaxis]
+    ids, weights = (np.asarray(column)[0].tolist() for column in latest(given, given.astype(np.float32)))
+    kept = sorted(given[0, -2:].tolist())
+    assert sorted(ids)[-len(kept) :] == kept
+    assert sorted(weights)[-len(kept) :] == kept

@@ -72,4 +72,4 @@ def _of_one_shape(weights: tf.Tensor, ids: tf.Tensor) -> tf.Tensor:
     """The weights, refused where they are more or fewer than the ids: nothing else would tell ONNX Runtime."""
     # A column more, as ONNX takes a 0 in a shape to reshape to for "as it was".
     more = tf.pad(weights, [[0, 0], [0, 1]])
-    return tf.reshape(more, tf.shape(ids) + tf.constant([0, 1]))[:, :-1]
+    return tf.ensure_shape(tf.reshape(more, tf.shape(ids) + tf.constant([0, 1]))[:, :-1], ids.shape)
