@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from census_cases import copy_of_trained, trained
 
 from tfwd.checkpoints import Checkpoints
@@ -198,3 +199,20 @@ def test_what_the_metrics_had_counted(run: Path, put: Callable[[str, bytes], Non
     np.savez(place / "totals.npz", np.array([{}], object))
     with pytest.raises(RunError, match=r"totals\.npz is damaged"):
         Checkpoints(run / "checkpoints").totals()
+
+
+@pytest.mark.parametrize("change", ["gone", "renamed", "another size", "one more"])
+def test_a_configuration_that_the_model_was_not_made_of(
+    change: str, run: Path, put: Callable[[str, bytes], None]
+) -> None:
+    values = yaml.safe_load((run / "config.yaml").read_text())
+    cross = next(feature for feature in values["features"] if feature["type"] == "cross")
+    if change == "gone":
+        values["features"].remove(cross)
+    elif change == "one more":
+        values["features"].append({**cross, "name": "another"})
+    else:
+        cross.update({"name": "another"} if change == "renamed" else {"bins": 7})
+    put("config.yaml", yaml.safe_dump(values).encode())
+    with pytest.raises(RunError, match=r"the features of config\.yaml with the statistics make other tables"):
+        Run.open(run).wide_weights()

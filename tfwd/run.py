@@ -34,7 +34,7 @@ import tfwd.version
 from tfwd.analysis.statistics import FeatureStatistics
 from tfwd.config import Config
 from tfwd.data.provenance import Provenance
-from tfwd.errors import RunError
+from tfwd.errors import ConfigError, RunError
 from tfwd.run_head import Given, Head
 from tfwd.utils.files import (
     as_json,
@@ -180,7 +180,27 @@ class Run:
         """The named weights of the wide head, the heaviest first; see `tfwd.wide_weights`."""
         from tfwd.inspection import wide_weights
 
+        self.refuse_changed()
         return wide_weights(self.model, self.config.features, self.statistics, nonzero)
+
+    def refuse_changed(self) -> None:
+        """Looks whether the features of `config.yaml` and the statistics are those that the model was made of.
+
+        Raises:
+            RunError: they are not, or one of the three files is missing or damaged.
+        """
+        from tfwd.features.layout import build_layout
+
+        model, features, statistics = self.model, self.config.features, self.statistics
+        try:
+            same = build_layout(features, statistics, self.config.model.heads, model.schema.outputs) == model.layout
+        except (LookupError, ConfigError):
+            same = False
+        if not same:
+            raise RunError(
+                f"{self.path}: the features of config.yaml with the statistics make other tables than model.keras has: "
+                "one of them was changed after the training. Bring the file back, or train again."
+            )
 
     def recommend(
         self, users: Any, *, k: int | None = None, candidates: Sequence[Any] | None = None, include_seen: bool = False

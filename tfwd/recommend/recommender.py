@@ -50,6 +50,7 @@ class Recommender:
     def __init__(self, run: Run, items: Any = None) -> None:
         self.run = run
         self.ranking = ranking_of(run.config, run.path)
+        run.refuse_changed()
         given = items if items is not None else file_of(run, ITEMS)
         self.catalogue: Catalogue = read_catalogue(Source.open(given), run.model.schema, self.ranking)
         self._lists = ListMaker(run.model, run.config.features, self.ranking, self.catalogue)

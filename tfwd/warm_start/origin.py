@@ -39,7 +39,7 @@ def open_origin(path: str | Path, config: Config) -> Run:
         if run.config.counts != config.counts:
             ways = ["model.loss: poisson" if one.counts else "the squared error" for one in (run.config, config)]
             raise RunError(f"{path} was trained with {ways[0]}, and this is {ways[1]}: their logits differ.")
-        run.model  # noqa: B018  # loaded here, so that a damaged file is found before any work
+        run.refuse_changed()  # loaded here, so that a damaged file is found before any work
     except RunError as error:
         raise RunError(f"train.warm_start_from: {error}") from None
     return run
