@@ -65,13 +65,21 @@ def written(run: Path) -> list[str]:
     return [str(path) for path in run.rglob("*.keras")]
 
 
-@pytest.mark.parametrize("number", [np.nan, np.inf])
+@pytest.mark.parametrize("number", [np.nan, np.inf, -2e6])
 def test_a_row_that_the_next_step_touches_is_named_with_that_step(number: float, tmp_path: Path) -> None:
     # The rows of the wide table: padding, OOV, missing, then the cities.
     spoil = Spoil("categories/table", 3, number, before_step=4)
     expected = r"After step 5, .*wide/categories/table \(row 3, of the feature 'city'\).* not finite"
     with pytest.raises(RunError, match=expected):
         tfwd.fit(config(), tmp_path / "run", train=frame(), callbacks=[spoil])
+    assert written(tmp_path / "run") == []
+
+
+def test_a_training_that_diverges_within_float32_ends_too(tmp_path: Path) -> None:
+    """Its weights are finite, and the answer to one more row may not be."""
+    steep = {"deep_optimizer": {"name": "adam", "learning_rate": 1e20}}
+    with pytest.raises(RunError, match=r"After step 1, .* not finite or exceed 1,000,000"):
+        tfwd.fit(config(steep), tmp_path / "run", train=frame())
     assert written(tmp_path / "run") == []
 
 

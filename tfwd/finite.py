@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 # Numbers that are looked at together: 16 MiB.
 _BLOCK = 2**22
 _NAMED = 3
+# Of a trained weight, which no rate that learns anything comes near: the products of a few layers of larger ones are
+# beyond float32, and so are then the answers to rows that no metric has seen.
+_LARGEST = 1e6
 # Metrics that rows with a weight always have.
 _DEFINED = {"log_loss", "rmse", "poisson_deviance"}
 _ADVICE = (
@@ -27,7 +30,9 @@ _ADVICE = (
 
 
 def finite_after(variables: Sequence[keras.Variable], gradients: Sequence[Any]) -> tf.Tensor:
-    """Whether each variable is finite where a step has changed it; to be called in the step, after the update.
+    """Whether each variable is sound where a step has changed it; to be called in the step, after the update.
+
+    Sound is finite, and at most a million in size: a training that leaves more has diverged.
 
     Args:
         variables: what is trained.
@@ -43,7 +48,7 @@ def finite_after(variables: Sequence[keras.Variable], gradients: Sequence[Any]) 
             continue
         sparse = isinstance(gradient, tf.IndexedSlices)
         values = gather_rows(variable, gradient.indices) if sparse else tf.convert_to_tensor(variable.value)
-        found.append(tf.reduce_all(tf.math.is_finite(values)))
+        found.append(tf.reduce_all(_sound(values)))
     return tf.stack(found)
 
 
@@ -62,7 +67,8 @@ def refuse_step(model: WideDeep, variables: Sequence[keras.Variable], step: int,
     if not variables:
         raise RunError(f"The loss is {loss} at step {step}. {_ADVICE}")
     raise RunError(
-        f"After step {step}, {_names(model, variables)}: numbers that are not finite. The loss is {loss:.6g}. {_ADVICE}"
+        f"After step {step}, {_names(model, variables)}: numbers that are not finite or exceed {_LARGEST:,.0f}. The "
+        f"loss is {loss:.6g}. {_ADVICE}"
     )
 
 
@@ -70,13 +76,15 @@ def refuse_broken(model: WideDeep, step: int) -> None:
     """Looks at all of a model and of its optimizer before they are written.
 
     Raises:
-        RunError: something is not finite; names it and the step.
+        RunError: something is not finite, or a trained weight exceeds a million; names it and the step.
     """
+    trained = {id(variable) for variable in model.trainable_variables}
     variables = [*model.variables, *model.optimizer.variables]
-    broken = [variable for variable in variables if not _is_finite(variable)]
+    broken = [variable for variable in variables if not _is_whole(variable, id(variable) in trained)]
     if broken:
         raise RunError(
-            f"At step {step}, {_names(model, broken)}: numbers that are not finite, of which none is written. {_ADVICE}"
+            f"At step {step}, {_names(model, broken)}: numbers that are not finite or exceed {_LARGEST:,.0f}, of which "
+            f"none is written. {_ADVICE}"
         )
 
 
@@ -99,10 +107,16 @@ def refuse_undefined(metrics: Mapping[str, float], rows: str, step: int) -> None
             )
 
 
-def _is_finite(variable: Any) -> bool:
+def _sound(values: tf.Tensor) -> tf.Tensor:
+    # NaN is at most nothing.
+    return tf.abs(values) <= tf.cast(_LARGEST, values.dtype)
+
+
+def _is_whole(variable: Any, trained: bool) -> bool:
     if not tf.as_dtype(variable.dtype).is_floating:
         return True
-    return all(bool(tf.reduce_all(tf.math.is_finite(block))) for _, block in _blocks(variable))
+    look = _sound if trained else tf.math.is_finite
+    return all(bool(tf.reduce_all(look(block))) for _, block in _blocks(variable))
 
 
 def _blocks(variable: Any) -> Iterator[tuple[int, tf.Tensor]]:
@@ -125,14 +139,14 @@ def _names(model: WideDeep, variables: Sequence[Any]) -> str:
 
 
 def _name(model: WideDeep, variable: Any) -> str:
-    """A variable's path; of a table with a row that is not finite, and the feature that the row belongs to."""
+    """A variable's path; of a table with a row that is not sound, and the feature that the row belongs to."""
     places = {"categories" if table.name == "wide" else table.name: table for table in model.layout.tables}
     layer, _, last = str(variable.path).rpartition("/")
     table = places.get(layer.rpartition("/")[2]) if last == "table" else None
     if table is None:
         return str(variable.path)
     for start, block in _blocks(variable):
-        rows = tf.where(tf.reduce_any(~tf.math.is_finite(block), axis=1))
+        rows = tf.where(tf.reduce_any(~_sound(block), axis=1))
         if len(rows):
             row = start + int(rows[0, 0])
             feature = next((r.feature for r in table.ranges if r.start <= row < r.start + r.rows), "padding")
