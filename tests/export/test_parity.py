@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -171,6 +172,25 @@ def test_what_a_probability_may_differ_by() -> None:
 
 
 @pytest.mark.parametrize("name", ["binary", "multiclass", "regression", "wide", "deep"])
+@pytest.mark.parametrize(
+    ("name", "expected", "received", "differs"),
+    [
+        # Of a tower that has diverged, as it was trained and exported: its probability is 0 in both.
+        ("logit", [-12814.7294921875], [-12814.9462890625], False),
+        ("logit", [-12814.7], [-12817.0], True),
+        ("logit", [103.0], [103.002], True),
+        # Of several classes the largest of the row counts.
+        ("logit", [[7.7718889e14, -2.28672e15, 1.5095236e15]], [[7.7720077e14, -2.28676e15, 1.5095515e15]], False),
+        ("logit", [[1.0, -50.0, 3.0]], [[1.0004, -50.0, 3.0]], False),
+        ("logit", [[1.0, -50.0, 3.0]], [[1.0006, -50.0, 3.0]], True),
+        ("prediction", [-12814.7294921875], [-12814.9462890625], True),
+    ],
+)
+def test_what_a_logit_may_differ_by(name: str, expected: Any, received: Any, differs: bool) -> None:
+    pair = np.asarray(expected, np.float32), np.asarray(received, np.float32)
+    assert bool(parity._differs(name, *pair, 1.0).any()) is differs
+
+
 def test_the_terms_of_the_last_layer_bound_its_logits(name: str, models: dict[str, WideDeep]) -> None:
     model = models[name]
     prepared = model.transform(tensors(as_rows(model.schema, random_rows(50))))
