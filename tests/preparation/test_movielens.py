@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 import movielens_cases
@@ -15,15 +16,23 @@ from tfwd.datasets import movielens
 from tfwd.preparation.prepare import prepare
 from tfwd.run import Run
 
-PARTS = ("train", "validation", "test")
+COUNTS = {"train": 34_403, "validation": 4303, "test": 4301}
+PARTS = tuple(COUNTS)
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the preset makes of all ratings."""
+def copy() -> Iterator[Path]:
+    """GroupLens' files, with the ratings of some users."""
+    with movielens_cases.of_some_users() as copy:
+        yield copy
+
+
+@pytest.fixture(scope="module")
+def folder(copy: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the preset makes of them."""
     folder = tmp_path_factory.mktemp("movielens")
-    counts = prepare(Config.load("movielens", [f"data.path={movielens_cases.folder()}"]), folder)
-    assert counts == {"train": 591_210, "validation": 73_901, "test": 73_901}
+    counts = prepare(Config.load("movielens", [f"data.path={copy}"]), folder)
+    assert counts == COUNTS
     return folder
 
 
@@ -31,15 +40,15 @@ def read(folder: Path, name: str, *columns: str) -> pd.DataFrame:
     return pd.read_parquet(folder / f"{name}.parquet", columns=list(columns) or None)
 
 
-def original(name: str, columns: str) -> pd.DataFrame:
+def original(path: Path, columns: str) -> pd.DataFrame:
     """A file of GroupLens, split by plain Python."""
-    text = (movielens_cases.folder() / name).read_text(encoding="latin-1")
+    text = path.read_text(encoding="latin-1")
     return pd.DataFrame([line.split("::") for line in text.splitlines()], columns=columns.split())
 
 
 @pytest.fixture(scope="module")
-def ratings() -> pd.DataFrame:
-    return original("ratings.dat", "user movie stars second").astype({"stars": int, "second": int})
+def ratings(copy: Path) -> pd.DataFrame:
+    return original(copy / "ratings.dat", "user movie stars second").astype({"stars": int, "second": int})
 
 
 def test_the_tables_have_the_rows_of_grouplens(tmp_path: Path) -> None:
@@ -49,7 +58,7 @@ def test_the_tables_have_the_rows_of_grouplens(tmp_path: Path) -> None:
     table = read(tmp_path, "ratings", "user_id", "movie_id", "movie_title", "user_zip_code")
     assert (len(table), table["user_id"].nunique(), table["movie_id"].nunique()) == (1_000_209, 6040, 3706)
     assert not table.isna().any().any()
-    titles = original("movies.dat", "movie title genres").set_index("movie")["title"]
+    titles = original(movielens_cases.folder() / "movies.dat", "movie title genres").set_index("movie")["title"]
     found = read(tmp_path, "movies").set_index("movie_id")["movie_title"]
     assert len(found) == 3883
     assert found.to_dict() == titles.to_dict()
@@ -57,7 +66,7 @@ def test_the_tables_have_the_rows_of_grouplens(tmp_path: Path) -> None:
 
 def test_the_parts_follow_each_other_in_time(folder: Path, ratings: pd.DataFrame) -> None:
     seconds = {part: read(folder, part, "timestamp")["timestamp"] for part in PARTS}
-    assert sum(map(len, seconds.values())) == 739_012 == (ratings["stars"] != 3).sum()
+    assert sum(map(len, seconds.values())) == sum(COUNTS.values()) == (ratings["stars"] != 3).sum()
     assert seconds["train"].max() < seconds["validation"].min()
     assert seconds["validation"].max() < seconds["test"].min()
 
@@ -87,16 +96,16 @@ def test_histories(folder: Path, ratings: pd.DataFrame) -> None:
 def test_items_and_users(folder: Path, ratings: pd.DataFrame) -> None:
     items = read(folder, "items")
     assert list(items.columns) == ["movie_id", "movie_title", "movie_genres", "year"]
-    assert len(items) == 3883, "also the 177 that nobody has rated"
+    assert len(items) == 3883, "also those that nobody has rated"
     assert not items.isna().any().any()
     users = read(folder, "users").set_index("user_id")
-    assert len(users) == 6040
+    assert len(users) == 304
     assert set(users.loc["42", "seen"]) == set(ratings.loc[ratings["user"] == "42", "movie"])
 
 
-def test_a_short_training_and_a_list(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_short_training_and_a_list(copy: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     changes = {
-        "data.path": movielens_cases.folder(),
+        "data.path": copy,
         "data.filter": "user_rating <> 3 and cast(user_id as integer) % 40 = 2",
         "train.max_steps": 4,
         "train.tensorboard": "false",
