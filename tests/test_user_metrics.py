@@ -71,7 +71,7 @@ def plain(rows: list[Row], k: int) -> dict[str, float]:
     }
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     rows=st.lists(
         st.tuples(

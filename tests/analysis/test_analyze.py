@@ -45,7 +45,7 @@ def ranked(values: list[Any], min_count: int = 1, max_size: int | None = None) -
     return sorted(counts, key=lambda pair: (-pair[1], pair[0]))[:max_size]
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     words=st.lists(_WORDS, min_size=2, max_size=40),
     min_count=st.integers(1, 2),
@@ -63,7 +63,7 @@ def test_vocabulary_is_counted(words: list[str | None], min_count: int, max_size
     assert found.unlisted == len(present) - sum(n for _, n in expected)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(
     st.lists(st.one_of(st.none(), st.integers(-(2**63) + 1, 2**63 - 1), st.integers(-3, 3)), min_size=1, max_size=30)
 )
@@ -103,7 +103,7 @@ def quantile(values: np.ndarray, part: int, parts: int) -> float:
     return float(np.sort(values)[max(-(-part * len(values) // parts), 1) - 1])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     column=st.lists(st.one_of(st.none(), _FLOATS), min_size=1, max_size=60),
     parts=st.integers(2, 12),
