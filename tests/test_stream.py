@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -17,13 +18,24 @@ from tfwd.parts import Parts, open_parts
 ROWS, BATCH = 530, 64
 
 
-@pytest.fixture(scope="module")
-def made() -> tuple[WideDeep, Parts]:
+@functools.cache
+def _made() -> tuple[WideDeep, Parts]:
     chosen = config({"weight": "weight", "validation_fraction": 0.0}, early_stopping=None)
     parts = open_parts(chosen, frame().head(ROWS))
     statistics = analyze(parts.fit, chosen)
     parts = parts.with_classes(statistics.label.classes)
     return build_model(chosen, statistics, parts.schema), parts
+
+
+@pytest.fixture(scope="module")
+def made() -> tuple[WideDeep, Parts]:
+    return _made()
+
+
+@functools.cache
+def whole(kind: str) -> list[np.ndarray]:
+    """The batches of more than two epochs."""
+    return rows(stream(kind, _made()).steps(0, 20))
 
 
 def stream(kind: str, made: tuple[WideDeep, Parts], seed: int = 3, weights: Any = None) -> Stream:
@@ -56,7 +68,7 @@ def test_every_row_once_an_epoch_in_another_order(kind: str, made: tuple[WideDee
     chosen = stream(kind, made)
     steps = chosen.steps_per_epoch
     assert steps == 9
-    epochs = [rows(chosen.steps(epoch * steps, (epoch + 1) * steps)) for epoch in range(2)]
+    epochs = [whole(kind)[epoch * steps : (epoch + 1) * steps] for epoch in range(2)]
     model, parts = made
     plain = joined(rows(model.prepare(parts.fit.dataset(BATCH))))
     assert len(plain) == ROWS
@@ -69,25 +81,24 @@ def test_every_row_once_an_epoch_in_another_order(kind: str, made: tuple[WideDee
 
 @pytest.mark.parametrize("kind", ["cached", "streamed"])
 def test_order_follows_from_seed_and_epoch_alone(kind: str, made: tuple[WideDeep, Parts]) -> None:
-    first = joined(rows(stream(kind, made).steps(0, 12)))
+    first = joined(whole(kind)[:12])
     np.testing.assert_array_equal(first, joined(rows(stream(kind, made).steps(0, 12))))
-    assert not np.array_equal(first, joined(rows(stream(kind, made, seed=4).steps(0, 12))))
+    assert not np.array_equal(joined(whole(kind)[:9]), joined(rows(stream(kind, made, seed=4).steps(0, 9))))
 
 
 @pytest.mark.parametrize("kind", ["cached", "streamed"])
-@pytest.mark.parametrize("cut", [1, 8, 9, 13])
+@pytest.mark.parametrize("cut", [8, 9, 13])
 def test_spans_of_steps_add_up(kind: str, cut: int, made: tuple[WideDeep, Parts]) -> None:
     chosen = stream(kind, made)
-    whole = rows(chosen.steps(0, 20))
     parts = rows(chosen.steps(0, cut)) + rows(chosen.steps(cut, 20))
-    assert len(whole) == len(parts) == 20
-    for one, other in zip(whole, parts, strict=True):
+    assert len(whole(kind)) == len(parts) == 20
+    for one, other in zip(whole(kind), parts, strict=True):
         np.testing.assert_array_equal(one, other)
 
 
 def test_class_weights_multiply_the_weight(made: tuple[WideDeep, Parts]) -> None:
     for kind in ("cached", "streamed"):
-        plain = as_set(joined(rows(stream(kind, made).steps(0, 9))))
+        plain = as_set(joined(whole(kind)[:9]))
         heavy = as_set(joined(rows(stream(kind, made, weights={">50K": 3.0}).steps(0, 9))))
         np.testing.assert_array_equal(plain[:, :-1].sum(axis=0), heavy[:, :-1].sum(axis=0))
         positive = heavy[:, -2] == 1
