@@ -87,6 +87,21 @@ def test_history_tells_the_best_evaluation() -> None:
         assert float(best[f"val_{name}"]) == pytest.approx(value)
 
 
+@pytest.fixture(scope="module")
+def by_accuracy(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run without weights, evaluated four times, of which the most accurate model is kept."""
+    chosen = config(epochs=2, early_stopping={"monitor": "accuracy", "patience": 10}, evaluate_every=8)
+    return fit(chosen, tmp_path_factory.mktemp("accuracy") / "run", train=frame())
+
+
+@pytest.fixture(scope="module")
+def of_one_step(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run whose only batch is larger than the data, with a tower of one's own."""
+    tower = keras.Sequential([keras.layers.Dense(7, activation="gelu", name="mine")])
+    chosen = config(batch_size=100_000, epochs=1)
+    return fit(chosen, tmp_path_factory.mktemp("step") / "run", train=frame(), tower=tower)
+
+
 class Watch(keras.callbacks.Callback):
     """Keeps the exact validation AUC, and how often each moment came."""
 
@@ -146,12 +161,10 @@ def test_early_stopping_keeps_the_best_step(tmp_path: Path) -> None:
     assert int(last.optimizer.iterations) == int(lines[-1]["step"])
 
 
-def test_accuracy_as_the_monitor_is_better_when_higher(tmp_path: Path) -> None:
-    chosen = config(epochs=2, early_stopping={"monitor": "accuracy", "patience": 10}, evaluate_every=8)
-    run = fit(chosen, tmp_path / "run", train=frame())
-    seen = [float(line["val_accuracy"]) for line in history(run)]
+def test_accuracy_as_the_monitor_is_better_when_higher(by_accuracy: Run) -> None:
+    seen = [float(line["val_accuracy"]) for line in history(by_accuracy)]
     assert len(seen) >= 4
-    assert run.metrics["validation"]["accuracy"] == pytest.approx(max(seen))
+    assert by_accuracy.metrics["validation"]["accuracy"] == pytest.approx(max(seen))
 
 
 def test_refit_learns_from_all_rows_for_the_chosen_epochs(tmp_path: Path) -> None:
@@ -166,8 +179,9 @@ def test_refit_learns_from_all_rows_for_the_chosen_epochs(tmp_path: Path) -> Non
     assert not (run.path / "logs" / "refit").exists()
 
 
-def test_class_weights_and_row_weights_move_the_base_rate(tmp_path: Path) -> None:
+def test_class_weights_and_row_weights_move_the_base_rate(by_accuracy: Run, tmp_path: Path) -> None:
     """The mean prediction of a calibrated model is the weighted base rate."""
+    plain = by_accuracy
     heavy = fit(
         config(class_weights={">50K": 20.0}, max_steps=40, epochs=9, evaluate_every=40),
         tmp_path / "classes",
@@ -175,7 +189,6 @@ def test_class_weights_and_row_weights_move_the_base_rate(tmp_path: Path) -> Non
     )
     by_row = frame().assign(w=np.where(frame()["income"] == ">50K", 20.0, 1.0))
     weighted = fit(config({"weight": "w"}, max_steps=40, epochs=9, evaluate_every=40), tmp_path / "rows", train=by_row)
-    plain = fit(config(max_steps=40, epochs=9, evaluate_every=40), tmp_path / "plain", train=frame())
     means = [run.metrics["validation"]["mean_prediction"] for run in (plain, heavy, weighted)]
     assert means[0] < 0.35 < 0.6 < min(means[1:])
     # A weight of rows counts in the evaluation, that of classes does not.
@@ -212,15 +225,13 @@ def test_a_loss_that_is_no_number_ends_the_training(tmp_path: Path) -> None:
         fit(chosen, tmp_path / "run", train=frame())
 
 
-def test_batches_larger_than_the_data(tmp_path: Path) -> None:
-    run = fit(config(batch_size=100_000, epochs=1), tmp_path / "run", train=frame())
-    assert int(run.model.optimizer.iterations) == 1
+def test_batches_larger_than_the_data(of_one_step: Run) -> None:
+    assert int(of_one_step.model.optimizer.iterations) == 1
 
 
-def test_tower_of_ones_own(tmp_path: Path) -> None:
-    tower = keras.Sequential([keras.layers.Dense(7, activation="gelu", name="mine")])
-    run = fit(config(epochs=1), tmp_path / "run", train=frame(), tower=tower)
-    assert any("mine" in variable.path and variable.shape[-1] == 7 for variable in run.model.trainable_variables)
+def test_tower_of_ones_own(of_one_step: Run) -> None:
+    variables = of_one_step.model.trainable_variables
+    assert any("mine" in variable.path and variable.shape[-1] == 7 for variable in variables)
 
 
 @pytest.mark.parametrize(
