@@ -184,9 +184,8 @@ def test_a_tower_of_your_own_is_carried_whatever_its_layers_are_called(tmp_path:
     report = json.loads((warm.path / "warm_start.json").read_text())
     assert [entry["carried"] for entry in report["tower"]] == ["yes"] * 7
     np.testing.assert_allclose(scores(warm.model, table), scores(old.model, table), rtol=0, atol=1e-5)
-    other = fit(Config.of(values), tmp_path / "other", train=table, tower=tower(6), warm_start_from=old.path)
-    report = json.loads((other.path / "warm_start.json").read_text())
-    assert [entry["carried"] for entry in report["tower"]] == ["no", "no", "no", "yes", "yes", "yes", "yes"]
+    _, _, other = begun(values, table, old, tower(6))
+    assert [entry["carried"] for entry in other.tower] == ["no", "no", "no", "yes", "yes", "yes", "yes"]
 
 
 def test_a_vocabulary_may_grow() -> None:

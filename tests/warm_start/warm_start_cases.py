@@ -184,7 +184,9 @@ def small_run(task: str = "binary") -> Run:
     return fit(Config.of(changed), Path(_folder().name) / f"small-{task}", train=table)
 
 
-def begun(values: dict[str, Any], table: pd.DataFrame, origin: Run) -> tuple[WideDeep, FeatureStatistics, Report]:
+def begun(
+    values: dict[str, Any], table: pd.DataFrame, origin: Run, tower: keras.layers.Layer | None = None
+) -> tuple[WideDeep, FeatureStatistics, Report]:
     """A model that goes on from a run, before its first step."""
     config = Config.of(values)
     source = Source.open(table)
@@ -193,7 +195,7 @@ def begun(values: dict[str, Any], table: pd.DataFrame, origin: Run) -> tuple[Wid
     statistics = analyze_from(rows, config, origin)
     schema = rows.with_classes(statistics.label.classes).schema
     keras.utils.set_random_seed(0)
-    model = build_model(config, statistics, schema)
+    model = build_model(config, statistics, schema, tower)
     carry_base(model, origin.model)
     model.compile(joint_optimizer(config, 100))
     model.optimizer.build(model.trainable_variables)
