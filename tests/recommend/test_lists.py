@@ -161,12 +161,14 @@ def test_scores_are_those_of_the_plain_model(name: str, tabulated: bool, monkeyp
     expected = every_score(model, lists, raw)
     users = lists.user(raw)
     scale = float(model.ranker.get_layer("logit").scale)
+    # As graphs, which is how a recommender and an export ask.
+    logits, listed = (tf.function(asked, autograph=False) for asked in (lists.logits, lists))
     for row, own in enumerate(expected):
         one = tf.nest.map_structure(lambda values, row=row: values[row : row + 1], users)
-        found = lists.logits(one).logit.numpy()
+        found = logits(one).logit.numpy()
         np.testing.assert_allclose(found, own, atol=3e-6 * max(1.0, scale), rtol=1e-6)
     assert np.ptp(expected, axis=1).min() > 0.1
-    everything = lists(raw, tf.constant(len(lists.catalogue)), tf.constant([[""]]), tf.constant([[""]]))
+    everything = listed(raw, tf.constant(len(lists.catalogue)), tf.constant([[""]]), tf.constant([[""]]))
     for row, places in enumerate(everything.places.numpy()):
         assert sorted(places) == list(range(cases.ITEMS))
         np.testing.assert_allclose(expected[row][places], np.sort(expected[row])[::-1], atol=6e-6, rtol=1e-6)
