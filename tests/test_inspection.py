@@ -12,10 +12,14 @@ import pytest
 import tensorflow as tf
 from census_cases import frame, values
 
+from tfwd.analysis.analyze import analyze
+from tfwd.analysis.statistics import FeatureStatistics
 from tfwd.config import Config
 from tfwd.data.rows import Rows
+from tfwd.data.schema import resolve_schema
 from tfwd.data.source import Source
 from tfwd.inspection import shortest, wide_weights
+from tfwd.model import WideDeep, build_model
 from tfwd.run import Run
 from tfwd.training import fit
 
@@ -116,14 +120,22 @@ def test_heaviest_first_and_zeros_left_out(run: Run, weights: pd.DataFrame) -> N
     assert everything["name"][everything["feature"] != "wide_cross"].is_unique
 
 
-def test_collisions_are_named(run: Run) -> None:
+def untrained(values: dict[str, Any]) -> tuple[WideDeep, Config, FeatureStatistics]:
+    """A model of the rows that no step has changed."""
+    config, source = Config.of(values), Source.open(frame())
+    rows = Rows(source, resolve_schema(config, source))
+    statistics = analyze(rows, config)
+    return build_model(config, statistics, rows.with_classes(statistics.label.classes).schema), config, statistics
+
+
+def test_collisions_are_named() -> None:
     cross = {"type": "cross", "keys": ["education", "occupation"], "bins": 4}
-    few = {**values(epochs=1), "features": [*FEATURES[3:5], cross]}
+    few = {**values(), "features": [*FEATURES[3:5], cross]}
     few["model"] = {"heads": ["wide"]}
-    again = fit(Config.of(few), run.path.parent / "few", train=frame())
-    names = named(wide_weights(again.model, again.config.features, again.statistics), "education_x_occupation")
+    model, config, statistics = untrained(few)
+    names = named(wide_weights(model, config.features, statistics, nonzero=False), "education_x_occupation")
     assert len(names) == 4
-    sizes = [len(again.statistics.vocabularies[name].values) + 2 for name in ("education", "occupation")]
+    sizes = [len(statistics.vocabularies[name].values) + 2 for name in ("education", "occupation")]
     assert sum(3 + int(re.findall(r"\| (\d+) more$", name)[0]) for name in names) == sizes[0] * sizes[1]
 
 
@@ -139,12 +151,12 @@ def test_a_weight_a_class(tmp_path: Path) -> None:
     assert heaviest.is_monotonic_decreasing
 
 
-def test_no_wide_head(tmp_path: Path) -> None:
-    options = values(epochs=1)
+def test_no_wide_head() -> None:
+    options = values()
     options["model"]["heads"] = ["deep"]
-    made = fit(Config.of(options), tmp_path / "run", train=frame())
+    model, config, statistics = untrained(options)
     with pytest.raises(ValueError, match=r"no wide head"):
-        wide_weights(made.model, made.config.features, made.statistics)
+        wide_weights(model, config.features, statistics)
 
 
 @pytest.mark.parametrize(
