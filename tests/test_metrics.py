@@ -44,7 +44,7 @@ def scored(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     )
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(scored())
 def test_binary_equals_scikit_learn(case: tuple[np.ndarray, np.ndarray, np.ndarray | None]) -> None:
     labels, scores, weights = case
@@ -71,7 +71,7 @@ def test_auc_of_rare_positives_is_exact() -> None:
     assert average_precision(labels, scores) == pytest.approx(sk.average_precision_score(labels, scores), abs=1e-12)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**31), st.integers(2, 5), st.booleans())
 def test_multiclass_equals_scikit_learn(seed: int, classes: int, weighted: bool) -> None:
     random = np.random.default_rng(seed)
@@ -88,7 +88,7 @@ def test_multiclass_equals_scikit_learn(seed: int, classes: int, weighted: bool)
     assert found["auc"] == pytest.approx(np.mean(parts))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**31), st.sampled_from([1.0, 1e-3, 1e6]), st.booleans())
 def test_regression_equals_scikit_learn(seed: int, unit: float, weighted: bool) -> None:
     random = np.random.default_rng(seed)
@@ -109,7 +109,7 @@ def in_batches(metrics: Metrics, size: int, labels: Any, answers: Any, weights: 
     return metrics.result()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(scored(), st.integers(1, 41), st.integers(1, 41))
 def test_neither_batches_nor_what_goes_to_the_disk_changes_binary_metrics(
     case: tuple[np.ndarray, np.ndarray, np.ndarray | None], size: int, waiting: int
