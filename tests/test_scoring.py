@@ -142,6 +142,7 @@ def test_inputs_go_by_name(kind: str, kinds: dict[str, Path]) -> None:
 def test_a_batch_is_refused_in_the_same_words_by_all(kinds: dict[str, Path]) -> None:
     inputs = next(Rows(Source.open(files()["test.csv"]), trained().model.schema).batches(50)).inputs
     without = {("agee" if name == "age" else name): values for name, values in inputs.items()}
+    scorers = [load_scorer(kinds[kind]) for kind in ("keras", "savedmodel", "onnx")]
     for given, message in {
         "missing": (without, "The batch has no input 'age'. Did you mean 'agee'?"),
         "text": ({**inputs, "age": inputs["education"]}, "The input 'age' takes numbers. Received: "),
@@ -151,8 +152,8 @@ def test_a_batch_is_refused_in_the_same_words_by_all(kinds: dict[str, Path]) -> 
         "frame": (pd.DataFrame(inputs), "A batch is a dict of inputs by name"),
     }.values():
         said = set()
-        for kind in ("keras", "savedmodel", "onnx"):
+        for scorer in scorers:
             with pytest.raises(DataError, match=message) as error:
-                load_scorer(kinds[kind]).score(given)  # type: ignore[arg-type]
+                scorer.score(given)  # type: ignore[arg-type]
             said.add(str(error.value))
         assert len(said) == 1
