@@ -64,7 +64,7 @@ def test_columns_and_types(tmp_path: pathlib.Path) -> None:
     }
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", [0, 1])
 def test_labels_follow_the_stored_probability(tmp_path: pathlib.Path, seed: int) -> None:
     rule = clicks.write(tmp_path / "c.parquet", 200_000, seed=seed, with_probability=True)
     table = pq.read_table(tmp_path / "c.parquet")
