@@ -150,6 +150,7 @@ def test_a_refit_is_of_train_and_validation_rows(run: Run) -> None:
 def test_frames_of_a_run_that_ranks_are_kept(tmp_path: Path) -> None:
     chosen = values(tmp_path)
     del chosen["data"]["train"]
+    chosen["train"]["max_steps"] = 1
     run = fit(Config.of(chosen), tmp_path / "run", train=log(1500, users=40))
     assert run.rows("train") == str(tmp_path / "run" / "data" / "train.parquet")
 
