@@ -16,3 +16,21 @@ def started() -> None:
     from census_cases import trained
 
     trained()
+
+
+@pytest.fixture(scope="session")
+def bag_exports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The SavedModel and the ONNX file of the model of `bag_cases`, which is the same in every worker."""
+    import bag_cases
+    from made_once import folder_of_all
+
+    from export import onnx, parity, savedmodel
+
+    with folder_of_all(tmp_path_factory, "bags") as folder, pytest.MonkeyPatch.context() as patch:
+        # The tests compare more rows themselves.
+        patch.setattr(parity, "HOSTILE_ROWS", 500)
+        if not (folder / "bags.onnx").exists():
+            model, rows = bag_cases.model(), bag_cases.arrays(bag_cases.rows(200, seed=1))
+            savedmodel.save(model, folder, name="bags", rows=rows)
+            onnx.save(model, folder / "bags.onnx", rows=rows)
+    return {"savedmodel": folder / "bags" / "1", "onnx": folder / "bags.onnx"}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import sys
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from tfwd.model import WideDeep
 sys.path.insert(0, str(Path(__file__).parent))
 
 from export_models import census_model, everything, random_rows
+from made_once import folder_of_all
 
 from export import onnx, parity, savedmodel
 
@@ -46,12 +45,8 @@ def hashed() -> WideDeep:
 @pytest.fixture(scope="session")
 def exports(models: dict[str, WideDeep], tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Path]]:
     """The SavedModel and the ONNX file of each model, equal in every worker of pytest-xdist and made by one of them."""
-    several = "PYTEST_XDIST_WORKER" in os.environ
-    folder = tmp_path_factory.getbasetemp().parent / "exports" if several else tmp_path_factory.mktemp("exports")
-    folder.mkdir(exist_ok=True)
     rows = random_rows(300)
-    with (folder / "lock").open("w") as lock, pytest.MonkeyPatch.context() as patch:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with folder_of_all(tmp_path_factory, "exports") as folder, pytest.MonkeyPatch.context() as patch:
         # The tests compare more rows themselves.
         patch.setattr(parity, "HOSTILE_ROWS", 500)
         for name, model in models.items():

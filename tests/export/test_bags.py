@@ -11,7 +11,6 @@ import pytest
 import tensorflow as tf
 from bag_cases import LONGEST, SCHEMA, arrays, model, rows, tensors
 
-from export import onnx, savedmodel
 from export.answers import transformed_names
 from export.onnx_file import open_session
 from export.rows import as_rows
@@ -22,12 +21,9 @@ from tfwd.scoring import load_scorer
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any, Path]:
+def exported(bag_exports: dict[str, Path]) -> tuple[Any, Any, Path]:
     """A model, its SavedModel loaded, and its ONNX file."""
-    folder, made = tmp_path_factory.mktemp("bags"), model()
-    given = arrays(rows(200, seed=1))
-    loaded = tf.saved_model.load(str(savedmodel.save(made, folder, name="bags", rows=given)))
-    return made, loaded, onnx.save(made, folder / "bags.onnx", rows=given)
+    return model(), tf.saved_model.load(str(bag_exports["savedmodel"])), bag_exports["onnx"]
 
 
 def in_slots(values: np.ndarray, slots: Any) -> np.ndarray:
@@ -39,10 +35,10 @@ def in_slots(values: np.ndarray, slots: Any) -> np.ndarray:
     return made
 
 
-@pytest.mark.parametrize("longest", [0, 1, 2, 5, 60, LONGEST, LONGEST + 40])
+@pytest.mark.parametrize("longest", [0, 1, 5, LONGEST, LONGEST + 40])
 def test_three_ways_alike(exported: tuple[Any, Any, Path], longest: int) -> None:
     made, loaded, file = exported
-    given = rows(150, seed=100 + longest, longest=longest)
+    given = rows(60, seed=100 + longest, longest=longest)
     raw = tensors(given)
     expected = made(raw).numpy()[:, 0]
     served = loaded.signatures["serving_default"](**raw)["probability"].numpy()
@@ -95,7 +91,7 @@ def test_lists_as_python_lists() -> None:
     assert found["store"].tolist() == [[3]]
 
 
-WIDTHS = [(1, 2), (2, 1), (3, 2), (2, 3), (5, 1), (5, 4), (4, 5), (0, 2), (2, 0)]
+WIDTHS = [(1, 2), (2, 1), (5, 4), (4, 5), (0, 2), (2, 0)]
 
 
 @pytest.mark.parametrize(("values", "weights"), WIDTHS)
