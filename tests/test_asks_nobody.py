@@ -29,11 +29,11 @@ from export import parity
 from tfwd.datasets import census
 from tfwd.prediction import predict
 
-parity.HOSTILE_ROWS = 100
+parity.HOSTILE_ROWS = 10
 folder = Path(sys.argv[1])
 config = tfwd.Config(
     data=tfwd.DataConfig(label=tfwd.LabelConfig(column="income", positive=">50K")),
-    features=[tfwd.Numeric("age"), tfwd.Categorical("education", embedding=4)],
+    features=[tfwd.Numeric("age"), tfwd.Categorical("education", vocabulary=["HS-grad", "Bachelors"], embedding=4)],
     train=tfwd.TrainConfig(epochs=1),
 )
 run = tfwd.fit(config, folder / "run", train=census.load("train").head(300), test=census.load("test").head(100))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
+import functools
+import shutil
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from census_cases import frame, values
+from census_cases import FEATURES, frame, values
 
 from tfwd.checkpoints import Checkpoints
 from tfwd.config import Config
@@ -33,56 +33,88 @@ WAYS = {
     "streaming": {"cache": "none", "shuffle_rows": 300},
     "refit": {"cache": "ids", "refit": True},
 }
-KILLED = """
-import json, os, signal, sys
-import keras, pandas
-from tfwd.config import Config
-from tfwd.training import fit
+# Where a training is broken off: its way, and the n-th moment of a kind.
+MOMENTS = {
+    "mid-epoch, cached": ("cached", "step", 7),
+    "mid-epoch, streaming": ("streaming", "step", 7),
+    "mid-epoch, refit": ("refit", "refit step", 7),
+    "last step of an epoch": ("cached", "step", 5),
+    "before an evaluation is kept": ("cached", "epoch end", 1),
+    "at the very end": ("cached", "epoch end", 2),
+}
 
-class Killer(keras.callbacks.Callback):
-    ends = 0
-    calls = 0
-    def on_train_begin(self, logs=None):
-        Killer.ends += 1
-    def on_train_batch_end(self, batch, logs=None):
-        Killer.calls += Killer.ends == {phase}
-        if Killer.calls == {calls}:
-            os.kill(os.getpid(), signal.SIGKILL)
 
-fit(Config.of(json.loads(sys.argv[1])), sys.argv[3], train=pandas.read_parquet(sys.argv[2]), callbacks=[Killer()])
-"""
+def small(**train: Any) -> dict[str, Any]:
+    """`values` with a number, a category, a one-hot and a cross alone, which are built sooner."""
+    return {**values(**train), "features": [FEATURES[index] for index in (0, 3, 4, 6)]}
 
 
 def configuration(way: str) -> dict[str, Any]:
-    return values(**COMMON, **WAYS[way])
+    return small(**COMMON, **WAYS[way])
 
 
-@pytest.fixture(scope="module")
-def killed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Runs killed in the middle of the second epoch, or of the refit's: all at once, since each loads TensorFlow."""
-    folder = tmp_path_factory.mktemp("killed")
-    frame().to_parquet(folder / "train.parquet")
-    processes = {}
-    for way in WAYS:
-        script = KILLED.format(phase=2 if way == "refit" else 1, calls=7)
-        command = [sys.executable, "-c", script, json.dumps(configuration(way)), folder / "train.parquet", folder / way]
-        processes[way] = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    for process in processes.values():
-        assert process.wait() == -9
-    return {way: folder / way for way in WAYS}
+class Moments(keras.callbacks.Callback):
+    """Counts the moments of a training by their kind."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.passed = Counter[str]()
+        self.trainings = 0
+
+    def happens(self, kind: str, count: int) -> None:
+        """The moment is the n-th of its kind."""
+
+    def _passed(self, kind: str) -> None:
+        self.passed[kind] += 1
+        self.happens(kind, self.passed[kind])
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self.trainings += 1
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self._passed("step" if self.trainings == 1 else "refit step")
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self._passed("epoch end")
+
+
+class Copies(Moments):
+    """Copies a run at the moments of `MOMENTS`, as a kill would leave it: test_kills.py kills one."""
+
+    def __init__(self, way: str, folder: Path) -> None:
+        super().__init__()
+        self.way, self.folder = way, folder
+
+    def happens(self, kind: str, count: int) -> None:
+        for name, moment in MOMENTS.items():
+            if moment == (self.way, kind, count):
+                shutil.copytree(self.folder / self.way, self.folder / name)
+
+
+class Breaks(Moments):
+    """Breaks a training off at its first step."""
+
+    def happens(self, kind: str, count: int) -> None:
+        raise KeyboardInterrupt
 
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Run]:
-    """Runs that were left alone."""
+    """Runs that were left alone; beside each stand its copies."""
     folder, runs = tmp_path_factory.mktemp("alone"), dict[str, Run]()
 
     def run(way: str) -> Run:
         if way not in runs:
-            runs[way] = fit(Config.of(configuration(way)), folder / way, train=frame())
+            options, copies = Config.of(configuration(way)), Copies(way, folder)
+            runs[way] = fit(options, folder / way, train=frame(), callbacks=[copies])
         return runs[way]
 
     return run
+
+
+@functools.cache
+def loaded(path: Path) -> keras.Model:
+    return keras.saving.load_model(path)
 
 
 def assert_same(one: Run, other: Run) -> None:
@@ -91,7 +123,7 @@ def assert_same(one: Run, other: Run) -> None:
         "model.keras",
         *(f"checkpoints/{folder.name}/model.keras" for folder in (one.path / "checkpoints").iterdir()),
     ):
-        first, second = (keras.saving.load_model(run.path / path) for run in (one, other))
+        first, second = (loaded(run.path / path) for run in (one, other))
         assert len(first.optimizer.variables) > len(first.trainable_variables)
         for mine, yours in zip(first.variables, second.variables, strict=True):
             np.testing.assert_allclose(mine.numpy(), yours.numpy(), rtol=0, atol=1e-6, err_msg=mine.path)
@@ -101,57 +133,24 @@ def assert_same(one: Run, other: Run) -> None:
     assert one.metrics == other.metrics
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_killed_in_mid_epoch_and_resumed_equals_left_alone(
-    way: str, killed: dict[str, Path], alone: Callable[[str], Run]
-) -> None:
-    _, state = Checkpoints(killed[way] / "checkpoints").load() or (None, None)
-    assert state is not None
-    assert state.phase == ("refit" if way == "refit" else "fit")
-    assert state.evaluations == 1
-    assert state.step > state.history[-1]["step"] > 0, "in the middle of the second epoch"
-    assert_same(resume(killed[way], train=frame(), callbacks=[]), alone(way))
-
-
-class Breaks(keras.callbacks.Callback):
-    """Breaks a training off at the n-th moment of a kind."""
-
-    def __init__(self, moment: str, count: int) -> None:
-        super().__init__()
-        self.moment, self.left = moment, count
-
-    def _passed(self, moment: str) -> None:
-        self.left -= moment == self.moment
-        if self.left == 0 and moment == self.moment:
-            raise KeyboardInterrupt
-
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self._passed("epoch begin")
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        self._passed("step")
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        self._passed("epoch end")
-
-
-@pytest.mark.parametrize(("moment", "count"), [("step", 5), ("epoch end", 1), ("epoch end", 2)])
-def test_broken_off_at_any_moment(moment: str, count: int, alone: Callable[[str], Run], tmp_path: Path) -> None:
-    """At the last step of an epoch, before its evaluation was kept, and at the very end."""
-    with pytest.raises(KeyboardInterrupt):
-        fit(
-            Config.of(configuration("cached")),
-            tmp_path / "run",
-            train=frame(),
-            callbacks=[Breaks(moment, count)],
-        )
-    assert Run.open(tmp_path / "run").status == "training"
-    assert_same(resume(tmp_path / "run", train=frame(), callbacks=[]), alone("cached"))
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_broken_off_at_any_moment_and_resumed_equals_left_alone(moment: str, alone: Callable[[str], Run]) -> None:
+    way, _, _ = MOMENTS[moment]
+    whole = alone(way)
+    path = whole.path.parent / moment
+    assert Run.open(path).status == "training"
+    if moment.startswith("mid-epoch"):
+        _, state = Checkpoints(path / "checkpoints").load() or (None, None)
+        assert state is not None
+        assert state.phase == ("refit" if way == "refit" else "fit")
+        assert state.evaluations == 1
+        assert state.step > state.history[-1]["step"] > 0, "in the middle of the second epoch"
+    assert_same(resume(path, train=frame(), callbacks=[]), whole)
 
 
 def test_leftovers_of_a_kill_are_neither_read_nor_kept(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
-        fit(Config.of(values()), tmp_path / "run", train=frame(), callbacks=[Breaks("step", 1)])
+        fit(Config.of(small(epochs=1)), tmp_path / "run", train=frame(), callbacks=[Breaks()])
     assert not any((tmp_path / "run" / "checkpoints").iterdir())
     half = tmp_path / "run" / "checkpoints" / ".fit-000000000099-000009-0a1b2c3d"
     half.mkdir()
@@ -164,7 +163,7 @@ def test_leftovers_of_a_kill_are_neither_read_nor_kept(tmp_path: Path) -> None:
 
 def test_early_stopping_is_remembered(tmp_path: Path) -> None:
     """A training that had waited long enough is over, even if it was broken off just then."""
-    options = values(
+    options = small(
         epochs=30, early_stopping={"patience": 1}, deep_optimizer={"name": "lazy_adam", "learning_rate": 0.1}
     )
     run = fit(Config.of(options), tmp_path / "run", train=frame())
@@ -175,8 +174,8 @@ def test_early_stopping_is_remembered(tmp_path: Path) -> None:
     assert (run.path / "history.csv").read_text() == history
 
 
-def test_resuming_what_is_finished_changes_nothing(tmp_path: Path) -> None:
-    run = fit(Config.of(values(epochs=1)), tmp_path / "run", train=frame())
+def test_resuming_what_is_finished_changes_nothing(alone: Callable[[str], Run]) -> None:
+    run = alone("cached")
     before = {path: path.stat().st_mtime_ns for path in run.path.rglob("*")}
-    assert resume(run.path, train=frame()).metrics == run.metrics
+    assert resume(run.path, train=frame(), callbacks=[]).metrics == run.metrics
     assert {path: path.stat().st_mtime_ns for path in run.path.rglob("*")} == before
