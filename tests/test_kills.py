@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from census_cases import copy_of_trained, files, values
-from test_resume import COMMON, assert_same
+from test_resume import COMMON, assert_same, small
 
 from export import onnx, savedmodel
 from export.pipeline import export_run
@@ -35,7 +35,7 @@ fit(Config.of(json.loads(sys.argv[1])), sys.argv[2], overwrite=True)
 def test_killed_at_a_random_moment_and_resumed_equals_left_alone(tmp_path: Path) -> None:
     """Where it fails, the seed says when it was."""
     seed = int.from_bytes(os.urandom(4), "little")
-    options = values(
+    options = small(
         {"train": str(files()["train.csv"])}, **{**COMMON, "epochs": 4, "evaluate_every": 10, "early_stopping": None}
     )
     alone = fit(Config.of(options), tmp_path / "alone")

@@ -29,7 +29,7 @@ def python(code: str, *options: str) -> str:
 
 @pytest.mark.parametrize("first", ["tfwd", "keras"])
 def test_keras_loads_a_run_and_a_checkpoint(first: str, tmp_path: Path) -> None:
-    path = trained().path / "model.keras"
+    path, model = trained().path / "model.keras", trained().model
     if first == "keras":
         model = keras.saving.load_model(path)
         rows = Rows(Source.open(files()["train.csv"]), model.schema).dataset(512).take(1)
@@ -42,7 +42,7 @@ def test_keras_loads_a_run_and_a_checkpoint(first: str, tmp_path: Path) -> None:
         "print(type(model).__module__, float(sum(abs(w).sum() for w in model.get_weights())))"
     )
     module, total = python(code).splitlines()[-1].split()
-    expected = sum(np.abs(weights).sum() for weights in keras.saving.load_model(path).get_weights())
+    expected = sum(np.abs(weights).sum() for weights in model.get_weights())
     assert module == "tfwd.model"
     assert float(total) == pytest.approx(float(expected))
 

@@ -44,9 +44,9 @@ MOMENTS = {
 }
 
 
-def small(**train: Any) -> dict[str, Any]:
+def small(data: dict[str, Any] | None = None, **train: Any) -> dict[str, Any]:
     """`values` with a number, a category, a one-hot and a cross alone, which are built sooner."""
-    return {**values(**train), "features": [FEATURES[index] for index in (0, 3, 4, 6)]}
+    return {**values(data, **train), "features": [FEATURES[index] for index in (0, 3, 4, 6)]}
 
 
 def configuration(way: str) -> dict[str, Any]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import keras
 import pytest
-from census_cases import files, frame, values
+from census_cases import files, frame
+from test_resume import small
 
 from tfwd.config import Config
 from tfwd.errors import DataError, RunError
@@ -47,7 +49,7 @@ class Breaks(keras.callbacks.Callback):
 
 def broken_off(path: Path, data: dict[str, Any] | None = None, **given: Any) -> Path:
     with pytest.raises(KeyboardInterrupt):
-        fit(Config.of(values(data, epochs=1)), path, callbacks=[Breaks()], **given)
+        fit(Config.of(small(data, epochs=1)), path, callbacks=[Breaks()], **given)
     return path
 
 
@@ -99,14 +101,15 @@ def test_anything_else_is_refused(change: dict[str, Any], message: str, begun: P
     assert (begun / "run.json").read_text() == before
 
 
-def test_the_same_again_is_what_it_began_with(begun: Path) -> None:
+def test_the_same_again_is_what_it_began_with(begun: Path, tmp_path: Path) -> None:
+    path = shutil.copytree(begun, tmp_path / "run")
     # Another object of equal values, a copy of the rows: what counts is what is in them.
-    run = resume(begun, train=frame().copy(), validation=frame("test", 300), tower=Tower(), callbacks=[])
+    run = resume(path, train=frame().copy(), validation=frame("test", 300), tower=Tower(), callbacks=[])
     assert run.status == "finished"
     assert [layer.units for layer in run.model.ranker._flatten_layers() if isinstance(layer, Tower)] == [6]
     assert set(run.metrics) == {"validation"}
     # It is trained: nothing is needed any more.
-    assert resume(begun).metrics == run.metrics
+    assert resume(path).metrics == run.metrics
 
 
 def test_what_was_not_given_is_not_taken(tmp_path: Path) -> None:
@@ -120,11 +123,12 @@ def test_what_was_not_given_is_not_taken(tmp_path: Path) -> None:
             resume(path, callbacks=[], **given)
 
 
-def test_a_run_of_an_older_version_says_nothing_of_it(tmp_path: Path) -> None:
-    path = broken_off(tmp_path / "run", train=frame())
+def test_a_run_of_an_older_version_says_nothing_of_it(begun: Path, tmp_path: Path) -> None:
+    path = shutil.copytree(begun, tmp_path / "run")
     (path / "rows.json").unlink()
     (path / "run.json").write_text('{"format": 3, "version": "0.3.0", "status": "training"}\n')
-    assert resume(path, train=frame()).status == "finished"
+    given = {"train": frame(), "validation": frame("test", 300), "tower": Tower()}
+    assert resume(path, **given).status == "finished"
     assert Run.open(path).provenance is None
 
 
@@ -166,6 +170,6 @@ class Grows(keras.callbacks.Callback):
 def test_a_file_that_changes_while_it_is_streamed(how: str, message: str, tmp_path: Path) -> None:
     data = tmp_path / "train.csv"
     frame().to_csv(data, index=False)
-    options = Config.of(values({"train": str(data)}, cache="none"))
+    options = Config.of(small({"train": str(data)}, cache="none"))
     with pytest.raises(DataError, match=rf"train\.csv {message}.*while the training was reading it"):
         fit(options, tmp_path / "run", callbacks=[Grows(data, how)])

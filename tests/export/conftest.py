@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,14 @@ from export_models import census_model, everything, random_rows
 from made_once import folder_of_all
 
 from export import onnx, parity, savedmodel
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_hostile_rows() -> Iterator[None]:
+    """Exports compare fewer made-up rows than for users: the tests that are about such rows say how many."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parity, "HOSTILE_ROWS", 300)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -70,7 +70,6 @@ def exported(*arguments: object) -> Any:
     ("how", "figures"),
     [
         ("negated", ("its log_loss is", "its auc is", "its scores moved by")),
-        ("shuffled", ("its log_loss is", "its auc is")),
         ("moved", ("its log_loss is", "its scores moved by", "the PSI of its scores is")),
     ],
 )

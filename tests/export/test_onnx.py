@@ -31,9 +31,10 @@ def run(file: Path, rows: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 def test_census_three_ways(census: tuple[WideDeep, dict[str, np.ndarray]], tmp_path: Path) -> None:
     model, rows = census
     assert len(rows["age"]) == 16281
-    file = onnx.save(model, tmp_path / "census.onnx", rows=rows)
-    loaded = tf.saved_model.load(str(savedmodel.save(model, tmp_path, name="census", rows=rows)))
-    hostile = hostile_rows(model.schema, known_values(model), 10_000, seed=1)
+    some = {name: values[:500] for name, values in rows.items()}
+    file = onnx.save(model, tmp_path / "census.onnx", rows=some)
+    loaded = tf.saved_model.load(str(savedmodel.save(model, tmp_path, name="census", rows=some)))
+    hostile = hostile_rows(model.schema, known_values(model), 5_000, seed=1)
     for some in (rows, hostile):
         expected = model.predict(tf.data.Dataset.from_tensor_slices(as_tensors(some)).batch(1024), verbose=0)[:, 0]
         assert np.isfinite(expected).all()
