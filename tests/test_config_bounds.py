@@ -180,6 +180,11 @@ def test_a_vocabulary_of_integers(values: list[Any], message: str) -> None:
 HISTORY = {"name": "h", "user": "u", "item": "i", "time": "t"}
 TWICE: list[tuple[str, Any, str]] = [
     ("data.csv", {"columns": ["a", "a", "b"]}, "data.csv.columns: 'a' stands there twice."),
+    ("data.csv", {"null": []}, "data.csv.null: expected at least one text that stands for a missing value, as ''."),
+    ("data.csv", {"quote": "é"}, "data.csv.quote: 'é' is no sign of ASCII, which a quote and its escape are."),
+    ("data.csv", {"quote": ","}, "data.csv.quote: ',' is the delimiter too, or a part of it."),
+    ("data.csv", {"null": ["", ","]}, "data.csv.null: ',' holds the delimiter ',', so that it cannot"),
+    ("data.csv", {"delimiter": "\n"}, "data.csv.delimiter: '\\n' ends a line, and cannot stand in one."),
     ("data.key", ["a", "a"], "data.key: 'a' stands there twice."),
     ("data.history", [HISTORY] * 2, "data.history: 'h' stands there twice."),
     ("data.join", [{"data": "a.csv", "on": "k"}] * 2, "data.join: 'a.csv' is joined twice by one column."),

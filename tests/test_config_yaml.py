@@ -81,7 +81,24 @@ def test_no_objects_are_made() -> None:
         load("!!python/object/apply:os.getcwd []")
 
 
-@pytest.mark.parametrize("text", ["!!map a", "a: !!int one", "a: !!timestamp b", "a: " + "9" * 5000, "[" * 3000])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "!!map a",
+        "a: !!int one",
+        "a: !!timestamp b",
+        "a: !!bool x",
+        "a: !!float ''",
+        "a: !!float 1" + ":1" * 250,
+        "a: " + "9" * 5000,
+        "[" * 3000,
+    ],
+)
 def test_what_pyyaml_trips_over_is_an_error_of_yaml(text: str) -> None:
     with pytest.raises(yaml.YAMLError):
         load(text)
+
+
+def test_what_has_too_many_values_is_refused_before_any_is_made() -> None:
+    with pytest.raises(yaml.YAMLError, match="more than 500,000 values"):
+        load("a: [" + "0," * 600_000 + "]")

@@ -302,7 +302,9 @@ def test_inputs_go_by_name_in_call_fit_evaluate_and_predict() -> None:
     """A key more than inputs, as the label's column is, shifts Keras' own functional models by one."""
     config = small()
     raw, y = raw_of(config), LABELS
-    more = {**{name: tf.fill([ROWS], value) for name, value in NOISE.items()}, **raw}
+    # Some are called as what comes out of the transform is.
+    noise = NOISE | {tensor.name: 3.0 for tensor in model_of(config).ranker.inputs}
+    more = {**{name: tf.fill([ROWS], value) for name, value in noise.items()}, **raw}
     wide = {name: values[:, tf.newaxis] for name, values in more.items()}
     plain = {
         name: np.array([value.decode() for value in values.numpy()], object)
@@ -329,6 +331,8 @@ def test_inputs_go_by_name_in_call_fit_evaluate_and_predict() -> None:
     assert trained(more) == trained(raw)
     model.compile()
     losses = model.fit(plain, y, validation_data=(plain, y), verbose=0).history
+    assert {"loss", "val_loss"} <= set(losses)
+    losses = model.fit(plain, y, 50, 1, 0, None, 0.0, (plain, y)).history
     assert {"loss", "val_loss"} <= set(losses)
     assert model.predict({name: values[:0] for name, values in plain.items()}, verbose=0).shape == (0, 1)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from census_cases import files, frame, trained
+from command_line import tfwd
 
 from tfwd.data.chunk import Chunk
 from tfwd.data.source import Source
@@ -161,3 +163,14 @@ def test_an_interruption_leaves_nothing(scorer: Scorer, many: Source, tmp_path: 
         predict(_answering(scorer, sizes, last=3), many, tmp_path / "answers.parquet")
     assert len(sizes) == 3
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_read_is_not_written_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Not in a folder either, whose files are read one by one."""
+    shutil.copy(files()["test.csv"], tmp_path / "a.csv")
+    before = (tmp_path / "a.csv").read_bytes()
+    for command in ("predict", "evaluate"):
+        for data in (tmp_path / "a.csv", tmp_path, f"{tmp_path}/*.csv"):
+            assert tfwd(command, trained().path, "--data", data, "--output", tmp_path / "a.csv") == 2
+            assert "is what is read" in capsys.readouterr().err
+    assert (tmp_path / "a.csv").read_bytes() == before

@@ -47,6 +47,12 @@ def test_keras_loads_a_run_and_a_checkpoint(first: str, tmp_path: Path) -> None:
     assert float(total) == pytest.approx(float(expected))
 
 
+def test_who_only_looks_whether_keras_is_there_changes_nothing() -> None:
+    code = "import importlib.util, tfwd; importlib.util.find_spec('keras'); importlib.util.find_spec('keras')\n"
+    code += "import keras; print('tfwd>WideDeep' in keras.saving.get_custom_objects())"
+    assert python(code).splitlines()[-1] == "True"
+
+
 def test_tfwd_alone_imports_neither_and_needs_neither() -> None:
     heavy = "('keras', 'tensorflow', 'duckdb', 'numpy', 'pandas', 'pydantic')"
     code = f"import tfwd, sys; print([name for name in {heavy} if name in sys.modules])"

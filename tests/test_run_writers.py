@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from census_cases import config, copy_of_trained, frame, trained
 
+from tfwd.config import Config
 from tfwd.errors import ConfigError, DataError, RunError
 from tfwd.run import Run, remove_beside
 from tfwd.run_head import Given
@@ -226,3 +227,44 @@ def test_what_is_read_once_is_kept(tmp_path: Path) -> None:
     assert run.origin is None
     run.save_statistics(trained().statistics)
     assert run.statistics is trained().statistics
+
+
+def test_a_lock_with_a_second_name_is_not_written_to(tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "run", config(epochs=1))
+    victim = tmp_path / "victim.txt"
+    victim.write_text("mine")
+    os.link(victim, run.path / ".lock")
+    with pytest.raises(RunError, match=r"hard link"), run.writing():
+        pass
+    with pytest.raises(RunError, match=r"hard link"):
+        Run.create(tmp_path / "run", config(epochs=1), overwrite=True)
+    assert victim.read_text() == "mine"
+
+
+def test_a_run_that_appears_while_another_is_made_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two trainings that begin at once, the second must not take the place of the first, which trains already."""
+    path, save = tmp_path / "run", Config.dump
+
+    def slowly(self: Config) -> str:
+        monkeypatch.setattr(Config, "dump", save)
+        Run.create(path, config(epochs=1))
+        (path / "model.keras").write_bytes(b"of the first")
+        return save(self)
+
+    monkeypatch.setattr(Config, "dump", slowly)
+    with pytest.raises(RunError, match="cannot be made"):
+        Run.create(path, config(epochs=1), overwrite=True)
+    assert (path / "model.keras").read_bytes() == b"of the first"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["run"]
+
+
+def test_leftovers_of_keras_are_told_by_their_first_bytes_and_links_are_left(tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "run", config(epochs=1))
+    with (run.path / "tmpabcdefgh").open("wb") as file:
+        file.write(b"\x89HDF\r\n\x1a\n")
+        file.truncate(2**40)  # a hole: it takes no room on the disk, and more than there is in memory
+    (tmp_path / "empty").touch()
+    (run.path / "tmp12345678").symlink_to(tmp_path / "empty")
+    with run.writing():
+        assert not (run.path / "tmpabcdefgh").exists()
+    assert (run.path / "tmp12345678").is_symlink()

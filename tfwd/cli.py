@@ -162,10 +162,12 @@ def prepare(
     """
     chosen = Config.load(config, set_ or [])
     from tfwd.preparation.prepare import prepare as prepare_rows
-    from tfwd.utils.files import folder_beside, refuse_existing
+    from tfwd.utils.files import folder_beside, left_folders, refuse_existing, remove
 
     refuse_existing(output, "Choose another --output.")
     output.parent.mkdir(parents=True, exist_ok=True)
+    for left in left_folders(output, {f"{part}.parquet" for part in ("train", "validation", "test", "users", "items")}):
+        remove(left)
     with folder_beside(output) as folder:
         counts = prepare_rows(chosen, folder)
     for part, rows in counts.items():
@@ -184,6 +186,8 @@ def evaluate(
     output: Annotated[Path | None, typer.Option(help="Also write the metrics to this JSON file.")] = None,
 ) -> None:
     """Computes the exact metrics of a model on labelled rows."""
+    if output is not None:
+        _refuse_own_input(output, data)
     scorer = _scorer(run, data)
     from tfwd.callbacks import progress
     from tfwd.data.rows import Rows
@@ -330,7 +334,9 @@ def _free(path: Path) -> Path:
 
 
 def _refuse_own_input(output: Path, data: str) -> None:
-    if output.exists() and Path(data).exists() and output.samefile(data):
+    from tfwd.data.source import find_files
+
+    if output.exists() and any(Path(file).exists() and output.samefile(file) for file in find_files(data)):
         raise ConfigError(f"{output} is what is read: choose another --output.")
 
 

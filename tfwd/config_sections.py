@@ -48,7 +48,27 @@ class CsvConfig(Section):
         if not self.header and self.columns is None:
             raise ValueError("a file without a header needs its columns' names in data.csv.columns")
         refuse_twice("columns", self.columns or ())
+        self._check_signs()
         return self
+
+    def _check_signs(self) -> None:
+        signs = {"delimiter": self.delimiter, "quote": self.quote, "escape": self.escape}
+        for name, sign in signs.items():
+            if any(part in sign for part in "\r\n\0"):
+                raise fault(name, f"{sign!r} ends a line, and cannot stand in one.")
+            if name != "delimiter" and len(sign.encode("utf-8", "replace")) > 1:
+                raise fault(name, f"{sign!r} is no sign of ASCII, which a quote and its escape are.")
+        if not self.null:
+            raise fault("null", "expected at least one text that stands for a missing value, as ''.")
+        for name in ("quote", "escape"):
+            if signs[name] and signs[name] in self.delimiter:
+                raise fault(name, f"{signs[name]!r} is the delimiter too, or a part of it.")
+        for text in self.null:
+            for name in ("delimiter", "quote", "escape"):
+                if signs[name] and signs[name] in text:
+                    raise fault(
+                        "null", f"{text!r} holds the {name} {signs[name]!r}, so that it cannot stand in a field."
+                    )
 
 
 class LabelConfig(Section):

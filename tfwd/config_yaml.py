@@ -13,6 +13,8 @@ import yaml
 
 from tfwd.config_tree import MAX_DIGITS, MAX_VALUES, short
 
+# Of what stands between the values of a text, so that it has hardly more values than these.
+_MOST_MARKS = 500_000
 _SCALARS = {
     "merge": (r"<<", ["<"]),
     "null": (r"~|null|Null|NULL|", ["~", "n", "N", ""]),
@@ -94,11 +96,14 @@ def load(text: str) -> Any:
     Raises:
         yaml.YAMLError: it is not YAML, or a key stands twice in a section.
     """
+    if sum(map(text.count, "\n,:[{")) > _MOST_MARKS:
+        # Before anything of it is built, which takes seconds and much memory.
+        raise yaml.YAMLError(f"more than {_MOST_MARKS:,} values: a long vocabulary is a file, in vocabulary_file")
     try:
         return yaml.load(text, Loader=_Loader)
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RecursionError) as error:
         # What PyYAML makes of a wrong value behind a tag, as `!!int one` is.
-        raise yaml.YAMLError(str(error)) from None
+        raise yaml.YAMLError(f"a value that is not what its tag (!!) says: {error}") from None
 
 
 def reason(error: yaml.YAMLError, text: str) -> str:

@@ -129,8 +129,10 @@ class WideDeep(keras.Model):
         return {"probability": answer, "logit": logits}
 
     def is_prepared(self, inputs: Any) -> bool:
-        """Whether a batch has been through the transform."""
-        return isinstance(inputs, Mapping) and all(tensor.name in inputs for tensor in self.ranker.inputs)
+        """Whether a batch has been through the transform: a raw one may have further keys of any name."""
+        if not isinstance(inputs, Mapping) or all(entry.name in inputs for entry in self.schema.inputs):
+            return False
+        return all(tensor.name in inputs for tensor in self.ranker.inputs)
 
     def prepare(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
         """Maps the transform over raw `(x, y)`, `(x, y, w)` or `x` batches, in parallel to the training."""
@@ -189,10 +191,11 @@ class WideDeep(keras.Model):
 
     def fit(self, x: Any = None, *rest: Any, **options: Any) -> Any:
         """As `keras.Model.fit`; `x` is a dict of inputs by name, or a dataset or generator of `(x, y)` batches."""
-        validation = options.get("validation_data")
+        given = inspect.signature(super().fit).bind(self._whole(x), *rest, **options).arguments
+        validation = given.get("validation_data")
         if isinstance(validation, tuple | list):
-            options["validation_data"] = (self._whole(validation[0]), *validation[1:])
-        return super().fit(self._whole(x), *rest, **options)
+            given["validation_data"] = (self._whole(validation[0]), *validation[1:])
+        return super().fit(**given)
 
     def evaluate(self, x: Any = None, *rest: Any, **options: Any) -> Any:
         """As `keras.Model.evaluate`; `x` as in `fit`."""

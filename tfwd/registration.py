@@ -69,21 +69,22 @@ class _Finder(importlib.abc.MetaPathFinder):
         if fullname != "keras":
             return None
         sys.meta_path.remove(self)
-        spec = importlib.util.find_spec("keras")
-        if spec is None or spec.loader is None:
+        try:
+            spec = importlib.util.find_spec("keras")
+        finally:
+            # A spec may be asked for and nothing imported, as by those who look whether Keras is there.
             sys.meta_path.insert(0, self)
+        if spec is None or spec.loader is None:
             return None
         loader: Any = spec.loader
         run = loader.exec_module
 
         def run_and_register(module: ModuleType) -> None:
             loader.exec_module = run
-            try:
-                run(module)
-            except BaseException:
-                # Where it could not be imported, it may be once more.
-                sys.meta_path.insert(0, self)
-                raise
+            # Where it cannot be imported, it may be once more.
+            run(module)
+            if self in sys.meta_path:
+                sys.meta_path.remove(self)
             _register(module)
 
         loader.exec_module = run_and_register

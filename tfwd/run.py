@@ -23,6 +23,7 @@ import dataclasses
 import os
 import re
 import shutil
+import sys
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -111,8 +112,9 @@ class Run:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with (
-                _replaced(path) if overwrite else contextlib.nullcontext(),
-                folder_beside(path, overwrite) as temporary,
+                _replaced(path) if overwrite else contextlib.nullcontext(False) as replaced,
+                # What has come since nothing was there is somebody else's, and stays.
+                folder_beside(path, replaced) as temporary,
             ):
                 (temporary / "config.yaml").write_text(run.config.dump(), encoding="utf-8")
                 (temporary / "run.json").write_text(Head("created", given=given).dump(), encoding="utf-8")
@@ -359,7 +361,7 @@ class Run:
                     remove(left)
         for left in self.path.glob("tmp????????"):
             # What Keras writes weights to on their way into a .keras file, where memory is short.
-            if left.is_file() and left.read_bytes()[:8] in (b"", _HDF5):
+            if left.is_file() and not left.is_symlink() and _begins(left) in (b"", _HDF5):
                 left.unlink()
         remove_beside(self.path)
 
@@ -381,8 +383,16 @@ class Run:
                 )
 
 
+def _begins(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(len(_HDF5))
+
+
 def _is_metric(value: Any) -> bool:
-    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+    if value is None:
+        return True
+    # A whole number beyond any float can be read, and not printed.
+    return isinstance(value, int | float) and not isinstance(value, bool) and not abs(value) > sys.float_info.max
 
 
 def _keep(run: Run, folder: Path) -> None:
@@ -395,15 +405,15 @@ def _keep(run: Run, folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _replaced(path: Path) -> Iterator[None]:
-    """Holds a run that is about to be replaced, so that no training that goes on in it is."""
+def _replaced(path: Path) -> Iterator[bool]:
+    """Whether there is a run to be replaced; it is held, so that no training that goes on in it is."""
     refuse_foreign(path)
     if not path.exists():
-        yield
+        yield False
         return
     try:
         with only_holder(path / _LOCK):
-            yield
+            yield True
     except HeldError as error:
         raise RunError(f"{path} is being written to by {error.holder}. Stop that first, or choose another.") from None
 

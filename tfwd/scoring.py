@@ -72,7 +72,8 @@ class Scorer:
         """
         from tfwd.prediction import predict_frame
 
-        return predict_frame(self, data, None if key is None else tuple(key))
+        given = (key,) if isinstance(key, str) else key
+        return predict_frame(self, data, None if given is None else tuple(dict.fromkeys(given)))
 
     def evaluate(self, data: Any) -> dict[str, float]:
         """The exact metrics on labelled rows, without those that `data.filter` leaves out.

@@ -148,3 +148,17 @@ def test_a_batch_that_is_none_of_the_schemas(batch: Any, message: str) -> None:
     given = {name: value for name, value in batch.items() if value is not None} if isinstance(batch, dict) else batch
     with pytest.raises(DataError, match=message):
         raw_arrays(SCHEMA, given)
+
+
+def test_whole_numbers_beside_floats_keep_their_digits() -> None:
+    schema = Schema((Input("i", "i", "integer"),), "regression", "y")
+    given = [2**53 + 1, 1.0, None, 2]
+    assert raw_arrays(schema, {"i": given})["i"].tolist() == [2**53 + 1, 1, MISSING_INTEGER, 2]
+    with pytest.raises(DataError, match=r"1\.5 in row 2"):
+        raw_arrays(schema, {"i": [2**53 + 1, 1.5]})
+
+
+@pytest.mark.parametrize("nothing", [[], np.zeros(0, object), np.zeros((0, 3))])
+def test_no_rows_of_vectors(nothing: Any) -> None:
+    schema = Schema((Input("v", "v", "float", 3, fixed=True),), "regression", "y")
+    assert raw_arrays(schema, {"v": nothing})["v"].shape == (0, 3)

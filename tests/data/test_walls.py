@@ -452,3 +452,41 @@ def test_one_is_one() -> None:
     assert connection.sql(one(connection, "SELECT 1; ")).fetchall() == [(1,)]
     with pytest.raises(ConfigError, match=r"Expected one SQL statement\. Received 2"):
         one(connection, "SELECT 1; SELECT 2")
+
+
+LONG, GROWN = "a" * 1000, "regexp_replace(name, '.', name, 'g')"
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        f"length(replace(replace('{LONG}', 'a', '{LONG}'), 'a', '{LONG}')) > 1",
+        f"length(regexp_replace(regexp_replace({GROWN}, '.', name, 'g'), '.', name, 'g')) > 1",
+        f"length(concat({', '.join(['replace(name, name, replace(name, name, name))'] * 2)})) > 1",
+    ],
+)
+def test_texts_that_grow_beyond_any_memory_are_refused_unread(sql: str, source: Path) -> None:
+    with pytest.raises(ConfigError, match=r"data\.filter: it makes texts of some [0-9,]+ characters"):
+        Source.open(source, filter=sql)
+
+
+def test_computed_columns_that_double_each_other_are_refused(source: Path) -> None:
+    columns = {"c0": "name || name"} | {f"c{index + 1}": f"c{index} || c{index}" for index in range(30)}
+    with pytest.raises(ConfigError, match=r"data\.columns\.c13: it makes texts of some 1,638,400 characters"):
+        Source.open(source).computing(columns)
+
+
+def test_texts_that_are_replaced_in_earnest() -> None:
+    for sql in (
+        "replace(replace(name, ' ', ''), '-', name) = 'a'",
+        "regexp_replace(name, '[0-9]', '#', 'g') || name = 'b'",
+    ):
+        checked(sql, COLUMNS)
+
+
+@pytest.mark.parametrize("sql", ["regexp_matches(name, '(')", "CAST(x AS BIGINT) // (CAST(x AS BIGINT) - 1) = 1"])
+def test_a_filter_that_fails_is_told_as_that(sql: str, source: Path) -> None:
+    schema = tfwd.Schema((tfwd.schema.Input("name", "name", "string"),), "binary", "y", classes=("0", "1"))
+    with pytest.raises((ConfigError, DataError), match=r"data\.filter") as caught:
+        Rows(Source.open(source, filter=sql), schema).count()
+    assert "TRY" not in str(caught.value)

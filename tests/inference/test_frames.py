@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -110,3 +111,35 @@ def test_what_is_not_there_is_named() -> None:
         run.predict(rows()["age"])
     with pytest.raises(DataError, match="Data must be a path"):
         run.predict({"age": [1]})
+
+
+def test_keys_come_back_in_the_types_that_they_came_in() -> None:
+    table = (
+        rows()
+        .head(3)
+        .assign(
+            number=pd.array([2**53 + 1, None, 3], "Int64"),
+            span=pd.to_timedelta([1, 2, 3], "D"),
+            month=pd.period_range("2020-01", periods=3, freq="M"),
+        )
+    )
+    key = ["number", "span", "month", "when"]
+    found = trained().predict(table, key=key)
+    pd.testing.assert_frame_equal(found[key], table[key])
+    pd.testing.assert_frame_equal(trained().predict(table.head(0), key=key)[key], table.head(0)[key])
+    whole = pa.table({name: table[name] for name in table.columns if name != "mixed"})
+    assert trained().predict(whole, key=["number"])["number"].tolist() == [2**53 + 1, None, 3]
+
+
+def test_a_key_is_one_name_or_several_each_once() -> None:
+    table = rows().head(2)
+    assert list(trained().predict(table, key="sex").columns)[:2] == ["sex", "probability"]
+    assert list(trained().predict(table, key=["sex", "sex"]).columns)[:2] == ["sex", "probability"]
+
+
+@pytest.mark.parametrize("odd", [2**64 - 1, 2**70, Decimal("Infinity")])
+def test_objects_that_no_column_can_hold_are_refused(odd: Any) -> None:
+    table = rows().head(2)
+    table["age"] = pd.Series([odd, Decimal(1)], dtype=object, index=table.index)
+    with pytest.raises(DataError, match="'age'"):
+        trained().predict(table)

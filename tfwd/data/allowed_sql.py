@@ -7,6 +7,7 @@ EXTRACT. So a part is allowed by its kind, and each text in it by where it stand
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from sqlglot import exp
 
@@ -111,6 +112,15 @@ _UNITS = frozenset(
         *("second", "week", "weekday", "weekofyear", "year", "yearweek"),
     }
 )
+# Of characters that an expression makes of a row: what a text column is counted as, other values, and the most.
+_TEXT, _VALUE, MOST_CHARACTERS = 100, 32, 1_000_000
+# What puts texts one behind the other, what puts one in the places of another, and what leaves one as long as it is.
+_SUMS = (exp.Concat, exp.DPipe)
+_PRODUCTS = (exp.Replace, exp.RegexpReplace)
+_PARTS = (
+    *(exp.Lower, exp.Upper, exp.Trim, exp.Substring, exp.Left, exp.Right, exp.Split, exp.SplitPart, exp.RegexpExtract),
+    *(exp.Coalesce, exp.Nullif, exp.Case, exp.If, exp.Greatest, exp.Least, exp.Paren, exp.Cast, exp.TryCast),
+)
 _NUMBER = re.compile(r"\d+\.?\d*([eE][+-]?\d+)?|\.\d+([eE][+-]?\d+)?")
 
 
@@ -136,6 +146,45 @@ def refuse_others(tree: exp.Expression, key: str) -> None:
             )
         elif not _has_known_texts(node):
             raise ConfigError(f"{key}: {node.this!r} is not allowed where it stands. Write the expression otherwise.")
+
+
+def characters(node: exp.Expression, sizes: Mapping[str, int], key: str) -> int:
+    """About how long a text an expression makes of a row: a few replacements inside of others are beyond any memory.
+
+    Args:
+        node: of allowed parts.
+        sizes: of computed columns, by name in lower case; others are counted as 100.
+        key: of the configuration, for messages.
+
+    Raises:
+        ConfigError: longer than a million characters, of it or of a part.
+    """
+    if isinstance(node, exp.Column):
+        return sizes.get(node.name.lower(), _TEXT)
+    if isinstance(node, exp.Literal):
+        return len(node.this)
+    inner = {name: value for name, value in node.args.items() if isinstance(value, exp.Expression | list)}
+    parts = {
+        name: [
+            characters(part, sizes, key)
+            for part in (value if isinstance(value, list) else [value])
+            if isinstance(part, exp.Expression)
+        ]
+        for name, value in inner.items()
+    }
+    every = [size for found in parts.values() for size in found]
+    if isinstance(node, _SUMS):
+        found = sum(every)
+    elif isinstance(node, _PRODUCTS):
+        found = max(parts.get("this", []), default=1) * max([1, *parts.get("replacement", [])])
+    else:
+        found = max(every, default=0) if isinstance(node, _PARTS) else _VALUE
+    if found > MOST_CHARACTERS:
+        raise ConfigError(
+            f"{key}: it makes texts of some {found:,} characters, where a column's are counted as {_TEXT}. A value has "
+            f"at most {MOST_CHARACTERS:,}: replace or join less in one expression."
+        )
+    return found
 
 
 def _check_type(node: exp.DataType, key: str) -> None:

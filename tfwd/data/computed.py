@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import duckdb
 
 from tfwd.data.engine import one
-from tfwd.data.filters import checked, reads
+from tfwd.data.filters import checked, reads, size_of
 from tfwd.data.scans import Block, Scan
 from tfwd.data.sql import identifier
 from tfwd.errors import ConfigError, DataError
@@ -18,13 +18,14 @@ def key_of(name: str) -> str:
     return f"data.columns.{name}"
 
 
-def value(columns: dict[str, str], name: str, expression: str) -> str:
+def value(columns: dict[str, str], name: str, expression: str, sizes: dict[str, int]) -> str:
     """The SQL of a computed column.
 
     Args:
         columns: column -> DuckDB type, of the rows that it is computed of.
         name: the computed column's; one of this name that is there is replaced.
         expression: SQL, as the user wrote it.
+        sizes: about how long the texts of computed columns are, by name in lower case; this one's is put there.
 
     Raises:
         ConfigError: the expression is more than SQL of a row, or the name differs from a column's only in case.
@@ -32,7 +33,9 @@ def value(columns: dict[str, str], name: str, expression: str) -> str:
     twin = next((column for column in columns if column.lower() == name.lower() and column != name), None)
     if twin is not None:
         raise ConfigError(f"{key_of(name)} differs from the column {twin!r} only in case. Name it otherwise.")
-    return checked(expression, columns, key_of(name))
+    written = checked(expression, columns, key_of(name), sizes)
+    sizes[name.lower()] = size_of(expression, sizes, key_of(name))
+    return written
 
 
 def selected(columns: Mapping[str, str], values: Mapping[str, str]) -> str:
@@ -63,13 +66,14 @@ class ComputedScan:
         self.columns = dict(scan.columns)
         self._scan, self._name = scan, name
         # What is selected of the rows, of what that gives, and so on: columns that don't read each other stand in one.
+        self.sizes: dict[str, int] = dict(getattr(scan, "sizes", {}))
         self._selects: list[tuple[dict[str, str], dict[str, str]]] = []
         for column, expression in columns.items():
             read = reads(expression, key_of(column))
             if not self._selects or any(made.lower() in read for made in self._selects[-1][1]):
                 self._selects.append((dict(self.columns), {}))
             before, values = self._selects[-1]
-            values[column] = value(before, column, expression)
+            values[column] = value(before, column, expression, self.sizes)
             self.columns[column] = self._type(before, values[column], column, read)
 
     def _type(self, columns: dict[str, str], sql: str, name: str, read: set[str]) -> str:

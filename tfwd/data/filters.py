@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import duckdb
 import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 from sqlglot.tokens import TokenType
 
-from tfwd.data.allowed_sql import refuse_others
+from tfwd.data.allowed_sql import characters, refuse_others
 from tfwd.data.engine import is_one_expression
 from tfwd.errors import ConfigError
 from tfwd.naming import nearest
@@ -25,7 +27,9 @@ _ARITHMETIC = (exp.Add, exp.Sub, exp.Mul, exp.Div, exp.IntDiv, exp.Mod, exp.Abs,
 _CHARACTERS, _BRACKETS = 16_384, 64
 
 
-def checked(condition: str, columns: dict[str, str], key: str = "data.filter") -> str:
+def checked(
+    condition: str, columns: dict[str, str], key: str = "data.filter", sizes: Mapping[str, int] | None = None
+) -> str:
     """The SQL in which every column is quoted and every function is known to look at its row alone.
 
     Text that is compared with a number is read as a number, since all columns of a CSV file are text.
@@ -34,6 +38,7 @@ def checked(condition: str, columns: dict[str, str], key: str = "data.filter") -
         condition: as the user wrote it: a condition, or the value of a column.
         columns: column -> DuckDB type.
         key: of the configuration, for messages.
+        sizes: about how long the texts of computed columns are; see `size_of`.
 
     Raises:
         ConfigError: it is no SQL of a row, names an unknown column, or holds anything beside comparisons,
@@ -43,6 +48,7 @@ def checked(condition: str, columns: dict[str, str], key: str = "data.filter") -
     try:
         tree = _parsed(condition, shown, key)
         refuse_others(tree, key)
+        characters(tree, sizes or {}, key)
         by_name = {column.lower(): column for column in columns}
         for column in list(tree.find_all(exp.Column)):
             if column.table or column.name.lower() not in by_name:
@@ -60,6 +66,15 @@ def checked(condition: str, columns: dict[str, str], key: str = "data.filter") -
     if not alone:
         raise ConfigError(f"{key}: {shown} must be one SQL expression, as in rating != 3.")
     return written
+
+
+def size_of(expression: str, sizes: Mapping[str, int], key: str) -> int:
+    """About how long a text an expression makes of a row, which `checked` has found to be one.
+
+    Raises:
+        ConfigError: too long a text.
+    """
+    return characters(_parsed(expression, _shown(expression, key), key), sizes, key)
 
 
 def reads(expression: str, key: str) -> set[str]:

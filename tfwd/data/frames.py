@@ -37,12 +37,20 @@ def part(frame: Any, columns: Collection[str]) -> Any:
 
 
 def like(frame: Any, table: pa.Table) -> Any:
-    """Answers as a frame of the kind that the rows came in: of polars, or of pandas, with the index of the rows."""
+    """Answers as a frame of the kind that the rows came in: of polars, or of pandas, with the index of the rows.
+
+    Columns that the frame itself has are taken from it, in its own types.
+    """
     if is_polars(frame):
         import polars
 
-        return polars.from_arrow(table)
-    found = table.to_pandas()
+        found = polars.from_arrow(table)
+        return found.with_columns(frame.get_column(name) for name in table.column_names if name in frame.columns)
+    # Without the option a whole number beside a missing one becomes a float, which rounds it.
+    found = table.to_pandas(integer_object_nulls=True)
     if is_frame(frame) and is_pandas(frame):
         found.index = frame.index
+        for place, name in enumerate(names(frame)):
+            if name in found.columns:
+                found[name] = frame.iloc[:, place].array
     return found

@@ -89,9 +89,15 @@ class Query:
                     advice = _advice(place.value or "", self.source.is_csv) if refusal.quoted else ""
                     return DataError(f"{where}: expected {refusal.expected}, found {found}.{advice}")
             if self.source.filter is not None:
-                reason = str(error).splitlines()[0].partition("Error: ")[2].rstrip(".")
-                return DataError(f"data.filter cannot be told for every row of {self.source.name}: {reason}.")
+                return self._unfiltered(error)
+        if self.source.filter is not None and self.source.filter_fails():
+            return self._unfiltered(error)
         return explain(error, self.source.name)
+
+    def _unfiltered(self, error: BaseException) -> DataError:
+        # What follows the first sentence is DuckDB's advice, with SQL that no configuration may have.
+        reason = str(error).splitlines()[0].partition("Error: ")[2].split(". ")[0].split(" in expression (")[0]
+        return DataError(f"data.filter cannot be told for every row of {self.source.name}: {reason.rstrip('.')}.")
 
     def refuse_label(self, text: str | None) -> DataError:
         """The error for a label's text that is missing or no class, with its first place."""

@@ -130,6 +130,8 @@ def _array(entry: Input, value: Any) -> _Given:
         array = _objects(value) if isinstance(value, list | tuple) and _is_flat(value) else np.asarray(value)
     except (ValueError, TypeError):
         raise refuse_shape(entry, "lists of different lengths") from None
+    if entry.fixed and array.shape == (0,):
+        array = array.reshape(0, entry.length)
     if array.ndim == 2 and array.shape[1] == 1 and not entry.length:
         array = array[:, 0]
     if array.ndim == 1 and entry.length:
@@ -246,10 +248,12 @@ def _numbers(entry: Input, flat: NDArray[Any], row_of: Callable[[int], int]) -> 
             return np.array([np.nan if gone else item for item, gone in zip(items, missing, strict=True)], np.float64)
         except OverflowError:
             raise refuse_dtype(entry, "a whole number beyond any float") from None
-    if any(isinstance(item, float | np.floating) and not gone for item, gone in zip(items, missing, strict=True)):
-        return np.array([np.nan if gone else item for item, gone in zip(items, missing, strict=True)], np.float64)
     for at, (item, gone) in enumerate(zip(items, missing, strict=True)):
-        if not gone and not MISSING_INTEGER <= item < 2**63:
+        if gone:
+            continue
+        if isinstance(item, float | np.floating) and not float(item).is_integer():
+            raise refuse_dtype(entry, f"{item} in row {row_of(at) + 1}, which is none of 64 bits")
+        if not MISSING_INTEGER <= item < 2**63:
             raise refuse_dtype(entry, f"{item} in row {row_of(at) + 1}, which 64 bits don't hold")
     return np.array([MISSING_INTEGER if gone else int(item) for item, gone in zip(items, missing, strict=True)])
 

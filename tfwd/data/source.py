@@ -15,7 +15,7 @@ import pyarrow as pa
 from tfwd.config import CsvConfig
 from tfwd.data.computed import ComputedScan
 from tfwd.data.engine import one
-from tfwd.data.failures import ENGINE_ERRORS, reading
+from tfwd.data.failures import ENGINE_ERRORS, explain, reading
 from tfwd.data.filters import checked
 from tfwd.data.frames import is_pandas, is_polars
 from tfwd.data.lists import Items, items
@@ -74,7 +74,8 @@ class Source:
         self.parts = scan.parts
         self.computed = scan.computed
         self._stamps = [_stamp(path) for path in self.reads]
-        self.filter = checked(filter, scan.columns) if filter is not None else None
+        sizes = scan.sizes if isinstance(scan, ComputedScan) else None
+        self.filter = checked(filter, scan.columns, sizes=sizes) if filter is not None else None
         self._scan = scan
         if self.filter is not None:
             self._try_filter(str(filter))
@@ -127,6 +128,8 @@ class Source:
         except (duckdb.ProgrammingError, duckdb.DataError) as error:
             reason = str(error).splitlines()[0].partition("Error: ")[2].rstrip(".")
             raise ConfigError(f"data.filter: {condition!r} does not fit the columns' types: {reason}.") from None
+        except ENGINE_ERRORS as error:
+            raise explain(error, self.name) from None
 
     def computing(self, columns: Mapping[str, str], filter: str | None = None) -> Source:
         """The same rows with computed columns, each of those before it, and then a filter.
@@ -144,6 +147,22 @@ class Source:
     def fault(self) -> DataError | None:
         """Why a computed column cannot be computed for all rows, if that is so."""
         return self._scan.fault(self.connect()) if isinstance(self._scan, ComputedScan) else None
+
+    def filter_fails(self) -> bool:
+        """Whether the rows can be read, and `data.filter` not be told for each of them."""
+        connection = self.connect()
+        counted = f"SELECT count(*) FROM {self._scan.relation()}"
+        try:
+            connection.sql(one(connection, counted)).fetchall()
+        except ENGINE_ERRORS:
+            return False
+        try:
+            connection.sql(one(connection, f"{counted} WHERE {self.filter}")).fetchall()
+        except (duckdb.ProgrammingError, duckdb.DataError):
+            return True
+        except ENGINE_ERRORS:
+            return False
+        return False
 
     def require(self, column: str, what: str = "a feature") -> str:
         """The type of a column.
@@ -315,7 +334,8 @@ def _table(data: Any) -> pa.Table:
                 f"The DataFrame's column {column!r}{_row_of(data[column])} holds a text that is none: {error.reason}. "
                 "Leave such signs out, as with .str.encode('utf-8', 'replace').str.decode('utf-8')."
             ) from None
-        except pa.ArrowException as error:
+        except (pa.ArrowException, OverflowError, TypeError, ValueError) as error:
+            # Arrow's own errors are some of these; Python's come of whole numbers beyond 64 bits and of Decimals.
             raise DataError(
                 f"The DataFrame's column {column!r} mixes types: {str(error).splitlines()[0]}. "
                 "Convert it to one, as with .astype(str)."

@@ -120,7 +120,10 @@ def _as_long(entry: Input, other: Input, given: dict[str, Any], made: Tensors) -
         fits = lengths <= width
         if isinstance(values, tf.RaggedTensor):
             fits = (lengths == tf.cast(values.row_lengths(), tf.int32)) | (lengths == 0)
-        message = str(refuse_weights(entry.name, other.name, "a row with more or fewer"))
+        refusal = refuse_weights(entry.name, other.name, "a row with more or fewer")
+        if tf.executing_eagerly() and not bool(tf.reduce_all(fits)):
+            raise refusal
+        message = str(refusal)
         with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(fits), [message])]):
             return tf.cast(_dense(entry, weights, width), tf.float32)
     found = made[entry.name].shape[1], made[other.name].shape[1]

@@ -28,6 +28,8 @@ class Database:
 
     def __init__(self, folder: Path, name: str, reads: Iterable[str] = (), writes: Path | None = None) -> None:
         self.name = name
+        # About how long the texts of computed columns are, by name in lower case.
+        self.sizes: dict[str, int] = {}
         # Lists of a long log are large, and dear to sort on disk: so much of the machine's memory, the rest goes there.
         settings = {"memory_limit": "40%"}
         places = [] if writes is None else [writes]

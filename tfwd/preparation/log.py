@@ -130,5 +130,5 @@ def compute(database: Database, table: str, name: str, expression: str, row: str
         ConfigError, DataError: it cannot be computed.
     """
     columns = {column: kind for column, kind in database.columns(table).items() if column != row}
-    values = {name: value(columns, name, expression)}
+    values = {name: value(columns, name, expression, database.sizes)}
     database.create(table, f"SELECT {selected(columns, values)} FROM {table}", key_of(name))

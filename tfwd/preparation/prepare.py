@@ -174,8 +174,9 @@ class _Preparation:
         require_time(self.database, LOG, history.time, key)
         if history.name.lower() in map(str.lower, known):
             raise ConfigError(f"{key}: {self.source.name} has a column of that name already. Name it otherwise.")
-        listed = f"({checked(history.where, known, f'{key}.where')})" if history.where else "true"
-        self.database.create(f"events_{index}", events(self.database, history, listed, self.row), f"{key}.where")
+        where = f"{key}.where"
+        listed = f"({checked(history.where, known, where, self.database.sizes)})" if history.where else "true"
+        self.database.create(f"events_{index}", events(self.database, history, listed, self.row), where)
         found = histories(self.database.table(f"events_{index}"), history.length)
         self.database.create(f"history_{index}", found)
 
@@ -191,7 +192,9 @@ class _Preparation:
 
     def _rows(self, name: str) -> None:
         known = self._columns()
-        condition = checked(self.data.filter, known) if self.data.filter is not None else None
+        condition = (
+            checked(self.data.filter, known, sizes=self.database.sizes) if self.data.filter is not None else None
+        )
         chosen_time = within(self.database, LOG, self.data) if name == "train" else None
         self.database.create("kept", f"SELECT * FROM {LOG}{both([condition, chosen_time])}", "data.filter")
         chosen = f"'{name}'"

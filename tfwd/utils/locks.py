@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import socket
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -81,6 +83,11 @@ def only_holder(path: Path) -> Iterator[None]:
             os.close(handle)
             raise HeldError(holder or "another process") from None
         if _is(handle, path):
+            found = os.fstat(handle)
+            if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+                # What is written to it would be in another file too.
+                os.close(handle)
+                raise OSError(errno.EMLINK, f"{path.name} is another file too, a hard link, or no file")
             break
         # Its holder has removed it just now.
         os.close(handle)
