@@ -171,7 +171,6 @@ def test_what_a_probability_may_differ_by() -> None:
         assert parity._differs("prediction", one, other, 1.0, off).all()
 
 
-@pytest.mark.parametrize("name", ["binary", "multiclass", "regression", "wide", "deep"])
 @pytest.mark.parametrize(
     ("name", "expected", "received", "differs"),
     [
@@ -191,6 +190,7 @@ def test_what_a_logit_may_differ_by(name: str, expected: Any, received: Any, dif
     assert bool(parity._differs(name, *pair, 1.0).any()) is differs
 
 
+@pytest.mark.parametrize("name", ["binary", "multiclass", "regression", "wide", "deep"])
 def test_the_terms_of_the_last_layer_bound_its_logits(name: str, models: dict[str, WideDeep]) -> None:
     model = models[name]
     prepared = model.transform(tensors(as_rows(model.schema, random_rows(50))))
