@@ -151,5 +151,13 @@ def test_ragged_and_sparse_lists_are_lists(exported: tuple[Any, Any, Path]) -> N
     sparse = {name: ragged[name].to_sparse() for name in ("liked", "genres")}
     np.testing.assert_allclose(made({**tensors(given), **sparse}), expected, atol=1e-6)
     shorter = tf.ragged.constant([row["shares"][:-1] for row in given], tf.float32, 1)
-    with pytest.raises(tf.errors.InvalidArgumentError, match="a weight for each value of 'genres'"):
-        made({**tensors(given), **ragged, "shares": shorter})
+    given_shorter = {**tensors(given), **ragged, "shares": shorter}
+    with pytest.raises(DataError, match="a weight for each value of 'genres'"):
+        made(given_shorter)
+    # As tf.data makes them, in the graph of the model's own functions.
+    batches = tf.data.Dataset.from_tensors({**tensors(given), **ragged})
+    np.testing.assert_allclose(made.predict(batches, verbose=0), expected, atol=1e-6)
+    # There nothing is known of the lengths, and the graph itself refuses.
+    batches = tf.data.Dataset.from_tensors(given_shorter)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="takes a weight for each value of"):
+        made.predict(batches, verbose=0)

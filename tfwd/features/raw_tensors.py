@@ -108,7 +108,10 @@ def _dense(entry: Input, value: Any, width: Any) -> tf.Tensor:
     missing = tf.cast(tf.constant(MISSING[entry.kind]), value.dtype)
     if isinstance(value, tf.SparseTensor):
         return tf.sparse.to_dense(value, missing)
-    return value.to_tensor(missing, (None, width))
+    found = value.to_tensor(missing)
+    if width is None:
+        return found
+    return tf.pad(found, [[0, 0], [0, tf.maximum(width - tf.shape(found)[1], 0)]], constant_values=missing)
 
 
 def _as_long(entry: Input, other: Input, given: dict[str, Any], made: Tensors) -> tf.Tensor:
