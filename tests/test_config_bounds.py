@@ -11,21 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from config_cases import SMALL
 
 from tfwd.config import Config
 from tfwd.config_yaml import dump
 from tfwd.errors import ConfigError
 from tfwd.features.columns import Categorical
 
-BASE: dict[str, Any] = {
-    "data": {"label": "y"},
-    "features": [
-        {"type": "numeric", "column": "age"},
-        {"type": "categorical", "column": "city", "embedding": 4},
-        {"type": "categorical", "column": "zip", "hash_bins": 9},
-        {"type": "cross", "keys": ["city", "zip"], "bins": 10},
-    ],
-}
+BASE = {**SMALL, "features": [*SMALL["features"], {"type": "cross", "keys": ["city", "zip"], "bins": 10}]}
 TEXT = dump(BASE)
 
 

@@ -7,6 +7,7 @@ import typing
 from typing import Any
 
 import pytest
+from config_cases import SMALL
 from pydantic import BaseModel
 
 from tfwd import config_synonyms
@@ -14,22 +15,13 @@ from tfwd.config import Config
 from tfwd.errors import ConfigError
 from tfwd.features.columns import Bucketized, Categorical, Cross, Numeric
 
-BASE: dict[str, Any] = {
-    "data": {"label": "y"},
-    "features": [
-        {"type": "numeric", "column": "age"},
-        {"type": "categorical", "column": "city", "embedding": 4},
-        {"type": "categorical", "column": "zip", "hash_bins": 9},
-    ],
-}
-
 
 def refused(section: str, values: dict[str, Any]) -> str:
     if section == "features":
-        changed = {**BASE, "features": [*BASE["features"], values]}
+        changed = {**SMALL, "features": [*SMALL["features"], values]}
     else:
-        old = BASE.get(section, {})
-        changed = {**BASE, **values} if section == "" else {**BASE, section: {**old, **values}}
+        old = SMALL.get(section, {})
+        changed = {**SMALL, **values} if section == "" else {**SMALL, section: {**old, **values}}
     with pytest.raises(ConfigError) as caught:
         Config.of(changed)
     return str(caught.value)

@@ -144,11 +144,12 @@ def test_every_format_gives_the_same_vectors(form: str, tmp_path: Path) -> None:
     np.testing.assert_array_equal(found, expected)
 
 
-@pytest.mark.parametrize("number", [[1.0, 2.0], [1.0] * 4, []])
-@pytest.mark.parametrize("ending", ["parquet", "csv"])
+@pytest.mark.parametrize(
+    ("ending", "number"),
+    # An empty text is a missing vector.
+    [("parquet", [1.0, 2.0]), ("parquet", [1.0] * 4), ("parquet", []), ("csv", [1.0, 2.0]), ("csv", [1.0] * 4)],
+)
 def test_another_length_is_refused_with_its_place(number: list[float], ending: str, tmp_path: Path) -> None:
-    if ending == "csv" and not number:
-        pytest.skip("an empty text is a missing vector")
     table = frame(20)
     table.at[7, "v"] = number
     file = tmp_path / f"rows.{ending}"

@@ -9,7 +9,7 @@ import json
 import shlex
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -186,9 +186,7 @@ def evaluate(
     output: Annotated[Path | None, typer.Option(help="Also write the metrics to this JSON file.")] = None,
 ) -> None:
     """Computes the exact metrics of a model on labelled rows."""
-    if output is not None:
-        _refuse_own_input(output, data)
-    scorer = _scorer(run, data)
+    scorer = _scorer(run, data, output)
     from tfwd.callbacks import progress
     from tfwd.data.rows import Rows
     from tfwd.evaluation import evaluate as evaluate_rows
@@ -219,8 +217,7 @@ def predict(
     delimiter: Delimiter = None,
 ) -> None:
     """Scores rows and writes a row for each, in the same order."""
-    _refuse_own_input(output, data)
-    scorer = _scorer(run, data)
+    scorer = _scorer(run, data, output)
     from tfwd.callbacks import progress
     from tfwd.prediction import default_key
     from tfwd.prediction import predict as predict_rows
@@ -270,7 +267,7 @@ def rank(
 
     users = data if data is not None else str(file_of(opened, USERS))
     if output is not None:
-        _refuse_own_input(output, users)
+        _refuse_own_input(output, [users])
     recommender = Recommender(opened, items)
     source = source or Source.open(users)
     chosen = None if candidates is None else read_candidates(candidates)
@@ -333,20 +330,20 @@ def _free(path: Path) -> Path:
     return path if not path.exists() else next(candidate for candidate in numbered if not candidate.exists())
 
 
-def _refuse_own_input(output: Path, data: str) -> None:
-    from tfwd.data.source import find_files
-
-    if output.exists() and any(Path(file).exists() and output.samefile(file) for file in find_files(data)):
+def _refuse_own_input(output: Path, read: Iterable[str | Path]) -> None:
+    if output.exists() and any(Path(file).exists() and output.samefile(file) for file in read):
         raise ConfigError(f"{output} is what is read: choose another --output.")
 
 
-def _scorer(run: str, data: str) -> Scorer:
-    """The scorer, with what isn't there said before the seconds that TensorFlow takes."""
+def _scorer(run: str, data: str, output: Path | None) -> Scorer:
+    """The scorer, with what isn't there, or would be written over, said before the seconds that TensorFlow takes."""
     from tfwd.data.source import find_files
     from tfwd.scoring import existing, load_scorer
 
     path = existing(run)
-    find_files(data)
+    read = find_files(data)
+    if output is not None:
+        _refuse_own_input(output, read)
     load_tensorflow()
     return load_scorer(path)
 

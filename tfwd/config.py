@@ -7,7 +7,6 @@ one. `Config.dump` writes the complete configuration, from which the run can be 
 from __future__ import annotations
 
 import importlib.resources
-import stat
 from pathlib import Path
 from typing import Any, Literal
 
@@ -37,6 +36,7 @@ from tfwd.features.columns import AnyColumn, Categorical, Numeric
 from tfwd.metrics import MONITORS
 from tfwd.naming import input_name, is_reserved, nearest, refuse_case_twins
 from tfwd.recommend.sides import sides
+from tfwd.utils.files import what_it_is
 
 __all__ = [
     "Config",
@@ -293,14 +293,6 @@ class Config(Section):
 
 _MOST_BYTES = 32 << 20
 _LONGEST_MESSAGE = 2000
-_KINDS = {
-    "a file": stat.S_ISREG,
-    "a folder": stat.S_ISDIR,
-    "a pipe": stat.S_ISFIFO,
-    "a socket": stat.S_ISSOCK,
-    "a device": stat.S_ISCHR,
-    "a disk": stat.S_ISBLK,
-}
 
 
 def presets() -> list[str]:
@@ -314,7 +306,7 @@ def _read(source: str | Path) -> tuple[str, Path | None, str]:
         entry = importlib.resources.files("tfwd") / "configs" / f"{source}.yaml"
         return entry.read_text(encoding="utf-8"), None, f"preset {source!r}"
     path = Path(source)
-    kind = _kind(path)
+    kind = what_it_is(path)
     if kind != "a file":
         if kind is not None:
             raise ConfigError(f"{source} is {kind}: expected a file of YAML.")
@@ -333,12 +325,3 @@ def _read(source: str | Path) -> tuple[str, Path | None, str]:
         return content.decode("utf-8-sig"), path.resolve().parent, str(path)
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not UTF-8 text, as YAML is: byte {error.start + 1} is none.") from None
-
-
-def _kind(path: Path) -> str | None:
-    """What stands at a path, None where nothing does or could."""
-    try:
-        mode = path.stat().st_mode
-    except (OSError, ValueError):
-        return None
-    return next((kind for kind, holds in _KINDS.items() if holds(mode)), None)

@@ -101,7 +101,9 @@ def load(text: str) -> Any:
         raise yaml.YAMLError(f"more than {_MOST_MARKS:,} values: a long vocabulary is a file, in vocabulary_file")
     try:
         return yaml.load(text, Loader=_Loader)
-    except (ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RecursionError) as error:
+    except RecursionError:
+        raise yaml.YAMLError("too many levels of sections and lists, one inside the other") from None
+    except (ValueError, TypeError, AttributeError, LookupError, ArithmeticError) as error:
         # What PyYAML makes of a wrong value behind a tag, as `!!int one` is.
         raise yaml.YAMLError(f"a value that is not what its tag (!!) says: {error}") from None
 

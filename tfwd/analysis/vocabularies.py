@@ -11,10 +11,10 @@ import pyarrow as pa
 
 from tfwd.analysis.statistics import VocabularyStatistics
 from tfwd.analysis.workspace import Workspace
-from tfwd.data.paths import what_it_is
 from tfwd.errors import ConfigError, DataError
 from tfwd.features.columns import Categorical, whole_numbers
 from tfwd.schema import Kind
+from tfwd.utils.files import what_it_is
 
 
 def vocabulary(

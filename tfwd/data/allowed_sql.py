@@ -163,22 +163,15 @@ def characters(node: exp.Expression, sizes: Mapping[str, int], key: str) -> int:
         return sizes.get(node.name.lower(), _TEXT)
     if isinstance(node, exp.Literal):
         return len(node.this)
-    inner = {name: value for name, value in node.args.items() if isinstance(value, exp.Expression | list)}
-    parts = {
-        name: [
-            characters(part, sizes, key)
-            for part in (value if isinstance(value, list) else [value])
-            if isinstance(part, exp.Expression)
-        ]
-        for name, value in inner.items()
-    }
-    every = [size for found in parts.values() for size in found]
+    inner = [(part.arg_key, characters(part, sizes, key)) for part in node.iter_expressions()]
+    lengths = [length for _, length in inner]
     if isinstance(node, _SUMS):
-        found = sum(every)
+        found = sum(lengths)
     elif isinstance(node, _PRODUCTS):
-        found = max(parts.get("this", []), default=1) * max([1, *parts.get("replacement", [])])
+        named = dict(inner)
+        found = named["this"] * max(1, named.get("replacement", 1))
     else:
-        found = max(every, default=0) if isinstance(node, _PARTS) else _VALUE
+        found = max(lengths, default=0) if isinstance(node, _PARTS) else _VALUE
     if found > MOST_CHARACTERS:
         raise ConfigError(
             f"{key}: it makes texts of some {found:,} characters, where a column's are counted as {_TEXT}. A value has "

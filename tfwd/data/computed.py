@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import duckdb
 
 from tfwd.data.engine import one
-from tfwd.data.filters import checked, reads, size_of
+from tfwd.data.filters import measured, reads
 from tfwd.data.scans import Block, Scan
 from tfwd.data.sql import identifier
 from tfwd.errors import ConfigError, DataError
@@ -33,8 +33,7 @@ def value(columns: dict[str, str], name: str, expression: str, sizes: dict[str, 
     twin = next((column for column in columns if column.lower() == name.lower() and column != name), None)
     if twin is not None:
         raise ConfigError(f"{key_of(name)} differs from the column {twin!r} only in case. Name it otherwise.")
-    written = checked(expression, columns, key_of(name), sizes)
-    sizes[name.lower()] = size_of(expression, sizes, key_of(name))
+    written, sizes[name.lower()] = measured(expression, columns, key_of(name), sizes)
     return written
 
 
@@ -65,15 +64,16 @@ class ComputedScan:
         self.levels, self.is_csv = scan.levels, scan.is_csv
         self.columns = dict(scan.columns)
         self._scan, self._name = scan, name
+        sizes = dict(scan.sizes)
+        self.sizes: Mapping[str, int] = sizes
         # What is selected of the rows, of what that gives, and so on: columns that don't read each other stand in one.
-        self.sizes: dict[str, int] = dict(getattr(scan, "sizes", {}))
         self._selects: list[tuple[dict[str, str], dict[str, str]]] = []
         for column, expression in columns.items():
             read = reads(expression, key_of(column))
             if not self._selects or any(made.lower() in read for made in self._selects[-1][1]):
                 self._selects.append((dict(self.columns), {}))
             before, values = self._selects[-1]
-            values[column] = value(before, column, expression, self.sizes)
+            values[column] = value(before, column, expression, sizes)
             self.columns[column] = self._type(before, values[column], column, read)
 
     def _type(self, columns: dict[str, str], sql: str, name: str, read: set[str]) -> str:

@@ -27,18 +27,27 @@ _ARITHMETIC = (exp.Add, exp.Sub, exp.Mul, exp.Div, exp.IntDiv, exp.Mod, exp.Abs,
 _CHARACTERS, _BRACKETS = 16_384, 64
 
 
+NO_SIZES: Mapping[str, int] = {}
+
+
 def checked(
-    condition: str, columns: dict[str, str], key: str = "data.filter", sizes: Mapping[str, int] | None = None
+    condition: str, columns: dict[str, str], key: str = "data.filter", sizes: Mapping[str, int] = NO_SIZES
 ) -> str:
+    """As `measured`, without the length."""
+    return measured(condition, columns, key, sizes)[0]
+
+
+def measured(condition: str, columns: dict[str, str], key: str, sizes: Mapping[str, int]) -> tuple[str, int]:
     """The SQL in which every column is quoted and every function is known to look at its row alone.
 
-    Text that is compared with a number is read as a number, since all columns of a CSV file are text.
+    Text that is compared with a number is read as a number, since all columns of a CSV file are text. Beside it about
+    how long a text it makes of a row.
 
     Args:
         condition: as the user wrote it: a condition, or the value of a column.
         columns: column -> DuckDB type.
         key: of the configuration, for messages.
-        sizes: about how long the texts of computed columns are; see `size_of`.
+        sizes: about how long the texts of computed columns are; by name in lower case.
 
     Raises:
         ConfigError: it is no SQL of a row, names an unknown column, or holds anything beside comparisons,
@@ -48,7 +57,7 @@ def checked(
     try:
         tree = _parsed(condition, shown, key)
         refuse_others(tree, key)
-        characters(tree, sizes or {}, key)
+        size = characters(tree, sizes, key)
         by_name = {column.lower(): column for column in columns}
         for column in list(tree.find_all(exp.Column)):
             if column.table or column.name.lower() not in by_name:
@@ -65,16 +74,7 @@ def checked(
         alone = False
     if not alone:
         raise ConfigError(f"{key}: {shown} must be one SQL expression, as in rating != 3.")
-    return written
-
-
-def size_of(expression: str, sizes: Mapping[str, int], key: str) -> int:
-    """About how long a text an expression makes of a row, which `checked` has found to be one.
-
-    Raises:
-        ConfigError: too long a text.
-    """
-    return characters(_parsed(expression, _shown(expression, key), key), sizes, key)
+    return written, size
 
 
 def reads(expression: str, key: str) -> set[str]:

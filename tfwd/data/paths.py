@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import stat
 import tempfile
 import weakref
 from collections.abc import Iterable, Sequence
@@ -52,25 +51,6 @@ class PlainFiles:
 def is_text(path: str) -> bool:
     """Whether a name is UTF-8, as DuckDB takes it; Python reads others with signs that are none."""
     return not any("\ud800" <= sign <= "\udfff" for sign in path)
-
-
-_KINDS = (
-    (stat.S_ISFIFO, "a pipe"),
-    (stat.S_ISCHR, "a device"),
-    (stat.S_ISBLK, "a device"),
-    (stat.S_ISSOCK, "a socket"),
-)
-
-
-def what_it_is(path: str | Path) -> str | None:
-    """What lies at a path, in words; None where nothing does, or nothing can."""
-    try:
-        mode = os.stat(path).st_mode
-    except (OSError, ValueError):
-        return None
-    if stat.S_ISREG(mode):
-        return "a file"
-    return "a folder" if stat.S_ISDIR(mode) else next((name for test, name in _KINDS if test(mode)), "no file")
 
 
 def given_name(path: str) -> str:

@@ -88,9 +88,7 @@ class Query:
                     where = f"{place.part}, row {place.row}, column {refusal.column!r}"
                     advice = _advice(place.value or "", self.source.is_csv) if refusal.quoted else ""
                     return DataError(f"{where}: expected {refusal.expected}, found {found}.{advice}")
-            if self.source.filter is not None:
-                return self._unfiltered(error)
-        if self.source.filter is not None and self.source.filter_fails():
+        if self.source.filter is not None and (is_conversion(error) or self.source.filter_fails()):
             return self._unfiltered(error)
         return explain(error, self.source.name)
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tfwd.config import CsvConfig
+from tfwd.config_tree import short
 from tfwd.data.csv_header import read_header
 from tfwd.data.engine import connect
 from tfwd.data.failures import reading
@@ -51,6 +52,7 @@ class Scan(Protocol):
         computed: columns that a preparation has computed of the others already -> their SQL.
         levels: the names of a frame's index, which is no column.
         is_csv: whether the columns are text of CSV files.
+        sizes: computed columns, in lower case -> about how long their texts are.
     """
 
     parts: Sequence[str]
@@ -61,6 +63,7 @@ class Scan(Protocol):
     lists_of_one: bool
     levels: Sequence[str]
     is_csv: bool
+    sizes: Mapping[str, int]
 
     def attach(self, connection: duckdb.DuckDBPyConnection, block: Block | None = None) -> None:
         """Makes the relation, or one block of it, known to a connection."""
@@ -89,6 +92,7 @@ class CsvScan:
     is_csv = True
     lists_of_one = False
     computed: Mapping[str, str] = {}
+    sizes: Mapping[str, int] = {}
     levels: Sequence[str] = ()
 
     def __init__(self, files: Sequence[str], dialect: CsvConfig) -> None:
@@ -153,6 +157,7 @@ class ParquetScan:
     is_csv = False
     lists_of_one = False
     computed: Mapping[str, str] = {}
+    sizes: Mapping[str, int] = {}
     levels: Sequence[str] = ()
 
     def __init__(self, files: Sequence[str], names: Sequence[str] | None = None) -> None:
@@ -220,6 +225,7 @@ class TableScan:
     is_csv = False
     lists_of_one = False
     computed: Mapping[str, str] = {}
+    sizes: Mapping[str, int] = {}
 
     def __init__(self, table: pa.Table, levels: Sequence[str] = ()) -> None:
         self.levels = levels
@@ -267,8 +273,8 @@ def _named(file: str, names: list[str]) -> list[str]:
     if nameless:
         last = " Does the line end with a delimiter that it should not?" if nameless == [len(names) - 1] else ""
         raise DataError(
-            f"{file}: column {nameless[0] + 1} has no name in the first line, {_short(names)}.{last} Write its name "
-            "there, or name all columns with data.csv.columns."
+            f"{file}: column {nameless[0] + 1} has no name in the first line, {short(repr(list(names)))}.{last} Write "
+            "its name there, or name all columns with data.csv.columns."
         )
     return names
 
@@ -305,11 +311,6 @@ def _mark(metadata: dict[bytes, bytes] | None) -> dict[str, str]:
         return {}
     texts = isinstance(found, dict) and all(isinstance(sql, str) for sql in found.values())
     return found if texts else {}
-
-
-def _short(names: Sequence[str]) -> str:
-    text = repr(list(names))
-    return text if len(text) <= 120 else text[:117] + "..."
 
 
 def _listed(files: Sequence[str]) -> str:

@@ -13,17 +13,19 @@ import duckdb
 import pyarrow as pa
 
 from tfwd.config import CsvConfig
+from tfwd.config_tree import short
 from tfwd.data.computed import ComputedScan
 from tfwd.data.engine import one
 from tfwd.data.failures import ENGINE_ERRORS, explain, reading
 from tfwd.data.filters import checked
 from tfwd.data.frames import is_pandas, is_polars
 from tfwd.data.lists import Items, items
-from tfwd.data.paths import is_text, what_it_is
+from tfwd.data.paths import is_text
 from tfwd.data.scans import BLOCK_ROWS, Block, CsvScan, ParquetScan, Scan, TableScan
 from tfwd.data.sql import as_text, both, digest, identifier
 from tfwd.errors import ConfigError, DataError
 from tfwd.naming import nearest
+from tfwd.utils.files import what_it_is
 
 Format = Literal["auto", "csv", "parquet", "tfrecord"]
 
@@ -74,8 +76,7 @@ class Source:
         self.parts = scan.parts
         self.computed = scan.computed
         self._stamps = [_stamp(path) for path in self.reads]
-        sizes = scan.sizes if isinstance(scan, ComputedScan) else None
-        self.filter = checked(filter, scan.columns, sizes=sizes) if filter is not None else None
+        self.filter = checked(filter, scan.columns, sizes=scan.sizes) if filter is not None else None
         self._scan = scan
         if self.filter is not None:
             self._try_filter(str(filter))
@@ -150,18 +151,14 @@ class Source:
 
     def filter_fails(self) -> bool:
         """Whether the rows can be read, and `data.filter` not be told for each of them."""
-        connection = self.connect()
-        counted = f"SELECT count(*) FROM {self._scan.relation()}"
         try:
-            connection.sql(one(connection, counted)).fetchall()
+            self._run(f"SELECT count(*) FROM {self._scan.relation()}")
         except ENGINE_ERRORS:
             return False
         try:
-            connection.sql(one(connection, f"{counted} WHERE {self.filter}")).fetchall()
-        except (duckdb.ProgrammingError, duckdb.DataError):
-            return True
-        except ENGINE_ERRORS:
-            return False
+            self._run(self.select("count(*)"))
+        except ENGINE_ERRORS as error:
+            return isinstance(error, duckdb.ProgrammingError | duckdb.DataError)
         return False
 
     def require(self, column: str, what: str = "a feature") -> str:
@@ -394,14 +391,10 @@ def find_files(data: str) -> list[str]:
             raise DataError(f"No file matches {data}.")
         return files
     if what_it_is(path.parent) != "a folder":
-        raise DataError(f"There is no file {_short(data)}.")
+        raise DataError(f"There is no file {short(data, 500)}.")
     neighbours = [entry.name for entry in path.parent.iterdir()]
     hint = nearest(path.name, neighbours) if len(neighbours) <= 20 else ""
-    raise DataError(f"There is no file {_short(data)}.{hint}")
-
-
-def _short(path: str) -> str:
-    return path if len(path) <= 500 else f"{path[:497]}..."
+    raise DataError(f"There is no file {short(data, 500)}.{hint}")
 
 
 def _is_data(entry: Path) -> bool:

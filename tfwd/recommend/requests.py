@@ -8,10 +8,10 @@ from pathlib import Path
 import pyarrow as pa
 
 from tfwd.data.failures import reading
-from tfwd.data.paths import what_it_is
 from tfwd.data.source import Source
 from tfwd.data.sql import as_text, literal
 from tfwd.errors import DataError
+from tfwd.utils.files import what_it_is
 
 # Users among whom the nearest of an unknown one are looked for, and how many are shown.
 _LOOKED_AT, _SHOWN = 100_000, 3

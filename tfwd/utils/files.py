@@ -10,6 +10,7 @@ import os
 import re
 import secrets
 import shutil
+import stat
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
@@ -22,9 +23,26 @@ _RANDOM = "[a-z0-9_]{8}"
 _HIDDEN = re.compile(rf"\..+-{_RANDOM}(-old|\..+)?")
 # Far beyond what any file of a run holds, far below what fills a memory.
 _LONGEST_JSON = 256 * 2**20
+_KINDS = {
+    "a file": stat.S_ISREG,
+    "a folder": stat.S_ISDIR,
+    "a pipe": stat.S_ISFIFO,
+    "a socket": stat.S_ISSOCK,
+    "a device": stat.S_ISCHR,
+    "a disk": stat.S_ISBLK,
+}
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 _ADVICE = "Resume it with --resume, replace it with --overwrite (overwrite=True), or choose another --output."
+
+
+def what_it_is(path: str | Path) -> str | None:
+    """What lies at a path, in words; None where nothing does, or nothing can."""
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return None
+    return next((kind for kind, holds in _KINDS.items() if holds(mode)), None)
 
 
 def refuse_existing(path: str | Path, advice: str = _ADVICE) -> Path:
