@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import functools
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from made_once import made
 
 from tfwd.config import Config
 from tfwd.datasets import census
@@ -54,17 +54,15 @@ def config(data: dict[str, Any] | None = None, **train: Any) -> Config:
 
 
 @functools.cache
-def _folder() -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory(prefix="tfwd-census-")
-
-
-@functools.cache
 def files() -> dict[str, Path]:
     """The small census as `train.csv`, `test.csv` and `test.parquet`."""
-    folder = Path(_folder().name)
-    frame().to_csv(folder / "train.csv", index=False)
-    frame("test", 700).to_csv(folder / "test.csv", index=False)
-    frame("test", 700).to_parquet(folder / "test.parquet", index=False)
+
+    def make(folder: Path) -> None:
+        frame().to_csv(folder / "train.csv", index=False)
+        frame("test", 700).to_csv(folder / "test.csv", index=False)
+        frame("test", 700).to_parquet(folder / "test.parquet", index=False)
+
+    folder = made("census", make)
     return {name: folder / name for name in ("train.csv", "test.csv", "test.parquet")}
 
 
@@ -73,7 +71,7 @@ def trained() -> Run:
     """A run on the files, with key, weight, test rows and TensorBoard. Whoever changes it takes `copy_of_trained`."""
     places = files()
     data = {"train": str(places["train.csv"]), "test": str(places["test.csv"]), "key": ["id"], "weight": "weight"}
-    return fit(config(data, tensorboard=True), Path(_folder().name) / "run")
+    return Run.open(made("census-run", lambda folder: fit(config(data, tensorboard=True), folder / "run")) / "run")
 
 
 def copy_of_trained(path: Path) -> Path:

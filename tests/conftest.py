@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+
+import made_once
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Makes the folder of `made_once`, before workers start, which inherit its name."""
+    if not hasattr(config, "workerinput"):
+        os.environ[made_once.FOLDER] = tempfile.mkdtemp(prefix="tfwd-tests-")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Removes it."""
+    if not hasattr(config, "workerinput"):
+        shutil.rmtree(os.environ.pop(made_once.FOLDER), ignore_errors=True)
 
 
 @pytest.fixture(scope="module")
@@ -15,22 +32,23 @@ def started() -> None:
     """TensorFlow has said what it says at its start before anybody listens."""
     from census_cases import trained
 
-    trained()
+    trained().model  # noqa: B018
 
 
 @pytest.fixture(scope="session")
-def bag_exports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def bag_exports() -> dict[str, Path]:
     """The SavedModel and the ONNX file of the model of `bag_cases`, which is the same in every worker."""
     import bag_cases
-    from made_once import folder_of_all
 
     from export import onnx, parity, savedmodel
 
-    with folder_of_all(tmp_path_factory, "bags") as folder, pytest.MonkeyPatch.context() as patch:
-        # The tests compare more rows themselves.
-        patch.setattr(parity, "HOSTILE_ROWS", 500)
-        if not (folder / "bags.onnx").exists():
-            model, rows = bag_cases.model(), bag_cases.arrays(bag_cases.rows(200, seed=1))
+    def make(folder: Path) -> None:
+        model, rows = bag_cases.model(), bag_cases.arrays(bag_cases.rows(200, seed=1))
+        with pytest.MonkeyPatch.context() as patch:
+            # The tests compare more rows themselves.
+            patch.setattr(parity, "HOSTILE_ROWS", 500)
             savedmodel.save(model, folder, name="bags", rows=rows)
             onnx.save(model, folder / "bags.onnx", rows=rows)
+
+    folder = made_once.made("bags", make)
     return {"savedmodel": folder / "bags" / "1", "onnx": folder / "bags.onnx"}

@@ -4,19 +4,43 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import os
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+# The folder of all workers, which conftest.py makes and removes.
+FOLDER = "TFWD_TESTS_FOLDER"
+
 
 @contextlib.contextmanager
-def folder_of_all(factory: pytest.TempPathFactory, name: str) -> Iterator[Path]:
+def held(name: str) -> Iterator[Path]:
     """A folder that all workers share, held by this one alone: who finds nothing in it makes what belongs there."""
-    several = "PYTEST_XDIST_WORKER" in os.environ
-    folder = factory.getbasetemp().parent / name if several else factory.getbasetemp() / name
+    folder = Path(os.environ.get(FOLDER) or _own().name) / name
     folder.mkdir(exist_ok=True)
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield folder
+
+
+def made(name: str, make: Callable[[Path], object]) -> Path:
+    """A folder that all workers share, as `make` has filled it."""
+    with held(name) as folder:
+        whole = folder / "whole"
+        if not whole.exists():
+            make(folder)
+            whole.touch()
+    return folder
+
+
+@functools.cache
+def _own() -> tempfile.TemporaryDirectory[str]:
+    """Where no test runs, but a script that uses what tests do."""
+    return tempfile.TemporaryDirectory(prefix="tfwd-tests-")
+
+
+def folder_of_all(factory: pytest.TempPathFactory, name: str) -> contextlib.AbstractContextManager[Path]:
+    return held(name)

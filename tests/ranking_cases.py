@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from made_once import made
 
 from tfwd.config import Config
 from tfwd.run import Run
@@ -125,21 +125,18 @@ def values(**train: Any) -> dict[str, Any]:
 
 
 @functools.cache
-def _folder() -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory(prefix="tfwd-ranking-")
-
-
-@functools.cache
 def trained() -> Run:
     """A run on Parquet files, with its items and users beside it."""
-    folder = Path(_folder().name)
-    train, test = parts()
-    train.to_parquet(folder / "train.parquet", index=False)
-    test.to_parquet(folder / "test.parquet", index=False)
-    config = values()
-    config["data"] |= {"train": str(folder / "train.parquet"), "test": str(folder / "test.parquet")}
-    run = fit(Config.of(config), folder / "run")
-    (run.path / "data").mkdir(exist_ok=True)
-    items().to_parquet(run.path / "data" / "items.parquet", index=False)
-    users().to_parquet(run.path / "data" / "users.parquet", index=False)
-    return run
+
+    def make(folder: Path) -> None:
+        train, test = parts()
+        train.to_parquet(folder / "train.parquet", index=False)
+        test.to_parquet(folder / "test.parquet", index=False)
+        config = values()
+        config["data"] |= {"train": str(folder / "train.parquet"), "test": str(folder / "test.parquet")}
+        run = fit(Config.of(config), folder / "run")
+        (run.path / "data").mkdir(exist_ok=True)
+        items().to_parquet(run.path / "data" / "items.parquet", index=False)
+        users().to_parquet(run.path / "data" / "users.parquet", index=False)
+
+    return Run.open(made("ranking", make) / "run")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from made_once import made
 
 from export import onnx, savedmodel
 from tfwd.config import Config
@@ -81,24 +81,20 @@ def values(folder: Path, **data: Any) -> dict[str, Any]:
 
 
 @functools.cache
-def _folder() -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory(prefix="tfwd-reading-")
-
-
-@functools.cache
 def trained() -> Run:
     """The run; its raw test rows are in `run.config.data.test`."""
-    folder = Path(_folder().name)
-    return fit(Config.of(values(folder)), folder / "run")
+    return Run.open(made("reading", lambda folder: fit(Config.of(values(folder)), folder / "run")) / "run")
 
 
 @functools.cache
 def kinds() -> dict[str, Path]:
     """The model as everything that scores."""
-    run, folder = trained(), Path(_folder().name)
-    return {
-        "run": run.path,
-        "keras": run.path / "model.keras",
-        "onnx": onnx.save(run.model, folder / "export" / "wide_deep.onnx"),
-        "savedmodel": savedmodel.save(run.model, folder / "export", name="wide_deep"),
-    }
+    run = trained()
+
+    def make(folder: Path) -> None:
+        onnx.save(run.model, folder / "wide_deep.onnx")
+        savedmodel.save(run.model, folder, name="wide_deep")
+
+    folder = made("reading-exports", make)
+    exports = {"onnx": folder / "wide_deep.onnx", "savedmodel": folder / "wide_deep" / "1"}
+    return {"run": run.path, "keras": run.path / "model.keras", **exports}
