@@ -7,12 +7,16 @@ or words goes through in its place. The vocabularies are put in here, the tables
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import keras
 import numpy as np
 import onnx
 import tensorflow as tf
 import tf2onnx
+from tf2onnx.optimizer.const_fold_optimizer import ConstFoldOptimizer
+from tf2onnx.optimizer.identity_optimizer import IdentityOptimizer
+from tf2onnx.optimizer.merge_duplicated_nodes_optimizer import MergeDuplicatedNodesOptimizer
 
 from export.answers import answer_names, answers, tables, transformed_names
 from export.lookups import put_vocabularies
@@ -77,6 +81,7 @@ def convert(model: WideDeep, fingerprint_inputs: bool = False) -> onnx.ModelProt
             input_signature=signature,
             opset=OPSET,
             custom_op_handlers={op: (made, []) for op, made in CONVERTED.items()},
+            optimizers={"simpler": _Simpler},
         )
     refuse_unknown(proto.graph)
     put_vocabularies(proto.graph, vocabularies)
@@ -89,6 +94,28 @@ def convert(model: WideDeep, fingerprint_inputs: bool = False) -> onnx.ModelProt
         # Exact crosses have no use for theirs.
         _rename(proto.graph, dict.fromkeys(_holding(proto.graph, variable.numpy()), rounds_name(name)))
     return proto
+
+
+class _Simpler:
+    """The optimizers of tf2onnx that have something to do in these graphs, again and again until none has.
+
+    tf2onnx runs all twelve of its own, most of them for pictures and quantized numbers, and copies the graph before
+    each, which takes longer than the rest of a conversion. Where this fails, it goes on with the graph as it was.
+    """
+
+    graph_been_opt = False
+
+    def optimize(self, graph: Any, iteration: int) -> Any:
+        """Called by tf2onnx with a copy of its graph."""
+        changed = True
+        while changed:
+            changed = False
+            for kind in (ConstFoldOptimizer, MergeDuplicatedNodesOptimizer, IdentityOptimizer):
+                optimizer = kind()
+                graph = optimizer.optimize(graph, iteration)
+                changed = changed or optimizer.graph_been_opt
+            iteration += 1
+        return graph
 
 
 def _order_inputs(graph: onnx.GraphProto, order: list[str]) -> None:

@@ -193,7 +193,11 @@ def test_evaluate_and_predict_refuse_it_too(case: str, tmp_path: Path, capfd: py
     options = values({"train": str(tmp_path / "train.csv")})
     change(tmp_path / "train.csv", options)
     data = ("--data", options["data"]["train"])
-    for command in (("evaluate", trained().path), ("predict", trained().path, "--output", tmp_path / "answers.csv")):
+    commands: list[tuple[object, ...]] = [("predict", trained().path, "--output", tmp_path / "answers.csv")]
+    # Said when the file is opened, and when its rows are read.
+    if case in ("missing file", "ragged row"):
+        commands.append(("evaluate", trained().path))
+    for command in commands:
         assert tfwd(*command, *data) == 2
         shown = capfd.readouterr()
         assert shown.out == ""

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import pytest
@@ -18,6 +18,7 @@ import yaml
 from census_cases import copy_of_trained, files, frame, trained, values
 from command_line import tfwd
 
+from export import parity
 from tfwd.run import Run
 from tfwd.version import __version__ as tfwd_version
 
@@ -26,12 +27,15 @@ pytestmark = pytest.mark.usefixtures("started")
 
 def written(path: Path, **train: Any) -> Path:
     """A YAML file that trains on the small census."""
-    options = values({"train": str(files()["train.csv"]), "test": str(files()["test.csv"]), "key": ["id"]}, **train)
+    options = values({"train": str(files()["train.csv"]), "key": ["id"]}, **train)
     path.write_text(yaml.safe_dump(options))
     return path
 
 
-def test_a_failed_export_says_that_the_training_is_whole(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_failed_export_says_that_the_training_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(parity, "HOSTILE_ROWS", 200)
     run = copy_of_trained(tmp_path / "run")
     (run / "config.yaml").write_text((run / "config.yaml").read_text().replace("formats: []", "formats: [onnx]"))
     (run / "export").write_text("in the way")
@@ -49,11 +53,28 @@ def test_train_says_what_came_of_it_and_what_to_do_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    config = written(tmp_path / "my census.yaml", epochs=1, tensorboard=True)
-    assert tfwd("train", "--config", config, "--set", "train.epochs=2") == 0
+    runs = tmp_path / "runs"
+    copy_of_trained(runs / "my census")
+    command = ("train", "--config", written(tmp_path / "my census.yaml"))
+
+    def broken(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    # The same name again: a number, or in its place when that is asked for.
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "save_statistics", broken)
+        assert tfwd(*command) == 130
+    assert "Go on with: python -m tfwd.train --output 'runs/my census-2' --resume" in capfd.readouterr().err
+    assert Run.open(runs / "my census-2").status == "created"
+    assert tfwd(*command, "--overwrite", "--set", "data.test=nowhere.csv") == 2
+    assert "metrics.json" in {path.name for path in (runs / "my census").iterdir()}
+    capfd.readouterr()
+    options = (f"data.test={files()['test.csv']}", "train.epochs=2", "train.tensorboard=true")
+    assert tfwd(*command, "--overwrite", *(part for option in options for part in ("--set", option))) == 0
     shown = capfd.readouterr()
-    run = Run.open(tmp_path / "runs" / "my census")
+    run = Run.open(runs / "my census")
     assert run.config.train.epochs == 2
+    assert sorted(path.name for path in runs.iterdir()) == ["my census", "my census-2"]
     assert "validation  auc 0." in shown.out
     assert "test        rows 700  auc 0." in shown.out
     assert "The run is in runs/my census\n" in shown.out
@@ -62,9 +83,10 @@ def test_train_says_what_came_of_it_and_what_to_do_next(
     assert "epoch 2, step 3" in shown.err
     assert "(best)" in shown.err
     assert "Warning" not in shown.err
-    # The next one has a name of its own.
-    assert tfwd("train", "--config", config, "--set", "train.max_steps=1") == 0
-    assert (tmp_path / "runs" / "my census-2" / "metrics.json").is_file()
+    (run.path / "notes.txt").write_text("mine")
+    assert tfwd(*command, "--overwrite") == 2
+    assert "also holds notes.txt, which is no part of a run" in " ".join(capfd.readouterr().err.split())
+    assert tfwd("train", "--output", run.path, "--resume", "--overwrite") == 2
 
 
 def test_evaluate_prints_json_and_writes_it(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -84,40 +106,36 @@ def test_evaluate_on_one_class_is_json_too(tmp_path: Path, capfd: pytest.Capture
     assert json.loads(capfd.readouterr().out)["auc"] is None
 
 
-def test_predict_passes_the_key_of_the_run_through(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_predict_passes_the_key_through_and_reads_the_dialect_of_the_training_unless_said(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     output = tmp_path / "answers.csv"
     assert tfwd("predict", trained().path, "--data", files()["test.csv"], "--output", output) == 0
     assert capfd.readouterr().out == f"700 rows in {output}\n"
     assert list(pd.read_csv(output).columns) == ["id", "probability", "logit", "predicted"]
-    chosen = ("--key", "sex", "--key", "age")
-    assert tfwd("predict", trained().path, "--data", files()["test.csv"], "--output", output, *chosen) == 0
-    assert list(pd.read_csv(output).columns) == ["sex", "age", "probability", "logit", "predicted"]
-    # A key that the file lacks is a convenience that is not there, one that was asked for is an error.
-    frame("test", 700).drop(columns="id").to_csv(tmp_path / "bare.csv", index=False)
-    assert tfwd("predict", trained().path, "--data", tmp_path / "bare.csv", "--output", output) == 0
-    assert list(pd.read_csv(output).columns) == ["probability", "logit", "predicted"]
-    capfd.readouterr()
-    assert tfwd("predict", trained().path, "--data", tmp_path / "bare.csv", "--output", output, "--key", "id") == 2
-    assert "no column 'id'" in capfd.readouterr().err
-
-
-def test_the_dialect_is_that_of_the_training_unless_said(tmp_path: Path) -> None:
     frame("test", 700).to_csv(tmp_path / "semicolons.csv", index=False, sep=";")
     output = tmp_path / "answers.parquet"
     command = ("predict", trained().path, "--data", tmp_path / "semicolons.csv", "--output", output)
     assert tfwd(*command) == 2
-    assert tfwd(*command, "--delimiter", ";") == 0
+    assert tfwd(*command, "--delimiter", ";", "--key", "sex", "--key", "age") == 0
+    assert list(pd.read_parquet(output).columns) == ["sex", "age", "probability", "logit", "predicted"]
     assert len(pd.read_parquet(output)) == 700
 
 
-def test_a_file_of_any_name_is_read_as_the_training_file_was(tmp_path: Path) -> None:
+def test_a_file_of_any_name_is_read_as_the_training_file_was(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     path = copy_of_trained(tmp_path / "run")
     described = yaml.safe_load((path / "config.yaml").read_text())
     described["data"]["format"] = "csv"
     (path / "config.yaml").write_text(yaml.safe_dump(described))
-    (tmp_path / "adult.test").write_bytes(files()["test.csv"].read_bytes())
-    for data in ("adult.test", files()["test.parquet"]):
-        assert tfwd("predict", path, "--data", tmp_path / data, "--output", tmp_path / "answers.csv") == 0
+    frame("test", 700).drop(columns="id").to_csv(tmp_path / "adult.test", index=False)
+    # A key that the file lacks is a convenience that is not there, one that was asked for is an error.
+    for data, key in ((tmp_path / "adult.test", []), (files()["test.parquet"], ["id"])):
+        assert tfwd("predict", path, "--data", data, "--output", tmp_path / "answers.csv") == 0
+        assert list(pd.read_csv(tmp_path / "answers.csv").columns) == [*key, "probability", "logit", "predicted"]
+    capfd.readouterr()
+    command = ("predict", path, "--data", tmp_path / "adult.test", "--output", tmp_path / "answers.csv")
+    assert tfwd(*command, "--key", "id") == 2
+    assert "no column 'id'" in capfd.readouterr().err
 
 
 def test_resume_is_of_the_run_alone(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -128,9 +146,13 @@ def test_resume_is_of_the_run_alone(tmp_path: Path, capfd: pytest.CaptureFixture
     assert "--resume needs the run to go on with: --output RUN" in capfd.readouterr().err
 
 
-def test_an_interrupt_ends_with_130_and_a_run_that_goes_on(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    output = tmp_path / "my run"
-    config = written(tmp_path / "small.yaml", epochs=4, early_stopping=None)
+def test_an_interrupt_ends_with_130_and_a_run_that_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """And at its end what comes next is no evaluation on the rows that it has learnt from."""
+    monkeypatch.chdir(tmp_path)
+    output = tmp_path / "runs" / "my census"
+    config = written(tmp_path / "my census.yaml", epochs=4, early_stopping=None)
 
     def interrupt() -> None:
         # A checkpoint has its name when it is whole. Looking into one would fail where the next has just replaced it.
@@ -142,129 +164,130 @@ def test_an_interrupt_ends_with_130_and_a_run_that_goes_on(tmp_path: Path, capfd
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Thread(target=interrupt, daemon=True).start()
     try:
-        assert tfwd("train", "--config", config, "--output", output) == 130
+        assert tfwd("train", "--config", config) == 130
     finally:
         signal.signal(signal.SIGINT, before)
     shown = capfd.readouterr()
-    assert f"Go on with: python -m tfwd.train --output '{output}' --resume" in shown.err
+    assert "Go on with: python -m tfwd.train --output 'runs/my census' --resume" in shown.err
     assert "Traceback" not in shown.err
     assert not (output / "metrics.json").exists()
     assert tfwd("train", "--output", output, "--resume") == 0
     lines = (output / "history.csv").read_text().splitlines()
     assert [line.split(",")[1] for line in lines[1:]] == ["1", "2", "3", "4"]
+    said = capfd.readouterr().out
+    assert f"python -m tfwd.evaluate '{output}' --data FILE\n" in said
+    assert "train.csv" not in said
 
 
-def program(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", *arguments], capture_output=True, text=True, check=False)
+class Said(NamedTuple):
+    """What a program ended with and said, and whether TensorFlow was imported by then."""
+
+    code: int
+    out: str
+    err: str
+    loaded: bool
 
 
-def test_help_is_short_and_names_everything() -> None:
-    shown = program("tfwd.cli", "--help")
-    assert shown.returncode == 0
+# Runs programs, each a module with its arguments, as `python -m` does.
+PROGRAMS = """
+import contextlib, io, json, runpy, sys
+
+said = []
+for module, *arguments in json.loads(sys.argv[1]):
+    code, out, err = 0, io.StringIO(), io.StringIO()
+    # One may have imported another, which is run as a program all the same.
+    sys.modules.pop(module, None)
+    sys.argv = [module, *arguments]
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            runpy.run_module(module, run_name="__main__", alter_sys=True)
+        except SystemExit as end:
+            code = end.code or 0
+    said.append([code, out.getvalue(), err.getvalue(), "tensorflow" in sys.modules])
+print(json.dumps(said))
+"""
+EXPORTS = ("export.onnx", "export.savedmodel", "export.baseline", "export.serving")
+HELP = (
+    ("tfwd.cli", "--help"),
+    ("tfwd.train", "--help"),
+    ("tfwd.cli", "export", "--help"),
+    ("tfwd.cli", "--version"),
+    ("tfwd.predict", "-h"),
+    ("tfwd.predict", "--help"),
+    *((module, "-h") for module in EXPORTS),
+)
+ABSENT = {
+    ("export.onnx", "absent"): "absent is not",
+    ("export.savedmodel", "RUN", "--baseline", "absent"): "absent is not there.",
+    ("export.onnx", "RUN", "--tolerance", "1"): "--data, --tolerance",
+    ("export.baseline", "RUN", "absent"): "absent is not there.",
+    ("tfwd.predict", "RUN", "--data", "absent.csv", "--output", "x.csv"): "There is no file absent.csv.",
+    ("tfwd.evaluate", "absent", "--data", "census:test"): "absent is not there.",
+}
+
+
+@pytest.fixture(scope="module")
+def said() -> dict[tuple[str, ...], Said]:
+    """What programs say that need no TensorFlow, all of one process."""
+    given = (*HELP, *ABSENT)
+    run = str(trained().path)
+    programs = [[run if argument == "RUN" else argument for argument in program] for program in given]
+    command = [sys.executable, "-c", PROGRAMS, json.dumps(programs)]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert shown.stderr == ""
+    return {program: Said(*answer) for program, answer in zip(given, json.loads(shown.stdout), strict=True)}
+
+
+def test_help_is_short_and_names_everything(said: dict[tuple[str, ...], Said]) -> None:
+    whole = said["tfwd.cli", "--help"]
+    assert whole.code == 0
     for command in ("train", "evaluate", "predict", "export"):
-        assert f"\n  {command} " in shown.stdout
-    train = program("tfwd.train", "--help")
-    assert train.stdout.startswith("Usage: python -m tfwd.train [OPTIONS]")
+        assert f"\n  {command} " in whole.out
+    train = said["tfwd.train", "--help"].out
+    assert train.startswith("Usage: python -m tfwd.train [OPTIONS]")
     for option in ("--config", "--output", "--set", "--resume", "census"):
-        assert option in train.stdout
-    assert max(map(len, train.stdout.splitlines())) <= 100
-    export = program("tfwd.cli", "export", "--help")
-    assert "savedmodel" in export.stdout
-    assert "onnx" in export.stdout
+        assert option in train
+    assert max(map(len, train.splitlines())) <= 100
+    export = said["tfwd.cli", "export", "--help"].out
+    assert "savedmodel" in export
+    assert "onnx" in export
 
 
 def test_a_program_ends_with_2_and_one_message() -> None:
-    shown = program("tfwd.train", "--config", "cencus")
+    command = [sys.executable, "-m", "tfwd.train", "--config", "cencus"]
+    shown = subprocess.run(command, capture_output=True, text=True, check=False)
     assert shown.returncode == 2
     assert shown.stdout == ""
     assert shown.stderr == "Error: cencus is neither a preset nor a file. Did you mean 'census'?\n"
-    shown = program("tfwd.evaluate", "absent", "--data", "census:test")
-    assert shown.returncode == 2
-    assert shown.stderr.startswith("Error: absent is not there.")
 
 
-def test_what_comes_next_is_no_evaluation_on_training_rows(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("module", EXPORTS)
+def test_help_of_an_export_needs_no_tensorflow(module: str, said: dict[tuple[str, ...], Said]) -> None:
+    code, out, err, loaded = said[module, "-h"]
+    assert code == 0
+    assert err == ""
+    assert out.startswith(f"Usage: python -m {module} [OPTIONS]")
+    assert not loaded
+
+
+@pytest.mark.parametrize(("program", "message"), ABSENT.items())
+def test_what_is_not_there_is_said_before_tensorflow_is_loaded(
+    program: tuple[str, ...], message: str, said: dict[tuple[str, ...], Said]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    options = values({"train": str(files()["train.csv"])}, epochs=1)
-    (tmp_path / "people.yaml").write_text(yaml.safe_dump(options))
-    assert tfwd("train", "--config", "people.yaml") == 0
-    shown = capfd.readouterr().out
-    assert "python -m tfwd.evaluate runs/people --data FILE\n" in shown
-    assert "train.csv" not in shown
-    # The same name again: a number, or in its place when that is asked for.
-    assert tfwd("train", "--config", "people.yaml", "--overwrite", "--set", "data.test=nowhere.csv") == 2
-    assert "metrics.json" in {path.name for path in (tmp_path / "runs" / "people").iterdir()}
-    assert tfwd("train", "--config", "people.yaml", "--overwrite", "--set", "train.max_steps=3") == 0
-    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["people"]
-    assert Run.open(tmp_path / "runs" / "people").config.train.max_steps == 3
-    (tmp_path / "runs" / "people" / "notes.txt").write_text("mine")
-    capfd.readouterr()
-    assert tfwd("train", "--config", "people.yaml", "--overwrite") == 2
-    assert "also holds notes.txt, which is no part of a run" in " ".join(capfd.readouterr().err.split())
-    assert tfwd("train", "--output", "runs/people", "--resume", "--overwrite") == 2
-
-
-def loads_tensorflow(*arguments: str) -> tuple[subprocess.CompletedProcess[str], bool]:
-    """A program, and whether it imported TensorFlow."""
-    shown = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", *arguments], capture_output=True, text=True, check=False
-    )
-    lines = shown.stderr.splitlines()
-    loaded = any(line.rstrip().endswith("| tensorflow") for line in lines)
-    shown.stderr = "".join(f"{line}\n" for line in lines if not line.startswith("import time:"))
-    return shown, loaded
-
-
-@pytest.mark.parametrize("module", ["export.onnx", "export.savedmodel", "export.baseline", "export.serving"])
-def test_help_of_an_export_needs_no_tensorflow(module: str) -> None:
-    shown, loaded = loads_tensorflow(module, "-h")
-    assert shown.returncode == 0
-    assert shown.stderr == ""
-    assert shown.stdout.startswith(f"Usage: python -m {module} [OPTIONS]")
+    code, out, err, loaded = said[program]
+    assert code == 2
+    assert out == ""
+    assert err.startswith(f"Error: {message}")
     assert not loaded
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (("export.onnx", "absent"), "absent is not"),
-        (("export.savedmodel", "RUN", "--baseline", "absent"), "absent is not there."),
-        (("export.onnx", "RUN", "--tolerance", "1"), "--data, --tolerance"),
-        (("export.baseline", "RUN", "absent"), "absent is not there."),
-        (("tfwd.predict", "RUN", "--data", "absent.csv", "--output", "x.csv"), "There is no file absent.csv."),
-        (("tfwd.evaluate", "absent", "--data", "census:test"), "absent is not there."),
-    ],
-)
-def test_what_is_not_there_is_said_before_tensorflow_is_loaded(arguments: tuple[str, ...], message: str) -> None:
-    given = [str(trained().path) if argument == "RUN" else argument for argument in arguments]
-    shown, loaded = loads_tensorflow(*given)
-    assert shown.returncode == 2
-    assert shown.stdout == ""
-    assert shown.stderr.startswith(f"Error: {message}")
-    assert not loaded
-
-
-def test_version_and_short_help(capfd: pytest.CaptureFixture[str]) -> None:
-    shown = program("tfwd.cli", "--version")
-    assert (shown.returncode, shown.stdout) == (0, f"tfwd {tfwd_version}\n")
-    assert program("tfwd.predict", "-h").stdout == program("tfwd.predict", "--help").stdout != ""
+def test_version_and_short_help(said: dict[tuple[str, ...], Said], capfd: pytest.CaptureFixture[str]) -> None:
+    version = said["tfwd.cli", "--version"]
+    assert (version.code, version.out) == (0, f"tfwd {tfwd_version}\n")
+    assert said["tfwd.predict", "-h"].out == said["tfwd.predict", "--help"].out != ""
     for command in ((), ("export",), ("train",)):
-        said = []
+        shown = []
         for option in ("-h", "--help"):
             assert tfwd(*command, option) == 0
-            said.append(capfd.readouterr().out)
-        assert said[0] == said[1] != ""
-
-
-def test_an_export_says_its_own_words_alone(tmp_path: Path) -> None:
-    """In a fresh process, where TensorFlow has not yet said what it says at its start."""
-    environment = {key: value for key, value in os.environ.items() if key != "TF_CPP_MIN_LOG_LEVEL"}
-    command = ("export.onnx", str(trained().path), "--output", str(tmp_path / "small.onnx"))
-    shown = subprocess.run(
-        [sys.executable, "-m", *command], capture_output=True, text=True, check=False, env=environment
-    )
-    assert shown.returncode == 0, shown.stderr
-    assert shown.stderr == ""
-    assert shown.stdout.startswith(f"ONNX in {tmp_path / 'small.onnx'}, equal to the model on ")
+            shown.append(capfd.readouterr().out)
+        assert shown[0] == shown[1] != ""

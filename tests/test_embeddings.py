@@ -24,7 +24,7 @@ def values(*features: dict[str, Any], **train: Any) -> dict[str, Any]:
     return {
         "data": {"label": "y", "validation_fraction": 0.0},
         "features": list(features),
-        "model": {"hidden_units": [4]},
+        "model": {"hidden_units": [4], "heads": ["deep"]},
         "train": {"epochs": 1, "batch_size": 32, "early_stopping": None, "tensorboard": False, **train},
         "export": {"formats": []},
     }

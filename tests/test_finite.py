@@ -65,10 +65,9 @@ def written(run: Path) -> list[str]:
     return [str(path) for path in run.rglob("*.keras")]
 
 
-@pytest.mark.parametrize("number", [np.nan, np.inf, -2e6])
-def test_a_row_that_the_next_step_touches_is_named_with_that_step(number: float, tmp_path: Path) -> None:
+def test_a_row_that_the_next_step_touches_is_named_with_that_step(tmp_path: Path) -> None:
     # The rows of the wide table: padding, OOV, missing, then the cities.
-    spoil = Spoil("categories/table", 3, number, before_step=4)
+    spoil = Spoil("categories/table", 3, np.nan, before_step=4)
     expected = r"After step 5, .*wide/categories/table \(row 3, of the feature 'city'\).* not finite"
     with pytest.raises(RunError, match=expected):
         tfwd.fit(config(), tmp_path / "run", train=frame(), callbacks=[spoil])
@@ -141,16 +140,20 @@ def _model() -> tfwd.WideDeep:
 
 def test_only_touched_rows_are_read() -> None:
     table = keras.Variable(np.zeros((1234, 2), np.float32))
-    table.assign(tf.tensor_scatter_nd_update(table.value, [[7]], [[np.nan, 0.0]]))
+    spoilt = {7: np.nan, 8: np.inf, 9: -2e6, 10: 1e6}
+    table.assign(
+        tf.tensor_scatter_nd_update(table.value, [[row] for row in spoilt], [[n, 0.0] for n in spoilt.values()])
+    )
 
     @tf.function
     def look(rows: tf.Tensor) -> tf.Tensor:
         gradient = tf.IndexedSlices(tf.zeros((tf.size(rows), 2)), rows)
         return finite_after([table, table], [gradient, None])
 
-    assert look(tf.constant([1, 8, 8])).numpy().tolist() == [True, True]
-    assert look(tf.constant([1, 7])).numpy().tolist() == [False, True]
-    assert tensors_with_rows(look.get_concrete_function(tf.constant([1, 2])).graph, 1234) == []
+    assert look(tf.constant([1, 10, 11, 11])).numpy().tolist() == [True, True]
+    for row in (7, 8, 9):
+        assert look(tf.constant([1, 10, row, 11])).numpy().tolist() == [False, True]
+    assert tensors_with_rows(look.get_concrete_function(tf.constant([1, 2, 3, 4])).graph, 1234) == []
 
 
 def test_a_step_that_sgd_blows_up_is_found_at_once() -> None:

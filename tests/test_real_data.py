@@ -35,7 +35,7 @@ features:
   - {type: cross, keys: [carat_buckets, color], bins: exact}
 model: {hidden_units: [64, 32]}
 train:
-  epochs: 6
+  epochs: 3
   batch_size: 256
   deep_optimizer: {name: lazy_adam, learning_rate: {schedule: cosine, start: 3e-3}}
 export: {formats: []}
@@ -52,7 +52,7 @@ features:
   - {type: categorical, column: sex, embedding: 4}
   - {type: cross, keys: [island, sex], bins: exact}
 model: {hidden_units: [16]}
-train: {epochs: 12, batch_size: 32, deep_optimizer: {name: lazy_adam, learning_rate: 1e-2}}
+train: {epochs: 4, batch_size: 16, deep_optimizer: {name: lazy_adam, learning_rate: 2e-2}}
 export: {formats: []}
 """
 

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import csv
 import functools
+import io
+import json
+import math
+import os
+import random
 import shutil
+import subprocess
+import sys
+import time
+import zipfile
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import h5py  # type: ignore[import-untyped]
 import keras
 import numpy as np
 import pytest
-from census_cases import FEATURES, frame, values
+from census_cases import FEATURES, files, values
 
 from tfwd.checkpoints import Checkpoints
 from tfwd.config import Config
@@ -22,51 +33,54 @@ from tfwd.training import fit, resume
 SCHEDULE = {"name": "lazy_adam", "learning_rate": {"schedule": "cosine", "start": 0.01, "end": 0.1, "warmup": 5}}
 COMMON: dict[str, Any] = {
     "epochs": 2,
-    "checkpoint_every": 4,
+    "steps_per_execution": 8,
+    "checkpoint_every": 8,
     "deterministic": True,
     "deep_optimizer": SCHEDULE,
     "early_stopping": {"monitor": "auc", "patience": 5},
 }
-# About 1,600 rows in batches of 100: 16 or 17 steps an epoch, 4 of them a call.
-WAYS = {
+# 1,596 rows in batches of 100: 16 steps an epoch, 8 of them a call. The refit is of 2,000 rows in batches of 90.
+WAYS: dict[str, dict[str, Any]] = {
     "cached": {"cache": "ids"},
-    "streaming": {"cache": "none", "shuffle_rows": 300},
-    "refit": {"cache": "ids", "refit": True},
+    "streaming": {"cache": "none", "shuffle_rows": 300, "evaluate_every": 12},
+    "refit": {"cache": "ids", "refit": True, "batch_size": 90, "checkpoint_every": 16},
 }
-# Where a training is broken off: its way, and the n-th moment of a kind.
+# Where a training is broken off: its way, and the n-th moment of a kind. Between the last step of an epoch and the
+# moment that its evaluation is kept nothing is written.
 MOMENTS = {
-    "mid-epoch, cached": ("cached", "step", 7),
-    "mid-epoch, streaming": ("streaming", "step", 7),
-    "mid-epoch, refit": ("refit", "refit step", 7),
-    "last step of an epoch": ("cached", "step", 5),
+    "mid-epoch, cached": ("cached", "step", 3),
+    "mid-epoch, streaming": ("streaming", "step", 3),
+    "mid-epoch, refit": ("refit", "refit step", 5),
     "before an evaluation is kept": ("cached", "epoch end", 1),
-    "at the very end": ("cached", "epoch end", 2),
+    "at the very end": ("cached", "end", 1),
 }
 
 
 def small(data: dict[str, Any] | None = None, **train: Any) -> dict[str, Any]:
-    """`values` with a number, a category, a one-hot and a cross alone, which are built sooner."""
-    return {**values(data, **train), "features": [FEATURES[index] for index in (0, 3, 4, 6)]}
+    """`values` with a number, a category, a one-hot and a cross alone and one layer, which are built sooner."""
+    options = {**values(data, **train), "features": [FEATURES[index] for index in (0, 3, 4, 6)]}
+    options["model"] = {**options["model"], "hidden_units": [8]}
+    return options
 
 
 def configuration(way: str) -> dict[str, Any]:
-    return small(**COMMON, **WAYS[way])
+    return small({"train": str(files()["train.csv"])}, **{**COMMON, **WAYS[way]})
 
 
-class Moments(keras.callbacks.Callback):
-    """Counts the moments of a training by their kind."""
+class Copies(keras.callbacks.Callback):
+    """Copies a run at the moments of `MOMENTS`, as a kill would leave it."""
 
-    def __init__(self) -> None:
+    def __init__(self, way: str, folder: Path) -> None:
         super().__init__()
+        self.way, self.folder = way, folder
         self.passed = Counter[str]()
         self.trainings = 0
 
-    def happens(self, kind: str, count: int) -> None:
-        """The moment is the n-th of its kind."""
-
     def _passed(self, kind: str) -> None:
         self.passed[kind] += 1
-        self.happens(kind, self.passed[kind])
+        for name, moment in MOMENTS.items():
+            if moment == (self.way, kind, self.passed[kind]):
+                shutil.copytree(self.folder / self.way, self.folder / name)
 
     def on_train_begin(self, logs: Any = None) -> None:
         self.trainings += 1
@@ -77,25 +91,8 @@ class Moments(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self._passed("epoch end")
 
-
-class Copies(Moments):
-    """Copies a run at the moments of `MOMENTS`, as a kill would leave it: test_kills.py kills one."""
-
-    def __init__(self, way: str, folder: Path) -> None:
-        super().__init__()
-        self.way, self.folder = way, folder
-
-    def happens(self, kind: str, count: int) -> None:
-        for name, moment in MOMENTS.items():
-            if moment == (self.way, kind, count):
-                shutil.copytree(self.folder / self.way, self.folder / name)
-
-
-class Breaks(Moments):
-    """Breaks a training off at its first step."""
-
-    def happens(self, kind: str, count: int) -> None:
-        raise KeyboardInterrupt
+    def on_train_end(self, logs: Any = None) -> None:
+        self._passed("end")
 
 
 @pytest.fixture(scope="module")
@@ -106,15 +103,24 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Run]:
     def run(way: str) -> Run:
         if way not in runs:
             options, copies = Config.of(configuration(way)), Copies(way, folder)
-            runs[way] = fit(options, folder / way, train=frame(), callbacks=[copies])
+            runs[way] = fit(options, folder / way, callbacks=[copies])
         return runs[way]
 
     return run
 
 
 @functools.cache
-def loaded(path: Path) -> keras.Model:
-    return keras.saving.load_model(path)
+def saved(path: Path) -> dict[str, np.ndarray]:
+    """All that a `.keras` file holds of variables, those of the optimizer among them."""
+    found: dict[str, np.ndarray] = {}
+
+    def keep(name: str, entry: Any) -> None:
+        if isinstance(entry, h5py.Dataset):
+            found[name] = entry[()]
+
+    with zipfile.ZipFile(path) as archive, h5py.File(io.BytesIO(archive.read("model.weights.h5"))) as file:
+        file.visititems(keep)
+    return found
 
 
 def assert_same(one: Run, other: Run) -> None:
@@ -123,14 +129,22 @@ def assert_same(one: Run, other: Run) -> None:
         "model.keras",
         *(f"checkpoints/{folder.name}/model.keras" for folder in (one.path / "checkpoints").iterdir()),
     ):
-        first, second = (loaded(run.path / path) for run in (one, other))
-        assert len(first.optimizer.variables) > len(first.trainable_variables)
-        for mine, yours in zip(first.variables, second.variables, strict=True):
-            np.testing.assert_allclose(mine.numpy(), yours.numpy(), rtol=0, atol=1e-6, err_msg=mine.path)
-        for mine, yours in zip(first.optimizer.variables, second.optimizer.variables, strict=True):
-            np.testing.assert_allclose(mine.numpy(), yours.numpy(), rtol=0, atol=1e-6, err_msg=mine.path)
+        first, second = (saved(run.path / path) for run in (one, other))
+        slots = [name for name in first if name.startswith("optimizer/")]
+        assert len(slots) > len([name for name in first if name.startswith("layers/functional_1/")])
+        assert set(first) == set(second)
+        for name, mine in first.items():
+            np.testing.assert_allclose(mine, second[name], rtol=0, atol=1e-6, err_msg=name)
     assert (one.path / "history.csv").read_text() == (other.path / "history.csv").read_text()
     assert one.metrics == other.metrics
+
+
+def leave_halves(run: Path) -> None:
+    """What a kill leaves half-written."""
+    half = run / "checkpoints" / ".fit-000000000099-000009-0a1b2c3d"
+    half.mkdir()
+    (half / "state.json").write_text('{"phase": "fi')
+    (run / ".model-0a1b2c3d.keras").write_bytes(b"half")
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
@@ -139,43 +153,70 @@ def test_broken_off_at_any_moment_and_resumed_equals_left_alone(moment: str, alo
     whole = alone(way)
     path = whole.path.parent / moment
     assert Run.open(path).status == "training"
+    state = Checkpoints(path / "checkpoints").state()
+    assert state is not None
     if moment.startswith("mid-epoch"):
-        _, state = Checkpoints(path / "checkpoints").load() or (None, None)
-        assert state is not None
         assert state.phase == ("refit" if way == "refit" else "fit")
         assert state.evaluations == 1
-        assert state.step > state.history[-1]["step"] > 0, "in the middle of the second epoch"
-    assert_same(resume(path, train=frame(), callbacks=[]), whole)
-
-
-def test_leftovers_of_a_kill_are_neither_read_nor_kept(tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt):
-        fit(Config.of(small(epochs=1)), tmp_path / "run", train=frame(), callbacks=[Breaks()])
-    assert not any((tmp_path / "run" / "checkpoints").iterdir())
-    half = tmp_path / "run" / "checkpoints" / ".fit-000000000099-000009-0a1b2c3d"
-    half.mkdir()
-    (half / "state.json").write_text('{"phase": "fi')
-    (tmp_path / "run" / ".model-0a1b2c3d.keras").write_bytes(b"half")
-    run = resume(tmp_path / "run", train=frame(), callbacks=[])
-    assert run.status == "finished"
+        assert state.step > state.history[-1]["step"] > 0, "after an evaluation"
+        epoch = 23 if way == "refit" else 16
+        assert epoch < state.step < 2 * epoch, "in the middle of the second epoch"
+    if moment == "at the very end":
+        assert state.step == state.total
+    # Neither read nor kept.
+    leave_halves(path)
+    run = resume(path, callbacks=[])
+    assert_same(run, whole)
     assert list(run.path.rglob(".*")) == []
 
 
-def test_early_stopping_is_remembered(tmp_path: Path) -> None:
-    """A training that had waited long enough is over, even if it was broken off just then."""
-    options = small(
-        epochs=30, early_stopping={"patience": 1}, deep_optimizer={"name": "lazy_adam", "learning_rate": 0.1}
-    )
-    run = fit(Config.of(options), tmp_path / "run", train=frame())
-    history = (run.path / "history.csv").read_text()
-    assert len(history.splitlines()) < 30
-    run.set_status("training")
-    assert resume(run.path, train=frame()).status == "finished"
-    assert (run.path / "history.csv").read_text() == history
+TRAIN = """
+import json, sys
+from tfwd.config import Config
+from tfwd.training import fit
+fit(Config.of(json.loads(sys.argv[1])), sys.argv[2], overwrite=True)
+"""
+
+
+def test_killed_at_a_random_moment_and_resumed_equals_left_alone(alone: Callable[[str], Run], tmp_path: Path) -> None:
+    """By a signal that nobody can catch. Where it fails, the seed says when it was."""
+    seed = int.from_bytes(os.urandom(4), "little")
+    moment = random.Random(seed).uniform(0.05, 2.5)
+    command = [sys.executable, "-c", TRAIN, json.dumps(configuration("cached")), str(tmp_path / "run")]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        while not (tmp_path / "run" / "rows.json").exists() and process.poll() is None:
+            time.sleep(0.01)
+        time.sleep(moment)
+        process.kill()
+        process.wait()
+    run = resume(tmp_path / "run")
+    assert run.status == "finished", seed
+    assert_same(run, alone("cached"))
+    assert list(run.path.rglob(".*")) == [], seed
+    assert [entry.name for entry in tmp_path.iterdir()] == ["run"]
+
+
+def test_refit_learns_from_all_rows_for_the_chosen_epochs(alone: Callable[[str], Run]) -> None:
+    run = alone("refit")
+    with (run.path / "history.csv").open() as file:
+        lines = list(csv.DictReader(file))
+    fitted = [line for line in lines if line["phase"] == "fit"]
+    refitted = [line for line in lines if line["phase"] == "refit"]
+    best = max(fitted, key=lambda line: float(line["val_auc"]))
+    steps = math.ceil(2000 / 90) * int(best["epoch"])
+    assert int(refitted[-1]["step"]) == steps == int(run.model.optimizer.iterations)
+    assert run.metrics["validation"]["auc"] == pytest.approx(float(best["val_auc"]))
+
+
+def test_an_epoch_is_the_pass_that_an_evaluation_stands_in(alone: Callable[[str], Run]) -> None:
+    """Of 16 steps; an evaluation is a line."""
+    with (alone("streaming").path / "history.csv").open() as file:
+        found = [(int(line["epoch"]), int(line["step"])) for line in csv.DictReader(file)]
+    assert found == [(1, 12), (2, 24), (2, 32)]
 
 
 def test_resuming_what_is_finished_changes_nothing(alone: Callable[[str], Run]) -> None:
     run = alone("cached")
     before = {path: path.stat().st_mtime_ns for path in run.path.rglob("*")}
-    assert resume(run.path, train=frame(), callbacks=[]).metrics == run.metrics
+    assert resume(run.path, callbacks=[]).metrics == run.metrics
     assert {path: path.stat().st_mtime_ns for path in run.path.rglob("*")} == before

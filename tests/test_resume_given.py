@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 import pytest
-from census_cases import files, frame
+from census_cases import FEATURES, frame
 from test_resume import small
 
 from tfwd.config import Config
@@ -41,9 +41,9 @@ class Tower(keras.layers.Layer):
 
 
 class Breaks(keras.callbacks.Callback):
-    """Breaks a training off at its first step."""
+    """Breaks a training off where its steps would begin."""
 
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+    def on_train_begin(self, logs: Any = None) -> None:
         raise KeyboardInterrupt
 
 
@@ -112,17 +112,6 @@ def test_the_same_again_is_what_it_began_with(begun: Path, tmp_path: Path) -> No
     assert resume(path).metrics == run.metrics
 
 
-def test_what_was_not_given_is_not_taken(tmp_path: Path) -> None:
-    path = broken_off(tmp_path / "run", {"train": str(files()["train.csv"])})
-    for given, message in (
-        ({"tower": Tower()}, "begun without a tower of its own"),
-        ({"train": frame()}, r"without a frame for train= \(train rows: .*train.csv\)"),
-        ({"validation": frame()}, r"validation rows: rows of the training data"),
-    ):
-        with pytest.raises(RunError, match=message):
-            resume(path, callbacks=[], **given)
-
-
 def test_a_run_of_an_older_version_says_nothing_of_it(begun: Path, tmp_path: Path) -> None:
     path = shutil.copytree(begun, tmp_path / "run")
     (path / "rows.json").unlink()
@@ -132,18 +121,40 @@ def test_a_run_of_an_older_version_says_nothing_of_it(begun: Path, tmp_path: Pat
     assert Run.open(path).provenance is None
 
 
-def test_a_file_that_has_grown_is_told_and_one_that_was_only_copied_is_not(tmp_path: Path) -> None:
-    data = tmp_path / "train.csv"
-    frame().to_csv(data, index=False)
-    path = broken_off(tmp_path / "run", {"train": str(data)})
+@pytest.fixture(scope="module")
+def begun_on_a_file(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A training on a file, and the file."""
+    folder = tmp_path_factory.mktemp("file")
+    frame().to_csv(folder / "train.csv", index=False)
+    return broken_off(folder / "run", {"train": str(folder / "train.csv")}), folder / "train.csv"
+
+
+def test_what_was_not_given_is_not_taken(begun_on_a_file: tuple[Path, Path]) -> None:
+    path, _ = begun_on_a_file
+    for given, message in (
+        ({"tower": Tower()}, "begun without a tower of its own"),
+        ({"train": frame()}, r"without a frame for train= \(train rows: .*train.csv\)"),
+        ({"validation": frame()}, r"validation rows: rows of the training data"),
+    ):
+        with pytest.raises(RunError, match=message):
+            resume(path, callbacks=[], **given)
+
+
+def test_a_file_that_has_grown_is_told_and_one_that_was_only_copied_is_not(
+    begun_on_a_file: tuple[Path, Path], tmp_path: Path
+) -> None:
+    begun, data = begun_on_a_file
+    path = shutil.copytree(begun, tmp_path / "run")
     whole = data.read_text()
-    data.write_text(whole + whole.splitlines()[-1] + "\n")
-    with pytest.raises(RunError, match=r"train\.csv has 1,597 rows, where the training began with 1,596"):
-        resume(path, callbacks=[])
-    data.unlink()
-    with pytest.raises(DataError, match=r"There is no file .*train\.csv"):
-        resume(path, callbacks=[])
-    data.write_text(whole)
+    try:
+        data.write_text(whole + whole.splitlines()[-1] + "\n")
+        with pytest.raises(RunError, match=r"train\.csv has 1,597 rows, where the training began with 1,596"):
+            resume(path, callbacks=[])
+        data.unlink()
+        with pytest.raises(DataError, match=r"There is no file .*train\.csv"):
+            resume(path, callbacks=[])
+    finally:
+        data.write_text(whole)
     assert resume(path, callbacks=[]).status == "finished"
 
 
@@ -170,6 +181,7 @@ class Grows(keras.callbacks.Callback):
 def test_a_file_that_changes_while_it_is_streamed(how: str, message: str, tmp_path: Path) -> None:
     data = tmp_path / "train.csv"
     frame().to_csv(data, index=False)
-    options = Config.of(small({"train": str(data)}, cache="none"))
+    options = {**small({"train": str(data)}, cache="none", epochs=1), "features": [FEATURES[3]]}
+    options["model"] = {"heads": ["wide"]}
     with pytest.raises(DataError, match=rf"train\.csv {message}.*while the training was reading it"):
-        fit(options, tmp_path / "run", callbacks=[Grows(data, how)])
+        fit(Config.of(options), tmp_path / "run", callbacks=[Grows(data, how)])

@@ -2,50 +2,62 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from census_cases import files, frame, trained
+from census_cases import files, frame
+from small_run_cases import exported, trained
 
-from export import onnx, savedmodel
 from tfwd.data.rows import Rows
 from tfwd.data.source import Source
 from tfwd.errors import DataError, RunError
 from tfwd.prediction import predict
-from tfwd.scoring import keras_scorer, load_scorer
+from tfwd.scoring import Scorer, load_scorer
 
 
-@pytest.fixture(scope="module")
-def kinds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+@functools.cache
+def path_of(kind: str) -> Path:
     """One trained model as everything that can be loaded."""
-    folder, run = tmp_path_factory.mktemp("kinds"), trained()
+    run, exports = trained().path, exported() / "export"
     return {
-        "run": run.path,
-        "keras": run.path / "model.keras",
-        "savedmodel": savedmodel.save(run.model, folder, name="small"),
-        "savedmodel's versions": folder / "small",
-        "onnx": onnx.save(run.model, folder / "small.onnx"),
-    }
+        "run": run,
+        "keras": run / "model.keras",
+        "savedmodel": exports / "wide_deep" / "1",
+        "savedmodel's versions": exports / "wide_deep",
+        "onnx": exports / "wide_deep.onnx",
+    }[kind]
 
 
-@pytest.mark.parametrize("kind", ["keras", "savedmodel", "savedmodel's versions", "onnx"])
-def test_same_columns_and_values_as_the_run(kind: str, kinds: dict[str, Path], tmp_path: Path) -> None:
+@functools.cache
+def scorer_of(kind: str) -> Scorer:
+    return load_scorer(path_of(kind))
+
+
+@functools.cache
+def answered(kind: str) -> pd.DataFrame:
+    """What it predicts of strange rows, as a file of them."""
     strange = frame("test", 700).astype({"age": float, "hours_per_week": float})
     strange.loc[0, "education"] = None
     strange.loc[1, "occupation"] = "Ärztin ☂"
     strange.loc[2, "age"] = np.nan
     strange.loc[3, "hours_per_week"] = 1e30
-    tables = []
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "answers.parquet"
+        predict(scorer_of(kind), Source.open(strange), file, key=("id",))
+        return pd.read_parquet(file)
+
+
+@pytest.mark.parametrize("kind", ["keras", "savedmodel", "savedmodel's versions", "onnx"])
+def test_same_columns_and_values_as_the_run(kind: str) -> None:
     for name in ("run", kind):
-        scorer = load_scorer(kinds[name])
-        assert scorer.kind == ("keras" if name == "run" else kind.split("'")[0])
-        assert scorer.schema == trained().model.schema
-        predict(scorer, Source.open(strange), tmp_path / f"{len(tables)}.parquet", key=("id",))
-        tables.append(pd.read_parquet(tmp_path / f"{len(tables)}.parquet"))
-    one, other = tables
+        assert scorer_of(name).kind == ("keras" if name == "run" else kind.split("'")[0])
+        assert scorer_of(name).schema == trained().model.schema
+    one, other = answered("run"), answered(kind)
     assert list(one.columns) == list(other.columns) == ["id", "probability", "logit", "predicted"]
     assert list(one.dtypes) == list(other.dtypes)
     np.testing.assert_allclose(one["probability"], other["probability"], rtol=0, atol=1e-6)
@@ -54,8 +66,8 @@ def test_same_columns_and_values_as_the_run(kind: str, kinds: dict[str, Path], t
 
 
 @pytest.mark.parametrize("kind", ["run", "savedmodel", "onnx"])
-def test_a_chunk_answers_as_its_rows(kind: str, kinds: dict[str, Path]) -> None:
-    scorer = load_scorer(kinds[kind])
+def test_a_chunk_answers_as_its_rows(kind: str) -> None:
+    scorer = scorer_of(kind)
     rows = Rows(Source.open(files()["test.csv"]), scorer.schema)
     received = scorer.score_chunk(next(rows.chunks(1000, order=None, shuffle_rows=0, skip=0)))
     expected = scorer.score(next(rows.batches(1000)).inputs)
@@ -67,14 +79,14 @@ def test_a_chunk_answers_as_its_rows(kind: str, kinds: dict[str, Path]) -> None:
 
 def test_probability_is_the_link_of_the_logit() -> None:
     batch = next(Rows(Source.open(files()["test.csv"]), trained().model.schema).batches(100))
-    answer = keras_scorer(trained().model).score(batch.inputs)
+    answer = scorer_of("run").score(batch.inputs)
     assert answer["probability"].shape == answer["logit"].shape == (100,)
     np.testing.assert_allclose(answer["probability"], 1 / (1 + np.exp(-answer["logit"].astype(np.float64))), atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", ["savedmodel", "onnx"])
-def test_bytes_are_text(kind: str, kinds: dict[str, Path]) -> None:
-    scorer = load_scorer(kinds[kind])
+def test_bytes_are_text(kind: str) -> None:
+    scorer = scorer_of(kind)
     batch = next(Rows(Source.open(files()["test.csv"]), scorer.schema).batches(100))
     encoded = {
         name: np.array([text.encode() for text in value], object) if value.dtype == object else value
@@ -118,8 +130,8 @@ def test_an_onnx_file_of_another_program_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["run", "savedmodel", "onnx"])
-def test_inputs_go_by_name(kind: str, kinds: dict[str, Path]) -> None:
-    scorer = load_scorer(kinds[kind])
+def test_inputs_go_by_name(kind: str) -> None:
+    scorer = scorer_of(kind)
     inputs = next(Rows(Source.open(files()["test.csv"]), scorer.schema).batches(50)).inputs
     expected = scorer.score(inputs)["probability"]
     # Names before, among and after the inputs', as those of the label and of the columns that no feature reads.
@@ -139,16 +151,19 @@ def test_inputs_go_by_name(kind: str, kinds: dict[str, Path]) -> None:
     }
 
 
-def test_a_batch_is_refused_in_the_same_words_by_all(kinds: dict[str, Path]) -> None:
+def test_a_batch_is_refused_in_the_same_words_by_all() -> None:
     inputs = next(Rows(Source.open(files()["test.csv"]), trained().model.schema).batches(50)).inputs
     without = {("agee" if name == "age" else name): values for name, values in inputs.items()}
-    scorers = [load_scorer(kinds[kind]) for kind in ("keras", "savedmodel", "onnx")]
+    scorers = [scorer_of(kind) for kind in ("keras", "savedmodel", "onnx")]
     for given, message in {
         "missing": (without, "The batch has no input 'age'. Did you mean 'agee'?"),
         "text": ({**inputs, "age": inputs["education"]}, "The input 'age' takes numbers. Received: "),
         "number": ({**inputs, "education": inputs["age"]}, "The input 'education' takes text. Received: float32"),
         "wide": ({**inputs, "age": np.zeros((50, 2))}, "'age' takes one value a row, .*Received: shape .50, 2."),
-        "short": ({**inputs, "education": inputs["education"][:3]}, "one number of rows. Received: .* 3 of 'educ"),
+        "short": (
+            {**inputs, "education": inputs["education"][:3]},
+            "one number of rows. Received: 3 of 'educ.* 50 of 'occ",
+        ),
         "frame": (pd.DataFrame(inputs), "A batch is a dict of inputs by name"),
     }.values():
         said = set()

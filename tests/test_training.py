@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
-import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
-from census_cases import config, copy_of_trained, files, frame, trained, values
+from census_cases import config, files, frame, trained, values
 from sklearn.metrics import log_loss, roc_auc_score
+from test_resume import small
 
 from tfwd.checkpoints import Checkpoints
 from tfwd.config import Config
@@ -23,7 +24,7 @@ from tfwd.errors import ConfigError, DataError, RunError
 from tfwd.model import build_model
 from tfwd.parts import open_parts
 from tfwd.run import Run
-from tfwd.training import fit
+from tfwd.training import fit, resume
 
 
 def history(run: Run) -> list[dict[str, str]]:
@@ -87,21 +88,6 @@ def test_history_tells_the_best_evaluation() -> None:
         assert float(best[f"val_{name}"]) == pytest.approx(value)
 
 
-@pytest.fixture(scope="module")
-def by_accuracy(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A run without weights, evaluated four times, of which the most accurate model is kept."""
-    chosen = config(epochs=2, early_stopping={"monitor": "accuracy", "patience": 10}, evaluate_every=8)
-    return fit(chosen, tmp_path_factory.mktemp("accuracy") / "run", train=frame())
-
-
-@pytest.fixture(scope="module")
-def of_one_step(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A run whose only batch is larger than the data, with a tower of one's own."""
-    tower = keras.Sequential([keras.layers.Dense(7, activation="gelu", name="mine")])
-    chosen = config(batch_size=100_000, epochs=1)
-    return fit(chosen, tmp_path_factory.mktemp("step") / "run", train=frame(), tower=tower)
-
-
 class Watch(keras.callbacks.Callback):
     """Keeps the exact validation AUC, and how often each moment came."""
 
@@ -120,35 +106,73 @@ class Watch(keras.callbacks.Callback):
         self.seen.append(logs["val_auc"])
 
 
-def test_callbacks_see_exact_validation_metrics_and_one_training(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Watch]:
+    """A run with validation rows of their own, evaluated four times, of which the most accurate model is kept."""
     watch, table = Watch(), frame()
-    own = table.tail(400)
+    monitor = {"monitor": "accuracy", "patience": 10}
     run = fit(
-        config(validation_fraction_data(), evaluate_every=5, max_steps=12, early_stopping=None),
-        tmp_path / "run",
+        Config.of(small({"validation_fraction": 0.0}, evaluate_every=5, max_steps=17, early_stopping=monitor)),
+        tmp_path_factory.mktemp("watched") / "run",
         train=table.head(1600),
-        validation=own,
+        validation=table.tail(400),
         callbacks=[watch],
     )
+    return run, watch
+
+
+@pytest.fixture(scope="module")
+def of_one_step(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run whose only batch is larger than the data, with a tower of one's own."""
+    tower = keras.Sequential([keras.layers.Dense(7, activation="gelu", name="mine")])
+    chosen = Config.of(small(batch_size=100_000, epochs=1))
+    return fit(chosen, tmp_path_factory.mktemp("step") / "run", train=frame(), tower=tower)
+
+
+@pytest.fixture(scope="module")
+def stopped_early(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run with a rate that is far too high, whose later steps are worse."""
+    options: dict[str, Any] = {"deep_optimizer": {"name": "lazy_adam", "learning_rate": 0.1}, "wide_optimizer": "sgd"}
+    chosen = small(epochs=30, early_stopping={"monitor": "auc", "patience": 2}, **options)
+    return fit(Config.of(chosen), tmp_path_factory.mktemp("stopped") / "run", train=frame())
+
+
+@pytest.fixture(scope="module")
+def by_class(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A wide head alone, with a weight of a class."""
+    options = values(class_weights={">50K": 20.0}, max_steps=48, epochs=9, evaluate_every=40)
+    options["model"] = {"heads": ["wide"]}
+    return fit(Config.of(options), tmp_path_factory.mktemp("classes") / "run", train=frame())
+
+
+@pytest.fixture(scope="module")
+def by_row(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A deep head alone, of streamed rows with a weight each; the best model is kept, and none ends the training."""
+    rate = {"name": "lazy_adam", "learning_rate": 0.02}
+    options = values(
+        {"weight": "w"}, cache="none", epochs=4, evaluate_every=32, early_stopping=None, deep_optimizer=rate
+    )
+    options["model"] = {"heads": ["deep"], "hidden_units": [8]}
+    table = frame().assign(w=np.where(frame()["income"] == ">50K", 20.0, 1.0))
+    return fit(Config.of(options), tmp_path_factory.mktemp("rows") / "run", train=table)
+
+
+def test_callbacks_see_exact_validation_metrics_and_one_training(watched: tuple[Run, Watch]) -> None:
+    run, watch = watched
+    lines = history(run)
     assert watch.moments == ["begin", "end"]
-    assert [int(line["step"]) for line in history(run)] == [5, 10, 12]
-    assert [float(line["val_auc"]) for line in history(run)] == pytest.approx(watch.seen)
-    # The run's model is that of the best log loss.
-    best = min(history(run), key=lambda line: float(line["val_log_loss"]))
-    truth = own["income"] == ">50K"
-    assert float(best["val_auc"]) == pytest.approx(roc_auc_score(truth, answers(run, own)), abs=1e-9)
+    assert [int(line["step"]) for line in lines] == [5, 10, 15, 17]
+    assert [float(line["val_auc"]) for line in lines] == pytest.approx(watch.seen)
+    # The run's model is that of the best accuracy.
+    best = max(lines, key=lambda line: float(line["val_accuracy"]))
+    own = frame().tail(400)
+    assert float(best["val_auc"]) == pytest.approx(roc_auc_score(own["income"] == ">50K", answers(run, own)), abs=1e-9)
     assert int(run.model.optimizer.iterations) == int(best["step"])
 
 
-def validation_fraction_data() -> dict[str, Any]:
-    return {"validation_fraction": 0.0}
-
-
-def test_early_stopping_keeps_the_best_step(tmp_path: Path) -> None:
-    """With a rate that is far too high, later steps are worse; slots are those of the best step too."""
-    options = {"deep_optimizer": {"name": "lazy_adam", "learning_rate": 0.1}, "wide_optimizer": "sgd"}
-    chosen = config(epochs=30, early_stopping={"monitor": "auc", "patience": 2}, **options)
-    run = fit(chosen, tmp_path / "run", train=frame())
+def test_early_stopping_keeps_the_best_step(stopped_early: Run) -> None:
+    """Slots are those of the best step too."""
+    run = stopped_early
     lines = history(run)
     scores = [float(line["val_auc"]) for line in lines]
     best = scores.index(max(scores))
@@ -161,44 +185,43 @@ def test_early_stopping_keeps_the_best_step(tmp_path: Path) -> None:
     assert int(last.optimizer.iterations) == int(lines[-1]["step"])
 
 
-def test_accuracy_as_the_monitor_is_better_when_higher(by_accuracy: Run) -> None:
-    seen = [float(line["val_accuracy"]) for line in history(by_accuracy)]
+def test_early_stopping_is_remembered(stopped_early: Run, tmp_path: Path) -> None:
+    """A training that had waited long enough is over, even if it was broken off just then."""
+    run = Run.open(shutil.copytree(stopped_early.path, tmp_path / "run"))
+    before = (run.path / "history.csv").read_text()
+    run.set_status("training")
+    assert resume(run.path, train=frame()).status == "finished"
+    assert (run.path / "history.csv").read_text() == before
+
+
+def test_accuracy_as_the_monitor_is_better_when_higher(watched: tuple[Run, Watch]) -> None:
+    seen = [float(line["val_accuracy"]) for line in history(watched[0])]
     assert len(seen) >= 4
-    assert by_accuracy.metrics["validation"]["accuracy"] == pytest.approx(max(seen))
+    assert watched[0].metrics["validation"]["accuracy"] == pytest.approx(max(seen))
 
 
-def test_refit_learns_from_all_rows_for_the_chosen_epochs(tmp_path: Path) -> None:
-    run = fit(config(refit=True, epochs=2, batch_size=90), tmp_path / "run", train=frame())
-    lines = history(run)
-    fitted = [line for line in lines if line["phase"] == "fit"]
-    refitted = [line for line in lines if line["phase"] == "refit"]
-    best = min(fitted, key=lambda line: float(line["val_log_loss"]))
-    steps = math.ceil(2000 / 90) * int(best["epoch"])
-    assert int(refitted[-1]["step"]) == steps == int(run.model.optimizer.iterations)
-    assert run.metrics["validation"]["auc"] == pytest.approx(float(best["val_auc"]))
-    assert not (run.path / "logs" / "refit").exists()
-
-
-def test_class_weights_and_row_weights_move_the_base_rate(by_accuracy: Run, tmp_path: Path) -> None:
+def test_class_weights_and_row_weights_move_the_base_rate(
+    watched: tuple[Run, Watch], by_class: Run, by_row: Run
+) -> None:
     """The mean prediction of a calibrated model is the weighted base rate."""
-    plain = by_accuracy
-    heavy = fit(
-        config(class_weights={">50K": 20.0}, max_steps=40, epochs=9, evaluate_every=40),
-        tmp_path / "classes",
-        train=frame(),
-    )
-    by_row = frame().assign(w=np.where(frame()["income"] == ">50K", 20.0, 1.0))
-    weighted = fit(config({"weight": "w"}, max_steps=40, epochs=9, evaluate_every=40), tmp_path / "rows", train=by_row)
-    means = [run.metrics["validation"]["mean_prediction"] for run in (plain, heavy, weighted)]
+    means = [run.metrics["validation"]["mean_prediction"] for run in (watched[0], by_class, by_row)]
     assert means[0] < 0.35 < 0.6 < min(means[1:])
     # A weight of rows counts in the evaluation, that of classes does not.
-    assert heavy.metrics["validation"]["mean_label"] == plain.metrics["validation"]["mean_label"]
-    assert weighted.metrics["validation"]["mean_label"] > 0.6
+    parts = open_parts(by_class.config, frame()).with_classes(by_class.statistics.label.classes)
+    assert parts.validation is not None
+    labels = [batch.label for batch in parts.validation.batches(100) if batch.label is not None]
+    assert by_class.metrics["validation"]["mean_label"] == pytest.approx(np.concatenate(labels).mean())
+    assert by_row.metrics["validation"]["mean_label"] > 0.6
 
 
-def test_streaming_learns_too(tmp_path: Path) -> None:
-    run = fit(config(cache="none", epochs=4, evaluate_every=32), tmp_path / "run", train=frame())
-    assert run.metrics["validation"]["auc"] > 0.8
+def test_streaming_learns_too(by_row: Run) -> None:
+    assert by_row.config.train.cache == "none"
+    assert by_row.metrics["validation"]["auc"] > 0.8
+
+
+def test_without_early_stopping_the_best_model_is_kept(by_row: Run) -> None:
+    best = min(history(by_row), key=lambda line: float(line["val_log_loss"]))
+    assert int(by_row.model.optimizer.iterations) == int(best["step"])
 
 
 def test_the_seed_decides_the_first_weights() -> None:
@@ -209,20 +232,16 @@ def test_the_seed_decides_the_first_weights() -> None:
     assert any(np.abs(mine - yours).max() > 0.01 for mine, yours in zip(one, other, strict=True))
 
 
-@pytest.mark.parametrize("heads", [["wide"], ["deep"]])
-def test_one_head_alone(heads: list[str], tmp_path: Path) -> None:
-    options = values(epochs=3, evaluate_every=40, deep_optimizer={"name": "lazy_adam", "learning_rate": 0.02})
-    options["model"]["heads"] = heads
-    run = fit(Config.of(options), tmp_path / "run", train=frame())
-    assert run.metrics["validation"]["auc"] > 0.75
-    paths = {variable.path.split("/")[0] for variable in run.model.trainable_variables}
-    assert paths == set(heads)
+def test_one_head_alone(by_class: Run, by_row: Run) -> None:
+    for run, head in ((by_class, "wide"), (by_row, "deep")):
+        assert run.metrics["validation"]["auc"] > 0.75
+        assert {variable.path.split("/")[0] for variable in run.model.trainable_variables} == {head}
 
 
 def test_a_loss_that_is_no_number_ends_the_training(tmp_path: Path) -> None:
-    chosen = config(epochs=5, deep_optimizer={"name": "sgd", "learning_rate": 1e30})
+    chosen = small(epochs=5, deep_optimizer={"name": "sgd", "learning_rate": 1e30})
     with pytest.raises(RunError, match=r"The loss is .*train\.deep_optimizer\.learning_rate.*clipnorm"):
-        fit(chosen, tmp_path / "run", train=frame())
+        fit(Config.of(chosen), tmp_path / "run", train=frame())
 
 
 def test_batches_larger_than_the_data(of_one_step: Run) -> None:
@@ -300,17 +319,3 @@ def test_parts_partition_the_training_rows() -> None:
     assert parts.with_classes(("a", "b")).schema == dataclasses.replace(
         parts.schema, classes=("a", "b"), version=trained().model.schema.version
     )
-
-
-@pytest.mark.filterwarnings("ignore:.*shuffle=True.*", "ignore:.*ran out of data.*")
-def test_training_goes_on_after_loading_as_without_the_break(tmp_path: Path) -> None:
-    """`model.keras` holds the optimizer's state: `fit` gives the same losses after `load_model`."""
-    run = Run.open(copy_of_trained(tmp_path / "run"))
-    parts = open_parts(run.config).with_classes(run.statistics.label.classes)
-    model = keras.saving.load_model(run.path / "model.keras")
-    ready = model.prepare(parts.fit.dataset(100)).cache()
-    model.fit(ready, epochs=1, verbose=0)
-    model.save(tmp_path / "between.keras")
-    loaded = keras.saving.load_model(tmp_path / "between.keras")
-    losses = [each.fit(ready, epochs=1, verbose=0).history["loss"] for each in (model, loaded)]
-    assert losses[0] == pytest.approx(losses[1], abs=1e-5)

@@ -45,7 +45,7 @@ def ranked(values: list[Any], min_count: int = 1, max_size: int | None = None) -
     return sorted(counts, key=lambda pair: (-pair[1], pair[0]))[:max_size]
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     words=st.lists(_WORDS, min_size=2, max_size=40),
     min_count=st.integers(1, 2),
@@ -63,7 +63,7 @@ def test_vocabulary_is_counted(words: list[str | None], min_count: int, max_size
     assert found.unlisted == len(present) - sum(n for _, n in expected)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(
     st.lists(st.one_of(st.none(), st.integers(-(2**63) + 1, 2**63 - 1), st.integers(-3, 3)), min_size=1, max_size=30)
 )
@@ -103,7 +103,7 @@ def quantile(values: np.ndarray, part: int, parts: int) -> float:
     return float(np.sort(values)[max(-(-part * len(values) // parts), 1) - 1])
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(
     column=st.lists(st.one_of(st.none(), _FLOATS), min_size=1, max_size=60),
     parts=st.integers(2, 12),
@@ -177,9 +177,16 @@ def config() -> Config:
 
 
 # Without a split Parquet and frames are asked directly, what has a split or is CSV is read once and kept.
-@pytest.mark.parametrize("options", [{}, {"split": "train", "fraction": 0.2}], ids=["all rows", "split"])
+@pytest.mark.parametrize(
+    ("options", "places"),
+    [
+        ({}, ("a.csv.gz", "a.parquet", "parts")),
+        ({"split": "train", "fraction": 0.2}, ("a.csv", "a.parquet", "parts/*.parquet")),
+    ],
+    ids=["all rows", "split"],
+)
 def test_every_format_order_and_cut_gives_equal_statistics(
-    frame: pd.DataFrame, config: Config, tmp_path: Path, options: dict[str, Any]
+    frame: pd.DataFrame, config: Config, tmp_path: Path, options: dict[str, Any], places: tuple[str, ...]
 ) -> None:
     expected = learn(frame, config, **options)
     frame.to_csv(tmp_path / "a.csv", index=False)
@@ -189,7 +196,7 @@ def test_every_format_order_and_cut_gives_equal_statistics(
     (tmp_path / "parts").mkdir()
     for part in range(5):
         turned.iloc[part::5].to_parquet(tmp_path / "parts" / f"{part}.parquet", row_group_size=1000)
-    for data in ("a.csv", "a.csv.gz", "a.parquet", "parts", "parts/*.parquet"):
+    for data in places:
         assert learn(tmp_path / data, config, **options) == expected, data
     assert learn(turned, config, **options) == expected
 

@@ -41,7 +41,7 @@ def counted(bags: list[Any], length: int) -> Counter[str]:
     return Counter(word for bag in bags for word in [word for word in bag or [] if word][-length:])
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(
     bags=st.lists(st.one_of(st.none(), st.lists(_WORD, max_size=8)), min_size=2, max_size=20),
     length=st.integers(1, 5),

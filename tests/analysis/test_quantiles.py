@@ -47,16 +47,22 @@ class Asked:
         return self.query(expression).to_arrow_table()
 
 
-@pytest.mark.parametrize(("gathered", "bins", "read"), [(10**6, 64, 200), (0, 64, 200), (0, 2, 40), (0, 2**16, 2**21)])
+# Each place that lies apart takes rounds of questions of its own, the more the fewer the bins.
+@pytest.mark.parametrize(
+    ("gathered", "bins", "read", "parts"),
+    [(10**6, 64, 200, 37), (0, 64, 200, 13), (0, 2, 40, 4), (0, 2**16, 2**21, 37)],
+)
 @pytest.mark.parametrize("name", COLUMNS)
-def test_equal_to_a_sort(name: str, gathered: int, bins: int, read: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_equal_to_a_sort(
+    name: str, gathered: int, bins: int, read: int, parts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(quantiles, "_GATHERED", gathered)
     monkeypatch.setattr(quantiles, "_BINS", bins)
     monkeypatch.setattr(quantiles, "_READ", read)
     values = np.asarray(COLUMNS[name], np.float32)
     ordered = np.sort(values).astype(np.float64)
     moment = {"minimum": float(ordered[0]), "maximum": float(ordered[-1]), "count": len(values)}
-    places = {1, len(values), *(max(1, part * len(values) // 37) for part in range(1, 37))}
+    places = {1, len(values), *(max(1, part * len(values) // parts) for part in range(1, parts))}
     workspace: Any = Asked(values)
     found = quantiles.values_at(workspace, "x", moment, places)
     assert found == {place: ordered[place - 1] for place in places}

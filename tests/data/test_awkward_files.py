@@ -282,7 +282,7 @@ def test_lists(tmp_path: Path, column: pa.Array) -> None:
     assert found[0].isdigit() == found[1].isdigit()
 
 
-@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("seed", range(12))
 def test_bytes_that_were_changed_at_random(tmp_path: Path, seed: int) -> None:
     random = np.random.default_rng(seed)
     form = ["csv", "csv.gz", "parquet"][seed % 3]
@@ -292,7 +292,7 @@ def test_bytes_that_were_changed_at_random(tmp_path: Path, seed: int) -> None:
     else:
         path.write_bytes(gzip.compress(GOOD.encode()) if form == "csv.gz" else GOOD.encode())
     content = bytearray(path.read_bytes())
-    for place in random.integers(0, len(content), 1 + seed // 3):
+    for place in random.integers(0, len(content), 1 + seed):
         content[place] = random.integers(0, 256)
     path.write_bytes(content)
     outcome(path)

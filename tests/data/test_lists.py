@@ -79,19 +79,19 @@ def table(rows: list[Any], value: pa.DataType) -> pa.Table:
     )
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(rows=bags(_WORDS), length=st.one_of(st.integers(1, 4), _LONG.map(lambda n: n + 1)))
 def test_lists_of_text(rows: list[Any], length: int) -> None:
     check(table(rows, pa.string()), rows, "string", length)
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(rows=bags(_INTEGERS), length=st.one_of(st.integers(1, 4), _LONG.map(lambda n: n + 1)))
 def test_lists_of_integers(rows: list[Any], length: int) -> None:
     check(table(rows, pa.int64()), rows, "integer", length)
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(rows=bags(_INTEGERS), length=st.integers(1, 5), delimiter=st.sampled_from(["|", ", ", "'"]))
 def test_text_with_a_delimiter(rows: list[Any], length: int, delimiter: str) -> None:
     # A text is empty for no value and for one that is missing: the second has no weight.

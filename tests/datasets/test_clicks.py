@@ -64,9 +64,8 @@ def test_columns_and_types(tmp_path: pathlib.Path) -> None:
     }
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_labels_follow_the_stored_probability(tmp_path: pathlib.Path, seed: int) -> None:
-    rule = clicks.write(tmp_path / "c.parquet", 200_000, seed=seed, with_probability=True)
+def test_labels_follow_the_stored_probability(tmp_path: pathlib.Path) -> None:
+    rule = clicks.write(tmp_path / "c.parquet", 200_000, seed=1, with_probability=True)
     table = pq.read_table(tmp_path / "c.parquet")
     truth, label = table["probability"].to_numpy(), table["clicked"].to_numpy()
     np.testing.assert_array_equal(clicks.probability(table, rule), truth)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -72,9 +73,10 @@ def everything(
     heads: tuple[str, ...] = ("wide", "deep"),
     hashed: bool = False,
     tower: keras.layers.Layer | None = None,
+    features: Sequence[dict[str, Any]] = FEATURES,
 ) -> WideDeep:
-    """A model with every kind of feature, of random weights."""
-    features = FEATURES + ([HASHED, HASHED_CROSS] if hashed else [])
+    """A model with every kind of feature, or those given, of random weights."""
+    features = [*features, *([HASHED, HASHED_CROSS] if hashed else [])]
     config = Config.of(
         {
             "task": task,
@@ -89,9 +91,12 @@ def everything(
     label = LabelStatistics(mean=3.0, stddev=2.0) if task == "regression" else LabelStatistics(mean=0.3)
     if task == "multiclass":
         label = LabelStatistics(0.0, 1.0, CLASSES[task], (0.5, 0.3, 0.2))
-    model = build_model(config, _statistics(config, rows, label), schema, tower)
+    return _of_random_weights(build_model(config, _statistics(config, rows, label), schema, tower))
+
+
+def _of_random_weights(model: WideDeep) -> WideDeep:
+    """Weights that are still as they start would hide what is wrong with them."""
     generator = np.random.default_rng(1)
-    # Weights that are still as they start would hide what is wrong with them.
     for variable in model.ranker.trainable_variables:
         noise = generator.normal(scale=0.3 / np.sqrt(variable.shape[-1]), size=variable.shape)
         if variable.path.endswith("/table"):
@@ -158,7 +163,7 @@ def numeric_statistics(feature: Numeric | Bucketized, x: np.ndarray) -> NumericS
 
 
 def census_model() -> tuple[WideDeep, dict[str, np.ndarray]]:
-    """The census preset after a few steps, and all its test rows as raw inputs."""
+    """The census preset, of random weights, and all its test rows as raw inputs."""
     config = Config.load("census")
     train, test = census.load("train"), census.load("test")
     vocabularies, numerics = {}, {}
@@ -174,7 +179,6 @@ def census_model() -> tuple[WideDeep, dict[str, np.ndarray]]:
     schema = Schema(inputs, "binary", "income", ("<=50K", ">50K"), version="0.1.0")
     label = LabelStatistics(float((train["income"] == ">50K").mean()), 1.0, ("<=50K", ">50K"))
     model = build_model(config, FeatureStatistics(len(train), label, vocabularies, numerics), schema)
-    model.compile()
 
     def raw(frame: Any) -> dict[str, np.ndarray]:
         return {
@@ -184,8 +188,4 @@ def census_model() -> tuple[WideDeep, dict[str, np.ndarray]]:
             for entry in inputs
         }
 
-    some = train.head(4096)
-    target = (some["income"] == ">50K").to_numpy(np.float32)[:, None]
-    batches = tf.data.Dataset.from_tensor_slices((as_tensors(raw(some)), target)).batch(256)
-    model.fit(model.prepare(batches), epochs=1, verbose=0)
-    return model, raw(test)
+    return _of_random_weights(model), raw(test)

@@ -17,13 +17,19 @@ from export.rows import as_rows
 from export.warmup import examples
 from tfwd.errors import DataError
 from tfwd.features.layout import columns_of
-from tfwd.scoring import load_scorer
+from tfwd.scoring import Scorer, load_scorer
 
 
 @pytest.fixture(scope="module")
 def exported(bag_exports: dict[str, Path]) -> tuple[Any, Any, Path]:
     """A model, its SavedModel loaded, and its ONNX file."""
     return model(), tf.saved_model.load(str(bag_exports["savedmodel"])), bag_exports["onnx"]
+
+
+@pytest.fixture(scope="module")
+def scorers(bag_exports: dict[str, Path]) -> list[Scorer]:
+    """Both files, as tfwd scores with them."""
+    return [load_scorer(path) for path in bag_exports.values()]
 
 
 def in_slots(values: np.ndarray, slots: Any) -> np.ndarray:
@@ -96,7 +102,7 @@ WIDTHS = [(1, 2), (2, 1), (5, 4), (4, 5), (0, 2), (2, 0)]
 
 @pytest.mark.parametrize(("values", "weights"), WIDTHS)
 def test_more_or_fewer_weights_than_values_are_refused_three_ways_alike(
-    exported: tuple[Any, Any, Path], values: int, weights: int
+    exported: tuple[Any, Any, Path], scorers: list[Scorer], values: int, weights: int
 ) -> None:
     made, loaded, file = exported
     given = arrays(rows(4, seed=9, longest=3))
@@ -114,9 +120,9 @@ def test_more_or_fewer_weights_than_values_are_refused_three_ways_alike(
     message = f"'shares' takes a weight for each value of 'genres'. Received: {weights} weights for {values} values"
     with pytest.raises(DataError, match=message):
         made(given)
-    for path in (file.parent / "bags", file):
+    for scorer in scorers:
         with pytest.raises(DataError, match=message):
-            load_scorer(path).score(given)
+            scorer.score(given)
 
 
 def test_an_example_with_more_or_fewer_weights_than_values_is_refused(exported: tuple[Any, Any, Path]) -> None:

@@ -34,6 +34,7 @@ from tfwd.scoring import Scorer, keras_scorer
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 import census_cases
+import small_run_cases as small
 
 app = typer.Typer()
 app.command()(commands.savedmodel)
@@ -42,8 +43,8 @@ app.command()(commands.baseline)
 
 
 def spoilt(path: Path, how: str) -> Path:
-    """A copy of the small census run whose model is worse."""
-    shutil.copytree(census_cases.trained().path, path)
+    """A copy of the small run whose model is worse."""
+    small.copy_of_trained(path)
     model = load_model(path / "model.keras")
     logit, tables = model.ranker.get_layer("logit"), [v for v in model.trainable_variables if v.path.endswith("table")]
     generator = np.random.default_rng(0)
@@ -75,7 +76,7 @@ def exported(*arguments: object) -> Any:
 )
 def test_a_spoilt_model_is_refused_with_the_figures(how: str, figures: tuple[str, ...], tmp_path: Path) -> None:
     run = spoilt(tmp_path / "run", how)
-    result = exported("savedmodel", run, "--baseline", census_cases.trained().path)
+    result = exported("savedmodel", run, "--baseline", small.trained().path)
     assert result.exit_code == 2
     assert not (run / "export").exists()
     said = " ".join(result.output.split())
@@ -89,12 +90,12 @@ def test_an_equal_model_is_exported_and_a_worse_one_by_force(
     tmp_path: Path, started: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(parity, "HOSTILE_ROWS", 200)
-    run = spoilt(tmp_path / "run", "not at all")
-    result = exported("savedmodel", run, "--baseline", census_cases.trained().path)
+    run = small.copy_of_trained(tmp_path / "run")
+    result = exported("savedmodel", run, "--baseline", small.trained().path)
     assert result.exit_code == 0, result.output
     assert (run / "export" / "wide_deep" / "1").is_dir()
     assert "On 700 rows of" in result.output
-    assert f"It may replace {census_cases.trained().path}." in result.output
+    assert f"It may replace {small.trained().path}." in result.output
     # What was exported is a baseline too.
     worse = spoilt(tmp_path / "worse", "moved")
     result = exported("onnx", worse, "--baseline", run / "export" / "wide_deep", "--force")
@@ -104,7 +105,7 @@ def test_an_equal_model_is_exported_and_a_worse_one_by_force(
 
 
 def test_the_figures_are_those_of_scikit_learn(tmp_path: Path) -> None:
-    old, new = census_cases.trained().model, load_model(spoilt(tmp_path / "run", "shuffled") / "model.keras")
+    old, new = small.trained().model, load_model(spoilt(tmp_path / "run", "shuffled") / "model.keras")
     rows = comparison_rows(tmp_path / "run", new.schema)
     found = compare(keras_scorer(new), keras_scorer(old), rows)
     batch = next(rows.batches(1000))
@@ -124,10 +125,10 @@ def test_the_figures_are_those_of_scikit_learn(tmp_path: Path) -> None:
 
 
 def test_rows_of_a_file_and_those_of_validation(tmp_path: Path) -> None:
-    run = spoilt(tmp_path / "run", "not at all")
+    run = small.copy_of_trained(tmp_path / "run")
     config = (run / "config.yaml").read_text()
     (run / "config.yaml").write_text(config.replace(f"test: {census_cases.files()['test.csv']}", "test: null"))
-    schema = census_cases.trained().model.schema
+    schema = small.trained().model.schema
     found = comparison_rows(run, schema)
     assert (found.split, found.fraction) == ("validation", 0.2)
     assert found.source.name == str(census_cases.files()["train.csv"])
@@ -144,7 +145,7 @@ def test_rows_of_a_file_and_those_of_validation(tmp_path: Path) -> None:
 
 
 def test_a_baseline_that_cannot_be_compared_is_said(tmp_path: Path) -> None:
-    run = census_cases.trained()
+    run = small.trained()
     features = [{"type": "categorical", "column": "schooling"}]
     config = Config.of(census_cases.values() | {"features": features, "model": {"heads": ["wide"]}})
     source = Source.open(census_cases.frame().rename(columns={"education": "schooling"}))
@@ -225,11 +226,10 @@ def test_an_answer_that_is_no_number_is_a_fault() -> None:
 
 
 def recorded(path: Path, train: Any) -> Path:
-    """A copy of the small census run that has learnt from other rows, by its own record."""
-    run = Run.open(spoilt(path, "not at all"))
-    schema = run.model.schema
+    """A copy of the census run that has learnt from other rows, by its own record."""
+    schema = census_cases.trained().model.schema
     splits = {"train": SplitMark.of(Rows(Source.open(train), schema))}
-    Provenance(splits).save(path / "rows.json")
+    Provenance(splits).save(census_cases.copy_of_trained(path) / "rows.json")
     return path
 
 
@@ -260,8 +260,8 @@ def test_rows_that_were_learnt_from_say_nothing(tmp_path: Path) -> None:
 
 
 def test_rows_that_nothing_is_known_of_are_said(tmp_path: Path) -> None:
-    run = census_cases.trained()
-    old = spoilt(tmp_path / "old", "not at all")
+    run = small.trained()
+    old = small.copy_of_trained(tmp_path / "old")
     (old / "rows.json").unlink()
     rows = comparison_rows(run.path, run.model.schema)
     schema = run.model.schema
@@ -282,8 +282,8 @@ def test_rows_that_nothing_is_known_of_are_said(tmp_path: Path) -> None:
 
 def test_a_run_on_frames_has_no_rows_of_its_own(tmp_path: Path) -> None:
     """Its configuration may name files all the same, which it has not read."""
-    run = spoilt(tmp_path / "run", "not at all")
-    schema = census_cases.trained().model.schema
+    run = small.copy_of_trained(tmp_path / "run")
+    schema = small.trained().model.schema
     head = json.loads((run / "run.json").read_text())
     for frames, message in (
         (["train", "test"], "was trained on frames, which it does not hold"),
@@ -298,7 +298,7 @@ def test_a_run_on_frames_has_no_rows_of_its_own(tmp_path: Path) -> None:
 
 
 def test_the_command_compares_and_exports_nothing(tmp_path: Path) -> None:
-    run = census_cases.trained().path
+    run = small.trained().path
     worse = spoilt(tmp_path / "worse", "negated")
     before = sorted(tmp_path.rglob("*"))
     equal = CliRunner().invoke(app, ["baseline", str(run), str(run / "model.keras")])

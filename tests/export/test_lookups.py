@@ -140,6 +140,7 @@ def test_a_lookup_of_another_model_is_refused() -> None:
         put_vocabularies(helper.make_graph([node], "g", [], []), {"b": ["c"]})
 
 
+@pytest.mark.usefixtures("one_conversion")
 def test_vocabularies_that_no_message_holds_are_refused(
     models: dict[str, WideDeep], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -71,12 +71,13 @@ def test_few_rows(count: int, exports: dict[str, tuple[Path, Path]]) -> None:
     check(OnnxScorer(exports["binary"][1]), rows, whole(exports["binary"][1], rows))
 
 
-def test_fingerprints_are_taken_of_distinct_values(hashed: WideDeep, tmp_path: Path) -> None:
-    file = onnx.save(hashed, tmp_path / "hashed.onnx", fingerprint_inputs=True)
+def test_fingerprints_are_taken_of_distinct_values(hashed: WideDeep, hashed_exports: tuple[Path, Path]) -> None:
+    file = hashed_exports[1]
     rows = hostile_rows(hashed.schema, known_values(hashed), 5000, seed=4)
     check(OnnxScorer(file), rows, whole(file, {**rows, "url_fingerprint": fingerprints(rows["url"])}))
 
 
+@pytest.mark.usefixtures("one_conversion")
 @pytest.mark.parametrize("inline", [True, False])
 def test_tables_beside_the_message_and_beside_the_file(
     inline: bool, models: dict[str, WideDeep], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

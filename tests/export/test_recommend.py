@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import ranking_cases as cases
+import reasons_cases
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
@@ -30,10 +31,10 @@ from tfwd.run import Run
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ListMaker]:
-    run = cases.trained()
-    options = recommended(run)
-    folder = save(run.model, tmp_path_factory.mktemp("models"), name="films", rows=run.sample(30), **options)
-    return folder, options["lists"]
+    """What the command exports of a run that it opens, and the lists of the same run."""
+    run, models = cases.trained(), tmp_path_factory.mktemp("models")
+    commands.savedmodel(run.path, output=models)
+    return models / run.config.export.name / "1", recommended(run)["lists"]
 
 
 @pytest.fixture(scope="module")
@@ -143,13 +144,15 @@ def test_a_signature_that_disagrees_is_refused(exported: tuple[Path, ListMaker])
 def test_training_exports_it(tmp_path: Path) -> None:
     """What a run that ranks exports has the signature; a run without a catalogue has nothing to make it of."""
     copy = tmp_path / "run"
-    shutil.copytree(cases.trained().path, copy)
+    shutil.copytree(reasons_cases.trained().path, copy)
+    (copy / "data").mkdir(exist_ok=True)
+    reasons_cases.items().to_parquet(copy / "data" / "items.parquet", index=False)
     text = (copy / "config.yaml").read_text(encoding="utf-8").replace("formats: []", "formats: [savedmodel]")
     (copy / "config.yaml").write_text(text, encoding="utf-8")
-    (written,) = export_run(Run.open(copy))
+    run = Run.open(copy)
+    (written,) = export_run(run)
     loaded = tf.saved_model.load(str(written))
-    lists = recommended(cases.trained())["lists"]
-    rows = cases.trained().sample(2)
+    lists, rows = recommended(run)["lists"], run.sample(2)
     assert rows is not None
     found = loaded.signatures["recommend"](**tensors(recommend.requests(lists, rows, 5)))
     assert found["items"].shape == (2, 5)
@@ -157,17 +160,14 @@ def test_training_exports_it(tmp_path: Path) -> None:
     assert recommended(Run.open(copy)) == {}
 
 
-def test_the_command_exports_it_from_a_run_that_it_opens(tmp_path: Path) -> None:
-    run = cases.trained()
-    commands.savedmodel(run.path, output=tmp_path)
-    loaded = tf.saved_model.load(str(next(tmp_path.glob("*/1"))))
-    rows = run.sample(2)
+def test_the_command_exports_it_from_a_run_that_it_opens(served: Any, exported: tuple[Path, ListMaker]) -> None:
+    rows, lists = cases.trained().sample(2), exported[1]
     assert rows is not None
-    lists = recommended(run)["lists"]
-    request = tensors(recommend.requests(lists, rows, 5))
-    options = (request[name] for name in ("k", "candidates", "exclude"))
-    own = lists({entry.name: request[entry.name] for entry in lists.scorer.user_inputs}, *options)
-    found = loaded.signatures["recommend"](**request)["items"].numpy()
+    request = recommend.requests(lists, rows, 5)
+    asked = tensors(request)
+    options = (asked[name] for name in ("k", "candidates", "exclude"))
+    own = lists({entry.name: asked[entry.name] for entry in lists.scorer.user_inputs}, *options)
+    found = served[0]("recommend", **{name: np.array(values.tolist()) for name, values in request.items()})["items"]
     assert [item.decode() for item in found.ravel()] == lists.catalogue.ids[own.places.numpy().ravel()].tolist()
 
 
@@ -192,7 +192,6 @@ def test_the_page_for_serving_has_a_row_and_a_user_that_the_model_takes(
     assert ast.literal_eval(source.group().removeprefix("row = ")) == {name: [value] for name, value in row.items()}
 
 
-def test_lists_of_another_model_are_refused(tmp_path: Path) -> None:
-    options = recommended(cases.trained())
+def test_lists_of_another_model_are_refused(exported: tuple[Path, ListMaker], tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="of another model"):
-        save(Run.open(cases.trained().path).model, tmp_path, name="films", **options)
+        save(Run.open(cases.trained().path).model, tmp_path, name="films", lists=exported[1])

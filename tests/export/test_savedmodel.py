@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import threading
@@ -31,6 +32,7 @@ SIGNATURES = {
 Serve = Callable[[str, dict[str, Any]], dict[str, np.ndarray]]
 
 
+@functools.cache
 def serving(folder: Path) -> tuple[Serve, Any]:
     """Runs a signature in a TF1 session."""
     graph = tf.Graph()
@@ -200,7 +202,7 @@ def test_a_reader_that_polls_sees_whole_versions_only(models: dict[str, WideDeep
     reader = threading.Thread(target=poll)
     reader.start()
     try:
-        paths = [savedmodel.save(models["wide"], tmp_path, name="wide") for _ in range(2)]
+        paths = [savedmodel.save(models[head], tmp_path, name="wide") for head in ("wide", "deep")]
     finally:
         done.set()
         reader.join()

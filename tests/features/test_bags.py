@@ -56,13 +56,13 @@ def check(given_rows: list[Row]) -> None:
 
 @pytest.mark.parametrize("longest", [0, 1, 3, 30, LONGEST, LONGEST + 50])
 def test_ids_and_weights_equal_plain_python(longest: int) -> None:
-    check(rows(40, seed=longest, longest=longest))
+    check(rows(40 if longest < 30 else 12, seed=longest, longest=longest))
 
 
 MOVIE = st.sampled_from(["Heat", "Toy Story", "電車男", "", "unseen", "line\nbreak"])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.lists(st.lists(MOVIE, max_size=6), min_size=1, max_size=4), st.lists(MOVIE, max_size=5))
 def test_any_lists(liked: list[list[str]], genres: list[str]) -> None:
     base = rows(len(liked), seed=3, longest=2)
@@ -94,8 +94,10 @@ def test_the_padding_row_is_not_trained_and_stays_zero() -> None:
     trained = model()
     given_rows = rows(64, seed=4, longest=10)
     labels = np.random.default_rng(0).integers(0, 2, (64, 1)).astype(np.float32)
+    trained.optimizer.build(trained.trainable_variables)
     before = [variable.numpy() for variable in trained.ranker.trainable_variables if "table" in variable.path]
-    trained.fit(tf.data.Dataset.from_tensors((tensors(given_rows), labels)).repeat(5), verbose=0)
+    for _ in range(2):
+        trained.train_step((tensors(given_rows), tf.constant(labels)))
     after = [variable.numpy() for variable in trained.ranker.trainable_variables if "table" in variable.path]
     for old, new in zip(before, after, strict=True):
         assert not new[0].any()

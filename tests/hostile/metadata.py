@@ -14,7 +14,7 @@ import random
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -103,41 +103,46 @@ def use(path: Path, rows: Path) -> None:
         raise TfwdError(said.getvalue() or f"Exit status {status}.")
 
 
-def _texts(run: Path) -> dict[str, tuple[Path, Path]]:
-    """The descriptions in files of their own: name -> file, what is loaded."""
+def _texts(run: Path, version: Path) -> dict[str, tuple[Path, Path]]:
+    """The descriptions of a run and a SavedModel in files of their own: name -> file, what is loaded."""
     found = {file.name: (file, run) for file in sorted(run.glob("*.json")) + sorted(run.glob("statistics/*.json"))}
     found["config.yaml"] = (run / "config.yaml", run)
-    version = run / "export" / "wide_deep" / "1"
     found["tfwd.json"] = (version / "assets.extra" / "tfwd.json", version)
     return found
 
 
-def run(count: int, first: int = 0, show: bool = False) -> Tally:
-    """`count` tamperings of each description."""
+def run(count: int, first: int = 0, show: bool = False, made: Mapping[str, Path] | None = None) -> Tally:
+    """`count` tamperings of each description; `made` has exports of any model that are there already, and its rows."""
     from census_cases import copy_of_trained, files
 
     from export.pipeline import export_run
     from tfwd.run import Run
 
     tally = Tally("tamperings", 10)
-    rows = files()["test.csv"]
+    census = files()["test.csv"]
     with tempfile.TemporaryDirectory() as place:
-        whole = copy_of_trained(Path(place) / "whole")
-        config = whole / "config.yaml"
-        config.write_text(config.read_text().replace("formats: []", "formats: [savedmodel, onnx]"))
-        export_run(Run.open(whole))
-        names = list(_texts(whole))
+        whole = Path(place) / "whole"
+        kept = copy_of_trained(whole / "run")
+        if made is None:
+            config = kept / "config.yaml"
+            config.write_text(config.read_text().replace("formats: []", "formats: [savedmodel, onnx]"))
+            export_run(Run.open(kept))
+            exports = kept / "export"
+            made = {"savedmodel": exports / "wide_deep" / "1", "onnx": exports / "wide_deep.onnx", "rows": census}
+        shutil.copytree(made["savedmodel"], whole / "savedmodel")
+        rows = {"savedmodel": made["rows"], "run": census}
+        names = list(_texts(kept, whole / "savedmodel"))
         copy = Path(place) / "copy"
         for name in track(names, "Files", disable=not show):
             for seed in range(first, first + count):
                 shutil.rmtree(copy, ignore_errors=True)
                 shutil.copytree(whole, copy)
-                file, loaded = _texts(copy)[name]
+                file, loaded = _texts(copy / "run", copy / "savedmodel")[name]
                 draw = random.Random(f"{name} {seed}")
                 dump, load = (yaml.safe_dump, yaml.safe_load) if name.endswith(".yaml") else (json.dumps, json.loads)
                 file.write_text(tampered(draw, file.read_text(), dump, load), encoding="utf-8", errors="surrogatepass")
-                tally.attempt(f"{name}, seed {seed}", lambda loaded=loaded: use(loaded, rows))
-        original = onnx.load(whole / "export" / "wide_deep.onnx")
+                tally.attempt(f"{name}, seed {seed}", lambda loaded=loaded: use(loaded, rows[loaded.name]))
+        original = onnx.load(made["onnx"])
         for entry in track(range(len(original.metadata_props)), "ONNX", disable=not show):
             for seed in range(first, first + count):
                 model = onnx.ModelProto.FromString(original.SerializeToString())
@@ -147,7 +152,7 @@ def run(count: int, first: int = 0, show: bool = False) -> Tally:
                 described.value = tampered(draw, described.value, json.dumps, load)
                 file = Path(place) / "tampered.onnx"
                 file.write_bytes(model.SerializeToString())
-                tally.attempt(f"{described.key}, seed {seed}", lambda file=file: use(file, rows))
+                tally.attempt(f"{described.key}, seed {seed}", lambda file=file: use(file, made["rows"]))
     return tally
 
 

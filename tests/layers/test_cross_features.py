@@ -12,7 +12,7 @@ import tensorflow as tf
 from tfwd.layers.cross_features import CrossFeatures
 from tfwd.layers.fingerprint import OOV_TOKEN, fingerprint64, vocabulary_fingerprints
 
-ROWS = 200_000
+ROWS = 50_000
 BINS = (1, 2, 97, 1000, 2**20, 2**31 - 1)
 CITIES = ["Paris", "Köln", "北京", "", "a b", "x\ny", "nul\0", "0"]
 JOBS = [f"job {index}" for index in range(300)]

@@ -124,7 +124,7 @@ ordinary = st.floats(width=32, min_value=-(2.0**60), max_value=2.0**60)
 anything = st.floats(width=32)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.lists(ordinary, min_size=1, max_size=8), st.lists(anything, min_size=1, max_size=8))
 def test_every_input_gives_a_finite_answer(train: list[float], values: list[float]) -> None:
     feature = Numeric("x", normalization=("none", "zscore", "minmax", "log", "quantile"), missing_indicator=True)
@@ -153,7 +153,7 @@ def test_without_clip_a_value_outside_the_range_is_normalized_as_it_is() -> None
         np.testing.assert_array_equal(found[inside], one(OUTSIDE, form, SEEN)[inside])
 
 
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=8)
 @given(
     st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=2, max_size=5),
     st.lists(st.floats(width=32), min_size=1, max_size=20),

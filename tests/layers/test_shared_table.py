@@ -1,11 +1,6 @@
-"""A table is gathered from, never read as a whole, on one device and on two."""
+"""A table is gathered from, never read as a whole. tests/optimizers/test_mirrored.py has that of two devices."""
 
 from __future__ import annotations
-
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -80,17 +75,3 @@ def test_step_reads_no_whole_table(optimizer: type, policy: str) -> None:
 
     # The search finds what it is for.
     assert tensors_with_rows(dense.get_concrete_function(tf.constant([[1, 2]])).graph, ROWS)
-
-
-def test_two_replicas_gather_from_their_own_copies() -> None:
-    here = Path(__file__).resolve().parent
-    paths = os.pathsep.join([str(here.parents[1]), str(here.parent)])
-    done = subprocess.run(
-        [sys.executable, str(here / "mirrored_table.py")],
-        env={**os.environ, "PYTHONPATH": paths, "CUDA_VISIBLE_DEVICES": ""},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.splitlines()[-1] == "both replicas agree with one device"

@@ -1,10 +1,35 @@
-"""Run as a program: the same steps on one device and on two, the tables of both printed as JSON."""
+"""Run as a program: the same steps on one device and on two, what came of both printed as JSON.
+
+Before anything else is imported, also which of the parts of optimizers Keras does not know by the model alone.
+"""
 
 from __future__ import annotations
 
 import json
 import sys
+import traceback
+from collections.abc import Callable
 
+import keras
+
+import tfwd.model  # noqa: F401
+
+# What a process that only loads a saved model must find; the modules below bring all of it themselves.
+NAMES = [
+    "WarmupDecay",
+    "JointOptimizer",
+    "SparseFtrl",
+    "SparseAdagrad",
+    "SparseRmsprop",
+    "SparseSgd",
+    "LazyAdam",
+    "DenseFtrl",
+    "DenseAdam",
+]
+UNKNOWN = [name for name in NAMES if keras.saving.get_registered_object(f"tfwd>{name}") is None]
+
+# ruff: noqa: E402
+import mirrored_table
 import numpy as np
 import tensorflow as tf
 from optimizer_cases import click_batches, two_headed_model
@@ -16,7 +41,7 @@ from tfwd import optimizers
 def train(
     strategy: tf.distribute.Strategy, wide: dict[str, object], deep: dict[str, object]
 ) -> tuple[list[np.ndarray], list[str]]:
-    """Ten steps on global batches of 8; also what the graph holds that is as long as a table."""
+    """Ten steps on global batches of 8; also what the graph of two replicas holds that is as long as a table."""
     with strategy.scope():
         model = two_headed_model(ROWS)
         optimizer = optimizers.JointOptimizer(optimizers.get(**wide), optimizers.get(**deep))
@@ -28,9 +53,10 @@ def train(
         variables = model.trainable_variables
         optimizer.apply(tape.gradient(loss, [v.value for v in variables]), variables)
 
+    count = strategy.num_replicas_in_sync
+
     @tf.function
     def step(ids: tf.Tensor, labels: tf.Tensor) -> None:
-        count = strategy.num_replicas_in_sync
         parts = [
             strategy.experimental_distribute_values_from_function(
                 lambda context, values=values: tf.split(values, count)[context.replica_id_in_sync_group]
@@ -41,14 +67,24 @@ def train(
 
     batches = click_batches(10)
     for ids, labels in batches:
-        step(tf.constant(ids), tf.constant(labels))
+        # Ten steps of one device are done sooner than they are traced.
+        (step if count > 1 else replica_step)(tf.constant(ids), tf.constant(labels))
     # Every replica's copy, so that one that was left behind shows.
     copies = [
         copy.numpy()
         for variable in [*model.trainable_variables, *optimizer.variables]
         for copy in strategy.experimental_local_results(variable.value)
     ]
-    return copies, tensors_as_long_as_the_table(step, batches[0])
+    return copies, tensors_as_long_as_the_table(step, batches[0]) if count > 1 else []
+
+
+def failure(check: Callable[[tf.distribute.Strategy], None], strategy: tf.distribute.Strategy) -> str:
+    """Why a check of `mirrored_table` fails, or nothing."""
+    try:
+        check(strategy)
+    except Exception:
+        return traceback.format_exc()
+    return ""
 
 
 def main() -> None:
@@ -57,19 +93,24 @@ def main() -> None:
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
     # One for all: the collectives of a second one would take the numbers of the first's.
     mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    report = []
+    steps = []
     for case in json.loads(sys.argv[1]):
         single, _ = train(tf.distribute.get_strategy(), **case)
         double, long = train(mirrored, **case)
         pairs = zip(np.repeat(np.array(single, object), 2), double, strict=True)
-        report.append(
+        steps.append(
             {
                 "difference": max(float(np.abs(one - two).max()) for one, two in pairs),
                 "moved": float(np.abs(single[0]).max()),
                 "long": long,
             }
         )
-    print(json.dumps(report))
+    checks = (mirrored_table.check_table, mirrored_table.check_training)
+    print(
+        json.dumps(
+            {"unknown": UNKNOWN, "steps": steps, **{check.__name__: failure(check, mirrored) for check in checks}}
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -71,8 +71,14 @@ def train_dense(
 ) -> keras.Variable:
     """The same with the gradients summed into dense ones by NumPy."""
     table = keras.Variable(start, name="table")
+    optimizer.build([table])
+
+    @tf.function
+    def step(gradient: tf.Tensor) -> None:
+        optimizer.apply([gradient], [table])
+
     for ids, values in slices:
-        optimizer.apply([tf.constant(as_dense(ids, values))], [table])
+        step(tf.constant(as_dense(ids, values)))
     return table
 
 

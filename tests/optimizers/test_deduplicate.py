@@ -55,20 +55,26 @@ def test_clips_dense_gradients_as_keras_does() -> None:
     assert np.array_equal(ours.numpy(), theirs.numpy())
 
 
+OPTIONS: list[dict[str, Any]] = [
+    {},
+    {"clipnorm": 1.5},
+    {"global_clipnorm": 1.5},
+    {"weight_decay": 0.01},
+    {"loss_scale_factor": 8.0},
+    {"use_ema": True},
+    {"gradient_accumulation_steps": 2},
+]
+
+
+# Both have their options from one class of Keras and their sums from one of tfwd.
 @pytest.mark.parametrize(
-    "options",
+    ("name", "keras_class", "options"),
     [
-        {},
-        {"clipnorm": 1.5},
-        {"global_clipnorm": 1.5},
-        {"weight_decay": 0.01},
-        {"loss_scale_factor": 8.0},
-        {"use_ema": True},
-        {"gradient_accumulation_steps": 2},
+        *(("adam", keras.optimizers.Adam, options) for options in OPTIONS),
+        *(("ftrl", keras.optimizers.Ftrl, options) for options in OPTIONS[:2]),
     ],
     ids=str,
 )
-@pytest.mark.parametrize(("name", "keras_class"), [("ftrl", keras.optimizers.Ftrl), ("adam", keras.optimizers.Adam)])
 def test_dense_optimizers_equal_keras_on_summed_gradients(
     name: str, keras_class: type, options: dict[str, Any]
 ) -> None:

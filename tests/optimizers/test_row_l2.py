@@ -26,12 +26,17 @@ OPTIMIZERS = {
 def train_penalized(optimizer: Any, slices: list[tuple[np.ndarray, np.ndarray]], clip: float | None = None) -> Any:
     """Keras' own optimizer on the gradient of `sum(values * rows)`, clipped, plus that of Keras' own penalty."""
     table, penalty = keras.Variable(START), keras.regularizers.L2(STRENGTH)
-    for ids, values in slices:
-        gradient = as_dense(ids, values)
+    optimizer.build([table])
+
+    @tf.function
+    def step(gradient: tf.Tensor) -> None:
         with tf.GradientTape() as tape:
             loss = penalty(table.value)
-        clipped = np.clip(gradient, -clip, clip) if clip else gradient
-        optimizer.apply([tape.gradient(loss, table.value) + clipped], [table])
+        optimizer.apply([tape.gradient(loss, table.value) + gradient], [table])
+
+    for ids, values in slices:
+        gradient = as_dense(ids, values)
+        step(tf.constant(np.clip(gradient, -clip, clip) if clip else gradient))
     return table
 
 

@@ -56,7 +56,7 @@ def some(times: st.SearchStrategy[int | None], most: int = 40) -> st.SearchStrat
     return st.lists(st.builds(Event, USERS, ITEMS, times, LISTED), max_size=most)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(some(st.none() | st.integers(0, 9)), st.integers(1, 6))
 def test_equals_plain_python(events: list[Event], length: int) -> None:
     found, after = computed(events, length)
@@ -66,7 +66,7 @@ def test_equals_plain_python(events: list[Event], length: int) -> None:
     assert after == {user: items for user, items in everything.items() if items}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(some(st.integers(0, 9), 20), some(st.integers(10, 14), 15), some(st.integers(10, 14), 15), st.integers(1, 6))
 def test_never_looks_ahead(past: list[Event], future: list[Event], other: list[Event], length: int) -> None:
     # One more event of each user at the first moment of the future, which may not know of what else happens in it.

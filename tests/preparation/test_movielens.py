@@ -107,6 +107,7 @@ def test_a_short_training_and_a_list(copy: Path, tmp_path: Path, capfd: pytest.C
     changes = {
         "data.path": copy,
         "data.filter": "user_rating <> 3 and cast(user_id as integer) % 40 = 2",
+        "features.liked_x_movie_id.bins": 4000,
         "train.max_steps": 4,
         "train.tensorboard": "false",
         "model.hidden_units": "[16]",

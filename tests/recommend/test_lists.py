@@ -131,27 +131,35 @@ def own_tower() -> keras.layers.Layer:
     return keras.Sequential([keras.layers.LayerNormalization(), keras.layers.Dense(6, activation="tanh")])
 
 
+def check(model: WideDeep, lists: ListMaker, raw: dict[str, tf.Tensor], expected: np.ndarray) -> None:
+    """Logits, places and scores of all items are those that the plain model gives, in its order."""
+    users = lists.user(raw)
+    scale = float(model.ranker.get_layer("logit").scale)
+    for row, own in enumerate(expected):
+        one = tf.nest.map_structure(lambda values, row=row: values[row : row + 1], users)
+        found = lists.logits(one).logit.numpy()
+        np.testing.assert_allclose(found, own, atol=3e-6 * max(1.0, scale), rtol=1e-6)
+    # As a graph, which is how a recommender and an export ask.
+    listed = tf.function(lists, autograph=False)
+    everything = listed(raw, tf.constant(len(lists.catalogue)), tf.constant([[""]]), tf.constant([[""]]))
+    for row, places in enumerate(everything.places.numpy()):
+        assert sorted(places) == list(range(cases.ITEMS))
+        np.testing.assert_allclose(expected[row][places], np.sort(expected[row])[::-1], atol=6e-6, rtol=1e-6)
+        shown = model.link(tf.constant(expected[row][places][:, None])).numpy()[:, 0]
+        np.testing.assert_allclose(everything.scores.numpy()[row], shown, atol=1e-6, rtol=1e-6)
+
+
 MODELS: dict[str, dict[str, Any]] = {
-    "both heads": {},
-    "batch norm": {"batch_norm": True, "embedding_dropout": 0.2},
     "wide alone": {"heads": ["wide"]},
     "deep alone": {"heads": ["deep"]},
-    "regression": {"regression": True},
+    "regression, batch norm": {"regression": True, "batch_norm": True, "embedding_dropout": 0.2},
     "hard": {"features": HARD},
     "hard, own tower": {"features": HARD, "tower": own_tower},
 }
 
 
-# Crosses are tabulated whatever the heads and the task, or not.
-NOT_TABULATED = ("both heads", "hard", "hard, own tower")
-
-
-@pytest.mark.parametrize(
-    ("name", "tabulated"), [*((name, True) for name in MODELS), *((name, False) for name in NOT_TABULATED)]
-)
-def test_scores_are_those_of_the_plain_model(name: str, tabulated: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    if not tabulated:
-        monkeypatch.setattr(lists_module, "TABLE_BYTES", 0)
+@pytest.mark.parametrize("name", MODELS)
+def test_scores_are_those_of_the_plain_model(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     options = dict(MODELS[name])
     if "tower" in options:
         options["tower"] = options["tower"]()
@@ -159,21 +167,12 @@ def test_scores_are_those_of_the_plain_model(name: str, tabulated: bool, monkeyp
     lists = maker(model, config)
     raw = requests(lists, model, strange_users())
     expected = every_score(model, lists, raw)
-    users = lists.user(raw)
-    scale = float(model.ranker.get_layer("logit").scale)
-    # As graphs, which is how a recommender and an export ask.
-    logits, listed = (tf.function(asked, autograph=False) for asked in (lists.logits, lists))
-    for row, own in enumerate(expected):
-        one = tf.nest.map_structure(lambda values, row=row: values[row : row + 1], users)
-        found = logits(one).logit.numpy()
-        np.testing.assert_allclose(found, own, atol=3e-6 * max(1.0, scale), rtol=1e-6)
     assert np.ptp(expected, axis=1).min() > 0.1
-    everything = listed(raw, tf.constant(len(lists.catalogue)), tf.constant([[""]]), tf.constant([[""]]))
-    for row, places in enumerate(everything.places.numpy()):
-        assert sorted(places) == list(range(cases.ITEMS))
-        np.testing.assert_allclose(expected[row][places], np.sort(expected[row])[::-1], atol=6e-6, rtol=1e-6)
-        shown = model.link(tf.constant(expected[row][places][:, None])).numpy()[:, 0]
-        np.testing.assert_allclose(everything.scores.numpy()[row], shown, atol=1e-6, rtol=1e-6)
+    check(model, lists, raw, expected)
+    if name == "hard":
+        # Crosses that are not tabulated.
+        monkeypatch.setattr(lists_module, "TABLE_BYTES", 0)
+        check(model, maker(model, config), raw, expected)
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from tfwd.errors import ConfigError, DataError, RunError
 from tfwd.evaluation import evaluate
 from tfwd.recommend.recommender import Recommender
 from tfwd.run import Run
-from tfwd.scoring import keras_scorer
+from tfwd.scoring import Scorer, keras_scorer
 
 
 @pytest.fixture(scope="module")
@@ -28,15 +29,20 @@ def recommender() -> Recommender:
     return cases.trained()._recommender
 
 
+@functools.cache
+def scorer() -> Scorer:
+    """The run's model, for ordinary rows."""
+    return keras_scorer(cases.trained().model)
+
+
 def scores(user: str, items: Sequence[str]) -> np.ndarray:
     """The probabilities of pairs, by the run's model on ordinary rows."""
     own = cases.users().set_index("user_id").loc[user]
     rows = cases.items().set_index("movie_id").loc[list(items)].reset_index()
     rows["user_id"], rows["city"], rows["age"] = user, own["city"], own["age"]
     rows["liked"] = [own["liked"]] * len(rows)
-    model = cases.trained().model
-    batch = next(Rows(Source.open(rows), model.schema, labelled=False).batches(1000))
-    return keras_scorer(model).score(batch.inputs)["probability"]
+    batch = next(Rows(Source.open(rows), scorer().schema, labelled=False).batches(1000))
+    return scorer().score(batch.inputs)["probability"]
 
 
 def test_lists_without_what_was_seen(recommender: Recommender) -> None:
@@ -152,18 +158,20 @@ def test_the_command_prints_a_list_with_reasons(capsys: pytest.CaptureFixture[st
 
 def test_the_command_takes_candidates_and_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = cases.trained().path
-    (tmp_path / "some.txt").write_text("m1\n\nm2\nm3\n", encoding="utf-8-sig")
-    assert tfwd("rank", run, "--user", "7", "--candidates", tmp_path / "some.txt", "--include-seen", "--no-why") == 0
-    shown = capsys.readouterr().out
-    assert len(shown.splitlines()) == 4
-    assert "+" not in shown
     new = cases.users().head(1).assign(user_id="newcomer", liked=[["m1", "m5"]]).drop(columns="seen")
     new.to_parquet(tmp_path / "new.parquet", index=False)
-    assert tfwd("rank", run, "--user", "newcomer", "--data", tmp_path / "new.parquet") == 0
-    assert len(capsys.readouterr().out.splitlines()) == 11
-    assert tfwd("rank", run, "--output", tmp_path / "lists.csv", "--k", 2) == 0
+    assert tfwd("rank", run, "--user", "newcomer", "--data", tmp_path / "new.parquet", "--no-why") == 0
+    shown = capsys.readouterr().out
+    assert len(shown.splitlines()) == 11
+    assert "+" not in shown
+    (tmp_path / "some.txt").write_text("m1\n\nm2\nm3\n", encoding="utf-8-sig")
+    output = tmp_path / "lists.csv"
+    some = ("--candidates", tmp_path / "some.txt", "--include-seen")
+    assert tfwd("rank", run, "--output", output, "--k", 2, *some) == 0
     assert "120 rows in" in capsys.readouterr().out
-    assert len(pd.read_csv(tmp_path / "lists.csv")) == 2 * cases.USERS
+    listed = pd.read_csv(output)
+    assert len(listed) == 2 * cases.USERS
+    assert set(listed["movie_id"]) == {"m1", "m2", "m3"}
 
 
 def test_the_command_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -249,9 +257,8 @@ def test_evaluation_knows_the_metrics_by_user(tmp_path: Path, capsys: pytest.Cap
     assert run.metrics["test"]["gauc"] > 0.65
     _, test = cases.parts()
     rows = Rows(Source.open(test), run.model.schema)
-    scorer = keras_scorer(run.model)
-    assert evaluate(scorer, rows, ranking=run.config.ranking) == pytest.approx(run.metrics["test"], abs=1e-6)
-    assert not names & set(evaluate(scorer, rows))
+    assert evaluate(scorer(), rows, ranking=run.config.ranking) == pytest.approx(run.metrics["test"], abs=1e-6)
+    assert not names & set(evaluate(scorer(), rows))
     anonymous = test.rename(columns={"user_id": "somebody"})
     anonymous["user_id"] = ""
     anonymous.to_parquet(tmp_path / "test.parquet", index=False)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -15,7 +12,6 @@ from warm_start_cases import SMALL, begun, scores, small, small_frame, small_run
 from tfwd.config import Config
 from tfwd.errors import DataError, RunError
 from tfwd.run import Run
-from tfwd.training import fit
 from tfwd.warm_start.carry import check_labels
 
 
@@ -169,23 +165,6 @@ def test_a_head_more_or_less() -> None:
     bias = heads[1].logits.bias.numpy()
     np.testing.assert_array_equal(model.ranker.get_layer("wide").bias.numpy(), bias)
     assert bias != 0
-
-
-def test_a_tower_of_your_own_is_carried_whatever_its_layers_are_called(tmp_path: Path) -> None:
-    def tower(units: int = 8) -> keras.Sequential:
-        layers = [keras.layers.Dense(units, activation="relu"), keras.layers.Dropout(0.1), keras.layers.Dense(8)]
-        return keras.Sequential([*layers, keras.layers.Dense(8)])
-
-    still = {"name": "sgd", "learning_rate": 1e-9}
-    values = small(wide_optimizer=still, deep_optimizer=still)
-    table = small_frame("old")
-    old = fit(Config.of(small()), tmp_path / "old", train=table, tower=tower())
-    warm = fit(Config.of(values), tmp_path / "warm", train=table, tower=tower(), warm_start_from=old.path)
-    report = json.loads((warm.path / "warm_start.json").read_text())
-    assert [entry["carried"] for entry in report["tower"]] == ["yes"] * 7
-    np.testing.assert_allclose(scores(warm.model, table), scores(old.model, table), rtol=0, atol=1e-5)
-    _, _, other = begun(values, table, old, tower(6))
-    assert [entry["carried"] for entry in other.tower] == ["no", "no", "no", "yes", "yes", "yes", "yes"]
 
 
 def test_a_vocabulary_may_grow() -> None:

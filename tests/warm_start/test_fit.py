@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from command_line import tfwd
-from warm_start_cases import begun, scores, small, small_frame, small_run
+from warm_start_cases import begun, scores, small, small_frame, small_run, tower, tower_run
 
 from tfwd.config import Config
 from tfwd.errors import RunError
@@ -31,14 +31,14 @@ class Breaks(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
-def copied(path: Path) -> Path:
-    shutil.copytree(small_run().path, path)
+def copied(run: Run, path: Path) -> Path:
+    shutil.copytree(run.path, path)
     return path
 
 
 def test_resumed_without_the_old_run_it_ends_as_one_that_was_left_alone(tmp_path: Path) -> None:
     options = Config.of(small(deterministic=True, evaluate_every=10, checkpoint_every=5))
-    old, table = copied(tmp_path / "old"), small_frame("new")
+    old, table = copied(small_run(), tmp_path / "old"), small_frame("new")
     alone = fit(options, tmp_path / "alone", train=table, warm_start_from=old)
     with pytest.raises(KeyboardInterrupt):
         fit(options, tmp_path / "run", train=table, callbacks=[Breaks()], warm_start_from=old)
@@ -61,27 +61,37 @@ def test_broken_off_before_anything_and_refitted_it_goes_on_from_the_old_run(
 
     still = {"name": "sgd", "learning_rate": 1e-9}
     values = small(wide_optimizer=still, deep_optimizer=still, refit=True)
-    start, statistics, _ = begun(values, small_frame("new"), small_run())
-    old = copied(tmp_path / "old")
+    start, statistics, _ = begun(values, small_frame("new"), tower_run(), tower())
+    old = copied(tower_run(), tmp_path / "old")
     monkeypatch.setattr(Run, "save_statistics", broken)
     with pytest.raises(KeyboardInterrupt):
-        fit(Config.of(values), tmp_path / "run", train=small_frame("new"), warm_start_from=old)
+        fit(Config.of(values), tmp_path / "run", train=small_frame("new"), tower=tower(), warm_start_from=old)
     monkeypatch.undo()
     assert Run.open(tmp_path / "run").status == "created"
     shutil.rmtree(old)
-    run = resume(tmp_path / "run", train=small_frame("new"))
+    run = resume(tmp_path / "run", train=small_frame("new"), tower=tower())
     assert run.statistics == statistics
     assert pd.read_csv(run.path / "history.csv")["phase"].iloc[-1] == "refit"
     rows = small_frame("new")
     np.testing.assert_allclose(scores(run.model, rows), scores(start, rows), rtol=0, atol=1e-5)
     report = json.loads((run.path / "warm_start.json").read_text())
     assert report["from"] == run.config.train.warm_start_from == str(old)
+    assert [entry["carried"] for entry in report["tower"]] == ["yes"] * 7
+
+
+def test_a_tower_of_your_own_is_carried_whatever_its_layers_are_called() -> None:
+    old, table = tower_run(), small_frame("old")
+    model, _, report = begun(small(), table, old, tower())
+    assert [entry["carried"] for entry in report.tower] == ["yes"] * 7
+    np.testing.assert_allclose(scores(model, table), scores(old.model, table), rtol=0, atol=1e-5)
+    _, _, other = begun(small(), table, old, tower(6))
+    assert [entry["carried"] for entry in other.tower] == ["no", "no", "no", "yes", "yes", "yes", "yes"]
 
 
 def damaged(path: Path, what: str) -> Path:
     if what == "none":
         return path
-    run = Run.open(copied(path))
+    run = Run.open(copied(small_run(), path))
     if what == "unfinished":
         run.set_status("training")
     if what == "format":
