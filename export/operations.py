@@ -78,7 +78,7 @@ def _one_hot(graph: Any, node: Any, name: str, arguments: list[Any]) -> None:
 
 
 def _top_k(graph: Any, node: Any, name: str, arguments: list[Any]) -> None:
-    """`tf.math.top_k` with a row more, which is left out of what comes of it.
+    """`tf.math.top_k` with one more along every axis but the last, left out of what comes of it.
 
     ONNX Runtime before 1.31 ends its process by a division by zero for a TopK of no rows.
     """
@@ -102,11 +102,12 @@ def _top_k(graph: Any, node: Any, name: str, arguments: list[Any]) -> None:
         values = graph.make_node("Cast", [values], attr={"to": onnx.TensorProto.FLOAT}).output[0]
     count = graph.make_node("Cast", [count], attr={"to": onnx.TensorProto.INT64}).output[0]
     count = graph.make_node("Unsqueeze", [count, constant([0])]).output[0]
-    padded = graph.make_node("Pad", [values, constant([0] * rank + [1] + [0] * (rank - 1))]).output[0]
+    padded = graph.make_node("Pad", [values, constant([0] * rank + [1] * (rank - 1) + [0])]).output[0]
     graph.remove_node(node.name)
     found = graph.make_node("TopK", [padded, count], output_count=2).output
     for made, output, kind, shape in zip(found, outputs, kinds, shapes, strict=True):
-        rows = graph.make_node("Slice", [made, constant([0]), constant([-1]), constant([0])]).output[0]
+        starts, ends, axes = [0] * (rank - 1), [-1] * (rank - 1), list(range(rank - 1))
+        rows = graph.make_node("Slice", [made, constant(starts), constant(ends), constant(axes)]).output[0]
         graph.make_node("Cast", [rows], attr={"to": kind}, outputs=[output], dtypes=[kind], shapes=[shape])
 
 
