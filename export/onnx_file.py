@@ -16,7 +16,7 @@ from tfwd.errors import ExportError
 from tfwd.inference.onnx_runtime import onnxruntime
 from tfwd.layers.direct_lookup import fingerprints
 from tfwd.schema import FINGERPRINT_SUFFIX
-from tfwd.utils.files import hidden_folder
+from tfwd.utils.files import hidden_folder, link_or_copy
 
 OPSET = 18
 DOMAINS = ("", "ai.onnx", "ai.onnx.ml")
@@ -72,6 +72,13 @@ def open_session(file: Path, transformed: tuple[str, ...] = (), tables: tuple[st
     with hidden_folder(file.parent / "tmp") if beside else tempfile.TemporaryDirectory(prefix=".tmp-") as own:
         copy = Path(own) / file.name
         shutil.copyfile(file, copy)
+        data = file.with_name(f"{file.name}.data")
+        if data.exists():
+            # ONNX Runtime 1.22 looks for it beside the copy, whatever folder it is told.
+            if beside:
+                link_or_copy(data, copy.with_name(data.name))
+            else:
+                copy.with_name(data.name).symlink_to(data.resolve())
         with copy.open("ab") as out:
             # Protobuf reads two messages in a row as their sum, so that the file need not be taken apart.
             out.write(more.SerializeToString())

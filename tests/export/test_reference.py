@@ -10,10 +10,29 @@ import onnxruntime
 import pytest
 from bag_cases import arrays, rows
 from export_models import random_rows
+from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator
 
 from export.rows import hostile_rows, known_values
 from tfwd.model import WideDeep
+
+
+def gathers() -> bool:
+    """Whether this release of onnx takes indices of any layout, as the standard has them; its 1.20 does not."""
+    node = helper.make_node("Gather", ["x", "ids"], ["y"])
+    kinds = (("x", TensorProto.FLOAT, [3]), ("ids", TensorProto.INT64, [2, 2]), ("y", TensorProto.FLOAT, [2, 2]))
+    x, ids, y = (helper.make_tensor_value_info(*kind) for kind in kinds)
+    model = helper.make_model(helper.make_graph([node], "g", [x, ids], [y]))
+    try:
+        ReferenceEvaluator(model).run(
+            None, {"x": np.zeros(3, np.float32), "ids": np.asfortranarray(np.zeros((2, 2), np.int64))}
+        )
+    except TypeError:
+        return False
+    return True
+
+
+pytestmark = pytest.mark.skipif(not gathers(), reason="Gather of this onnx's own reference fails for some layouts")
 
 
 def check(file: Path, rows: dict[str, Any]) -> None:
