@@ -10,8 +10,6 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import pytest
-
 # The folder of all workers, which conftest.py makes and removes.
 FOLDER = "TFWD_TESTS_FOLDER"
 
@@ -40,7 +38,3 @@ def made(name: str, make: Callable[[Path], object]) -> Path:
 def _own() -> tempfile.TemporaryDirectory[str]:
     """Where no test runs, but a script that uses what tests do."""
     return tempfile.TemporaryDirectory(prefix="tfwd-tests-")
-
-
-def folder_of_all(factory: pytest.TempPathFactory, name: str) -> contextlib.AbstractContextManager[Path]:
-    return held(name)
