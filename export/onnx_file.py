@@ -74,7 +74,8 @@ def open_session(file: Path, transformed: tuple[str, ...] = (), tables: tuple[st
         shutil.copyfile(file, copy)
         data = file.with_name(f"{file.name}.data")
         if data.exists():
-            # ONNX Runtime 1.22 looks for it beside the copy, whatever folder it is told.
+            # ONNX Runtime 1.22 looks for it beside the copy, whatever folder it is told. No symbolic link where a run
+            # may lie: what a killed process leaves would keep the run from being gone on with.
             if beside:
                 link_or_copy(data, copy.with_name(data.name))
             else:

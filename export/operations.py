@@ -105,9 +105,10 @@ def _top_k(graph: Any, node: Any, name: str, arguments: list[Any]) -> None:
     padded = graph.make_node("Pad", [values, constant([0] * rank + [1] * (rank - 1) + [0])]).output[0]
     graph.remove_node(node.name)
     found = graph.make_node("TopK", [padded, count], output_count=2).output
+    # From the first to the last but one, along each of these axes.
+    window = [constant([0] * (rank - 1)), constant([-1] * (rank - 1)), constant(list(range(rank - 1)))]
     for made, output, kind, shape in zip(found, outputs, kinds, shapes, strict=True):
-        starts, ends, axes = [0] * (rank - 1), [-1] * (rank - 1), list(range(rank - 1))
-        rows = graph.make_node("Slice", [made, constant(starts), constant(ends), constant(axes)]).output[0]
+        rows = graph.make_node("Slice", [made, *window]).output[0]
         graph.make_node("Cast", [rows], attr={"to": kind}, outputs=[output], dtypes=[kind], shapes=[shape])
 
 

@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import functools
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 # The folder of all workers, which conftest.py makes and removes.
 FOLDER = "TFWD_TESTS_FOLDER"
 
 
-@contextlib.contextmanager
-def held(name: str) -> Iterator[Path]:
-    """A folder that all workers share, held by this one alone: who finds nothing in it makes what belongs there."""
+def made(name: str, make: Callable[[Path], object]) -> Path:
+    """A folder that all workers share, as `make` has filled it; whoever else wants it waits meanwhile."""
     folder = Path(os.environ.get(FOLDER) or _own().name) / name
     folder.mkdir(exist_ok=True)
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        yield folder
-
-
-def made(name: str, make: Callable[[Path], object]) -> Path:
-    """A folder that all workers share, as `make` has filled it."""
-    with held(name) as folder:
         whole = folder / "whole"
         if not whole.exists():
             make(folder)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ import pytest
 import yaml
 from census_cases import FEATURES, copy_of_trained, frame, trained, values
 from command_line import tfwd
+from small_disk import small_disk
 
 from tfwd.run import Run
 
@@ -231,23 +230,6 @@ def test_an_output_that_cannot_be_written(tmp_path: Path, capfd: pytest.CaptureF
     shown = capfd.readouterr()
     assert "No such file or directory" in shown.err
     assert "absent" in shown.err
-
-
-@contextlib.contextmanager
-def small_disk(path: Path, size: str) -> Iterator[Path]:
-    """A file system of its own, of a few pages."""
-    if os.geteuid() != 0:
-        pytest.skip("mounting a small disk takes root")
-    path.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", path], capture_output=True, text=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip(f"no small disk can be mounted here: {mounted.stderr.strip()}")
-    try:
-        yield path
-    finally:
-        subprocess.run(["umount", "--lazy", path], check=True)
 
 
 def fill(path: Path) -> None:

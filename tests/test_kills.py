@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from census_cases import copy_of_trained, files
-from test_resume import small
+from census_cases import copy_of_trained, files, small
+from small_disk import small_disk
 
 from export import onnx, savedmodel
 from export.pipeline import export_run
@@ -56,23 +54,6 @@ def test_an_export_that_was_killed_is_not_written_twice(tmp_path: Path, monkeypa
         assert [entry.name for entry in models.iterdir()] == ["1"]
         assert (models / "1" / "saved_model.pb").stat().st_mtime_ns == before
     assert list(path.rglob(".*")) == []
-
-
-@contextlib.contextmanager
-def small_disk(folder: Path, size: str) -> Iterator[Path]:
-    """A disk of some kilobytes, where this user may mount one."""
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
-    try:
-        mounted = subprocess.run(command, capture_output=True, check=False).returncode == 0
-    except FileNotFoundError:
-        mounted = False
-    if not mounted:
-        pytest.skip("no disk can be mounted here")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 def test_a_full_disk_is_one_error_and_the_training_goes_on_when_there_is_room(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ import h5py  # type: ignore[import-untyped]
 import keras
 import numpy as np
 import pytest
-from census_cases import FEATURES, files, values
+from census_cases import files, small
 
 from tfwd.checkpoints import Checkpoints
 from tfwd.config import Config
@@ -54,13 +54,6 @@ MOMENTS = {
     "before an evaluation is kept": ("cached", "epoch end", 1),
     "at the very end": ("cached", "end", 1),
 }
-
-
-def small(data: dict[str, Any] | None = None, **train: Any) -> dict[str, Any]:
-    """`values` with a number, a category, a one-hot and a cross alone and one layer, which are built sooner."""
-    options = {**values(data, **train), "features": [FEATURES[index] for index in (0, 3, 4, 6)]}
-    options["model"] = {**options["model"], "hidden_units": [8]}
-    return options
 
 
 def configuration(way: str) -> dict[str, Any]:

@@ -9,8 +9,7 @@ from typing import Any
 
 import keras
 import pytest
-from census_cases import FEATURES, frame
-from test_resume import small
+from census_cases import FEATURES, frame, small
 
 from tfwd.config import Config
 from tfwd.errors import DataError, RunError

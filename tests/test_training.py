@@ -14,9 +14,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
-from census_cases import config, files, frame, trained, values
+from census_cases import config, files, frame, small, trained, values
 from sklearn.metrics import log_loss, roc_auc_score
-from test_resume import small
 
 from tfwd.checkpoints import Checkpoints
 from tfwd.config import Config

@@ -32,7 +32,7 @@ CASES: list[dict[str, dict[str, Any]]] = [
 def report() -> dict[str, Any]:
     """Of a process of its own: logical devices are configured before TensorFlow starts."""
     here = Path(__file__).resolve().parent
-    paths = os.pathsep.join(map(str, (here.parents[1], here.parent, here, here.parent / "layers")))
+    paths = os.pathsep.join(map(str, (here.parents[1], here.parent, here)))
     done = subprocess.run(
         [sys.executable, str(here / "mirrored_steps.py"), json.dumps(CASES)],
         env={**os.environ, "PYTHONPATH": paths, "CUDA_VISIBLE_DEVICES": ""},
