@@ -42,7 +42,13 @@ setup(
     python_requires=">=3.11",
     packages=find_packages(include=["tfwd", "tfwd.*", "export", "export.*"]),
     package_data={
-        "tfwd": ["py.typed", "configs/*.yaml", "datasets/census/*.parquet", "datasets/census/*.md"],
+        "tfwd": [
+            "py.typed",
+            "__init__.pyi",
+            "config/presets/*.yaml",
+            "datasets/census/*.parquet",
+            "datasets/census/*.md",
+        ],
         "export": ["py.typed", "serving/*.md"],
     },
     install_requires=[
@@ -66,10 +72,11 @@ setup(
         "pydantic>=2.10,<3",
         "PyYAML>=6.0",
         "typer>=0.15",
+        "lazy_loader>=0.4",
         "rich>=13.9",
     ],
     extras_require={"test": TEST, "bench": BENCH, "dev": TEST + BENCH},
-    entry_points={"console_scripts": ["tfwd=tfwd.cli:main"]},
+    entry_points={"console_scripts": ["tfwd=tfwd.cli.app:main"]},
     classifiers=[
         "Development Status :: 4 - Beta",
         "Intended Audience :: Developers",

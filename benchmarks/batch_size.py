@@ -14,8 +14,8 @@ from pathlib import Path
 
 from benchmarks.throughput import bare_towers, prepare
 from benchmarks.timing import Timing, markdown, side_by_side
-from tfwd.data.stream import CachedIds, Stream, StreamedRows
 from tfwd.datasets import clicks
+from tfwd.training.stream import CachedIds, Stream, StreamedRows
 
 WIDTH = 8 * 16 + 5
 WORKS = ("streamed from Parquet", "ids cached", "bare tower")

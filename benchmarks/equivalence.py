@@ -21,11 +21,11 @@ import pandas as pd
 import tfwd
 from benchmarks.throughput import configuration
 from benchmarks.timing import markdown
-from tfwd.data.stream import CachedIds
 from tfwd.datasets import clicks
-from tfwd.losses import task_loss
-from tfwd.metrics import auc
+from tfwd.metrics.tasks import auc
+from tfwd.model.losses import task_loss
 from tfwd.optimizers import DenseAdam, JointOptimizer, LazyAdam, SparseFtrl
+from tfwd.training.stream import CachedIds
 
 BATCH, READ_ROWS = 1024, 8192
 BASE, DENSE, APART = "tfwd", "with dense Adam", "with a Keras Embedding a feature"

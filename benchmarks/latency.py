@@ -74,7 +74,7 @@ def one_process(folder: Path, threads: int, calls: int) -> dict[str, Any]:
     schema = tfwd.load_scorer(folder / "model.onnx").schema
     source = tfwd.Source.open(folder / "clicks.parquet")
     rows = next(tfwd.Rows(source, schema, labelled=False).batches(max(*BATCHES, CANDIDATES))).inputs
-    model = tfwd.run.load_model(folder / "model.keras") if threads == 1 else None
+    model = tfwd.load_model(folder / "model.keras") if threads == 1 else None
 
     def from_onnx(some: dict[str, np.ndarray]) -> Any:
         return session.run(["probability"], some)[0]

@@ -43,8 +43,8 @@ def run_stage(stage: str, data: str, run: str, limit: int) -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (limit * 1_000_000,) * 2)
     import tfwd
     from benchmarks.throughput import configuration
-    from tfwd.evaluation import evaluate
-    from tfwd.prediction import predict
+    from tfwd.inference.evaluation import evaluate
+    from tfwd.inference.prediction import predict
 
     source = tfwd.Source.open(data)
     config = configuration(data)

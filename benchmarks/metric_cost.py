@@ -13,7 +13,7 @@ import keras
 
 from benchmarks.table_size import BATCH, STEPS, batches, model_of, ratio
 from benchmarks.timing import markdown, side_by_side
-from tfwd.losses import task_metrics
+from tfwd.model.losses import task_metrics
 
 ROWS = 10_000
 

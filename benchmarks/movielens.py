@@ -25,7 +25,7 @@ from benchmarks import factorization_machine
 from benchmarks.documents import figures_of, mean_and_spread, put
 from benchmarks.prepared import prepared_once
 from benchmarks.timing import markdown
-from tfwd.metrics import binary_metrics
+from tfwd.metrics.tasks import binary_metrics
 from tfwd.preparation.prepare import PARTS
 from tfwd.utils.files import write_text
 

@@ -98,13 +98,13 @@ def measure(kind: Kind, rows: int, dim: int, share: float) -> dict[str, Any]:
 def exporter(kind: Kind, model: Any) -> Callable[[Path], object]:
     """Writes an export of a model into a folder."""
     if kind == "savedmodel":
-        from export import savedmodel
+        from export.savedmodel import writer as savedmodel
 
         return lambda folder: savedmodel.save(model, folder, name="model")
     if kind == "tf2onnx":
         return plain(model)
 
-    from export.onnx import save
+    from export.onnx.writer import save
 
     sparse, half = "sparse" in kind, "half" in kind
     return lambda folder: save(model, folder / "model.onnx", sparse_wide=sparse, half_tables=half)

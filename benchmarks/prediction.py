@@ -1,6 +1,7 @@
 """Rows a second of batch prediction, from a Parquet file to a Parquet file: `python -m benchmarks.prediction`.
 
-The work is that of `benchmarks.throughput`. The contenders are `tfwd.prediction.predict` with the ONNX file, the
+The work is that of `benchmarks.throughput`. The contenders are
+`tfwd.inference.prediction.predict` with the ONNX file, the
 `.keras` file and the SavedModel, as `python -m tfwd.predict` runs them once loaded, and `model.predict` of the same
 model on a `tf.data.Dataset` of the same file. That dataset is either slices of a DataFrame, batched, as Keras' examples
 have it, or a generator of Arrow's batches, the fastest that we know. All of them write their answers as Parquet.
@@ -24,7 +25,7 @@ import tensorflow as tf
 import tfwd
 from benchmarks.scored import Scored, prepare
 from benchmarks.timing import markdown, side_by_side
-from tfwd.prediction import predict
+from tfwd.inference.prediction import predict
 from tfwd.schema import DTYPES
 
 

@@ -60,7 +60,8 @@ def frames() -> tuple[Any, Any]:
 def make(folder: Path) -> None:
     """Trains and exports; leaves the SavedModel in `saved` and a request's arrays in `request.npz`."""
     import tfwd
-    from export import recommend, savedmodel
+    from export.savedmodel import recommend
+    from export.savedmodel import writer as savedmodel
     from tfwd.data.rows import Rows
     from tfwd.recommend.recommender import Recommender
 
@@ -89,7 +90,7 @@ def one_process(folder: Path, threads: int, rounds: int) -> dict[str, str]:
     """The medians in milliseconds, by contender, with TensorFlow on so many threads."""
     import tensorflow as tf
 
-    from export.rows import tensors
+    from export.parity.rows import tensors
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)

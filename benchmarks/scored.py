@@ -8,9 +8,10 @@ from pathlib import Path
 import tfwd
 from benchmarks import throughput
 from benchmarks.throughput import BATCH
-from export import onnx, savedmodel
-from tfwd.data.stream import StreamedRows
+from export.onnx import writer as onnx
+from export.savedmodel import writer as savedmodel
 from tfwd.datasets import clicks
+from tfwd.training.stream import StreamedRows
 
 STEPS = 64
 

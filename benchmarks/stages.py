@@ -16,10 +16,10 @@ import tensorflow as tf
 
 from benchmarks.throughput import BATCH, Work, prepare
 from benchmarks.timing import Timing, markdown, side_by_side
-from tfwd.data.feed import dataset
-from tfwd.data.spans import Spans
-from tfwd.data.stream import READ_ROWS, CachedIds, StreamedRows
+from tfwd.data.dataset import dataset
 from tfwd.datasets import clicks
+from tfwd.training.spans import Spans
+from tfwd.training.stream import READ_ROWS, CachedIds, StreamedRows
 
 STEPS = 64
 
@@ -32,7 +32,9 @@ def pipeline(work: Work) -> dict[str, Callable[[], object]]:
     spans = Spans(rows, BATCH, 0, 100_000)
     return {
         "read, decode, shuffle": lambda: _drain(spans.chunks(0, 0, steps)),
-        "+ into tensors": lambda: _drain(dataset(rows, READ_ROWS, lambda: spans.chunks(0, 0, steps), None)),
+        "+ into tensors": lambda: _drain(
+            dataset(rows.schema, True, READ_ROWS, lambda: spans.chunks(0, 0, steps), None)
+        ),
         "+ transform and batch": lambda: _drain(streamed.steps(0, steps)),
         "cached ids: shuffle and batch": lambda: _drain(cached.steps(0, steps)),
     }

@@ -22,10 +22,10 @@ import tensorflow as tf
 
 import tfwd
 from benchmarks.timing import markdown, side_by_side
-from tfwd.data.feed import without_autotune
-from tfwd.data.stream import CachedIds, StreamedRows
+from tfwd.data.dataset import without_autotune
 from tfwd.datasets import clicks
 from tfwd.layers.deep_head import tower
+from tfwd.training.stream import CachedIds, StreamedRows
 
 BATCH = 1024
 CROSSES = [("c1", "c2"), ("c3", "c4"), ("c5", "c6"), ("c7", "c8"), ("c1", "c3"), ("c1", "c2", "c3")]

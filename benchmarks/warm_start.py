@@ -27,10 +27,10 @@ from benchmarks.documents import figures_of
 from benchmarks.timing import markdown
 from tfwd.data.rows import Rows
 from tfwd.data.source import Source
-from tfwd.evaluation import evaluate
+from tfwd.inference.evaluation import evaluate
+from tfwd.inference.tensorflow_scorer import keras_scorer
 from tfwd.preparation.prepare import prepare
 from tfwd.run import Run
-from tfwd.scoring import keras_scorer
 from tfwd.utils.files import write_text
 
 # The windows' first and last rows, as shares of the log.

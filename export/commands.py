@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tfwd.command_line import guarded, say
-from tfwd.console import load_tensorflow
 from tfwd.errors import ConfigError, ExportError
+from tfwd.utils.command_line import guarded, say
+from tfwd.utils.console import load_tensorflow
 
 if TYPE_CHECKING:
     from export.pipeline import Opened
-    from tfwd.model import WideDeep
-    from tfwd.scoring import Scorer
+    from tfwd.inference.scorer import Scorer
+    from tfwd.model.wide_deep import WideDeep
+
 
 Baseline = Annotated[
     str | None,
@@ -60,7 +61,7 @@ def savedmodel(
     limits = _limits(baseline, data, tolerance, max_change, max_psi, force)
     found, rows = _load(run)
     from export.pipeline import client_lines, recommended
-    from export.savedmodel import save
+    from export.savedmodel.writer import save
 
     _compare(run, found.model, baseline, data, limits, force)
     # The lists are of the very model that is saved: opened once more, the run would load another.
@@ -100,7 +101,7 @@ def onnx(
     """Writes one ONNX file from raw features to probabilities, compared with the model."""
     limits = _limits(baseline, data, tolerance, max_change, max_psi, force)
     found, rows = _load(run)
-    from export.onnx import write
+    from export.onnx.writer import write
     from export.pipeline import client_lines, measured
 
     _compare(run, found.model, baseline, data, limits, force)
@@ -128,7 +129,7 @@ def serving(
     output: Annotated[Path, typer.Argument(help="The folder of all models, as of `python -m export.savedmodel`.")],
 ) -> None:
     """Writes models.config and a one-page how-to for TF Serving beside the models."""
-    from export.serving.kit import write
+    from export.serving.tf_serving import write
 
     written = write(output)
     say(f"models.config and README.md in {written}.")
@@ -152,7 +153,7 @@ def baseline(
     Ends with 0 if it may replace it, and with 2 and the reasons if it should not.
     """
     limits = _limits(old, data, tolerance, max_change, max_psi)
-    from tfwd.scoring import existing, load_scorer
+    from tfwd.inference.load import existing, load_scorer
 
     existing(new)
     load_tensorflow()
@@ -183,7 +184,7 @@ def _limits(
     if baseline is None and (force or data is not None or limits):
         raise ConfigError("--data, --tolerance, --max-change, --max-psi and --force go with --baseline OLD.")
     if baseline is not None:
-        from tfwd.scoring import existing
+        from tfwd.inference.load import existing
 
         existing(baseline)
     return limits
@@ -197,7 +198,7 @@ def _compare(run: Path, model: WideDeep, baseline: str | None, data: str | None,
     """
     if baseline is None:
         return
-    from tfwd.scoring import keras_scorer
+    from tfwd.inference.tensorflow_scorer import keras_scorer
 
     faults = _faults(run, keras_scorer(model), baseline, data, limits)
     if faults and not force:
@@ -210,9 +211,9 @@ def _compare(run: Path, model: WideDeep, baseline: str | None, data: str | None,
 
 def _faults(new: Path, scorer: Scorer, old: str, data: str | None, limits: Any) -> list[str]:
     """Prints the figures of two models; why one should not replace the other."""
-    from export.baseline import Limits, compare, comparison_rows
-    from export.learnt_rows import told_apart
-    from tfwd.scoring import load_scorer
+    from export.baseline.comparison import Limits, compare, comparison_rows
+    from export.baseline.learnt_rows import told_apart
+    from tfwd.inference.load import load_scorer
 
     before, rows = load_scorer(old), comparison_rows(new, scorer.schema, data, scorer.reading)
     told = (told_apart("this model", new, scorer.schema, rows), told_apart("the baseline", old, before.schema, rows))
@@ -226,8 +227,8 @@ def _faults(new: Path, scorer: Scorer, old: str, data: str | None, limits: Any) 
 
 def _load(source: Path) -> tuple[Opened, Mapping[str, Any] | None]:
     """What there is to export, and rows of its data if there are any; what is not there is said before TensorFlow."""
+    from tfwd.inference.load import existing
     from tfwd.run import Run
-    from tfwd.scoring import existing
 
     run = existing(source) if source.suffix == ".keras" else Run.open(source)
     load_tensorflow()

@@ -7,16 +7,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from export import onnx, savedmodel
-from export.conversion import HashedFeatureError
-from tfwd.console import console
+from export.onnx import writer as onnx
+from export.onnx.conversion import HashedFeatureError
+from export.savedmodel import writer as savedmodel
 from tfwd.data.reading import Reading
 from tfwd.data.rows import Rows
 from tfwd.errors import DataError, ExportError
-from tfwd.metrics import metrics_of
-from tfwd.model import WideDeep
-from tfwd.run import Run, load_model
-from tfwd.scoring import existing, keras_scorer, load_scorer
+from tfwd.inference.load import existing, load_scorer
+from tfwd.inference.tensorflow_scorer import keras_scorer
+from tfwd.metrics.tasks import metrics_of
+from tfwd.model.saving import load_model
+from tfwd.model.wide_deep import WideDeep
+from tfwd.run import Run
+from tfwd.utils.console import console
 
 # Rows of a run's own data on which its exports are compared with its model, beside made-up ones.
 REAL_ROWS = 20_000
@@ -77,7 +80,7 @@ def export_savedmodel(
     """Writes `OUTPUT/<name>/<version>/`, compared with the model row by row before it appears.
 
     The model of a run is compared on rows of its data too, and gets `recommend` if the run has a catalogue. See
-    `export.savedmodel.save` for the signatures and errors.
+    `export.savedmodel.writer.save` for the signatures and errors.
 
     Args:
         source: a run, a run directory, a `.keras` file or a model.
@@ -108,7 +111,7 @@ def export_onnx(
 ) -> Path:
     """Writes an ONNX file, compared with the model row by row before it appears: on a run's own rows too.
 
-    See `export.onnx.save` for the file, the options and the errors.
+    See `export.onnx.writer.save` for the file, the options and the errors.
 
     Args:
         source: a run, a run directory, a `.keras` file or a model.

@@ -11,11 +11,11 @@ import numpy as np
 import tensorflow as tf
 
 from tfwd.analysis.statistics import FeatureStatistics, LabelStatistics, NumericStatistics, VocabularyStatistics
-from tfwd.config import Config
-from tfwd.features.columns import Bucketized, Categorical, Cross
+from tfwd.config.config import Config
+from tfwd.config.features import Bucketized, Categorical, Cross
 from tfwd.features.layout import build_layout
 from tfwd.layers.fingerprint import OOV_TOKEN
-from tfwd.model import WideDeep, build_model
+from tfwd.model.wide_deep import WideDeep, build_model
 from tfwd.schema import MISSING_INTEGER, Input, Schema
 
 MOVIES = ("Heat", "Toy Story", "Città", "電車男", "a b", "0", "line\nbreak")

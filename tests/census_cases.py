@@ -10,10 +10,10 @@ from typing import Any
 import pandas as pd
 from made_once import made
 
-from tfwd.config import Config
+from tfwd.config.config import Config
 from tfwd.datasets import census
 from tfwd.run import Run
-from tfwd.training import fit
+from tfwd.training.fit import fit
 
 FEATURES: list[dict[str, Any]] = [
     {"type": "numeric", "column": "age", "wide": True},

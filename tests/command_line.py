@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tfwd.cli import app
+from tfwd.cli.app import app
 
 
 def tfwd(*arguments: object) -> int:

@@ -40,7 +40,9 @@ def bag_exports() -> dict[str, Path]:
     """The SavedModel and the ONNX file of the model of `bag_cases`, which is the same in every worker."""
     import bag_cases
 
-    from export import onnx, parity, savedmodel
+    from export.onnx import writer as onnx
+    from export.parity import compare as parity
+    from export.savedmodel import writer as savedmodel
 
     def make(folder: Path) -> None:
         model, rows = bag_cases.model(), bag_cases.arrays(bag_cases.rows(200, seed=1))

@@ -10,8 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfwd.analysis.statistics import FeatureStatistics, LabelStatistics, NumericStatistics, VocabularyStatistics
-from tfwd.config import Config
-from tfwd.features.columns import Bucketized, Categorical, Numeric
+from tfwd.config.config import Config
+from tfwd.config.features import Bucketized, Categorical, Numeric
 from tfwd.schema import MISSING_INTEGER, Input, Schema
 
 Columns = dict[str, list[Any]]

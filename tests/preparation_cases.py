@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from tfwd.config import Config
+from tfwd.config.config import Config
 from tfwd.preparation.prepare import prepare
 
 HISTORY = {"name": "liked", "user": "user", "item": "item", "time": "at", "where": "stars >= 4", "length": 5}

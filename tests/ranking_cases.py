@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 from made_once import made
 
-from tfwd.config import Config
+from tfwd.config.config import Config
 from tfwd.run import Run
-from tfwd.training import fit
+from tfwd.training.fit import fit
 
 USERS, ITEMS, GENRES = 60, 90, ("Action", "Comedy", "Drama", "Horror", "Musical")
 HISTORY = 8

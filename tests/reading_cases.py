@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 from made_once import made
 
-from export import onnx, savedmodel
-from tfwd.config import Config
+from export.onnx import writer as onnx
+from export.savedmodel import writer as savedmodel
+from tfwd.config.config import Config
 from tfwd.run import Run
-from tfwd.training import fit
+from tfwd.training.fit import fit
 
 COLUMNS = {
     "year": r"regexp_extract(title, '\((\d{4})\)', 1)",

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from made_once import made
 
-from tfwd.config import Config
+from tfwd.config.config import Config
 from tfwd.run import Run
-from tfwd.training import fit
+from tfwd.training.fit import fit
 
 # An item's column with an equals sign.
 ITEM = "the=item"

@@ -59,7 +59,7 @@ def exported() -> Path:
     """A copy of `trained` whose ONNX file and SavedModel lie where no place was given for them."""
 
     def make(folder: Path) -> None:
-        from export import parity
+        from export.parity import compare as parity
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(parity, "HOSTILE_ROWS", 200)

@@ -14,7 +14,7 @@ from benchmarks.ablation.seen import by_times_seen, times_seen
 from benchmarks.ablation.tables import best_rate
 from benchmarks.ablation.variants import BOTH, DEEP, PARTS, STUDIES, optimizer_name, variants
 from benchmarks.documents import mean_and_spread
-from tfwd.metrics import binary_metrics
+from tfwd.metrics.tasks import binary_metrics
 from tfwd.optimizers import SparseFtrl
 
 

@@ -7,7 +7,7 @@ from collections.abc import Generator
 
 import pytest
 
-from tfwd.ahead import ahead
+from tfwd.inference.ahead import ahead
 
 
 def test_all_items_in_order() -> None:

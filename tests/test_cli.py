@@ -18,7 +18,7 @@ import yaml
 from census_cases import copy_of_trained, files, frame, trained, values
 from command_line import tfwd
 
-from export import parity
+from export.parity import compare as parity
 from tfwd.run import Run
 from tfwd.version import __version__ as tfwd_version
 

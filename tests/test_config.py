@@ -9,21 +9,14 @@ from typing import Any
 
 import pytest
 
-from tfwd.config import (
-    Config,
-    CsvConfig,
-    DataConfig,
-    EarlyStoppingConfig,
-    LabelConfig,
-    ModelConfig,
-    OptimizerConfig,
-    ScheduleConfig,
-    TrainConfig,
-    presets,
-)
-from tfwd.config_edit import override
+from tfwd.config.config import Config, presets
+from tfwd.config.data import CsvConfig, DataConfig, LabelConfig
+from tfwd.config.features import Bucketized, Categorical, Cross, Numeric
+from tfwd.config.model import ModelConfig
+from tfwd.config.optimizers import OptimizerConfig, ScheduleConfig
+from tfwd.config.overrides import override
+from tfwd.config.training import EarlyStoppingConfig, TrainConfig
 from tfwd.errors import ConfigError
-from tfwd.features.columns import Bucketized, Categorical, Cross, Numeric
 
 TEXT = """
 data:

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from config_cases import SMALL
 
-from tfwd.config import Config
-from tfwd.config_yaml import dump
+from tfwd.config.config import Config
+from tfwd.config.features import Categorical
+from tfwd.config.yaml12 import dump
 from tfwd.errors import ConfigError
-from tfwd.features.columns import Categorical
 
 BASE = {**SMALL, "features": [*SMALL["features"], {"type": "cross", "keys": ["city", "zip"], "bins": 10}]}
 TEXT = dump(BASE)

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 import tfwd
-from tfwd.config import Config, JoinConfig
+from tfwd.config.config import Config
+from tfwd.config.preparation import JoinConfig
 from tfwd.data.source import Source
 from tfwd.errors import DataError
-from tfwd.parts import open_parts
+from tfwd.training.splits import open_parts
 
 
 @pytest.fixture

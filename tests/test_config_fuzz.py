@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.hostile.configurations import attempts, fault, seeds
-from tfwd.config import Config
+from tfwd.config.config import Config
 
 COUNT = 150
 

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 import tfwd
-from tfwd.config import HistoryConfig, JoinConfig, SplitConfig
+from tfwd.config.preparation import HistoryConfig, JoinConfig, SplitConfig
 
 SECTIONS: list[Any] = [
     tfwd.Numeric("age"),

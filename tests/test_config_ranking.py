@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tfwd.config import Config, RankingConfig
+from tfwd.config.config import Config
+from tfwd.config.ranking import RankingConfig
 from tfwd.errors import ConfigError
 
 FEATURES: list[dict[str, Any]] = [

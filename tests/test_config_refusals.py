@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tfwd.config import Config
+from tfwd.config.config import Config
 from tfwd.errors import ConfigError
 
 BASE: dict[str, Any] = {

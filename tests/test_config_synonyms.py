@@ -10,10 +10,10 @@ import pytest
 from config_cases import SMALL
 from pydantic import BaseModel
 
-from tfwd import config_synonyms
-from tfwd.config import Config
+from tfwd.config import synonyms as config_synonyms
+from tfwd.config.config import Config
+from tfwd.config.features import Bucketized, Categorical, Cross, Numeric
 from tfwd.errors import ConfigError
-from tfwd.features.columns import Bucketized, Categorical, Cross, Numeric
 
 
 def refused(section: str, values: dict[str, Any]) -> str:

@@ -12,19 +12,21 @@ import pytest
 import tensorflow as tf
 from sklearn.metrics import d2_tweedie_score, mean_poisson_deviance
 
-from export import onnx, savedmodel
-from export.baseline import compare
-from tfwd.config import Config
+from export.baseline.comparison import compare
+from export.onnx import writer as onnx
+from export.savedmodel import writer as savedmodel
+from tfwd.config.config import Config
 from tfwd.data.rows import Rows
 from tfwd.data.source import Source
 from tfwd.errors import ConfigError, DataError, RunError
-from tfwd.evaluation import evaluate
-from tfwd.losses import PoissonDeviance, expected_count
-from tfwd.metrics import count_metrics, metrics_of
+from tfwd.inference.evaluation import evaluate
+from tfwd.inference.load import load_scorer
+from tfwd.inference.tensorflow_scorer import keras_scorer
+from tfwd.metrics.tasks import count_metrics, metrics_of
+from tfwd.model.losses import PoissonDeviance, expected_count
 from tfwd.run import Run
 from tfwd.schema import Input, Schema
-from tfwd.scoring import keras_scorer, load_scorer
-from tfwd.training import fit
+from tfwd.training.fit import fit
 
 MEANS = {"a": 0.2, "b": 1.0, "c": 7.0}
 
@@ -124,7 +126,7 @@ def test_a_wide_head_learns_the_mean_of_each_category(tmp_path: Path) -> None:
 def test_a_run_of_counts_from_training_to_both_exports(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("export.parity.HOSTILE_ROWS", 500)
+    monkeypatch.setattr("export.parity.compare.HOSTILE_ROWS", 500)
     assert Run.open(run.path).config.counts
     assert next(iter(run.metrics["validation"])) == "poisson_deviance"
     test = frame(400, seed=9)

@@ -11,11 +11,11 @@ import pytest
 import tensorflow as tf
 
 import tfwd
-from tfwd.config import Config
+from tfwd.config.config import Config
 from tfwd.errors import ConfigError
-from tfwd.model import WideDeep, build_model
+from tfwd.model.wide_deep import WideDeep, build_model
 from tfwd.optimizers.configured import joint_optimizer
-from tfwd.training import fit
+from tfwd.training.fit import fit
 
 WORDS = [f"w{number}" for number in range(200)]
 

@@ -12,8 +12,8 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from tfwd.data.rows import Rows
 from tfwd.data.source import Source
 from tfwd.errors import DataError
-from tfwd.evaluation import Evaluator, evaluate
-from tfwd.scoring import keras_scorer
+from tfwd.inference.evaluation import Evaluator, evaluate
+from tfwd.inference.tensorflow_scorer import keras_scorer
 
 
 def rows(data: object) -> Rows:

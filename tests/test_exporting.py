@@ -13,7 +13,7 @@ import small_run_cases as small
 from census_cases import frame
 
 import tfwd
-from export import parity
+from export.parity import compare as parity
 
 ROOT = Path(__file__).parent.parent
 

@@ -15,7 +15,7 @@ from graph_search import tensors_with_rows
 import tfwd
 from tfwd.analysis.statistics import LabelStatistics, NumericStatistics, VocabularyStatistics
 from tfwd.errors import RunError
-from tfwd.finite import finite_after, refuse_broken
+from tfwd.model.finite import finite_after, refuse_broken
 from tfwd.optimizers import JointOptimizer, LazyAdam, SparseFtrl, SparseSgd
 
 ROWS = 640

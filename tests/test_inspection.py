@@ -13,12 +13,12 @@ from census_cases import frame, values
 
 from tfwd.analysis.analyze import analyze
 from tfwd.analysis.statistics import FeatureStatistics
-from tfwd.config import Config
+from tfwd.config.config import Config
 from tfwd.data.rows import Rows
 from tfwd.data.schema import resolve_schema
 from tfwd.data.source import Source
-from tfwd.inspection import shortest, wide_weights
-from tfwd.model import WideDeep, build_model
+from tfwd.inspection.wide_weights import shortest, wide_weights
+from tfwd.model.wide_deep import WideDeep, build_model
 
 FEATURES: list[dict[str, Any]] = [
     {"type": "numeric", "column": "age", "wide": True, "normalization": "none"},

@@ -11,11 +11,13 @@ import pytest
 from census_cases import copy_of_trained, files, small
 from small_disk import small_disk
 
-from export import onnx, savedmodel
+from export.onnx import writer as onnx
 from export.pipeline import export_run
-from tfwd.config import Config
-from tfwd.run import Run, save_model
-from tfwd.training import fit, resume
+from export.savedmodel import writer as savedmodel
+from tfwd.config.config import Config
+from tfwd.model.saving import save_model
+from tfwd.run import Run
+from tfwd.training.fit import fit, resume
 
 EXPORT = """
 import os, signal, sys
@@ -32,7 +34,7 @@ def interrupted(*_: object, **__: object) -> None:
 
 def test_an_export_that_was_killed_is_not_written_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Within a file a kill leaves what nobody could remove; between two, what an interrupt leaves."""
-    monkeypatch.setattr("export.parity.HOSTILE_ROWS", 50)
+    monkeypatch.setattr("export.parity.compare.HOSTILE_ROWS", 50)
     path = copy_of_trained(tmp_path / "run")
     config = (path / "config.yaml").read_text()
     (path / "config.yaml").write_text(config.replace("formats: []", "formats: [savedmodel, onnx]"))

@@ -16,8 +16,8 @@ from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 
 from tfwd.data.rows import Rows
 from tfwd.data.source import Source
-from tfwd.evaluation import evaluate
-from tfwd.ranking import WAITING
+from tfwd.inference.evaluation import evaluate
+from tfwd.metrics.auc import WAITING
 from tfwd.schema import Input, Schema
 
 

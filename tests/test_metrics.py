@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from tfwd.metrics import (
+from tfwd.config.training import MONITORS
+from tfwd.metrics.tasks import (
     HIGHER_IS_BETTER,
-    MONITORS,
     BinaryMetrics,
     Metrics,
     MulticlassMetrics,

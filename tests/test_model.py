@@ -17,11 +17,11 @@ from feature_cases import batch, dataset, kitchen_sink, labels, raw_columns, sch
 from graph_search import tensors_with_rows
 
 from tfwd.analysis.statistics import LabelStatistics
-from tfwd.config import Config
+from tfwd.config.config import Config
 from tfwd.errors import ConfigError, DataError, ExportError
 from tfwd.layers.vocabulary_lookup import VocabularyLookup
-from tfwd.losses import ScaledSquaredError
-from tfwd.model import WideDeep, base_logits, build_model
+from tfwd.model.losses import ScaledSquaredError
+from tfwd.model.wide_deep import WideDeep, base_logits, build_model
 from tfwd.optimizers import JointOptimizer, LazyAdam, SparseFtrl, SparseSgd
 from tfwd.optimizers.joint import head_of
 
@@ -438,7 +438,7 @@ def test_keras_own_export_before_a_call_and_after(tmp_path: Path) -> None:
     for name in ("before", "after"):
         loaded = tf.saved_model.load(tmp_path / name)
         np.testing.assert_allclose(loaded.serve(raw), expected, atol=1e-6)
-    with pytest.raises(ExportError, match=r"no vocabularies in 'onnx'. Use export.onnx.save\(model, file\)"):
+    with pytest.raises(ExportError, match=r"no vocabularies in 'onnx'. Use export.onnx.writer.save\(model, file\)"):
         model.export(tmp_path / "m.onnx", format="onnx")
 
 

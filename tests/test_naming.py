@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfwd.errors import ConfigError
-from tfwd.naming import input_name, is_reserved, is_valid, nearest, refuse_case_twins
+from tfwd.utils.naming import input_name, is_reserved, is_valid, nearest, refuse_case_twins
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ SHORTER: dict[str, dict[str, str]] = {
     "census": {
         'census.load("train"), census.load("test")': 'census.load("train").head(3000), census.load("test").head(1000)',
         "epochs=6": "epochs=1",
-        "import tfwd\n": "import tfwd\nfrom export import parity\n\nparity.HOSTILE_ROWS = 300\n",
+        "import tfwd\n": "import tfwd\nfrom export.parity import compare as parity\n\nparity.HOSTILE_ROWS = 300\n",
     },
     "movielens": {"train__epochs=4": "train__epochs=1", "% 8 = 1": "% 24 = 1"},
 }

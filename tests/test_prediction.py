@@ -16,9 +16,11 @@ from command_line import tfwd
 from tfwd.data.chunk import Chunk
 from tfwd.data.source import Source
 from tfwd.errors import DataError
-from tfwd.prediction import answer_table, default_key, predict
+from tfwd.inference.answers import Answer
+from tfwd.inference.prediction import answer_table, default_key, predict
+from tfwd.inference.scorer import Scorer
+from tfwd.inference.tensorflow_scorer import keras_scorer
 from tfwd.schema import Schema
-from tfwd.scoring import Answer, Scorer, keras_scorer
 
 
 @pytest.fixture(scope="module")

@@ -12,13 +12,13 @@ import keras
 import pytest
 
 from tests.feature_cases import raw_columns, small, statistics_of
-from tfwd.config import Config
-from tfwd.config_size import Part, least_parts, machine_memory, parts_of, refuse_too_large
+from tfwd.config.config import Config
 from tfwd.errors import ConfigError
 from tfwd.features.layout import build_layout
+from tfwd.model.ranker import build_ranker
 from tfwd.optimizers.configured import joint_optimizer
-from tfwd.preflight import ACTIVATIONS, preflight
-from tfwd.ranker import build_ranker
+from tfwd.training.preflight import ACTIVATIONS, preflight
+from tfwd.training.size import Part, least_parts, machine_memory, parts_of, refuse_too_large
 
 PROGRAM = """
 import json, sys

@@ -25,10 +25,10 @@ import numpy as np
 import pytest
 from census_cases import files, small
 
-from tfwd.checkpoints import Checkpoints
-from tfwd.config import Config
+from tfwd.config.config import Config
 from tfwd.run import Run
-from tfwd.training import fit, resume
+from tfwd.training.checkpoints import Checkpoints
+from tfwd.training.fit import fit, resume
 
 SCHEDULE = {"name": "lazy_adam", "learning_rate": {"schedule": "cosine", "start": 0.01, "end": 0.1, "warmup": 5}}
 COMMON: dict[str, Any] = {

@@ -11,10 +11,10 @@ import keras
 import pytest
 from census_cases import FEATURES, frame, small
 
-from tfwd.config import Config
+from tfwd.config.config import Config
 from tfwd.errors import DataError, RunError
 from tfwd.run import Run
-from tfwd.training import fit, resume
+from tfwd.training.fit import fit, resume
 
 
 @keras.saving.register_keras_serializable("tests")

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from census_cases import config, copy_of_trained, trained
 
-from tfwd.config import Config
+from tfwd.config.config import Config
 from tfwd.errors import ConfigError, RunError
-from tfwd.run import Run, load_model
-from tfwd.training import fit, resume
+from tfwd.model.saving import load_model
+from tfwd.run import Run
+from tfwd.training.fit import fit, resume
 from tfwd.utils.files import as_json, file_beside, folder_beside, reason, write_text
 
 

@@ -14,9 +14,9 @@ import pytest
 import yaml
 from census_cases import copy_of_trained, trained
 
-from tfwd.checkpoints import Checkpoints
 from tfwd.errors import RunError, TfwdError
 from tfwd.run import Run
+from tfwd.training.checkpoints import Checkpoints
 
 DEEP = 100_000
 # What no file of a run is, whatever is in it.

@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 from census_cases import config, copy_of_trained, frame, trained
 
-from tfwd.config import Config
+from tfwd.config.config import Config
 from tfwd.errors import ConfigError, DataError, RunError
-from tfwd.run import Run, remove_beside
-from tfwd.run_head import Given
-from tfwd.training import fit, resume
+from tfwd.run import Run
+from tfwd.run_folder.leftovers import remove_beside
+from tfwd.run_folder.record import Given
+from tfwd.training.fit import fit, resume
 from tfwd.utils.files import file_beside, folder_beside, left_beside, write_text
 
 HOLDER = """

@@ -16,8 +16,9 @@ from small_run_cases import exported, trained
 from tfwd.data.rows import Rows
 from tfwd.data.source import Source
 from tfwd.errors import DataError, RunError
-from tfwd.prediction import predict
-from tfwd.scoring import Scorer, load_scorer
+from tfwd.inference.load import load_scorer
+from tfwd.inference.prediction import predict
+from tfwd.inference.scorer import Scorer
 
 
 @functools.cache

@@ -11,10 +11,10 @@ import pytest
 from census_cases import FEATURES, config, frame
 
 from tfwd.analysis.analyze import analyze
-from tfwd.data.stream import CachedIds, Stream, StreamedRows, row_bytes
 from tfwd.errors import DataError
-from tfwd.model import WideDeep, build_model
-from tfwd.parts import Parts, open_parts
+from tfwd.model.wide_deep import WideDeep, build_model
+from tfwd.training.splits import Parts, open_parts
+from tfwd.training.stream import CachedIds, Stream, StreamedRows, row_bytes
 
 ROWS, BATCH = 530, 64
 

@@ -17,13 +17,13 @@ import tensorflow as tf
 from census_cases import config, files, frame, small, trained, values
 from sklearn.metrics import log_loss, roc_auc_score
 
-from tfwd.checkpoints import Checkpoints
-from tfwd.config import Config
+from tfwd.config.config import Config
 from tfwd.errors import ConfigError, DataError, RunError
-from tfwd.model import build_model
-from tfwd.parts import open_parts
+from tfwd.model.wide_deep import build_model
 from tfwd.run import Run
-from tfwd.training import fit, resume
+from tfwd.training.checkpoints import Checkpoints
+from tfwd.training.fit import fit, resume
+from tfwd.training.splits import open_parts
 
 
 def history(run: Run) -> list[dict[str, str]]:

@@ -10,17 +10,18 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
-from export import onnx, savedmodel
+from export.onnx import writer as onnx
+from export.savedmodel import writer as savedmodel
 from tfwd.analysis.analyze import analyze
-from tfwd.config import Config
+from tfwd.config.config import Config
 from tfwd.data.rows import Rows
 from tfwd.data.schema import resolve_schema
 from tfwd.data.source import Source
 from tfwd.datasets import census
-from tfwd.model import build_model
+from tfwd.inference.load import load_scorer
+from tfwd.model.wide_deep import build_model
 from tfwd.run import Run
-from tfwd.scoring import load_scorer
-from tfwd.training import fit
+from tfwd.training.fit import fit
 
 PAGE = Path(__file__).parents[1] / "docs" / "coming-from-estimators.md"
 EDGES = [18, 25, 30, 35, 40, 45, 50, 55, 60, 65]
@@ -118,7 +119,7 @@ def _sparse(column: np.ndarray) -> tf.SparseTensor:
 
 
 def test_the_export_agrees(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("export.parity.HOSTILE_ROWS", 500)
+    monkeypatch.setattr("export.parity.compare.HOSTILE_ROWS", 500)
     rows = raw(run)
     # Both compare themselves with the model on hostile rows, too; ONNX takes the hashes of the occupation.
     paths = [

@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import ndcg_score, roc_auc_score
 
-from tfwd.config import RankingConfig
-from tfwd.user_metrics import UserMetrics
+from tfwd.config.ranking import RankingConfig
+from tfwd.metrics.by_user import UserMetrics
 
 RANKING = RankingConfig(user="who", item="what", k=3)
 Row = tuple[str, int, float, float]  # user, item, label, score
@@ -143,7 +143,7 @@ def test_neither_order_nor_batches_nor_the_disk_show() -> None:
 def test_a_user_longer_than_a_block(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [(str(n % 2), n, float(n % 3 == 0), float(n % 11)) for n in range(12_000)]
     expected = found(rows)
-    monkeypatch.setattr("tfwd.user_metrics._BLOCK", 2048)
+    monkeypatch.setattr("tfwd.metrics.by_user._BLOCK", 2048)
     assert found(rows) == pytest.approx(expected, abs=1e-12)
 
 

@@ -15,20 +15,22 @@ import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
 
-from export import onnx, savedmodel
-from export.rows import as_rows
+from export.onnx import writer as onnx
+from export.parity.rows import as_rows
+from export.savedmodel import writer as savedmodel
 from tfwd.analysis.analyze import analyze
 from tfwd.analysis.statistics import FeatureStatistics
-from tfwd.config import Config
+from tfwd.config.config import Config
 from tfwd.data import write_tfrecord
 from tfwd.data.rows import Rows
 from tfwd.data.schema import resolve_schema
 from tfwd.data.source import Source
 from tfwd.errors import ConfigError, DataError, ExportError
-from tfwd.model import WideDeep, build_model
+from tfwd.inference.load import load_scorer
+from tfwd.inference.tensorflow_scorer import keras_scorer
+from tfwd.model.wide_deep import WideDeep, build_model
 from tfwd.run import Run
-from tfwd.scoring import keras_scorer, load_scorer
-from tfwd.training import fit
+from tfwd.training.fit import fit
 
 FORMS: dict[str, Any] = {
     "normalization": ["none", "zscore", "minmax", "log", "quantile"],
@@ -213,7 +215,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 def test_keras_savedmodel_and_onnx_alike(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("export.parity.HOSTILE_ROWS", 500)
+    monkeypatch.setattr("export.parity.compare.HOSTILE_ROWS", 500)
     model = run.model
     # Both compare themselves with the model on hostile rows before they are done.
     paths = [savedmodel.save(model, tmp_path, name="v"), onnx.save(model, tmp_path / "v.onnx")]

@@ -1,7 +1,7 @@
 """The command `python -m tfwd.evaluate`. In Python: `run.evaluate(rows)`, `tfwd.load_scorer(path).evaluate(rows)`."""
 
-from tfwd.cli import evaluate, run_single
-from tfwd.command_line import refuse_calls
+from tfwd.cli.evaluate import evaluate
+from tfwd.utils.command_line import refuse_calls, run_single
 
 refuse_calls(__name__)
 

@@ -1,7 +1,7 @@
 """The command `python -m tfwd.predict`. In Python: `run.predict(rows)`, `tfwd.load_scorer(path).predict(rows)`."""
 
-from tfwd.cli import predict, run_single
-from tfwd.command_line import refuse_calls
+from tfwd.cli.predict import predict
+from tfwd.utils.command_line import refuse_calls, run_single
 
 refuse_calls(__name__)
 

@@ -1,7 +1,7 @@
 """The command `python -m tfwd.prepare`. In Python: `tfwd.preparation.prepare.prepare(config, folder)`."""
 
-from tfwd.cli import prepare, run_single
-from tfwd.command_line import refuse_calls
+from tfwd.cli.prepare import prepare
+from tfwd.utils.command_line import refuse_calls, run_single
 
 refuse_calls(__name__)
 

@@ -1,7 +1,7 @@
 """The command `python -m tfwd.rank`. In Python: `run.recommend(users)`."""
 
-from tfwd.cli import rank, run_single
-from tfwd.command_line import refuse_calls
+from tfwd.cli.rank import rank
+from tfwd.utils.command_line import refuse_calls, run_single
 
 refuse_calls(__name__)
 

@@ -1,7 +1,7 @@
 """The command `python -m tfwd.train`. In Python: `tfwd.fit(config, output)`, `tfwd.resume(output)`."""
 
-from tfwd.cli import run_single, train
-from tfwd.command_line import refuse_calls
+from tfwd.cli.train import train
+from tfwd.utils.command_line import refuse_calls, run_single
 
 refuse_calls(__name__)
 

@@ -27,8 +27,8 @@ from benchmarks.ablation.tables import tables
 from benchmarks.ablation.variants import PARTS, STUDIES, Study, Variant, variants
 from benchmarks.documents import figures_of, put
 from benchmarks.prepared import prepared_once
-from tfwd.parts import Parts, open_parts
-from tfwd.scoring import keras_scorer
+from tfwd.inference.tensorflow_scorer import keras_scorer
+from tfwd.training.splits import Parts, open_parts
 from tfwd.utils.files import write_text
 
 # What is kept of a model's metrics.

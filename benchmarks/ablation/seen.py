@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from tfwd.data.rows import Rows
-from tfwd.metrics import binary_metrics
+from tfwd.metrics.tasks import binary_metrics
 
 Array = NDArray[Any]
 # A bin begins where the one before ends: never, 1 to 4, ...

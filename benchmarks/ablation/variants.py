@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import tfwd
-from tfwd.features.columns import AnyColumn, Cross
+from tfwd.config.features import AnyColumn, Cross
 
 BOTH, WIDE, DEEP = "wide & deep", "wide only", "deep only"
 PARTS = ("heads", "cross", "history", "dropout", "optimizers")

@@ -12,8 +12,8 @@ import tfwd
 from benchmarks.peers.clock import Clock, contend, stamps
 from benchmarks.peers.ours import configuration, predictions
 from benchmarks.peers.work import Source, Work
-from tfwd.data.stream import CachedIds, StreamedRows
 from tfwd.optimizers import JointOptimizer
+from tfwd.training.stream import CachedIds, StreamedRows
 
 
 def run(work: Work, clock: Clock, folder: Path, source: Source, seed: int) -> tuple[Any, Any]:

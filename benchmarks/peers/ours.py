@@ -12,7 +12,7 @@ import numpy as np
 import tfwd
 from benchmarks.peers.clock import Clock, contend, stamps
 from benchmarks.peers.work import Source, Work
-from tfwd.scoring import keras_scorer
+from tfwd.inference.tensorflow_scorer import keras_scorer
 
 
 def configuration(work: Work, path: Path, seed: int) -> tfwd.Config:

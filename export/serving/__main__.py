@@ -1,7 +1,7 @@
 """`python -m export.serving OUT`."""
 
 from export.commands import serving
-from tfwd.cli import run_single
+from tfwd.utils.command_line import run_single
 
 if __name__ == "__main__":
     run_single(serving)

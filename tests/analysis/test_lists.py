@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from tfwd.analysis.analyze import analyze
 from tfwd.analysis.statistics import FeatureStatistics
-from tfwd.config import Config
+from tfwd.config.config import Config
 from tfwd.data import Rows, Source, resolve_schema
 from tfwd.errors import DataError
 

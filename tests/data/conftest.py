@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tfwd.config import Config
+from tfwd.config.config import Config
 from tfwd.data import Rows, Source, resolve_schema
 
 

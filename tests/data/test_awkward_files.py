@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from tfwd.analysis.analyze import analyze
-from tfwd.config import Config, CsvConfig
+from tfwd.config.config import Config
+from tfwd.config.data import CsvConfig
 from tfwd.data import Rows, Source, resolve_schema
 from tfwd.errors import TfwdError
 

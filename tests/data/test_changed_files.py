@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 
 from tfwd.analysis.analyze import analyze
-from tfwd.config import Config
+from tfwd.config.config import Config
 from tfwd.data import Rows, Source, resolve_schema
-from tfwd.data.feed import original_errors
+from tfwd.data.dataset import original_errors
 from tfwd.errors import ConfigError, DataError
-from tfwd.parts import open_parts
+from tfwd.training.splits import open_parts
 
 Configure = Callable[..., Config]
 NUMBER = {"type": "numeric", "column": "number"}

@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from tfwd.config import CsvConfig
+from tfwd.config.data import CsvConfig
 from tfwd.data import Source
 from tfwd.data.csv_header import read_header
 from tfwd.data.sql import literal

@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 
 from tfwd.analysis.analyze import analyze
-from tfwd.config import CsvConfig
+from tfwd.config.data import CsvConfig
 from tfwd.data import Rows, Source, resolve_schema
-from tfwd.data.feed import original_errors
+from tfwd.data.dataset import original_errors
 from tfwd.data.labels import weights_of
 from tfwd.errors import ConfigError, DataError, TfwdError
 from tfwd.schema import Input, Schema

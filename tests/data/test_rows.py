@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tfwd.config import Config
+from tfwd.config.config import Config
 from tfwd.data import Batch, Rows, Source, resolve_schema
-from tfwd.data.feed import original_errors
+from tfwd.data.dataset import original_errors
 from tfwd.data.order import generator, pieces, shuffled
 from tfwd.errors import DataError
 from tfwd.schema import MISSING_INTEGER, Input, Schema

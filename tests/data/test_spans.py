@@ -11,8 +11,8 @@ from census_cases import config, frame
 
 from tfwd.data.chunk import Chunk
 from tfwd.data.rows import Rows
-from tfwd.data.spans import Spans
-from tfwd.parts import open_parts
+from tfwd.training.spans import Spans
+from tfwd.training.splits import open_parts
 
 BATCH, SEED = 7, 3
 ROWS = 500

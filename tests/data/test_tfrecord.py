@@ -18,9 +18,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tfrecord_cases import example, write
 
-from tfwd.config import Config
-from tfwd.data import Batch, Rows, Source, resolve_schema, scans, tfrecord_framing, write_tfrecord
-from tfwd.data.source import known_ending
+from tfwd.config.config import Config
+from tfwd.data import Batch, Rows, Source, resolve_schema, scans, write_tfrecord
+from tfwd.data.files import known_ending
+from tfwd.data.tfrecord import framing as tfrecord_framing
 from tfwd.errors import ConfigError, DataError
 
 WORDS = ["a", "città", "年齢", "two\nlines", "", "00701", None]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tfrecord_cases import example, offset, write
 
 from tfwd.data import Source
-from tfwd.data.tfrecord_framing import masked_crc
+from tfwd.data.tfrecord.framing import masked_crc
 from tfwd.errors import DataError
 
 RECORDS = [example(word=f"word {index}", n=index, tags=["t"] * (index % 4)) for index in range(700)]

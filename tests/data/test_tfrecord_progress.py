@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-import tfwd.callbacks
-from tfwd.data import tfrecord_progress
-from tfwd.data.tfrecord_progress import progress_when_slow
+from tfwd.utils import console as module
+from tfwd.utils.console import progress_when_slow
 
 
 @pytest.mark.parametrize(
@@ -21,8 +20,8 @@ def test_the_bar_is_for_who_waits(
 ) -> None:
     output = io.StringIO()
     console: Any = Console(file=output, force_terminal=terminal, force_interactive=terminal, width=80)
-    monkeypatch.setattr(tfwd.callbacks, "console", console)
-    monkeypatch.setattr(tfrecord_progress, "_PATIENCE", patience)
+    monkeypatch.setattr(module, "console", console)
+    monkeypatch.setattr(module, "_PATIENCE", patience)
     with progress_when_slow("Reading something", 3) as show:
         show(1.5)
         show(3)

@@ -14,7 +14,8 @@ import pyarrow as pa
 import pytest
 import tensorflow as tf
 
-from tfwd.data import Source, tfrecord_writer, write_tfrecord
+from tfwd.data import Source, write_tfrecord
+from tfwd.data.tfrecord import writer as tfrecord_writer
 from tfwd.errors import DataError
 
 TABLE = pa.table(

@@ -20,12 +20,12 @@ from sqlglot import exp
 
 import tfwd
 from tfwd.analysis.analyze import analyze
-from tfwd.config import RankingConfig
+from tfwd.config.ranking import RankingConfig
 from tfwd.data import Rows, Source, resolve_schema
 from tfwd.data.engine import connect, is_one_expression, one
 from tfwd.data.filters import checked
 from tfwd.errors import ConfigError, DataError, TfwdError
-from tfwd.user_metrics import UserMetrics
+from tfwd.metrics.by_user import UserMetrics
 
 ROOT = Path(tfwd.__file__).parents[1]
 COLUMNS = {"name": "VARCHAR", "x": "BIGINT", "user id": "VARCHAR", "day": "TIMESTAMP", "part": "DOUBLE"}
@@ -155,7 +155,7 @@ def test_what_is_allowed_means_what_it_meant(sql: str) -> None:
 def _expressions() -> list[str]:
     """The SQL of all presets, of the benchmarks' configurations and of the documents."""
     texts = [
-        path.read_text() for folder in ("tfwd/configs", "benchmarks/configs") for path in (ROOT / folder).glob("*")
+        path.read_text() for folder in ("tfwd/config/presets", "benchmarks/configs") for path in (ROOT / folder).glob("*")
     ]
     for page in (*(ROOT / "docs").glob("*.md"), ROOT / "README.md"):
         texts += re.findall(r"```yaml\n(.*?)```", page.read_text(), re.DOTALL)

@@ -12,14 +12,17 @@ import numpy as np
 import onnx as onnx_format
 import pytest
 
-from tfwd.model import WideDeep
+from tfwd.model.wide_deep import WideDeep
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from export_models import census_model, everything, random_rows
 from made_once import made
 
-from export import conversion, onnx, parity, savedmodel
+from export.onnx import conversion
+from export.onnx import writer as onnx
+from export.parity import compare as parity
+from export.savedmodel import writer as savedmodel
 
 # The models whose SavedModels are read; those with one head differ in no signature.
 SERVED = ("binary", "multiclass", "regression")

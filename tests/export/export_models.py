@@ -15,10 +15,10 @@ from tfwd.analysis.statistics import (
     NumericStatistics,
     VocabularyStatistics,
 )
-from tfwd.config import Config
+from tfwd.config.config import Config
+from tfwd.config.features import Bucketized, Categorical, Numeric
 from tfwd.datasets import census
-from tfwd.features.columns import Bucketized, Categorical, Numeric
-from tfwd.model import WideDeep, build_model
+from tfwd.model.wide_deep import WideDeep, build_model
 from tfwd.schema import MISSING_INTEGER, Input, Schema
 
 # Words that a vocabulary file, a graph or a runtime may trip over.

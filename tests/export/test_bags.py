@@ -11,13 +11,14 @@ import pytest
 import tensorflow as tf
 from bag_cases import LONGEST, SCHEMA, arrays, model, rows, tensors
 
-from export.answers import transformed_names
-from export.onnx_file import open_session
-from export.rows import as_rows
-from export.warmup import examples
+from export.onnx.session import open_session
+from export.parity.answers import transformed_names
+from export.parity.rows import as_rows
+from export.savedmodel.warmup import examples
 from tfwd.errors import DataError
 from tfwd.features.layout import columns_of
-from tfwd.scoring import Scorer, load_scorer
+from tfwd.inference.load import load_scorer
+from tfwd.inference.scorer import Scorer
 
 
 @pytest.fixture(scope="module")

@@ -17,20 +17,23 @@ import typer
 from sklearn.metrics import log_loss, roc_auc_score
 from typer.testing import CliRunner
 
-from export import commands, parity
-from export.baseline import Limits, compare, comparison_rows, psi
-from export.learnt_rows import run_of, told_apart
+from export import commands
+from export.baseline.comparison import Limits, compare, comparison_rows, psi
+from export.baseline.learnt_rows import run_of, told_apart
+from export.parity import compare as parity
 from tfwd.analysis.analyze import analyze
-from tfwd.config import Config
+from tfwd.config.config import Config
 from tfwd.data.provenance import Provenance, SplitMark
 from tfwd.data.rows import Rows
 from tfwd.data.schema import resolve_schema
 from tfwd.data.source import Source
 from tfwd.errors import DataError, ExportError
-from tfwd.model import build_model
-from tfwd.run import Run, load_model
+from tfwd.inference.scorer import Scorer
+from tfwd.inference.tensorflow_scorer import keras_scorer
+from tfwd.model.saving import load_model
+from tfwd.model.wide_deep import build_model
+from tfwd.run import Run
 from tfwd.schema import Input, Schema
-from tfwd.scoring import Scorer, keras_scorer
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 import census_cases

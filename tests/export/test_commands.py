@@ -17,8 +17,8 @@ from typer.testing import CliRunner
 
 import tfwd
 from export import commands
-from export.serving import kit
-from tfwd.model import WideDeep
+from export.serving import tf_serving as kit
+from tfwd.model.wide_deep import WideDeep
 
 app = typer.Typer()
 app.command()(commands.savedmodel)

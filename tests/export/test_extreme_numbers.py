@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from export import onnx, savedmodel
-from export.answers import transformed_names
-from export.onnx_file import open_session
+from export.onnx import writer as onnx
+from export.onnx.session import open_session
+from export.parity.answers import transformed_names
+from export.savedmodel import writer as savedmodel
 from tfwd.analysis.statistics import FeatureStatistics, LabelStatistics, NumericStatistics
-from tfwd.config import Config
-from tfwd.model import build_model
+from tfwd.config.config import Config
+from tfwd.model.wide_deep import build_model
 from tfwd.schema import Input, Schema
 
 MAX, TINY = float(np.finfo(np.float32).max), float(np.finfo(np.float32).tiny)

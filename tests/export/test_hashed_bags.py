@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from export import onnx
-from export.answers import transformed_names
-from export.onnx_file import open_session
+from export.onnx import writer as onnx
+from export.onnx.session import open_session
+from export.parity.answers import transformed_names
 from tfwd.analysis.statistics import FeatureStatistics, LabelStatistics, VocabularyStatistics
-from tfwd.config import Config
-from tfwd.model import WideDeep, build_model
+from tfwd.config.config import Config
+from tfwd.model.wide_deep import WideDeep, build_model
 from tfwd.schema import Input, Schema
 
 KEPT, BINS, HASH_BINS = 3, 97, 50

@@ -15,15 +15,15 @@ from export_models import WORDS
 from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator
 
-from export import onnx
-from export.lookups import label_encoder, put_vocabularies
-from export.onnx_file import OPSET
-from export.operations import CONVERTED
-from export.small_transform import rounds, small_transform
+from export.onnx import writer as onnx
+from export.onnx.lookups import label_encoder, put_vocabularies
+from export.onnx.operations import CONVERTED
+from export.onnx.session import OPSET
+from export.onnx.small_transform import rounds, small_transform
 from tfwd.errors import ExportError
-from tfwd.model import WideDeep
-from tfwd.onnx_split import split
-from tfwd.scoring import load_scorer
+from tfwd.inference.load import load_scorer
+from tfwd.inference.onnx_split import split
+from tfwd.model.wide_deep import WideDeep
 
 OLD = Path(__file__).parent / "files" / "0.3.0.onnx"
 

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from export import parity
+from export.parity import compare as parity
 from export.pipeline import export_run
-from tfwd.config import Config
-from tfwd.training import fit
+from tfwd.config.config import Config
+from tfwd.training.fit import fit
 
 COLUMNS = (
     *("transform", "ranker", "wide", "deep", "tower", "features", "tables", "weights", "categories", "wide_deep"),

@@ -14,12 +14,14 @@ import pytest
 import tensorflow as tf
 from export_models import as_tensors, random_rows
 
-from export import conversion, onnx, savedmodel
-from export.answers import tables
-from export.onnx_file import fingerprints, open_session, table_name
-from export.rows import hostile_rows, known_values
+from export.onnx import conversion
+from export.onnx import writer as onnx
+from export.onnx.session import fingerprints, open_session, table_name
+from export.parity.answers import tables
+from export.parity.rows import hostile_rows, known_values
+from export.savedmodel import writer as savedmodel
 from tfwd.errors import ExportError
-from tfwd.model import WideDeep
+from tfwd.model.wide_deep import WideDeep
 from tfwd.schema import Schema
 
 

@@ -14,18 +14,18 @@ import pytest
 from export_models import random_rows
 from onnx import TensorProto, helper
 
-from export import onnx
-from export.onnx_file import fingerprints
-from export.rows import hostile_rows, known_values
-from tfwd import onnx_scorer
+from export.onnx import writer as onnx
+from export.onnx.session import fingerprints
+from export.parity.rows import hostile_rows, known_values
 from tfwd.data.chunk import Chunk
 from tfwd.data.source import Source
-from tfwd.model import WideDeep
-from tfwd.onnx_scorer import OnnxScorer
-from tfwd.onnx_split import split
-from tfwd.prediction import predict
+from tfwd.inference import onnx_scorer
+from tfwd.inference.load import load_scorer
+from tfwd.inference.onnx_scorer import OnnxScorer
+from tfwd.inference.onnx_split import split
+from tfwd.inference.prediction import predict
+from tfwd.model.wide_deep import WideDeep
 from tfwd.schema import Schema
-from tfwd.scoring import load_scorer
 
 NAMES = ["binary", "multiclass", "regression", "wide", "deep"]
 

@@ -12,9 +12,10 @@ import tensorflow as tf
 import tf2onnx
 from export_models import everything
 
-from export import onnx, parity
-from export.onnx_file import OPSET
-from export.operations import CONVERTED
+from export.onnx import writer as onnx
+from export.onnx.operations import CONVERTED
+from export.onnx.session import OPSET
+from export.parity import compare as parity
 from tfwd.errors import ExportError
 
 ACTIVATIONS = (

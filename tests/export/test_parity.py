@@ -11,12 +11,12 @@ import onnx as onnx_format
 import pytest
 from export_models import USERS, WORDS, random_rows
 
-from export import parity
-from export.answers import tables
-from export.onnx_file import table_name
-from export.rows import LONG, as_rows, hostile_rows, known_values, ordinary_rows, tensors
+from export.onnx.session import table_name
+from export.parity import compare as parity
+from export.parity.answers import tables
+from export.parity.rows import LONG, as_rows, hostile_rows, known_values, ordinary_rows, tensors
 from tfwd.errors import ExportError
-from tfwd.model import WideDeep
+from tfwd.model.wide_deep import WideDeep
 from tfwd.schema import MISSING_INTEGER
 
 

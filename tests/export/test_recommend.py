@@ -17,15 +17,16 @@ import reasons_cases
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
-from export import commands, recommend
+from export import commands
+from export.parity.rows import tensors
 from export.pipeline import export_run, recommended
-from export.rows import tensors
-from export.savedmodel import save
-from export.serving import kit
+from export.savedmodel import recommend
+from export.savedmodel.writer import save
+from export.serving import tf_serving as kit
 from tfwd.data.rows import Rows
 from tfwd.data.source import Source
 from tfwd.errors import ExportError
-from tfwd.recommend.lists import ListMaker
+from tfwd.recommend.top_k import ListMaker
 from tfwd.run import Run
 
 

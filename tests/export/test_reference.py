@@ -13,8 +13,8 @@ from export_models import random_rows
 from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator
 
-from export.rows import hostile_rows, known_values
-from tfwd.model import WideDeep
+from export.parity.rows import hostile_rows, known_values
+from tfwd.model.wide_deep import WideDeep
 
 
 def gathers() -> bool:

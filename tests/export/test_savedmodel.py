@@ -18,10 +18,11 @@ from export_models import as_tensors, random_rows
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import prediction_log_pb2
 
-from export import savedmodel, warmup
+from export.savedmodel import warmup
+from export.savedmodel import writer as savedmodel
 from tfwd.errors import ExportError
 from tfwd.features.layout import Layout
-from tfwd.model import WideDeep
+from tfwd.model.wide_deep import WideDeep
 from tfwd.schema import Schema
 
 SIGNATURES = {

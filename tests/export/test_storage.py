@@ -14,11 +14,13 @@ import onnxruntime
 import pytest
 from export_models import FEATURES, everything, random_rows
 
-from export import onnx, parity, storage
-from export.answers import tables
-from export.rows import hostile_rows, known_values
+from export.onnx import storage
+from export.onnx import writer as onnx
+from export.parity import compare as parity
+from export.parity.answers import tables
+from export.parity.rows import hostile_rows, known_values
 from tfwd.errors import ExportError
-from tfwd.model import WideDeep
+from tfwd.model.wide_deep import WideDeep
 
 
 def answers(file: Path, rows: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

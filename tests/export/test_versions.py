@@ -7,7 +7,7 @@ from pathlib import Path
 import census_cases
 import pytest
 
-from export.savedmodel import next_version, save
+from export.savedmodel.writer import next_version, save
 from tfwd.errors import ExportError
 
 LARGEST = 2**63 - 1

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from export import wire
+from export.onnx import protobuf as wire
 
 
 def small() -> onnx.ModelProto:

@@ -12,7 +12,7 @@ from bag_cases import BY_NAME, CONFIG, LAYOUT, LONGEST, SCHEMA, STATISTICS, Row,
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tfwd.config import Config
+from tfwd.config.config import Config
 from tfwd.errors import ConfigError
 from tfwd.features.layout import Slot, weights_name
 from tfwd.features.transform import build_transform

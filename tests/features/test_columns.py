@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from tfwd.config.features import Bucketized, Categorical, Cross, Numeric
 from tfwd.errors import ConfigError
-from tfwd.features.columns import Bucketized, Categorical, Cross, Numeric
 
 
 @pytest.mark.parametrize(

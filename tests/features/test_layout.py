@@ -9,7 +9,7 @@ import pytest
 from feature_cases import kitchen_sink, raw_columns, statistics_of
 
 from tfwd.analysis.statistics import VocabularyStatistics
-from tfwd.config import Config
+from tfwd.config.config import Config
 from tfwd.errors import ConfigError
 from tfwd.features.layout import AUTO_WIDTHS, Layout, build_layout, embedding_width, feature_rows
 

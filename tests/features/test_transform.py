@@ -12,8 +12,8 @@ import tensorflow as tf
 from feature_cases import Columns, batch, kitchen_sink, raw_columns, schema_of, statistics_of
 
 from tfwd.analysis.statistics import FeatureStatistics, LabelStatistics, NumericStatistics, VocabularyStatistics
-from tfwd.config import Config
-from tfwd.features.columns import Bucketized, Categorical, Column, Cross, Numeric
+from tfwd.config.config import Config
+from tfwd.config.features import Bucketized, Categorical, Column, Cross, Numeric
 from tfwd.features.layout import Layout, build_layout
 from tfwd.features.transform import build_transform
 from tfwd.layers.fingerprint import OOV_TOKEN

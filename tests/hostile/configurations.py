@@ -20,9 +20,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tfwd import config_yaml
-from tfwd.config import Config
-from tfwd.config_tree import unshared
+from tfwd.config import yaml12 as config_yaml
+from tfwd.config.config import Config
+from tfwd.config.tree import unshared
 from tfwd.errors import ConfigError
 
 # Every section and every kind of feature.

@@ -158,8 +158,8 @@ def attack(draw: random.Random, path: Path) -> None:
         TfwdError: it was refused.
     """
     from tfwd.analysis.analyze import analyze
-    from tfwd.config import Config
-    from tfwd.parts import open_parts
+    from tfwd.config.config import Config
+    from tfwd.training.splits import open_parts
 
     data = {"train": str(path), "label": {"column": "label"}, "validation_fraction": draw.choice([0.0, 0.3])}
     early = {} if data["validation_fraction"] else {"early_stopping": None}

@@ -13,12 +13,15 @@ from pathlib import Path
 
 import numpy as np
 
-from export import onnx, parity, savedmodel
-from export.rows import Rows, hostile_rows, known_values
+from export.onnx import writer as onnx
+from export.parity import compare as parity
+from export.parity.rows import Rows, hostile_rows, known_values
+from export.savedmodel import writer as savedmodel
 from tests.hostile.tally import Tally, arguments, track
 from tfwd.errors import ExportError
-from tfwd.model import WideDeep
-from tfwd.scoring import Scorer, load_scorer
+from tfwd.inference.load import load_scorer
+from tfwd.inference.scorer import Scorer
+from tfwd.model.wide_deep import WideDeep
 
 # The models stand beside the tests that have them too.
 sys.path[:0] = [str(Path(__file__).parent.parent), str(Path(__file__).parent.parent / "export")]

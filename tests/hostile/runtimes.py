@@ -64,9 +64,10 @@ def export(folder: Path, name: str, count: int) -> tuple[Rows, np.ndarray]:
     import bag_cases
     import export_models
 
-    from export import onnx, savedmodel
-    from export.rows import hostile_rows, known_values
-    from tfwd.scoring import keras_scorer
+    from export.onnx import writer as onnx
+    from export.parity.rows import hostile_rows, known_values
+    from export.savedmodel import writer as savedmodel
+    from tfwd.inference.tensorflow_scorer import keras_scorer
 
     model = bag_cases.model() if name == "bags" else export_models.census_model()[0]
     place = folder / name

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from export import parity
+from export.parity import compare as parity
 from tests.hostile.tally import Tally, arguments, files_below, track
 
 TEXTS = ["a", "b", "é", "日本語", "", " ", "nan", "None", "0", "x" * 300, "line\nbreak", "[OOV]", "'; --", "A", "NULL"]
@@ -158,8 +158,9 @@ def attack(seed: int, folder: Path) -> None:
     import keras
 
     import tfwd
-    from export import onnx, savedmodel
-    from export.conversion import HashedFeatureError
+    from export.onnx import writer as onnx
+    from export.onnx.conversion import HashedFeatureError
+    from export.savedmodel import writer as savedmodel
     from tfwd.errors import ExportError
 
     draw = random.Random(seed)

@@ -34,7 +34,7 @@ def expected(table: pd.DataFrame) -> np.ndarray:
         column = table[entry.column]
         text = column.where(column.notna(), "").astype(object)
         inputs[entry.name] = text.to_numpy() if entry.kind == "string" else column.to_numpy(np.float32)
-    from tfwd.scoring import keras_scorer
+    from tfwd.inference.tensorflow_scorer import keras_scorer
 
     return keras_scorer(trained().model).score(inputs)["probability"]
 

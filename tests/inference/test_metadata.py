@@ -13,13 +13,13 @@ import onnx as onnx_format
 import pytest
 import reading_cases as cases
 
-from export.onnx_file import open_session
-from export.serving import kit
+from export.onnx.session import open_session
+from export.serving import tf_serving as kit
 from tfwd.data.reading import Reading
 from tfwd.errors import ExportError, RunError, TfwdError
 from tfwd.inference import metadata
+from tfwd.inference.load import load_scorer
 from tfwd.schema import Schema
-from tfwd.scoring import load_scorer
 
 Facts = dict[str, Any]
 

@@ -18,9 +18,10 @@ from command_line import tfwd
 
 from tfwd.data.reading import Reading
 from tfwd.errors import DataError
-from tfwd.prediction import predict
+from tfwd.inference.load import load_scorer
+from tfwd.inference.prediction import predict
+from tfwd.inference.scorer import Scorer
 from tfwd.schema import Input, Schema
-from tfwd.scoring import Scorer, load_scorer
 
 KINDS = ("run", "keras", "onnx", "savedmodel")
 
@@ -167,9 +168,9 @@ print(source.connect().sql(source.select("hour")).fetchall(), filtered.first("at
 def test_an_export_says_at_its_end_what_a_client_computes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from export import parity
     from export.commands import onnx
-    from export.serving import kit
+    from export.parity import compare as parity
+    from export.serving import tf_serving as kit
 
     monkeypatch.setattr(parity, "HOSTILE_ROWS", 200)
     expected = [
@@ -209,7 +210,7 @@ def test_histories_and_joins_are_the_clients_too() -> None:
 
 @pytest.mark.parametrize("kind", ["run", "keras"])
 def test_a_comparison_reads_a_file_as_an_evaluation_does(kind: str) -> None:
-    from export.baseline import comparison_rows
+    from export.baseline.comparison import comparison_rows
 
     run = cases.trained()
     rows = comparison_rows(cases.kinds()[kind], run.model.schema, run.config.data.test, run.model.reading)

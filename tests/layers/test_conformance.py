@@ -16,7 +16,8 @@ import tensorflow as tf
 
 import tfwd.layers
 from tfwd.analysis.statistics import NumericStatistics
-from tfwd.features.columns import Numeric
+from tfwd.config.features import Numeric
+from tfwd.features.scaling import scales_of
 from tfwd.layers.bag_weights import BagWeights
 from tfwd.layers.bucketize import Bucketize
 from tfwd.layers.cross_features import CrossFeatures
@@ -49,7 +50,7 @@ def _learn_fingerprints(layer: CrossFeatures) -> None:
 def _learn_numbers(layer: NumericScaling) -> None:
     numbers = NumericStatistics(9, 0, 0.0, 9.0, 4.0, 2.0, 4.0, 1.0, 0.5, (1.0, 3.0, 5.0))
     feature = Numeric("x", normalization=("log", "quantile"), missing_indicator=True)
-    layer.set_statistics([(feature, numbers)] * 3)
+    layer.set_scales([scales_of(form, 0, feature, numbers) for form in layer.forms])
 
 
 def _learn_base(layer: LogitSum) -> None:

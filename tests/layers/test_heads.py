@@ -14,7 +14,7 @@ from tfwd.layers.deep_head import DeepHead, tower
 from tfwd.layers.logit_sum import LogitSum
 from tfwd.layers.seeded_dropout import SeededDropout
 from tfwd.layers.wide_head import WideHead
-from tfwd.ranker import build_ranker, check_activation
+from tfwd.model.ranker import build_ranker, check_activation
 
 RANDOM = np.random.default_rng(6)
 BATCH = 5

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from tfwd.analysis.scales import LARGEST_INPUT, exponent_of
 from tfwd.analysis.statistics import NumericStatistics
-from tfwd.features.columns import Normalization, Numeric
+from tfwd.config.features import Normalization, Numeric
+from tfwd.features.scaling import scales_of
 from tfwd.layers.numeric_scaling import NumericScaling
 
 
@@ -40,7 +41,7 @@ def scale(values: object, feature: Numeric, statistics: NumericStatistics) -> np
     counts = [len(statistics.quantiles) if form == "quantile" else 0 for form in forms]
     layer = NumericScaling([0] * len(forms), list(forms), counts)
     layer.build((None, 1))
-    layer.set_statistics([(feature, statistics)] * len(forms))
+    layer.set_scales([scales_of(form, 0, feature, statistics) for form in forms])
     return layer(tf.constant(values, tf.float32)[:, tf.newaxis]).numpy()
 
 
@@ -167,7 +168,7 @@ def test_without_clip_every_answer_is_finite_and_no_larger_than_the_heads_take(
         exponent = exponent_of(form, feature, statistics)
         layer = NumericScaling([0], [form], [len(statistics.quantiles) if form == "quantile" else 0], [exponent])
         layer.build((None, 1))
-        layer.set_statistics([(feature, statistics)])
+        layer.set_scales([scales_of(form, exponent, feature, statistics)])
         found = layer(tf.constant(values, tf.float32)[:, tf.newaxis]).numpy()
         assert np.isfinite(found).all()
         assert (np.abs(found) <= 1.01 * LARGEST_INPUT).all()

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import keras
 
-import tfwd.model  # noqa: F401
+import tfwd.model.wide_deep  # noqa: F401
 
 # What a process that only loads a saved model must find; the modules below bring all of it themselves.
 NAMES = [

@@ -13,7 +13,7 @@ from optimizer_cases import ROWS, slices_of_every_row, train_dense, train_sparse
 
 import tfwd
 from tfwd import optimizers
-from tfwd.config import Config
+from tfwd.config.config import Config
 from tfwd.errors import ConfigError
 from tfwd.optimizers.configured import joint_optimizer
 from tfwd.optimizers.instances import section_of, with_optimizers
@@ -37,7 +37,7 @@ def deep_of(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer
 
 
 def yaml_of(given: Config) -> dict[str, Any]:
-    from tfwd import config_yaml
+    from tfwd.config import yaml12 as config_yaml
 
     loaded: dict[str, Any] = config_yaml.load(given.dump())
     return loaded

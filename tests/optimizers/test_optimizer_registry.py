@@ -8,7 +8,7 @@ import keras
 import pytest
 
 from tfwd import optimizers
-from tfwd.config_optimizers import DENSE, DENSE_DETAILS, OPTIONS, RATES
+from tfwd.config.optimizers import DENSE, DENSE_DETAILS, OPTIONS, RATES
 from tfwd.errors import ConfigError
 from tfwd.optimizers.sparse import RowSparseUpdates
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfwd.config import Config, ScheduleConfig
+from tfwd.config.config import Config
+from tfwd.config.optimizers import ScheduleConfig
 from tfwd.errors import ConfigError
 from tfwd.optimizers.configured import joint_optimizer, rate
 from tfwd.optimizers.schedule import WarmupDecay

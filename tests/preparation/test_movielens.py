@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from command_line import tfwd
 
-from tfwd.config import Config
+from tfwd.config.config import Config
 from tfwd.datasets import movielens
 from tfwd.preparation.prepare import prepare
 from tfwd.run import Run

@@ -12,13 +12,14 @@ import yaml
 from command_line import tfwd
 from preparation_cases import HISTORY, log
 
-from export import onnx, parity
+from export.onnx import writer as onnx
+from export.parity import compare as parity
 from export.pipeline import measured
-from tfwd.config import Config
+from tfwd.config.config import Config
 from tfwd.errors import ConfigError, DataError
-from tfwd.parts import open_parts
 from tfwd.run import Run
-from tfwd.training import fit, resume
+from tfwd.training.fit import fit, resume
+from tfwd.training.splits import open_parts
 
 FEATURES: list[dict[str, Any]] = [
     {"type": "categorical", "column": "item", "embedding": 4},

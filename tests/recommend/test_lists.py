@@ -13,16 +13,16 @@ import ranking_cases as cases
 import tensorflow as tf
 
 from tfwd.analysis.analyze import analyze
-from tfwd.config import Config, RankingConfig
+from tfwd.config.config import Config
+from tfwd.config.ranking import RankingConfig, sides
 from tfwd.data.rows import Rows
 from tfwd.data.source import Source
 from tfwd.errors import ConfigError
-from tfwd.model import WideDeep, build_model
-from tfwd.parts import open_parts
-from tfwd.recommend import lists as lists_module
+from tfwd.model.wide_deep import WideDeep, build_model
+from tfwd.recommend import top_k as lists_module
 from tfwd.recommend.catalogue import read_catalogue, tensors
-from tfwd.recommend.lists import ListMaker
-from tfwd.recommend.sides import sides
+from tfwd.recommend.top_k import ListMaker
+from tfwd.training.splits import open_parts
 
 HARD: list[dict[str, Any]] = [
     {

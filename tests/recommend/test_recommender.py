@@ -17,10 +17,11 @@ from command_line import tfwd
 from tfwd.data.rows import Rows
 from tfwd.data.source import Source
 from tfwd.errors import ConfigError, DataError, RunError
-from tfwd.evaluation import evaluate
+from tfwd.inference.evaluation import evaluate
+from tfwd.inference.scorer import Scorer
+from tfwd.inference.tensorflow_scorer import keras_scorer
 from tfwd.recommend.recommender import Recommender
 from tfwd.run import Run
-from tfwd.scoring import Scorer, keras_scorer
 
 
 @pytest.fixture(scope="module")

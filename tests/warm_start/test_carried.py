@@ -17,9 +17,10 @@ from warm_start_cases import CITIES, FEATURES, GENRES, frame, start_of, trained
 
 from tfwd.data.rows import Rows
 from tfwd.data.source import Source
-from tfwd.evaluation import evaluate
-from tfwd.run import Run, load_model
-from tfwd.scoring import keras_scorer
+from tfwd.inference.evaluation import evaluate
+from tfwd.inference.tensorflow_scorer import keras_scorer
+from tfwd.model.saving import load_model
+from tfwd.run import Run
 
 # Where Keras puts the tables and their slots: FTRL's accumulator and linear, Adam's two moments.
 RANKER = "layers/functional_1/layers"
@@ -102,7 +103,7 @@ def test_rows_and_their_slots_are_equal_by_name_and_new_ones_are_as_in_a_cold_st
 
 def test_the_wide_weights_of_both_runs_have_the_same_names_and_values(tmp_path: Path) -> None:
     old, warm = trained("old"), trained("warm")
-    from tfwd.inspection import wide_weights
+    from tfwd.inspection.wide_weights import wide_weights
 
     start = wide_weights(load_model(start_of("warm")), warm.config.features, warm.statistics, nonzero=False)
     before = old.wide_weights(nonzero=False)

@@ -9,10 +9,10 @@ import pytest
 import tensorflow as tf
 from warm_start_cases import SMALL, begun, scores, small, small_frame, small_run
 
-from tfwd.config import Config
+from tfwd.config.config import Config
 from tfwd.errors import DataError, RunError
 from tfwd.run import Run
-from tfwd.warm_start.carry import check_labels
+from tfwd.training.warm_start.carry import check_labels
 
 
 def known_rows(origin: Run, values: tuple[str, ...]) -> Any:

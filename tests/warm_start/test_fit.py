@@ -14,10 +14,10 @@ import pytest
 from command_line import tfwd
 from warm_start_cases import begun, scores, small, small_frame, small_run, tower, tower_run
 
-from tfwd.config import Config
+from tfwd.config.config import Config
 from tfwd.errors import RunError
 from tfwd.run import Run
-from tfwd.training import fit, resume
+from tfwd.training.fit import fit, resume
 
 
 class Breaks(keras.callbacks.Callback):

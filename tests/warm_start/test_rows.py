@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tfwd.analysis.statistics import FeatureStatistics, LabelStatistics, NumericStatistics, VocabularyStatistics
-from tfwd.features.columns import Bucketized, Categorical, Column, Cross, Numeric
-from tfwd.warm_start.rows import Side, match_rows, same_definition
+from tfwd.config.features import Bucketized, Categorical, Column, Cross, Numeric
+from tfwd.training.warm_start.rows import Side, match_rows, same_definition
 
 WORDS = st.lists(st.sampled_from([f"w{n}" for n in range(9)]), min_size=1, max_size=6, unique=True)
 

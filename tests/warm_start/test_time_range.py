@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tfwd.config import Config
+from tfwd.config.config import Config
 from tfwd.errors import ConfigError, DataError, TfwdError
 from tfwd.preparation.prepare import prepare
 

@@ -12,18 +12,18 @@ import numpy as np
 import pandas as pd
 
 from tfwd.analysis.statistics import FeatureStatistics
-from tfwd.config import Config
+from tfwd.config.config import Config
 from tfwd.data.rows import Rows
 from tfwd.data.schema import resolve_schema
 from tfwd.data.source import Source
-from tfwd.model import WideDeep, build_model
+from tfwd.inference.tensorflow_scorer import keras_scorer
+from tfwd.model.wide_deep import WideDeep, build_model
 from tfwd.optimizers.configured import joint_optimizer
 from tfwd.run import Run
-from tfwd.scoring import keras_scorer
-from tfwd.training import fit
-from tfwd.warm_start.carry import carry, carry_base
-from tfwd.warm_start.origin import analyze_from, with_widths
-from tfwd.warm_start.report import Report
+from tfwd.training.fit import fit
+from tfwd.training.warm_start.carry import carry, carry_base
+from tfwd.training.warm_start.origin import analyze_from, with_widths
+from tfwd.training.warm_start.report import Report
 
 GENRES, CITIES = ("Action", "Comedy", "Drama", "Horror"), ("Bern", "Köln", "Lyon", "Oslo", "Wien")
 # First and last number of each period: 140 and 180 items, 100 and 129 users.

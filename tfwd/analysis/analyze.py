@@ -9,10 +9,10 @@ from tfwd.analysis.numerics import numerics
 from tfwd.analysis.statistics import FeatureStatistics, NumericStatistics
 from tfwd.analysis.vocabularies import vocabulary
 from tfwd.analysis.workspace import open_workspace
-from tfwd.config import Config
+from tfwd.config.config import Config
+from tfwd.config.features import Bucketized, Categorical, Numeric
 from tfwd.data.rows import Rows
 from tfwd.errors import DataError
-from tfwd.features.columns import Bucketized, Categorical, Numeric
 
 
 def analyze(

@@ -14,8 +14,8 @@ from tfwd.analysis.quantiles import values_at
 from tfwd.analysis.scales import refuse_unbounded
 from tfwd.analysis.statistics import NumericStatistics
 from tfwd.analysis.workspace import Workspace
+from tfwd.config.features import Bucketized, Numeric
 from tfwd.errors import DataError
-from tfwd.features.columns import Bucketized, Numeric
 
 
 def numerics(workspace: Workspace, features: Iterable[Numeric | Bucketized]) -> dict[str, NumericStatistics]:

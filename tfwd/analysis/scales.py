@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from tfwd.analysis.statistics import NumericStatistics
+from tfwd.config.features import Numeric
 from tfwd.errors import DataError
-from tfwd.features.columns import Numeric
 
 TINY = float(np.finfo(np.float32).tiny)
 # What the heads read is at most so large: its square, which optimizers sum up, is in the reach of float32.

@@ -11,8 +11,8 @@ import pyarrow as pa
 
 from tfwd.analysis.statistics import VocabularyStatistics
 from tfwd.analysis.workspace import Workspace
+from tfwd.config.features import Categorical, whole_numbers
 from tfwd.errors import ConfigError, DataError
-from tfwd.features.columns import Categorical, whole_numbers
 from tfwd.schema import Kind
 from tfwd.utils.files import what_it_is
 

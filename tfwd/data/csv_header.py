@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 from typing import IO, Any
 
-from tfwd.config import CsvConfig
+from tfwd.config.data import CsvConfig
 from tfwd.data.failures import reading
 from tfwd.data.gzip_check import is_gzip
 from tfwd.errors import DataError

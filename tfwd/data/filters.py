@@ -13,7 +13,7 @@ from sqlglot.tokens import TokenType
 from tfwd.data.allowed_sql import characters, refuse_others
 from tfwd.data.engine import is_one_expression
 from tfwd.errors import ConfigError
-from tfwd.naming import nearest
+from tfwd.utils.naming import nearest
 
 # What takes operands of one type, and what takes numbers only.
 _ALIKE = (

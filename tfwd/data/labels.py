@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tfwd.errors import ConfigError
-from tfwd.naming import MISSING_LABELS, nearest, text_of
+from tfwd.utils.naming import MISSING_LABELS, nearest, text_of
 
 # The labels that need no `positive`, as (negative, positive).
 PLAIN = (("0", "1"), ("false", "true"))

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfwd.errors import DataError
-from tfwd.naming import nearest
 from tfwd.schema import MISSING_INTEGER, Input, Kind, Schema
+from tfwd.utils.naming import nearest
 
 MISSING: dict[Kind, Any] = {"string": "", "integer": MISSING_INTEGER, "float": np.nan}
 _WANTED: dict[Kind, str] = {"string": "text", "integer": "whole numbers", "float": "numbers"}

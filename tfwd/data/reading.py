@@ -8,13 +8,16 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from tfwd.config import Config, CsvConfig, RankingConfig
-from tfwd.config_base import Section
-from tfwd.config_tree import check_tree
+from tfwd.config.config import Config
+from tfwd.config.data import CsvConfig
+from tfwd.config.ranking import RankingConfig
+from tfwd.config.section import Section
+from tfwd.config.tree import check_tree
 from tfwd.data.computed import key_of
+from tfwd.data.files import known_ending
 from tfwd.data.filters import reads
 from tfwd.data.frames import is_frame, names, part
-from tfwd.data.source import Source, known_ending, no_column
+from tfwd.data.source import Source, no_column
 from tfwd.errors import ConfigError, DataError
 from tfwd.schema import Schema
 

@@ -24,6 +24,7 @@ from tfwd.schema import Schema
 if TYPE_CHECKING:
     import tensorflow as tf
 
+
 Split = Literal["train", "validation"]
 
 # Values of a chunk: as many rows as keep a chunk in the tens of megabytes. Below some ten thousand rows the cost of
@@ -163,11 +164,11 @@ class Rows:
 
         Raises:
             ConfigError: `class_weights` names no class. While it is iterated, TensorFlow wraps a `DataError` in an
-                error of its own: `tfwd.data.feed.original_errors` brings it back.
+                error of its own: `tfwd.data.dataset.original_errors` brings it back.
         """
         import tensorflow as tf
 
-        from tfwd.data.feed import dataset
+        from tfwd.data.dataset import dataset
 
         expected = max(self.count() - skip * batch_size, 0)
 
@@ -186,7 +187,7 @@ class Rows:
                 )
 
         batches = tf.data.experimental.assert_cardinality(-(-expected // batch_size))
-        return dataset(self, batch_size, chunks, class_weights).apply(batches)
+        return dataset(self.schema, self.labelled, batch_size, chunks, class_weights).apply(batches)
 
     def chunks(
         self, batch_size: int, *, order: tuple[int, int] | None, shuffle_rows: int, skip: int

@@ -11,8 +11,8 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tfwd.config import CsvConfig
-from tfwd.config_tree import short
+from tfwd.config.data import CsvConfig
+from tfwd.config.tree import short
 from tfwd.data.csv_header import read_header
 from tfwd.data.engine import connect
 from tfwd.data.failures import reading

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from tfwd.config import Config
+from tfwd.config.config import Config
+from tfwd.config.features import Bucketized, Categorical, Cross, Numeric
 from tfwd.data import lists
 from tfwd.data.lists import Items, fixed_length, value_type
 from tfwd.data.source import Place, Source
 from tfwd.data.sql import INTEGERS, is_bad, is_fractional, is_number, is_scalar
 from tfwd.errors import ConfigError
-from tfwd.features.columns import Bucketized, Categorical, Cross, Numeric
-from tfwd.naming import text_of
 from tfwd.schema import Input, Kind, Schema
+from tfwd.utils.naming import text_of
 
 
 def resolve_schema(config: Config, source: Source) -> Schema:

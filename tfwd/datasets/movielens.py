@@ -12,12 +12,12 @@ import zipfile
 import zlib
 from pathlib import Path
 
-from tfwd.console import console
 from tfwd.data.engine import connect
 from tfwd.data.failures import reading
 from tfwd.data.paths import PlainFiles
 from tfwd.data.sql import literal
 from tfwd.errors import DataError
+from tfwd.utils.console import console
 
 # MD5 of the files of ml-1m, of which the published results are.
 _MD5 = {

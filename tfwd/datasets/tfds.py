@@ -13,10 +13,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tfwd.callbacks import progress
-from tfwd.console import console
 from tfwd.datasets import movielens
 from tfwd.errors import ConfigError, DataError
+from tfwd.utils.console import console, progress
 
 _BATCH = 8192
 

@@ -7,17 +7,27 @@ All features with a place in the wide head share one `(rows, outputs)` table, al
 from __future__ import annotations
 
 import dataclasses
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, cast
 
 from tfwd.analysis.statistics import FeatureStatistics
+from tfwd.config.features import (
+    MAX_ROWS,
+    Bucketized,
+    Categorical,
+    Column,
+    Combiner,
+    Cross,
+    Embedding,
+    Numeric,
+    feature_length,
+    numeric_names,
+    root,
+)
 from tfwd.errors import ConfigError
-from tfwd.features.columns import Bucketized, Categorical, Column, Combiner, Cross, Embedding, Numeric, root
 
 AUTO_WIDTHS = (4, 8, 16, 32, 64)
-MAX_ROWS = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -194,19 +204,6 @@ def feature_rows(feature: Column, statistics: FeatureStatistics, by_name: dict[s
     raise TypeError(f"Only features with ids have rows. Received: {feature!r}")
 
 
-def feature_length(feature: Column, by_name: Mapping[str, Column]) -> int | None:
-    """The most values that a row has of a multivalent feature, None where it has one: a bucket, a category.
-
-    Of a cross as many as there are combinations of its keys' values.
-    """
-    if isinstance(feature, Categorical):
-        return feature.max_length
-    if isinstance(feature, Cross):
-        lengths = [feature_length(by_name[key], by_name) for key in feature.keys]
-        return None if all(length is None for length in lengths) else math.prod(length or 1 for length in lengths)
-    return None
-
-
 def embedding_width(embedding: Embedding, rows: int) -> int:
     """A given width, or for `auto` 1.6 * rows^0.56 rounded up to 4, 8, 16, 32 or 64.
 
@@ -217,19 +214,6 @@ def embedding_width(embedding: Embedding, rows: int) -> int:
         return embedding
     wanted = 1.6 * rows**0.56
     return next((width for width in AUTO_WIDTHS if width >= wanted), AUTO_WIDTHS[-1])
-
-
-def numeric_names(feature: Numeric) -> list[str]:
-    """The names of a numeric feature's columns: its own, or `<name>_<form>`, and `<name>_missing`.
-
-    Of a vector those of `<name>_0`, then those of `<name>_1`, and so on.
-    """
-    forms = feature.normalizations
-    found = []
-    for name in [feature.name] if feature.shape is None else [f"{feature.name}_{i}" for i in range(feature.shape)]:
-        found += [name] if len(forms) == 1 else [f"{name}_{form}" for form in forms]
-        found += [f"{name}_missing"] * feature.missing_indicator
-    return found
 
 
 def numeric_owners(features: Iterable[Column]) -> dict[str, str]:

@@ -9,18 +9,10 @@ from __future__ import annotations
 import keras
 
 from tfwd.analysis.scales import exponent_of
-from tfwd.analysis.statistics import FeatureStatistics, NumericStatistics
-from tfwd.features.columns import Bucketized, Categorical, Column, Cross, Numeric, root
-from tfwd.features.layout import (
-    Layout,
-    Slot,
-    bag_columns,
-    columns_of,
-    feature_length,
-    feature_rows,
-    numeric_names,
-    weights_name,
-)
+from tfwd.analysis.statistics import FeatureStatistics
+from tfwd.config.features import Bucketized, Categorical, Column, Cross, Numeric, feature_length, numeric_names, root
+from tfwd.features.layout import Layout, Slot, bag_columns, columns_of, feature_rows, weights_name
+from tfwd.features.scaling import scales_of
 from tfwd.layers.bag_weights import UNWEIGHTED, BagWeights
 from tfwd.layers.bucketize import Bucketize
 from tfwd.layers.cross_features import CrossFeatures
@@ -28,7 +20,7 @@ from tfwd.layers.direct_lookup import Fingerprint, HashedLookup, IdentityLookup
 from tfwd.layers.fingerprint import vocabulary_fingerprints
 from tfwd.layers.join_columns import JoinColumns
 from tfwd.layers.latest_values import LatestValues
-from tfwd.layers.numeric_scaling import NumericScaling
+from tfwd.layers.numeric_scaling import NumericScaling, Scales
 from tfwd.layers.table_ids import TableIds
 from tfwd.layers.vocabulary_lookup import MISSING_ID, VocabularyLookup
 from tfwd.schema import DTYPES, Schema
@@ -57,8 +49,8 @@ def build_transform(
 class _Builder:
     """The intermediate tensors of `build_transform`.
 
-    Layers have a dot in their names, which no input has, so that any column name that `tfwd.naming` lets through may
-    be an input. The last layers are named as the outputs, which are reserved names.
+    Layers have a dot in their names, which no input has, so that any column name that `tfwd.utils.naming` lets through
+    may be an input. The last layers are named as the outputs, which are reserved names.
     """
 
     def __init__(
@@ -216,7 +208,7 @@ class _Builder:
         forms: list[str] = []
         quantiles: list[int] = []
         exponents: list[int] = []
-        columns: list[tuple[Numeric, NumericStatistics]] = []
+        scales: list[Scales] = []
         read = set(self.layout.numeric)
         features = [f for f in self.features if isinstance(f, Numeric) and read.issuperset(numeric_names(f))]
         place = 0
@@ -226,12 +218,12 @@ class _Builder:
                 for form in (*feature.normalizations, *["missing"] * feature.missing_indicator):
                     sources.append(place)
                     forms.append(form)
-                    columns.append((feature, learnt))
                     quantiles.append(len(learnt.quantiles) if form == "quantile" else 0)
                     exponents.append(exponent_of(form, feature, learnt))
+                    scales.append(scales_of(form, exponents[-1], feature, learnt))
                 place += 1
         layer = NumericScaling(sources, forms, quantiles, exponents, name="numeric")
         raw = [self._raw(feature.column) for feature in features]
         scaled = layer(JoinColumns("float32", name="features.numbers")(raw))
-        layer.set_statistics(columns)
+        layer.set_scales(scales)
         return scaled

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,23 +10,27 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfwd.analysis.scales import TINY, bounds_of, fill_value, scale_of
-from tfwd.analysis.statistics import NumericStatistics
-from tfwd.features.columns import Numeric
 from tfwd.layers.bucketize import bucketize, flush_denormals, without_denormals
 from tfwd.layers.join_columns import choose_columns
 
 
 @dataclass(frozen=True)
-class _Scales:
-    """What the weights of a `NumericScaling` hold, one entry a column; see `scales`."""
+class Scales:
+    """What a `NumericScaling` computes a column with; of its form, `tfwd.features.scaling.scales_of` makes them.
 
-    fill: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-    shift: np.ndarray
-    scale: np.ndarray
-    boundaries: np.ndarray
+    Attributes:
+        fill: in place of a missing value.
+        low, high: the smallest and the largest value; others become the nearer one.
+        shift, scale: the column is `(f(x) - shift) * scale`, `f` a logarithm or nothing.
+        boundaries: of quantiles, rising; one of any value for other forms.
+    """
+
+    fill: float
+    low: float
+    high: float
+    shift: float
+    scale: float
+    boundaries: Sequence[float] = (0.0,)
 
 
 @keras.saving.register_keras_serializable("tfwd")
@@ -78,12 +81,11 @@ class NumericScaling(keras.layers.Layer):
             name="boundaries", shape=(int(self._counts.sum()),), initializer="zeros", trainable=False
         )
 
-    def set_statistics(self, columns: list[tuple[Numeric, NumericStatistics]]) -> None:
-        """Gives every output column its feature and what was learnt of it."""
-        pairs = zip(self.forms, self.exponents, columns, strict=True)
-        scales = [_scales(form, exponent, *learnt) for form, exponent, learnt in pairs]
+    def set_scales(self, columns: Sequence[Scales]) -> None:
+        """Gives every output column what it is computed with; denormal numbers become 0."""
         for name in ("fill", "low", "high", "shift", "scale", "boundaries"):
-            getattr(self, name).assign(np.concatenate([getattr(entry, name) for entry in scales]))
+            values = np.concatenate([np.atleast_1d(getattr(column, name)) for column in columns])
+            getattr(self, name).assign(without_denormals(values.astype(np.float32)))
 
     def load_own_variables(self, store: Any) -> None:
         """As Keras does it. A file of version 0.3.0 may hold denormal numbers."""
@@ -127,29 +129,3 @@ class NumericScaling(keras.layers.Layer):
         """The constructor's arguments; what was learnt is in weights."""
         names = ("sources", "forms", "quantiles", "exponents")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
-
-
-def _scales(form: str, exponent: int, feature: Numeric, statistics: NumericStatistics) -> _Scales:
-    """What the layer multiplies by, of one column; a constant column becomes 0."""
-    shift, spread = scale_of(form, statistics)
-    if form == "log":
-        # log(u (1 + x - min)) = log(1 + x - min) + log(u).
-        shift -= exponent * math.log(2.0)
-    else:
-        shift, spread = math.ldexp(shift, -exponent), math.ldexp(spread, -exponent)
-    low, high = bounds_of(form, feature, statistics)
-    boundaries = statistics.quantiles if form == "quantile" and statistics.quantiles else (0.0,)
-
-    def one(value: float) -> np.ndarray:
-        return without_denormals(np.array([value], np.float32))
-
-    # The inverse of a denormal spread is infinite in float32: such a column counts as constant.
-    scale = 1.0 / spread if spread >= TINY else 0.0
-    return _Scales(
-        fill=one(fill_value(feature, statistics)),
-        low=one(low),
-        high=one(high),
-        shift=one(shift),
-        scale=one(scale),
-        boundaries=without_denormals(np.asarray(boundaries, np.float32)),
-    )

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tfwd.config_optimizers import OPTIONS, wanted
+from tfwd.config.optimizers import OPTIONS, wanted
 from tfwd.errors import ConfigError
 
 _KNOWN = {option for options in OPTIONS.values() for option in options} - {"kernel"}

@@ -6,8 +6,8 @@ import math
 
 import keras
 
-from tfwd.config import Config, OptimizerConfig, ScheduleConfig
-from tfwd.config_optimizers import KerasScheduleConfig
+from tfwd.config.config import Config
+from tfwd.config.optimizers import KerasScheduleConfig, OptimizerConfig, ScheduleConfig
 from tfwd.errors import ConfigError
 from tfwd.optimizers.joint import JointOptimizer
 from tfwd.optimizers.registry import get

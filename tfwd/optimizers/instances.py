@@ -8,12 +8,12 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfwd.config import Config
-from tfwd.config_optimizers import KERAS_SCHEDULES
+from tfwd.config.config import Config
+from tfwd.config.optimizers import KERAS_SCHEDULES
 from tfwd.errors import ConfigError
-from tfwd.naming import nearest
 from tfwd.optimizers.registry import names_of_classes
 from tfwd.optimizers.schedule import WarmupDecay
+from tfwd.utils.naming import nearest
 
 # Set only where `use_ema` is, which is refused.
 _WITHOUT_EFFECT = ("name", "ema_momentum", "ema_overwrite_frequency")

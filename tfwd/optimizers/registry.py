@@ -6,9 +6,8 @@ from typing import Any
 
 import keras
 
-from tfwd.config_optimizers import unfit
+from tfwd.config.optimizers import unfit
 from tfwd.errors import ConfigError
-from tfwd.naming import nearest
 from tfwd.optimizers.dense import DenseAdam, DenseFtrl
 from tfwd.optimizers.lazy_adam import LazyAdam
 from tfwd.optimizers.sparse import RowSparseUpdates
@@ -16,6 +15,7 @@ from tfwd.optimizers.sparse_adagrad import SparseAdagrad
 from tfwd.optimizers.sparse_ftrl import SparseFtrl
 from tfwd.optimizers.sparse_rmsprop import SparseRmsprop
 from tfwd.optimizers.sparse_sgd import SparseSgd
+from tfwd.utils.naming import nearest
 
 _BY_NAME: dict[str, type[keras.optimizers.Optimizer]] = {
     "sparse_ftrl": SparseFtrl,

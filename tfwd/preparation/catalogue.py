@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 
-from tfwd.config import Config, HistoryConfig
+from tfwd.config.config import Config
+from tfwd.config.preparation import HistoryConfig
 from tfwd.data.computed import key_of
 from tfwd.data.filters import reads
 from tfwd.data.scans import COMPUTED

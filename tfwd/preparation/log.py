@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from tfwd.config import DataConfig
+from tfwd.config.data import DataConfig
 from tfwd.data.computed import key_of, selected, value
 from tfwd.data.failures import reading
 from tfwd.data.source import Source
 from tfwd.data.sql import as_text, identifier, is_number
 from tfwd.errors import DataError
-from tfwd.naming import nearest
 from tfwd.preparation.database import Database
+from tfwd.utils.naming import nearest
 
 LOG = "log"
 

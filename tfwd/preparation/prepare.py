@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tfwd.config import Config, DataConfig
+from tfwd.config.config import Config
+from tfwd.config.data import DataConfig
 from tfwd.data.filters import checked
 from tfwd.data.source import Source
 from tfwd.data.sql import both, identifier
 from tfwd.errors import ConfigError, DataError, RunError
-from tfwd.naming import nearest
 from tfwd.preparation.catalogue import copy, events, items, users
 from tfwd.preparation.database import Database, open_database
 from tfwd.preparation.history import histories
@@ -22,9 +22,11 @@ from tfwd.preparation.log import LOG, make_log
 from tfwd.preparation.split import part, require_time
 from tfwd.preparation.time_range import within
 from tfwd.utils.files import hidden_folder, left_folders, reason, remove
+from tfwd.utils.naming import nearest
 
 if TYPE_CHECKING:
     import pandas as pd
+
 
 PARTS = ("train", "validation", "test")
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from tfwd.config import SplitConfig
+from tfwd.config.preparation import SplitConfig
 from tfwd.data.sql import INTEGERS, MOMENTS, as_text, digest, identifier, is_number, literal
 from tfwd.errors import ConfigError, DataError
-from tfwd.naming import nearest
 from tfwd.preparation.database import Database
+from tfwd.utils.naming import nearest
 
 _DIGITS = 13
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tfwd.config import DataConfig
+from tfwd.config.data import DataConfig
 from tfwd.data.sql import FLOATS, identifier
 from tfwd.errors import ConfigError, DataError
 from tfwd.preparation.database import Database

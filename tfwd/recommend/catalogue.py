@@ -10,11 +10,11 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tfwd.config import RankingConfig
+from tfwd.config.ranking import RankingConfig
 from tfwd.data.rows import Rows
 from tfwd.data.source import Source
 from tfwd.errors import DataError
-from tfwd.recommend.sides import item_inputs
+from tfwd.recommend.inputs import item_inputs
 from tfwd.schema import MISSING_INTEGER, Input, Schema
 
 # Rows that are read at a time.

@@ -15,12 +15,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfwd.config import RankingConfig
-from tfwd.features.columns import Column, Cross
+from tfwd.config.features import Column, Cross
+from tfwd.config.ranking import RankingConfig, Side, sides
 from tfwd.features.layout import Slot, columns_of, numeric_owners, weights_name
-from tfwd.model import WideDeep
+from tfwd.model.wide_deep import WideDeep
+from tfwd.recommend.inputs import item_inputs, user_inputs
 from tfwd.recommend.pair_crosses import Combined, Keys, cross, keys_of, numbered, numbers, user_combinations
-from tfwd.recommend.sides import Side, item_inputs, sides, user_inputs
 from tfwd.schema import DTYPES, MISSING_INTEGER, Input, Kind
 
 Tensors = dict[str, tf.Tensor]

@@ -10,15 +10,14 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tfwd.config import RankingConfig
-from tfwd.features.columns import Categorical, Column, Cross, root
+from tfwd.config.features import Categorical, Column, Cross, root
+from tfwd.config.ranking import RankingConfig, sides
 from tfwd.features.layout import Slot, columns_of, numeric_owners, weights_name
-from tfwd.inspection import row_names
+from tfwd.inspection.wide_weights import row_names
 from tfwd.recommend.catalogue import Raw, tensors
-from tfwd.recommend.lists import ListMaker
 from tfwd.recommend.pair_scorer import with_keys
-from tfwd.recommend.sides import sides
-from tfwd.run import Run
+from tfwd.recommend.top_k import ListMaker
+from tfwd.run_folder.folder import RunFolder
 
 
 class Reasons:
@@ -33,7 +32,7 @@ class Reasons:
         lists: the model and the catalogue.
     """
 
-    def __init__(self, run: Run, ranking: RankingConfig, lists: ListMaker) -> None:
+    def __init__(self, run: RunFolder, ranking: RankingConfig, lists: ListMaker) -> None:
         self._model, self._statistics = run.model, run.statistics
         self._features: dict[str, Column] = {feature.name: feature for feature in run.config.features}
         self._lists, self._ranking = lists, ranking

@@ -16,16 +16,17 @@ from tfwd.data.lists import value_type
 from tfwd.data.rows import Batch, Rows
 from tfwd.data.source import Source
 from tfwd.data.sql import INTEGERS, TEXTS, WIDE_INTEGERS
+from tfwd.data.writer import writing
 from tfwd.errors import DataError
-from tfwd.prediction import writing
 from tfwd.recommend.catalogue import Catalogue, read_catalogue, tensors
-from tfwd.recommend.lists import ListMaker
+from tfwd.recommend.inputs import ranking_of
 from tfwd.recommend.reasons import Reasons
-from tfwd.recommend.sides import ranking_of
-from tfwd.run import Run
+from tfwd.recommend.top_k import ListMaker
+from tfwd.run_folder.folder import RunFolder
 
 if TYPE_CHECKING:
     import pandas as pd
+
 
 ITEMS, USERS = "items.parquet", "users.parquet"
 SEEN = "seen"
@@ -47,7 +48,7 @@ class Recommender:
         DataError: there is no catalogue, or one that does not fit.
     """
 
-    def __init__(self, run: Run, items: Any = None) -> None:
+    def __init__(self, run: RunFolder, items: Any = None) -> None:
         self.run = run
         self.ranking = ranking_of(run.config, run.path)
         run.refuse_changed()
@@ -238,12 +239,12 @@ def _check_seen(source: Source) -> None:
         )
 
 
-def has_catalogue(run: Run) -> bool:
+def has_catalogue(run: RunFolder) -> bool:
     """Whether a run ranks items and has them."""
     return run.config.ranking is not None and (run.path / "data" / ITEMS).is_file()
 
 
-def file_of(run: Run, name: str) -> Path:
+def file_of(run: RunFolder, name: str) -> Path:
     """A file that training leaves in `RUN/data`.
 
     Raises:

@@ -7,16 +7,14 @@ and `rebuild.py` made the files.
 
 from __future__ import annotations
 
-import importlib.resources
 import pathlib
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING
 
-from tfwd.errors import DataError
+from tfwd.data.bundled import Split as Split
+from tfwd.data.bundled import census
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Split = Literal["train", "test"]
 
 
 def path(split: Split) -> pathlib.Path:
@@ -34,12 +32,7 @@ def path(split: Split) -> pathlib.Path:
     Raises:
         DataError: there is no such split.
     """
-    if split not in get_args(Split):
-        raise DataError(
-            f"The census has the splits {' and '.join(map(repr, get_args(Split)))}. "
-            f"Received: {split!r}. For validation, hold rows of 'train' out."
-        )
-    return pathlib.Path(str(importlib.resources.files(__name__) / f"{split}.parquet"))
+    return census(split)
 
 
 def load(split: Split) -> pd.DataFrame:

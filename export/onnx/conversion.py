@@ -1,0 +1,225 @@
+"""A model as an ONNX graph whose tables are small stand-ins.
+
+tf2onnx takes about 55 times a table's size in memory to convert it, and a vocabulary's too. A stand-in of a few rows
+or words goes through in its place. The vocabularies are put in here, the tables afterwards, by `export.onnx`.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import keras
+import numpy as np
+import onnx
+import tensorflow as tf
+import tf2onnx
+from tf2onnx.optimizer.const_fold_optimizer import ConstFoldOptimizer
+from tf2onnx.optimizer.identity_optimizer import IdentityOptimizer
+from tf2onnx.optimizer.merge_duplicated_nodes_optimizer import MergeDuplicatedNodesOptimizer
+
+from export.onnx.lookups import put_vocabularies
+from export.onnx.operations import CONVERTED, refuse_unknown
+from export.onnx.session import OPSET, rounds_name, table_name, transform_name
+from export.onnx.small_ranker import small_ranker
+from export.onnx.small_transform import rounds, small_transform
+from export.parity.answers import answer_names, answers, tables, transformed_names
+from export.quiet import quiet
+from tfwd.errors import ExportError
+from tfwd.layers.direct_lookup import Fingerprint
+from tfwd.model.wide_deep import WideDeep
+from tfwd.schema import DTYPES, FINGERPRINT_SUFFIX
+
+_STAND_IN_ROWS = 3
+
+
+class HashedFeatureError(ExportError):
+    """A model with hashed strings, which ONNX cannot compute, and leave to take fingerprints was not given."""
+
+
+def convert(model: WideDeep, fingerprint_inputs: bool = False) -> onnx.ModelProto:
+    """The graph of `answers(ranker(transform(raw)))`, without its tables.
+
+    Args:
+        model: a trained model.
+        fingerprint_inputs: let hashed features enter as their fingerprints, int64 `<input>_fingerprint`.
+
+    Returns:
+        A graph whose initializers `tables/<name>` and `rounds/<name>` are stand-ins and whose values
+        `transform/<output>` are the transform's.
+
+    Raises:
+        ExportError: a feature that ONNX cannot compute, or an input with the name of an output.
+    """
+    with quiet():
+        transform, vocabularies = small_transform(model)
+        held = rounds(transform)
+        transform, sources = _after_hashing(model, transform, fingerprint_inputs)
+    twins = sorted(set(sources.values()) & set(answer_names(model.schema)))
+    if twins:
+        raise ExportError(
+            f"ONNX tells inputs and outputs apart by name, and {twins} would be both. Rename the inputs in data.names."
+        )
+    ranker = small_ranker(model, lambda table: _STAND_IN_ROWS)
+    generator = np.random.default_rng(0)
+    for variable in tables(ranker).values():
+        # Each of other values, so that it is found again in the graph.
+        variable.assign(generator.normal(size=variable.shape))
+    kinds = {entry.name: DTYPES[entry.kind] for entry in model.schema.inputs}
+    shapes = {entry.name: entry.shape for entry in model.schema.inputs}
+    shapes = {name + FINGERPRINT_SUFFIX: shape for name, shape in shapes.items()} | shapes
+    inputs = {
+        name: keras.Input(shapes[name][1:], dtype=kinds.get(name, "int64"), name=name)
+        for name in dict.fromkeys(sources.values())
+    }
+    outputs = _Whole(model, transform, ranker, sources)(inputs)
+    whole = keras.Model(list(inputs.values()), list(outputs.values()))
+    signature = [tf.TensorSpec(tensor.shape, tensor.dtype, name=tensor.name) for tensor in whole.inputs]
+    with quiet():
+        proto, _ = tf2onnx.convert.from_keras(
+            whole,
+            input_signature=signature,
+            opset=OPSET,
+            custom_op_handlers={op: (made, []) for op, made in CONVERTED.items()},
+            optimizers={"simpler": _Simpler},
+        )
+    refuse_unknown(proto.graph)
+    put_vocabularies(proto.graph, vocabularies)
+    _rename(proto.graph, dict(zip([entry.name for entry in proto.graph.output], outputs, strict=True)))
+    _order_inputs(proto.graph, [entry.name + end for entry in model.schema.inputs for end in ("", FINGERPRINT_SUFFIX)])
+    named = {table_name(name): variable for name, variable in tables(ranker).items()}
+    for name, variable in named.items():
+        _rename(proto.graph, {_find(proto.graph, variable.numpy(), name): name})
+    for name, variable in held.items():
+        # Exact crosses have no use for theirs.
+        _rename(proto.graph, dict.fromkeys(_holding(proto.graph, variable.numpy()), rounds_name(name)))
+    return proto
+
+
+class _Simpler:
+    """The optimizers of tf2onnx that have something to do in these graphs, again and again until none has.
+
+    tf2onnx runs all twelve of its own, most of them for pictures and quantized numbers, and copies the graph before
+    each, which takes longer than the rest of a conversion. Where this fails, it goes on with the graph as it was.
+    """
+
+    graph_been_opt = False
+
+    def optimize(self, graph: Any, iteration: int) -> Any:
+        """Called by tf2onnx with a copy of its graph."""
+        changed = True
+        while changed:
+            changed = False
+            for kind in (ConstFoldOptimizer, MergeDuplicatedNodesOptimizer, IdentityOptimizer):
+                optimizer = kind()
+                graph = optimizer.optimize(graph, iteration)
+                changed = changed or optimizer.graph_been_opt
+            iteration += 1
+        return graph
+
+
+def _order_inputs(graph: onnx.GraphProto, order: list[str]) -> None:
+    """Sorts the inputs as the schema has them, without those that fingerprints stand in for wholly."""
+    read = {name for node in graph.node for name in node.input}
+    inputs = {entry.name: entry for entry in graph.input}
+    ordered = [
+        inputs[name] for name in order if name in inputs and (name in read or name + FINGERPRINT_SUFFIX not in inputs)
+    ]
+    del graph.input[:]
+    graph.input.extend(ordered)
+    # The converter gives every input a number of rows of its own, where all have the same.
+    for entry in (*graph.input, *graph.output):
+        entry.type.tensor_type.shape.dim[0].dim_param = "batch"
+    for entry in graph.input:
+        for dimension in entry.type.tensor_type.shape.dim[1:]:
+            # That of a vector has a value.
+            if not dimension.dim_value:
+                dimension.dim_param = f"{entry.name}_values"
+
+
+def _after_hashing(
+    model: WideDeep, transform: keras.Model, fingerprint_inputs: bool
+) -> tuple[keras.Model, dict[str, str]]:
+    """A transform, from the fingerprints on where it hashes any input; and the file's input for each of its."""
+    hashed = [layer for layer in transform.layers if isinstance(layer, Fingerprint)]
+    raw = {entry.name: entry.name for entry in model.schema.inputs}
+    if not hashed:
+        return transform, raw
+    if not fingerprint_inputs:
+        features = [layer.name.removesuffix(".fingerprint") for layer in hashed]
+        raise HashedFeatureError(
+            f"ONNX has no operation that hashes a string, which the features {features} need (hash_bins). Give them a "
+            "vocabulary, or export with fingerprint_inputs=True (--fingerprint-inputs): the file then takes their "
+            f"64-bit Fingerprint64, computed by the client, as int64 inputs named <input>{FINGERPRINT_SUFFIX}."
+        )
+    given = {layer.name: layer.input.name + FINGERPRINT_SUFFIX for layer in hashed}
+    twins = sorted(set(raw) & set(given.values()))
+    if twins:
+        raise ExportError(f"Fingerprints would be the inputs {twins}, as others are. Rename these in data.names.")
+    inner = {layer.name: layer.output for layer in hashed}
+    starts = {tensor.name: tensor for tensor in transform.inputs} | inner
+    rest = keras.Model(starts, dict(zip(transformed_names(model.layout), transform.outputs, strict=True)))
+    return rest, raw | given
+
+
+class _Whole(keras.layers.Layer):
+    """Raw inputs to the answers and the transform's outputs.
+
+    One layer, with a name that no input can have: in a Keras model an input and a layer cannot share a name.
+    """
+
+    def __init__(self, model: WideDeep, transform: keras.Model, ranker: keras.Model, sources: dict[str, str]) -> None:
+        super().__init__(name="export.whole")
+        self.transform, self.ranker, self.sources = transform, ranker, sources
+        self._answers = functools.partial(answers, model)
+        self._specs = _specs(model)
+
+    def call(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        raw = {
+            name: tf.cast(inputs[source], tf.uint64)
+            if source.endswith(FINGERPRINT_SUFFIX) and name != source
+            else inputs[source]
+            for name, source in self.sources.items()
+        }
+        prepared = self.transform(raw)
+        found = self._answers(self.ranker(prepared, training=False))
+        return found | {transform_name(name): tensor for name, tensor in prepared.items()}
+
+    def compute_output_spec(self, inputs: dict[str, keras.KerasTensor]) -> dict[str, keras.KerasTensor]:
+        return self._specs
+
+
+def _specs(model: WideDeep) -> dict[str, keras.KerasTensor]:
+    classes = len(model.schema.classes)
+    shape = (None, classes) if model.schema.task == "multiclass" else (None,)
+    specs = {
+        name: keras.KerasTensor(shape, "string" if name == "classes" else "float32")
+        for name in answer_names(model.schema)
+    }
+    prepared = zip(transformed_names(model.layout), model.transform.outputs, strict=True)
+    return specs | {transform_name(name): keras.KerasTensor(t.shape, t.dtype) for name, t in prepared}
+
+
+def _find(graph: onnx.GraphProto, values: np.ndarray, name: str) -> str:
+    """The name of the one initializer that holds a stand-in."""
+    found = _holding(graph, values)
+    if len(found) != 1:
+        raise ExportError(f"{name!r} stands {len(found)} times in the converted graph. Expected: once.")
+    return found[0]
+
+
+def _holding(graph: onnx.GraphProto, values: np.ndarray) -> list[str]:
+    return [
+        entry.name
+        for entry in graph.initializer
+        if tuple(entry.dims) == values.shape and np.array_equal(onnx.numpy_helper.to_array(entry), values)
+    ]
+
+
+def _rename(graph: onnx.GraphProto, names: dict[str, str]) -> None:
+    """Gives values of a graph other names, wherever they stand."""
+    for node in graph.node:
+        node.input[:] = [names.get(name, name) for name in node.input]
+        node.output[:] = [names.get(name, name) for name in node.output]
+    for entry in (*graph.initializer, *graph.output):
+        entry.name = names.get(entry.name, entry.name)

@@ -1,0 +1,133 @@
+"""An exported ONNX file: its names, and ONNX Runtime over it, with what lies inside."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from export.parity.rows import Rows
+from tfwd.errors import ExportError
+from tfwd.inference.onnx_runtime import onnxruntime
+from tfwd.layers.direct_lookup import fingerprints
+from tfwd.schema import FINGERPRINT_SUFFIX
+from tfwd.utils.files import hidden_folder, link_or_copy
+
+OPSET = 18
+DOMAINS = ("", "ai.onnx", "ai.onnx.ml")
+_FLOAT = onnx.TensorProto.FLOAT
+# Begins names that no input can have, as inputs have no slash.
+_CHECK = "check/"
+_DTYPES = {"tensor(string)": object, "tensor(int64)": np.int64, "tensor(float)": np.float32, "tensor(int32)": np.int32}
+
+
+def table_name(table: str) -> str:
+    """The initializer that holds a table; no input can have this name, as inputs have no slash."""
+    return f"tables/{table}"
+
+
+def rounds_name(rounds: str) -> str:
+    """The initializer that holds rounds of crosses, by their name in `export.onnx.small_transform.rounds`."""
+    return f"rounds/{rounds}"
+
+
+def transform_name(output: str) -> str:
+    """The value inside the graph that is an output of the transform."""
+    return f"transform/{output}"
+
+
+def open_session(file: Path, transformed: tuple[str, ...] = (), tables: tuple[str, ...] = ()) -> OnnxSession:
+    """An exported file in ONNX Runtime, as it is, with more outputs.
+
+    Args:
+        file: that `export.onnx.writer.save` wrote; external data lie beside it.
+        transformed: outputs of the transform to give as well.
+        tables: tables to give rows of.
+
+    Raises:
+        ExportError: the file cannot be read.
+    """
+    more = onnx.ModelProto()
+    outputs = [
+        (transform_name(name), onnx.TensorProto.INT32 if name.endswith("_ids") else _FLOAT) for name in transformed
+    ]
+    for name in tables:
+        # Of any type, and from any form, to float32.
+        rows, stored, result = f"{_CHECK}{name}/rows", f"{_CHECK}{name}/stored", f"{_CHECK}{name}"
+        more.graph.input.append(onnx.helper.make_tensor_value_info(rows, onnx.TensorProto.INT32, (f"{name}_rows",)))
+        more.graph.node.append(onnx.helper.make_node("Gather", [table_name(name), rows], [stored]))
+        more.graph.node.append(onnx.helper.make_node("Cast", [stored], [result], to=_FLOAT))
+        outputs.append((result, _FLOAT))
+    more.graph.output.extend(onnx.helper.make_tensor_value_info(name, kind, None) for name, kind in outputs)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(file.parent.resolve()))
+    # ONNX Runtime keeps the bytes that it is given, but not a file; a published one is not written to.
+    beside = os.access(file.parent, os.W_OK)
+    with hidden_folder(file.parent / "tmp") if beside else tempfile.TemporaryDirectory(prefix=".tmp-") as own:
+        copy = Path(own) / file.name
+        shutil.copyfile(file, copy)
+        data = file.with_name(f"{file.name}.data")
+        if data.exists():
+            # ONNX Runtime 1.22 looks for it beside the copy, whatever folder it is told. No symbolic link where a run
+            # may lie: what a killed process leaves would keep the run from being gone on with.
+            if beside:
+                link_or_copy(data, copy.with_name(data.name))
+            else:
+                copy.with_name(data.name).symlink_to(data.resolve())
+        with copy.open("ab") as out:
+            # Protobuf reads two messages in a row as their sum, so that the file need not be taken apart.
+            out.write(more.SerializeToString())
+        try:
+            session = onnxruntime.InferenceSession(str(copy), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # classes of its own, without a common base
+            why = (str(error).splitlines() or [type(error).__name__])[0]
+            raise ExportError(f"{file} cannot be read as an ONNX model: {why}") from None
+        return OnnxSession(session, file)
+
+
+class OnnxSession:
+    """ONNX Runtime on raw rows.
+
+    Args:
+        session: of `open_session`.
+        file: for messages.
+    """
+
+    def __init__(self, session: onnxruntime.InferenceSession, file: Path) -> None:
+        self._session, self.file = session, file
+        # Of an input's dimensions that of a vector alone is a number.
+        self._nothing = {
+            e.name: np.zeros([d if isinstance(d, int) else 0 for d in e.shape], _DTYPES[e.type])
+            for e in session.get_inputs()
+        }
+        self._outputs = [entry.name for entry in session.get_outputs() if not entry.name.startswith(_CHECK)]
+        self.inputs = [name for name in self._nothing if not name.startswith(_CHECK)]
+
+    @property
+    def half(self) -> bool:
+        """Whether the tables are in half precision."""
+        found = self._session.get_modelmeta().custom_metadata_map.get("tfwd_tables", "")
+        try:
+            return any(fact["dtype"] == "float16" for fact in json.loads(found).values())
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            raise ExportError(f"{self.file} is damaged: its metadata has no tfwd_tables that can be read.") from None
+
+    def run(self, rows: Rows) -> dict[str, np.ndarray]:
+        """The outputs for rows as `as_rows` makes them, those of the transform under its own names."""
+        feeds = {
+            name: rows[name] if name in rows else fingerprints(rows[name[: -len(FINGERPRINT_SUFFIX)]])
+            for name in self.inputs
+        }
+        values = self._session.run(self._outputs, self._nothing | feeds)
+        return {name.removeprefix("transform/"): value for name, value in zip(self._outputs, values, strict=True)}
+
+    def table(self, name: str, start: int, stop: int) -> np.ndarray:
+        """Rows of a table as the graph reads them, float32 `(stop - start, dim)`."""
+        rows = {f"{_CHECK}{name}/rows": np.arange(start, stop, dtype=np.int32)}
+        return np.asarray(self._session.run([f"{_CHECK}{name}"], self._nothing | rows)[0])

@@ -1,0 +1,236 @@
+"""ONNX: one file from raw features to probabilities, for any ONNX runtime.
+
+`python -m export.onnx RUN`
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from export.onnx import protobuf as wire
+from export.onnx import storage
+from export.onnx.conversion import convert
+from export.onnx.session import DOMAINS, rounds_name
+from export.onnx.small_transform import rounds
+from export.onnx.storage import Storage
+from export.parity import compare as parity
+from export.parity.answers import answer_names, tables
+from tfwd.errors import ExportError
+from tfwd.inference import metadata
+from tfwd.model.wide_deep import WideDeep
+from tfwd.schema import FINGERPRINT_SUFFIX
+from tfwd.utils.files import disk_errors, hidden_folder, left_folders, remove
+
+# A protobuf message ends at 2 GiB; what of it is not tables gets 64 MiB of that, on top of its own size.
+INLINE_BYTES = 2**31 - 2**26
+_MESSAGE_BYTES = 2**31 - 1
+_PAGE = 2**16
+
+
+@dataclass(frozen=True)
+class Written:
+    """What `write` wrote.
+
+    Attributes:
+        file: the ONNX file.
+        storages: how each table lies in it.
+        difference: the largest difference of a probability or prediction from the model's that was met: rounding, or
+            what half-precision tables lose.
+    """
+
+    file: Path
+    storages: tuple[Storage, ...]
+    difference: float
+
+    def report(self) -> list[str]:
+        """What is not as in every file, a sentence each."""
+        lines = [
+            f"The wide table is stored sparsely, {form.sparse_bytes / 1e3:,.0f} kB instead of "
+            f"{form.dense_bytes / 1e3:,.0f}: {form.nonzero:,} of {form.numbers:,} numbers are not zero."
+            for form in self.storages
+            if form.sparse
+        ]
+        if any(form.half for form in self.storages):
+            lines.append(f"Half precision changes the answers on these rows by {self.difference:.1e} at most.")
+        return lines
+
+
+def save(
+    model: WideDeep,
+    output_file: str | Path,
+    *,
+    fingerprint_inputs: bool = False,
+    sparse_wide: bool | None = None,
+    half_tables: bool = False,
+    rows: Mapping[str, Any] | None = None,
+) -> Path:
+    """Writes a model as an ONNX file, compared with the model row by row before it appears.
+
+    Opset 18, no domains but `ai.onnx` and `ai.onnx.ml`.
+
+    Inputs are the raw features by name, `(B,)`: string, int64 (missing: -2^63) and float32 (missing: NaN). Outputs
+    are those of `export.parity.answers.answers`. The metadata hold `tfwd_schema`, `tfwd_reading`, `tfwd_layout`,
+    `tfwd_tables` and `tfwd_version`. Tables that a protobuf message cannot hold (2 GB) are written beside the file, as
+    `<output_file>.data`. In Python give strings as arrays of `object`: NumPy's fixed-width strings end at a NUL, and
+    bytes are silently OOV.
+
+    Args:
+        model: a trained model.
+        output_file: where to; an existing file is replaced.
+        fingerprint_inputs: let features with hash_bins enter as int64 `<input>_fingerprint`; see
+            `tfwd.layers.direct_lookup.fingerprints`.
+        sparse_wide: store of the wide table only what is not zero, or all of it. None decides: sparse from 1 MiB on
+            if at most a quarter is not zero. The answers are the same; ONNX Runtime unpacks it when it loads the file.
+        half_tables: store the tables in half precision, with the answers of the rounded tables.
+        rows: real raw rows by input, for the comparison.
+
+    Returns:
+        The file.
+
+    Raises:
+        ExportError: a feature that ONNX cannot compute, a table that cannot be stored as asked, or a file that
+            disagrees with the model.
+    """
+    written = write(
+        model,
+        output_file,
+        fingerprint_inputs=fingerprint_inputs,
+        sparse_wide=sparse_wide,
+        half_tables=half_tables,
+        rows=rows,
+    )
+    return written.file
+
+
+def write(
+    model: WideDeep,
+    output_file: str | Path,
+    *,
+    fingerprint_inputs: bool = False,
+    sparse_wide: bool | None = None,
+    half_tables: bool = False,
+    rows: Mapping[str, Any] | None = None,
+) -> Written:
+    """As `save`, with what there is to be said about the file."""
+    variables = {name: variable.value for name, variable in tables(model.ranker).items()}
+    if sparse_wide and "wide" not in variables:
+        raise ExportError("The model has no wide table that could be sparse. Leave sparse_wide (--sparse-wide) out.")
+    if half_tables and not variables:
+        raise ExportError("The model has no tables. Leave half_tables (--half-tables) out.")
+    target = Path(output_file)
+    proto = convert(model, fingerprint_inputs)
+    transformed = [entry for entry in proto.graph.output if "/" in entry.name]
+    for entry in transformed:
+        proto.graph.output.remove(entry)
+    storages = tuple(storage.choose(name, table, half_tables, sparse_wide) for name, table in variables.items())
+    described = {
+        **metadata.facts(model.schema, model.reading),
+        "layout": model.layout.to_dict(),
+        "tables": {form.name: form.to_dict() for form in storages},
+    }
+    properties = {f"{metadata.PREFIX}{key}": json.dumps(value, ensure_ascii=False) for key, value in described.items()}
+    onnx.helper.set_model_props(proto, {**properties, "tfwd_version": model.schema.version})
+    proto.producer_name, proto.producer_version, proto.doc_string = "tfwd", model.schema.version, ""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    for left in left_folders(target.parent / "tmp", {target.name, f"{target.name}.data"}):
+        remove(left)
+    with hidden_folder(target.parent / "tmp") as staging, disk_errors(target):
+        whole, data = staging / target.name, staging / f"{target.name}.data"
+        _write(proto, [*_tables(proto.graph, variables, storages), *_rounds(proto.graph, model)], whole, data)
+        del proto  # with what is stored sparsely
+        _gate(model, whole, fingerprint_inputs)
+        difference = parity.check_onnx(model, whole, rows)
+        external = data.exists()
+        if external:
+            # Two files cannot be replaced as one: for a moment there is none, rather than one with the tables of the
+            # other.
+            target.unlink(missing_ok=True)
+            os.replace(data, target.parent / data.name)
+        os.replace(whole, target)
+        if not external:
+            # Of an older file, whose tables lay beside it.
+            (target.parent / data.name).unlink(missing_ok=True)
+    return Written(target, storages, difference)
+
+
+def _tables(
+    graph: onnx.GraphProto, variables: Mapping[str, Any], storages: tuple[Storage, ...]
+) -> Iterator[wire.Streamed]:
+    """Takes the tables' stand-ins out of the graph; the tables that are to be streamed in their place."""
+    for form in storages:
+        table = variables[form.name]
+        head = storage.make_room(graph, form, table)
+        if head is not None:
+            parts = (part.tobytes() for part in storage.numbers(form.name, table, form.half))
+            yield wire.Streamed(head, form.dense_bytes, parts)
+
+
+def _rounds(graph: onnx.GraphProto, model: WideDeep) -> Iterator[wire.Streamed]:
+    """As `_tables`, for the rounds of crosses: what each category of their keys brings to a hash."""
+    held = {rounds_name(name): variable for name, variable in rounds(model.transform).items()}
+    for index in reversed(range(len(graph.initializer))):
+        entry = graph.initializer[index]
+        if entry.name in held:
+            numbers = held[entry.name].numpy().astype("<u8", copy=False)
+            head = onnx.TensorProto(name=entry.name, data_type=entry.data_type, dims=numbers.shape)
+            del graph.initializer[index]
+            yield wire.Streamed(head, numbers.nbytes, iter([numbers.tobytes()]))
+
+
+def _write(proto: onnx.ModelProto, streamed: list[wire.Streamed], whole: Path, data: Path) -> None:
+    """Writes the file with what is streamed into it, or beside it where a message could not hold that."""
+    size = proto.ByteSize()
+    if size > _MESSAGE_BYTES:
+        raise ExportError(
+            f"The vocabularies take {size / 1e9:.1f} GB, and an ONNX file holds 2 GB beside its tables. Keep fewer "
+            "categories with min_count or max_size, or hash them with hash_bins."
+        )
+    if sum(tensor.size for tensor in streamed) + size > INLINE_BYTES:
+        for tensor in streamed:
+            _append(tensor.head, tensor.parts, data)
+            proto.graph.initializer.append(tensor.head)
+        streamed = []
+    wire.write(whole, proto, streamed)
+
+
+def _append(tensor: onnx.TensorProto, parts: Iterable[bytes], data: Path) -> None:
+    with data.open("ab") as file:
+        # Where a page begins, so that a runtime can map it.
+        start = -(-file.tell() // _PAGE) * _PAGE
+        file.truncate(start)
+        file.seek(start)
+        file.writelines(parts)
+        size = file.tell() - start
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    for key, value in {"location": data.name, "offset": start, "length": size}.items():
+        tensor.external_data.add(key=key, value=str(value))
+
+
+def _gate(model: WideDeep, file: Path, fingerprint_inputs: bool) -> None:
+    """What the converter does not promise by ending without an error."""
+    onnx.checker.check_model(str(file))
+    proto = onnx.load(str(file), load_external_data=False)
+    strange = sorted({entry.domain for entry in (*proto.opset_import, *proto.graph.node)} - set(DOMAINS))
+    if strange:
+        raise ExportError(
+            f"The converted graph uses the domains {strange}. Only the standard ones are portable: {DOMAINS}"
+        )
+    inputs = [entry.name for entry in proto.graph.input]
+    expected = [entry.name for entry in model.schema.inputs]
+    if not fingerprint_inputs and inputs != expected:
+        raise ExportError(f"The converted graph has the inputs {inputs}. Expected: {expected}")
+    unknown = [
+        name for name in inputs if name not in expected and name.removesuffix(FINGERPRINT_SUFFIX) not in expected
+    ]
+    outputs = tuple(entry.name for entry in proto.graph.output)
+    if unknown or outputs != answer_names(model.schema):
+        raise ExportError(
+            f"The converted graph maps {inputs} to {outputs}. Expected: {expected} to {answer_names(model.schema)}"
+        )

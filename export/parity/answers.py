@@ -1,0 +1,73 @@
+"""What an exported model takes and answers, the same in every format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfwd.features.layout import Layout, weights_name
+from tfwd.layers.vocabulary_lookup import VocabularyLookup
+from tfwd.model.wide_deep import WideDeep
+from tfwd.schema import Schema
+
+# In numbers: 4 MB of float32.
+_BLOCK = 2**20
+
+
+def answer_names(schema: Schema) -> tuple[str, ...]:
+    """The names of the outputs: `prediction`, or `probability` and `logit`, with `classes` where there are several."""
+    if schema.task == "regression":
+        return ("prediction",)
+    return ("probability", "logit") if schema.task == "binary" else ("probability", "logit", "classes")
+
+
+def answers(model: WideDeep, logits: tf.Tensor) -> dict[str, tf.Tensor]:
+    """The outputs for logits `(B, 1)` or `(B, C)`: those of `WideDeep.answers`.
+
+    With several classes also `classes` `(B, C)`: the class names, column for column those of `probability`.
+    """
+    found: dict[str, tf.Tensor] = model.answers(logits)
+    if model.schema.task == "multiclass":
+        found["classes"] = class_names(model.schema, logits)
+    return found
+
+
+def class_names(schema: Schema, scores: tf.Tensor) -> tf.Tensor:
+    """The class names, repeated for every row of scores `(B, C)`; string `(B, C)`."""
+    columns = tf.zeros_like(scores, tf.int32) + tf.range(len(schema.classes))
+    return tf.gather(tf.constant(schema.classes), columns)
+
+
+def transformed_names(layout: Layout) -> tuple[str, ...]:
+    """The names of the transform's outputs, sorted, as Keras flattens them."""
+    names = list(layout.matrices)
+    names += [weights_name(ids) for ids, slots in layout.matrices.items() if any(slot.weighted for slot in slots)]
+    return tuple(sorted(names + (["numeric"] if layout.numeric else [])))
+
+
+def tables(ranker: keras.Model) -> dict[str, keras.Variable]:
+    """The variables of the tables of a ranker, by table name."""
+    heads = {layer.name: layer for layer in ranker.layers}
+    found = {}
+    if "wide" in heads and heads["wide"].table is not None:
+        found["wide"] = heads["wide"].table.table
+    for embedding in heads["deep"].embeddings if "deep" in heads else ():
+        found[embedding.name] = embedding.table
+    return found
+
+
+def blocks(table: Any) -> Iterator[tuple[int, np.ndarray]]:
+    """The rows of a table, a variable, in blocks that need little memory: first row, rows."""
+    rows, width = table.shape
+    step = max(_BLOCK // width, 1)
+    for start in range(0, rows, step):
+        yield start, tf.gather(table, tf.range(start, min(start + step, rows))).numpy()
+
+
+def lookups(model: WideDeep) -> list[VocabularyLookup]:
+    """The layers with a vocabulary."""
+    return [layer for layer in model.transform.layers if isinstance(layer, VocabularyLookup)]

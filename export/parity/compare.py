@@ -1,0 +1,287 @@
+"""Compares an export with its Keras model: tables bit for bit; ids, numbers and answers on real and hostile rows.
+
+A difference is an `ExportError` that names the feature, the value and both results. What has half-precision tables is
+compared with the model as it is with rounded tables, as exactly; its distance from the model itself is returned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from export.onnx.session import open_session
+from export.onnx.small_ranker import RoundedRanker, rounded
+from export.parity.answers import answers, blocks, tables, transformed_names
+from export.parity.rows import Rows, as_rows, hostile_rows, known_values, length, narrowed, part, tensors
+from tfwd.errors import ExportError
+from tfwd.features.layout import Layout, Range, columns_of, weights_name
+from tfwd.model.wide_deep import WideDeep
+
+Results = dict[str, np.ndarray]
+
+HOSTILE_ROWS = 10_000
+PROBABILITY_TOLERANCE = 1e-6
+# Of values that grow with the data, relative: a few units in the last place of float32, after a sum of hundreds.
+_RELATIVE = 1e-5
+# Beyond this size a logit's sigmoid is 0 or 1 in float32; how much of it the runtimes may differ by.
+_SATURATED, _RELATIVE_SATURATED = 104.0, 1e-4
+# Units in the last place of float32 by which the terms of the last layer may be off.
+_ROUNDINGS = 16
+_BATCH = 2048
+# Hostile lists are longer than the model keeps them. Some are compared again with lists that it pads.
+_NARROW = 256
+_NARROWED = {"with full lists": 1.0, "with short lists": 0.5, "without lists": 0.0}
+
+
+def check_savedmodel(
+    model: WideDeep, folder: str | Path, rows: Mapping[str, Any] | None = None, hostile: int | None = None
+) -> None:
+    """Compares a SavedModel with its model.
+
+    Args:
+        model: what was exported.
+        folder: the SavedModel.
+        rows: real rows by input.
+        hostile: how many hostile rows to add; `HOSTILE_ROWS` when None.
+
+    Raises:
+        ExportError: a difference, by feature.
+    """
+    loaded = tf.saved_model.load(str(folder))
+
+    def table(name: str, start: int, stop: int) -> np.ndarray:
+        return np.asarray(tf.gather(loaded.tables[name], tf.range(start, stop)).numpy())
+
+    _compare_tables(model, table, "The SavedModel")
+
+    def results(batch: Rows) -> Results:
+        raw = tensors(batch)
+        found = {**loaded.signatures["transform"](**raw), **loaded.signatures["serving_default"](**raw)}
+        return {name: tensor.numpy() for name, tensor in found.items()}
+
+    _compare(model, results, rows, hostile, "The SavedModel")
+
+
+def check_onnx(
+    model: WideDeep, file: str | Path, rows: Mapping[str, Any] | None = None, hostile: int | None = None
+) -> float:
+    """Compares an ONNX file, run by ONNX Runtime on the CPU, with its model.
+
+    Args:
+        model: what was exported.
+        file: the ONNX file.
+        rows: real rows by input.
+        hostile: how many hostile rows to add; `HOSTILE_ROWS` when None.
+
+    Returns:
+        The largest difference of a probability or prediction from the model's. With half-precision tables it is what
+        they lose; otherwise it is within the tolerance.
+
+    Raises:
+        ExportError: a difference, by feature.
+    """
+    names = tuple(tables(model.ranker))
+    session = open_session(Path(file), transformed_names(model.layout), names)
+    _compare_tables(model, session.table, "The ONNX file", session.half)
+    return _compare(model, session.run, rows, hostile, "The ONNX file", session.half)
+
+
+def _compare_tables(
+    model: WideDeep, found: Callable[[str, int, int], np.ndarray], what: str, half: bool = False
+) -> None:
+    for table in model.layout.tables:
+        own = tables(model.ranker)[table.name].value
+        for start, values in blocks(own):
+            expected = rounded(values) if half else values
+            received = found(table.name, start, start + len(values))
+            if received.shape != expected.shape:
+                raise ExportError(
+                    f"{what}: rows of the table {table.name!r} are {received.shape}. Expected: {expected.shape}"
+                )
+            differing = np.flatnonzero((expected.view(np.uint32) != received.view(np.uint32)).any(axis=1))
+            if len(differing):
+                row = int(differing[0])
+                feature, local = _feature(table.ranges, start + row)
+                raise ExportError(
+                    f"{what} disagrees with the model on feature {feature!r}: the weights of its id {local} "
+                    f"(row {start + row} of table {table.name!r}) are {received[row]}. Expected: {expected[row]}."
+                )
+
+
+def _feature(ranges: tuple[Range, ...], row: int) -> tuple[str, int]:
+    found = next((r for r in ranges if r.start <= row < r.start + r.rows), None)
+    return (found.feature, row - found.start) if found else ("padding", row)
+
+
+def _compare(
+    model: WideDeep,
+    results: Callable[[Rows], Results],
+    rows: Mapping[str, Any] | None,
+    hostile: int | None,
+    what: str,
+    half: bool = False,
+) -> float:
+    real = {} if rows is None else {"real row": as_rows(model.schema, rows)}
+    count = HOSTILE_ROWS if hostile is None else hostile
+    made = {"hostile row": hostile_rows(model.schema, known_values(model), count)} if count else {}
+    if count and any(entry.length and not entry.fixed for entry in model.schema.inputs):
+        some = part(made["hostile row"], 0, _NARROW)
+        made |= {f"hostile row {kind}": narrowed(model.schema, some, share) for kind, share in _NARROWED.items()}
+    rounding = RoundedRanker(model, _BATCH) if half else None
+    largest = 0.0
+    for kind, batchable in (real | made).items():
+        for start in range(0, length(batchable), _BATCH):
+            batch = part(batchable, start, start + _BATCH)
+            distance = _compare_batch(model, batch, results(batch), f"{what}, on {kind}", start, rounding)
+            largest = max(largest, distance)
+    return largest
+
+
+def _compare_batch(
+    model: WideDeep, batch: Rows, received: Results, what: str, start: int, rounding: RoundedRanker | None
+) -> float:
+    prepared = model.transform(tensors(batch))
+    own = answers(model, model.ranker(prepared, training=False))
+    found = own if rounding is None else answers(model, rounding(prepared))
+    expected = {name: tensor.numpy() for name, tensor in {**prepared, **found}.items()}
+    for name, values in expected.items():
+        if received[name].shape != values.shape:
+            raise ExportError(f"{what}s: {name!r} has the shape {received[name].shape}. Expected: {values.shape}")
+    features = _column_features(model.layout)
+    for name in prepared:
+        wrong = np.argwhere(_differs(name, expected[name], received[name], 1.0))
+        if len(wrong):
+            row, column = map(int, wrong[0])
+            feature = features[name][column]
+            values = _read_values(model, batch, row, name, column)
+            raise ExportError(
+                f"{what} {start + row}, disagrees with the model on feature {feature!r}: {name}[{column}] is "
+                f"{received[name][row, column]}. Expected: {expected[name][row, column]}. The inputs: {values}"
+            )
+    unfit = _not_finite(found, expected)
+    if unfit is not None:
+        name, row = unfit
+        raise ExportError(
+            f"{what} {start + row}: {name} of the model itself is {expected[name][row]}, where every input must have a "
+            f"finite answer. The inputs: { {key: _short(values[row]) for key, values in batch.items()} }"
+        )
+    scale = float(model.ranker.get_layer("logit").scale)
+    rounded_off = _ROUNDINGS * 2.0**-24 * last_terms(model, prepared)
+    for name in found:
+        pair = (expected[name], received[name])
+        if model.schema.counts:
+            # exp makes of a rounding of the logit one of as many parts of the answer.
+            pair = (_logarithm(pair[0]), _logarithm(pair[1]))
+        wrong = np.argwhere(_differs(name, *pair, scale, rounded_off))
+        if len(wrong):
+            row = int(wrong[0][0])
+            raise ExportError(
+                f"{what} {start + row}, disagrees with the model: {name} is {received[name][row]}. Expected: "
+                f"{expected[name][row]}. Tables, ids and numbers are equal, so that the difference is in the tower or "
+                f"the sum of the heads. The inputs: { {key: _short(values[row]) for key, values in batch.items()} }"
+            )
+    answer = "prediction" if model.schema.task == "regression" else "probability"
+    return float(np.abs(own[answer].numpy() - received[answer]).max())
+
+
+def _column_features(layout: Layout) -> dict[str, list[str]]:
+    """The feature of every column of the transform's outputs."""
+    found = {"numeric": list(layout.numeric)}
+    for name, slots in layout.matrices.items():
+        found[name] = [slot.feature for slot in columns_of(slots)]
+        found[weights_name(name)] = [slot.feature for slot in columns_of(slots) if slot.bag]
+    return found
+
+
+def _not_finite(names: Iterable[str], expected: Results) -> tuple[str, int] | None:
+    """The first answer of the model itself that is not finite, and its row."""
+    for name in names:
+        if expected[name].dtype.kind == "f":
+            rows = np.argwhere(~np.isfinite(expected[name]))
+            if len(rows):
+                return name, int(rows[0][0])
+    return None
+
+
+def last_terms(model: WideDeep, prepared: Mapping[str, tf.Tensor]) -> np.ndarray:
+    """The sum of the absolute terms of the last layer, which bounds what its rounding may come to.
+
+    Args:
+        model: whose heads end in that layer.
+        prepared: the transform's outputs.
+
+    Returns:
+        float64 `(B, outputs)`: of the deep head's last product and its bias, and of the wide head's numbers.
+    """
+    count = len(next(iter(prepared.values())))
+    heads = {layer.name: layer for layer in model.ranker.layers}
+    total = np.zeros((count, model.schema.outputs))
+    if "deep" in heads:
+        deep = heads["deep"]
+        units = np.abs(deep.tower(deep.tower_inputs(prepared), training=False).numpy().astype(np.float64))
+        kernel, bias = (np.abs(variable.numpy().astype(np.float64)) for variable in deep.logits.weights)
+        total += units @ kernel + bias
+    if "wide" in heads and heads["wide"].numeric:
+        numbers = np.abs(prepared["numeric"].numpy()[:, list(heads["wide"].numeric)].astype(np.float64))
+        total += numbers @ np.abs(heads["wide"].kernel.numpy().astype(np.float64))
+    return total
+
+
+def _differs(
+    name: str, expected: np.ndarray, received: np.ndarray, scale: float, rounded_off: np.ndarray | None = None
+) -> np.ndarray:
+    if name == "classes" or expected.dtype.kind == "i":
+        return np.asarray(_strings(expected) != _strings(received))
+    # What rounding may do to a logit, as far as it is of sums whose terms are far larger than they.
+    off: Any = 0.0 if rounded_off is None else np.reshape(rounded_off, (*expected.shape[:1], -1))
+    if rounded_off is not None and expected.ndim == 1:
+        off = off[:, 0]
+    if name == "probability":
+        # Of several classes one moves with the logits of all.
+        moved = off if expected.ndim == 1 else off.max(axis=1, keepdims=True)
+        tolerance = PROBABILITY_TOLERANCE + expected * (1.0 - expected) * moved
+    else:
+        # The logits of several classes come of the same units, and what rounding did to those is in all of them.
+        size = np.abs(expected) if expected.ndim == 1 else np.abs(expected).max(axis=1, keepdims=True)
+        # A logit whose probability is 0 or 1 in float32 says no more than that; its own layers have rounded it too.
+        part = np.where((name == "logit") & (size > _SATURATED), _RELATIVE_SATURATED, _RELATIVE)
+        tolerance = part * (scale + size) + scale * off
+    # Negated, so that NaN differs from everything, and an infinite number from another.
+    with np.errstate(invalid="ignore"):
+        return np.asarray(~((np.abs(expected - received) <= tolerance) & np.isfinite(expected) & np.isfinite(received)))
+
+
+def _logarithm(values: np.ndarray) -> np.ndarray:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.log(values))
+
+
+def _strings(values: np.ndarray) -> np.ndarray:
+    if values.dtype != object:
+        return values
+    return np.array([[v.decode() if isinstance(v, bytes) else v for v in row] for row in values], object)
+
+
+def _read_values(model: WideDeep, batch: Rows, row: int, name: str, column: int) -> dict[str, Any]:
+    """The inputs, with their values in a row, that one transformed column depends on: those whose change changes it."""
+    count = length(batch)
+    repeated = {key: np.repeat(values[row : row + 1], count, axis=0) for key, values in batch.items()}
+    original = model.transform(tensors(repeated))[name].numpy()[0, column]
+    found = {}
+    for key, values in batch.items():
+        changed = model.transform(tensors({**repeated, key: values}))[name].numpy()[:, column]
+        if (changed != original).any():
+            found[key] = _short(values[row])
+    return found or {key: _short(values[row]) for key, values in batch.items()}
+
+
+def _short(value: Any) -> Any:
+    if isinstance(value, np.ndarray) and value.ndim:
+        return [_short(entry) for entry in value]
+    if isinstance(value, str) and len(value) > 60:
+        return f"{value[:40]}... ({len(value)} characters)"
+    return value if isinstance(value, str) else value.item()

@@ -1,0 +1,240 @@
+"""SavedModel for TF Serving: `OUT/<name>/<version>/`, there only when it is whole and checked.
+
+`python -m export.savedmodel RUN`
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from export.parity import compare as parity
+from export.parity.answers import answers, class_names, lookups, tables
+from export.parity.rows import Rows, as_rows, known_values, ordinary_rows
+from export.quiet import quiet
+from export.savedmodel import recommend, warmup
+from tfwd.data.raw import refuse_weights
+from tfwd.errors import ExportError
+from tfwd.inference import metadata
+from tfwd.model.wide_deep import WideDeep
+from tfwd.recommend.top_k import ListMaker
+from tfwd.schema import DTYPES, MISSING_INTEGER, Schema
+from tfwd.utils.files import disk_errors, hidden_folder, left_folders, remove
+from tfwd.utils.naming import is_valid
+
+Tensors = dict[str, tf.Tensor]
+
+DEFAULT, TRANSFORM, CLASSIFY, REGRESS = "serving_default", "transform", "classify", "regress"
+_METHODS = {CLASSIFY: "tensorflow/serving/classify", REGRESS: "tensorflow/serving/regress"}
+_MISSING: dict[str, Any] = {"string": "", "integer": MISSING_INTEGER, "float": np.nan}
+_ROWS = 256
+_STAGING = "tmp"
+_LARGEST = 2**63 - 1
+
+
+def save(
+    model: WideDeep,
+    output: str | Path,
+    *,
+    name: str,
+    rows: Mapping[str, Any] | None = None,
+    version: int | None = None,
+    lists: ListMaker | None = None,
+    k: int = 10,
+) -> Path:
+    """Writes a model as `OUT/<name>/<version>/`, compared with the model row by row before it appears.
+
+    Signatures: `serving_default` (raw inputs by name, `(B,)` -> see `export.parity.answers.answers`), `transform` (raw
+    inputs -> the ids and numbers that the heads read), `classify` (not for regression: `inputs`, serialized
+    `tf.Example` `(N,)` -> `classes` string and `scores` float32 `(N, C)`) and `regress` (not for multi-class:
+    `inputs` -> `outputs` float32 `(N, 1)`, the probability or the prediction). A feature that an Example lacks is
+    missing. In REST's `classify` and `regress` a float must be written as one (39.0): TF Serving makes an integer of
+    39.
+
+    Args:
+        model: a trained model.
+        output: the folder of all models.
+        name: the model's name in TF Serving, and its folder's.
+        rows: raw rows by input, for the warm-up and the comparison; without them, rows are made of the values the
+            model knows.
+        version: the version; the next one when None.
+        lists: adds the signature `recommend` over its catalogue; see `export.savedmodel.recommend.signature`.
+        k: the length of its lists where a request does not say.
+
+    Returns:
+        The folder of the version.
+
+    Raises:
+        ExportError: the version exists, the name is none, the lists are of another model, or the export disagrees with
+            the model.
+    """
+    if lists is not None and lists.model is not model:
+        raise ExportError("The lists are of another model than the one to save: make them of this one.")
+    folder = _model_folder(Path(output), name, version)
+    schema = model.schema
+    given = as_rows(schema, rows) if rows is not None else ordinary_rows(schema, known_values(model), _ROWS)
+    for left in left_folders(folder / _STAGING, {"whole"}):
+        remove(left)
+    # TF Serving takes any folder with a number for a name, whole or not, so that a version is made under another name.
+    with hidden_folder(folder / _STAGING) as staging:
+        whole = staging / "whole"
+        with quiet(), disk_errors(folder):
+            _write(model, whole, name, given, lists, k)
+        parity.check_savedmodel(model, whole, given)
+        if lists is not None:
+            recommend.check(model, lists, tf.saved_model.load(str(whole)), given)
+        return _publish(whole, folder, version)
+
+
+def _model_folder(output: Path, name: str, version: int | None) -> Path:
+    if not is_valid(name):
+        raise ExportError(f"The name becomes a folder: letters, digits and _, a letter first. Received: {name!r}")
+    folder = output / name
+    if version is not None:
+        fault = None
+        if not 1 <= version <= _LARGEST:
+            fault = f"is not a version: TF Serving takes 1 to {_LARGEST}"
+        elif version in _versions(folder) or os.path.lexists(folder / str(version)):
+            fault = "exists already"
+        if fault:
+            raise ExportError(f"{folder / str(version)} {fault}. The next free version is {next_version(folder)}.")
+    else:
+        next_version(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def next_version(folder: Path) -> int:
+    """The version after the largest one in a model's folder.
+
+    Raises:
+        ExportError: there is none after it.
+    """
+    found = max(_versions(folder), default=0) + 1
+    if found > _LARGEST:
+        raise ExportError(f"{folder} holds the version {_LARGEST}, after which TF Serving takes none. Remove it.")
+    return found
+
+
+def _versions(folder: Path) -> set[int]:
+    """The versions that are there, as TF Serving reads the names of folders: 64 bits, in ASCII digits."""
+    names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
+    return {int(name) for name in names if name.isascii() and name.isdecimal() and int(name) <= _LARGEST}
+
+
+def _publish(whole: Path, folder: Path, version: int | None) -> Path:
+    while True:
+        target = folder / str(version if version is not None else next_version(folder))
+        try:
+            os.rename(whole, target)
+        except OSError:
+            if not target.exists():
+                raise
+            # Another export took the version meanwhile.
+            if version is not None:
+                raise ExportError(
+                    f"{target} exists already. The next free version is {next_version(folder)}."
+                ) from None
+        else:
+            return target
+
+
+def _write(model: WideDeep, folder: Path, name: str, rows: Rows, lists: ListMaker | None, k: int) -> None:
+    signatures, predict = _signatures(model)
+    # No more than the functions need: the module knows neither the optimizer nor the Keras model.
+    module = tf.Module(name="wide_deep")
+    module.tables = {table: variable.value for table, variable in tables(model.ranker).items()}
+    module.weights = [variable.value for variable in (*model.transform.variables, *model.ranker.variables)]
+    module.vocabularies = [layer.table for layer in lookups(model)]
+    # What `keras.layers.TFSMLayer` calls, with a dict; signatures take keywords.
+    module.serve = predict
+    plain = tuple(signatures)
+    if lists is not None:
+        module.lists = lists.resources
+        signatures[recommend.RECOMMEND] = recommend.signature(lists, k)
+    tf.saved_model.save(module, str(folder), signatures=signatures)
+    methods = {key: method for key, method in _METHODS.items() if key in signatures}
+    updater = tf.compat.v1.saved_model.signature_def_utils.MethodNameUpdater(str(folder))
+    for key, method in methods.items():
+        updater.replace_method_name(signature_key=key, method_name=method, tags="serve")
+    updater.save()
+    extra = folder / "assets.extra"
+    extra.mkdir()
+    described = metadata.facts(model.schema, model.reading)
+    facts = {"version": model.schema.version, **described, "layout": model.layout.to_dict()}
+    text = json.dumps(facts, ensure_ascii=False, indent=1) + "\n"
+    folder.joinpath(*metadata.DESCRIBED).write_text(text, encoding="utf-8")
+    asked = None if lists is None else functools.partial(recommend.requests, lists, k=k)
+    warmup.write(extra / "tf_serving_warmup_requests", model.schema, rows, name, plain, asked)
+
+
+def _signatures(model: WideDeep) -> tuple[dict[str, Any], Any]:
+    """The signatures by name, and the function of a dict of raw inputs that they stand on."""
+    schema = model.schema
+    raw = {e.name: tf.TensorSpec(e.shape, DTYPES[e.kind], name=e.name) for e in schema.inputs}
+    examples = tf.TensorSpec([None], tf.string, name="inputs")
+
+    @functools.partial(tf.function, input_signature=[raw], autograph=False)
+    def predict(inputs: Tensors) -> Tensors:
+        return answers(model, model.ranker(model.transform(inputs), training=False))
+
+    def transform(inputs: Tensors) -> Tensors:
+        return dict(model.transform(inputs))
+
+    def classify(inputs: tf.Tensor) -> Tensors:
+        scores = predict(_parsed(schema, inputs))["probability"]
+        if schema.task == "binary":
+            scores = tf.stack([1.0 - scores, scores], axis=1)
+        return {"classes": class_names(schema, scores), "scores": scores}
+
+    def regress(inputs: tf.Tensor) -> Tensors:
+        answer = predict(_parsed(schema, inputs))
+        return {"outputs": answer["probability" if schema.task == "binary" else "prediction"][:, tf.newaxis]}
+
+    functions = {DEFAULT: (predict, raw), TRANSFORM: (transform, raw)}
+    if schema.task != "regression":
+        functions[CLASSIFY] = (classify, examples)
+    if schema.task != "multiclass":
+        functions[REGRESS] = (regress, examples)
+    signatures = {
+        key: tf.function(function, autograph=False).get_concrete_function(spec)
+        for key, (function, spec) in functions.items()
+    }
+    return signatures, predict
+
+
+def _parsed(schema: Schema, examples: tf.Tensor) -> Tensors:
+    """Serialized `tf.Example`s as a raw batch; lists are padded to the longest of all."""
+    features = {
+        entry.name: tf.io.FixedLenFeature([entry.length], tf.float32, [_MISSING["float"]] * entry.length)
+        if entry.fixed
+        else tf.io.RaggedFeature(tf.as_dtype(DTYPES[entry.kind]))
+        if entry.length
+        else tf.io.FixedLenFeature([], tf.as_dtype(DTYPES[entry.kind]), _MISSING[entry.kind])
+        for entry in schema.inputs
+    }
+    parsed = tf.io.parse_example(examples, features)
+    for entry in schema.inputs:
+        if entry.weighs is not None:
+            values = next(other.name for other in schema.inputs if other.column == entry.weighs)
+            given = parsed[entry.name].row_lengths()
+            fits = tf.reduce_all((given == 0) | (given == parsed[values].row_lengths()))
+            # Padding would hide it, and padding weighs 1.
+            message = str(refuse_weights(entry.name, values, "an Example with more or fewer"))
+            with tf.control_dependencies([tf.debugging.Assert(fits, [message])]):
+                parsed[entry.name] = parsed[entry.name].with_values(tf.identity(parsed[entry.name].values))
+    lists = [entry for entry in schema.inputs if entry.length and not entry.fixed]
+    longest = [parsed[entry.name].bounding_shape(1) for entry in lists]
+    for entry in lists:
+        values = parsed[entry.name].to_tensor(_MISSING[entry.kind])
+        missing = tf.cast(tf.reduce_max(tf.stack(longest)), tf.int32) - tf.shape(values)[1]
+        fill = tf.constant(_MISSING[entry.kind], values.dtype)
+        parsed[entry.name] = tf.pad(values, [[0, 0], [0, missing]], constant_values=fill)
+    return parsed

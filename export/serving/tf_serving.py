@@ -1,0 +1,196 @@
+"""`models.config` and a how-to for TF Serving, made from the exported models themselves."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from google.protobuf import text_format
+from google.protobuf.message import DecodeError
+from numpy.typing import NDArray
+from tensorflow_serving.apis import prediction_log_pb2
+from tensorflow_serving.config import model_server_config_pb2
+
+from tfwd.errors import ExportError
+from tfwd.inference.metadata import Metadata, of_saved_model
+from tfwd.schema import MISSING_INTEGER, Input, Kind, Schema
+from tfwd.utils.files import write_text
+
+_WARMUP = ("assets.extra", "tf_serving_warmup_requests")
+_HOME = "/models"
+_PAGE, _LISTS = (Path(__file__).with_name(name) for name in ("page.md", "lists.md"))
+
+
+def write(output: str | Path) -> Path:
+    """Writes `OUT/serving/models.config` and `OUT/serving/README.md` for all models in a folder.
+
+    Args:
+        output: the folder that `export.savedmodel.writer.save` wrote to.
+
+    Returns:
+        `OUT/serving`.
+
+    Raises:
+        ExportError: there is no exported model in the folder.
+    """
+    output = Path(output)
+    models = _models(output)
+    if not models:
+        raise ExportError(
+            f"{output} must hold exported models, as in {output}/wide_deep/1. Received: a folder without any. "
+            "Write one with: python -m export.savedmodel RUN"
+        )
+    folder = output / "serving"
+    folder.mkdir(exist_ok=True)
+    # The server reads its configuration again every minute, and must not meet half of one.
+    write_text(folder / "models.config", models_config(sorted(models)))
+    name = sorted(models)[0]
+    write_text(folder / "README.md", _page(output, name, models[name]))
+    return folder
+
+
+def models_config(names: list[str]) -> str:
+    """TF Serving's configuration of models, each in `/models/<name>`, as protobuf text."""
+    config = model_server_config_pb2.ModelServerConfig()
+    for name in names:
+        config.model_config_list.config.add(name=name, base_path=f"{_HOME}/{name}", model_platform="tensorflow")
+    return text_format.MessageToString(config)
+
+
+def _models(output: Path) -> dict[str, Path]:
+    """The newest version of each model."""
+    found: dict[str, Path] = {}
+    for facts in output.glob("*/*/assets.extra/tfwd.json"):
+        version = facts.parent.parent
+        name = version.parent.name
+        if version.name.isdecimal() and (name not in found or int(found[name].name) < int(version.name)):
+            found[name] = version
+    return found
+
+
+def _page(output: Path, name: str, version: Path) -> str:
+    described = of_saved_model(version)
+    schema = described.schema
+    row = _example(version, schema)
+    answer = "prediction" if schema.task == "regression" else "probability"
+    signature = "regress" if schema.task == "regression" else "classify"
+    return Template(_PAGE.read_text(encoding="utf-8")).substitute(
+        models=output.resolve(),
+        home=_HOME,
+        name=name,
+        shell_row=_in_shell(row),
+        inputs="\n".join(f"| `{e.name}` | {_type(e)} | {_missing(e.kind)} |" for e in schema.inputs),
+        outside=_outside(described),
+        answer=answer,
+        signature=signature,
+        lists=_lists(name, version, schema),
+        python_row="\n".join(f"        {key!r}: [{value!r}]," for key, value in row.items()),
+        python_dtypes=repr({entry.name: _DTYPES[entry.kind] for entry in schema.inputs}),
+    )
+
+
+def _outside(described: Metadata) -> str:
+    """What a client has to compute, if there is anything."""
+    found = [] if described.reading is None else described.reading.outside(described.schema)
+    lines = "".join(f"- {line}\n" for line in found)
+    head = "The training computed these of other columns, and the model does not: send them computed."
+    return f"\n{head}\n\n{lines}" if found else ""
+
+
+_DTYPES = {"string": "object", "integer": "int64", "float": "float32"}
+
+
+def _type(entry: Input) -> str:
+    if entry.fixed:
+        return f"list of {entry.length} {entry.kind}s"
+    return f"list of {entry.kind}, of which the latest {entry.length} count" if entry.length else entry.kind
+
+
+def _missing(kind: Kind) -> str:
+    return {"string": '`""`', "integer": "`-9223372036854775808`", "float": "`NaN`"}[kind]
+
+
+def _in_shell(value: Any) -> str:
+    """JSON for between two single quotes."""
+    return json.dumps(value).replace("'", "'\\''")
+
+
+def _lists(name: str, version: Path, schema: Schema) -> str:
+    """How to ask for a list, if the model makes lists."""
+    found = list(_asked(version, "recommend"))
+    if not found:
+        return ""
+    user = _best([_row(inputs, schema) for inputs in found])
+    options = {key: _plain(value) for key, value in found[0].items() if key not in user}
+    inputs = {key: [value] for key, value in user.items()} | options
+    return Template(_LISTS.read_text(encoding="utf-8")).substitute(name=name, inputs=_in_shell(inputs))
+
+
+def _example(version: Path, schema: Schema) -> dict[str, Any]:
+    """A row of the warm-up file."""
+    found = [_row(inputs, schema) for inputs in _asked(version, "serving_default")]
+    if not found:
+        raise ExportError(f"{version.joinpath(*_WARMUP)} is damaged: it asks for nothing. Export the model once more.")
+    return _best(found)
+
+
+def _asked(version: Path, signature: str) -> Iterator[dict[str, NDArray[Any]]]:
+    """The inputs of a signature in the requests of the warm-up file.
+
+    Raises:
+        ExportError: the file is not there, or damaged.
+    """
+    file = version.joinpath(*_WARMUP)
+    try:
+        for record in tf.data.TFRecordDataset(str(file)):
+            log = prediction_log_pb2.PredictionLog.FromString(record.numpy())
+            request = log.predict_log.request
+            if log.WhichOneof("log_type") == "predict_log" and request.model_spec.signature_name == signature:
+                yield {key: tf.make_ndarray(value) for key, value in request.inputs.items()}
+    except (tf.errors.OpError, DecodeError, TypeError, ValueError) as error:
+        raise ExportError(f"{file} is damaged: {str(error).splitlines()[0]}. Export the model once more.") from None
+
+
+def _row(inputs: dict[str, NDArray[Any]], schema: Schema) -> dict[str, Any]:
+    """The first row of a request as JSON has it, lists without their padding but for one value."""
+    by_column = {entry.column: entry.name for entry in schema.inputs}
+    row = {}
+    for entry in schema.inputs:
+        if entry.name in inputs:
+            value = _plain(inputs[entry.name][0])
+            if entry.length and not entry.fixed:
+                # Weights stand at the places of their values.
+                own = value if entry.weighs is None else _plain(inputs[by_column[entry.weighs]][0])
+                last = max((place for place, one in enumerate(own) if not _is_missing(one)), default=0)
+                value = value[: last + 1]
+            row[entry.name] = value
+    return row
+
+
+def _best(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Preferably one without a missing value, which JSON may not be able to write."""
+    complete = (r for r in rows if not any(map(_is_missing, (one for v in r.values() for one in _listed(v)))))
+    return next(complete, rows[0])
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _is_missing(value: Any) -> bool:
+    return value in ("", MISSING_INTEGER) or (isinstance(value, float) and math.isnan(value))
+
+
+def _plain(value: Any) -> Any:
+    """A value or an array of NumPy as Python has it."""
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    return value.decode() if isinstance(value, bytes) else value

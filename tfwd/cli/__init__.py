@@ -1,0 +1,1 @@
+"""The command `tfwd`: one file a command. The only room, with `tfwd.train`, that knows the package `export`."""

@@ -1,0 +1,320 @@
+"""One YAML file as pydantic models: data, features, model, training, export, ranking.
+
+`Config.load` reads a preset or a file, applies `--set a.b=c` overrides and refuses unknown keys with the nearest right
+one. `Config.dump` writes the complete configuration, from which the run can be repeated.
+"""
+
+from __future__ import annotations
+
+import importlib.resources
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import Field, ValidationError, model_validator
+
+from tfwd.config import yaml12 as config_yaml
+from tfwd.config.checks import check_features
+from tfwd.config.data import CsvConfig, DataConfig, LabelConfig
+from tfwd.config.export import ExportConfig
+from tfwd.config.features import AnyColumn, Categorical, Numeric
+from tfwd.config.messages import explain
+from tfwd.config.model import ModelConfig
+from tfwd.config.optimizers import OptimizerConfig, ScheduleConfig
+from tfwd.config.overrides import assign, override, resolve_paths
+from tfwd.config.preparation import HistoryConfig, JoinConfig, SplitConfig
+from tfwd.config.ranking import RankingConfig, sides
+from tfwd.config.section import Section
+from tfwd.config.training import MONITORS, EarlyStoppingConfig, TrainConfig
+from tfwd.config.tree import check_tree, short, shown, unshared
+from tfwd.errors import ConfigError
+from tfwd.utils.files import what_it_is
+from tfwd.utils.naming import input_name, is_reserved, nearest, refuse_case_twins
+
+__all__ = [
+    "Config",
+    "CsvConfig",
+    "DataConfig",
+    "EarlyStoppingConfig",
+    "ExportConfig",
+    "HistoryConfig",
+    "JoinConfig",
+    "LabelConfig",
+    "ModelConfig",
+    "OptimizerConfig",
+    "RankingConfig",
+    "ScheduleConfig",
+    "SplitConfig",
+    "TrainConfig",
+    "presets",
+]
+
+Task = Literal["binary", "multiclass", "regression"]
+
+
+class Config(Section):
+    """The whole of a run: task, data, features, model, training and export, and ranking where items are ranked."""
+
+    task: Task = "binary"
+    data: DataConfig
+    features: tuple[AnyColumn, ...] = Field(min_length=1)
+    model: ModelConfig = ModelConfig()
+    train: TrainConfig = TrainConfig()
+    export: ExportConfig = ExportConfig()
+    ranking: RankingConfig | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Config:
+        check_features(self.features)
+        self.input_names()
+        label = self.data.label
+        if self.task != "binary" and label.positive is not None:
+            raise ConfigError(f"data.label.positive belongs to task: binary, not to {self.task}.")
+        if self.model.loss is not None and self.task != "regression":
+            raise ConfigError(f"model.loss: {self.model.loss} belongs to task: regression, not to {self.task}.")
+        self.monitor()
+        self._check_training()
+        self._check_ranking()
+        if self.task != "multiclass" and label.classes is not None:
+            raise ConfigError(f"data.label.classes belongs to task: multiclass, not to {self.task}.")
+        for index, feature in enumerate(self.features):
+            if label.column in feature.columns:
+                raise ConfigError(
+                    f"features[{index}]: {feature.name!r} reads the label's column {label.column!r}, "
+                    "which is not there when the model serves. Remove the feature."
+                )
+        used = {"wide": self.wide_features(), "deep": self.deep_features()}
+        for head in self.model.heads:
+            if not used[head]:
+                raise ConfigError(
+                    f"model.heads names {head!r}, but no feature goes there. Give a feature a place in it, "
+                    f"or leave {head!r} out of model.heads."
+                )
+        return self
+
+    def _check_training(self) -> None:
+        train = self.train
+        for head, chosen in (("wide", train.wide_optimizer), ("deep", train.deep_optimizer)):
+            if chosen.name in ("sparse_ftrl", "ftrl") and not isinstance(chosen.learning_rate, float):
+                start = chosen.learning_rate.start if isinstance(chosen.learning_rate, ScheduleConfig) else 0.1
+                raise ConfigError(
+                    f"train.{head}_optimizer.learning_rate: {chosen.name} needs a fixed rate: its weights are sums "
+                    "times the current rate, so that a falling rate would shrink the weights themselves. Its own "
+                    f"1/sqrt(n) slows every weight down. Give a number, such as {start:g}."
+                )
+        fixed = [f.name for f in self.features if not isinstance(f, Numeric) and not f.embedding_trainable]
+        if fixed and train.deep_optimizer.options.get("weight_decay"):
+            raise ConfigError(
+                "train.deep_optimizer.weight_decay: it draws every row of a table to zero, those of "
+                f"{fixed[0]!r} too, which has embedding_trainable: false. Leave weight_decay out."
+            )
+        if train.class_weights is not None and self.task == "regression":
+            raise ConfigError("train.class_weights needs classes: a regression has none. Use data.weight.")
+
+    def _check_ranking(self) -> None:
+        ranking = self.ranking
+        if ranking is None:
+            return
+        if self.task == "multiclass":
+            raise ConfigError("ranking needs one score a row: task binary or regression. A multi-class task has none.")
+        read = self.input_names()
+        for key, columns in (("item", (ranking.item,)), ("item_columns", ranking.item_columns)):
+            for column in columns:
+                if column not in read:
+                    raise ConfigError(f"ranking.{key}: no feature reads the column {column!r}.{nearest(column, read)}")
+        for key, given in (("user", ranking.user), ("title", ranking.title)):
+            if given == self.data.label.column:
+                raise ConfigError(f"ranking.{key}: {given!r} is the label's column.")
+        for feature in self.features:
+            if ranking.item in feature.columns and not (
+                isinstance(feature, Categorical) and feature.max_length is None
+            ):
+                raise ConfigError(
+                    f"ranking.item: the feature {feature.name!r} reads {ranking.item!r}, but not as one category. An "
+                    "item is told by a categorical feature without max_length."
+                )
+        sides(self.features, ranking)  # refuses a feature of both
+        taken = {"k", "candidates", "exclude"} & {
+            read[c] for c in read if c not in (ranking.item, *ranking.item_columns)
+        }
+        if taken:
+            name = min(taken)
+            column = next(column for column in read if read[column] == name)
+            raise ConfigError(
+                f"Column {column!r} becomes the input {name!r}, which says in a request for a list what is listed. "
+                f"Give it another in data.names, as in {{{column!r}: {name}_2}}."
+            )
+        made = [history.name for history in self.data.history]
+        for column in (*(c for c in read if c not in (ranking.item, *ranking.item_columns)), *made, ranking.user):
+            if column.lower() == "seen":
+                raise ConfigError(
+                    f"ranking: the column {column!r} of a request would stand beside `seen`, the list of what a user "
+                    "has seen. Name it otherwise, as in data.columns or data.history."
+                )
+
+    def monitor(self) -> str:
+        """The metric on the validation rows that tells which step is the best.
+
+        Raises:
+            ConfigError: the task has no such metric.
+        """
+        known = MONITORS["counts" if self.counts else self.task]
+        chosen = self.train.early_stopping.monitor if self.train.early_stopping else "auto"
+        if chosen == "auto":
+            return known[0]
+        if chosen not in known:
+            raise ConfigError(
+                f"train.early_stopping.monitor: task {self.task} has no metric {chosen!r}.{nearest(chosen, known)}"
+            )
+        return chosen
+
+    @property
+    def counts(self) -> bool:
+        """Whether the label is a count, whose expectation is the answer."""
+        return self.model.loss == "poisson"
+
+    def grows_vocabularies(self) -> bool:
+        """Whether a warm start keeps the values of the older run's vocabularies."""
+        chosen = self.train.warm_start_vocabulary
+        return self.data.ranged if chosen == "auto" else chosen == "grow"
+
+    def wide_features(self) -> list[str]:
+        """The names of the features with a place in the wide head."""
+        return [feature.name for feature in self.features if feature.wide]
+
+    def deep_features(self) -> list[str]:
+        """The names of the features with a place in the deep head."""
+        return [
+            feature.name
+            for feature in self.features
+            if (feature.deep if isinstance(feature, Numeric) else feature.embedding or feature.one_hot)
+        ]
+
+    def input_names(self) -> dict[str, str]:
+        """Data column -> graph input name, for every column that a feature reads, in order of first use.
+
+        Raises:
+            ConfigError: two columns come to one name, or differ only in case.
+        """
+        names: dict[str, str] = {}
+        for index, feature in enumerate(self.features):
+            for column in feature.columns:
+                if column not in names:
+                    try:
+                        names[column] = self.data.names.get(column) or input_name(column)
+                    except ConfigError as error:
+                        raise ConfigError(f"features[{index}]: {error}") from None
+        for column in self.data.names:
+            if column not in names:
+                raise ConfigError(f"data.names maps {column!r}, which no feature reads.{nearest(column, names)}")
+        refuse_case_twins(names, "Data columns")
+        by_name: dict[str, str] = {}
+        for column, name in names.items():
+            twin = by_name.setdefault(name.lower(), column)
+            if twin != column:
+                raise ConfigError(
+                    f"Columns {twin!r} and {column!r} both become the input {name!r}. "
+                    f"Tell them apart in data.names, as in {{{column!r}: {name}_2}}."
+                )
+            if is_reserved(name):
+                raise ConfigError(
+                    f"Column {column!r} becomes the input {name!r}, which is the name of one of the model's own "
+                    f"matrices. Give it another in data.names, as in {{{column!r}: {name}_2}}."
+                )
+        return names
+
+    @classmethod
+    def of(cls, values: dict[str, Any], where: str = "configuration") -> Config:
+        """Checks a nested dict.
+
+        Raises:
+            ConfigError: names the path of the key, what was received and what would be right.
+        """
+        check_tree(values, where)
+        try:
+            return super(Section, cls).model_validate(values)
+        except ValidationError as error:
+            raise ConfigError(explain(error, cls, where, values)) from None
+        except ConfigError as error:
+            # A name that it says may be as long as anybody makes it.
+            raise ConfigError(short(f"{where}: {error}", _LONGEST_MESSAGE)) from None
+
+    @classmethod
+    def load(cls, source: str | Path, overrides: tuple[str, ...] | list[str] = ()) -> Config:
+        """Reads a preset (`census`) or a YAML file, then applies overrides such as `train.epochs=3`.
+
+        Paths inside a file are relative to that file's folder; in overrides, to the working directory.
+
+        Raises:
+            ConfigError: no such preset or file, not YAML, or not a valid configuration.
+        """
+        text, folder, where = _read(source)
+        try:
+            values = config_yaml.load(text)
+        except yaml.YAMLError as error:
+            raise ConfigError(f"{where} is not YAML: {config_yaml.reason(error, text)}.") from None
+        if not isinstance(values, dict):
+            raise ConfigError(f"{where} must hold keys such as data and features. Received: {shown(values)}")
+        check_tree(values, where)
+        # Else an override would change what an anchor leads to in all its places.
+        values = unshared(values)
+        if folder is not None:
+            resolve_paths(values, folder)
+        for change in overrides:
+            override(values, change)
+        if overrides:
+            resolve_paths(values, Path.cwd())
+        return cls.of(values, where)
+
+    def dump(self) -> str:
+        """The complete configuration as YAML; `load` of it gives an equal one, if its paths are `absolute`."""
+        return config_yaml.dump(self.model_dump(mode="json"))
+
+    def absolute(self) -> Config:
+        """A copy whose file paths don't depend on the working directory any more."""
+        values = self.model_dump(mode="json")
+        resolve_paths(values, Path.cwd())
+        return Config.of(values)
+
+    def replace(self, **changes: Any) -> Config:
+        """A copy with other values, by path with `__` for dots: `replace(train__epochs=3, features__age__fill=0)`."""
+        values = self.model_dump(mode="json")
+        for path, value in changes.items():
+            assign(values, path.split("__"), value)
+        return Config.of(values)
+
+
+_MOST_BYTES = 32 << 20
+_LONGEST_MESSAGE = 2000
+
+
+def presets() -> list[str]:
+    """The names of the configurations that ship with the package."""
+    folder = importlib.resources.files("tfwd.config") / "presets"
+    return sorted(entry.name[:-5] for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+
+
+def _read(source: str | Path) -> tuple[str, Path | None, str]:
+    if isinstance(source, str) and source in presets():
+        entry = importlib.resources.files("tfwd.config") / "presets" / f"{source}.yaml"
+        return entry.read_text(encoding="utf-8"), None, f"preset {source!r}"
+    path = Path(source)
+    kind = what_it_is(path)
+    if kind != "a file":
+        if kind is not None:
+            raise ConfigError(f"{source} is {kind}: expected a file of YAML.")
+        raise ConfigError(
+            f"{shown(str(source))[1:-1]} is neither a preset nor a file.{nearest(str(source), presets())}"
+        )
+    with path.open("rb") as file:
+        content = file.read(_MOST_BYTES + 1)
+    if len(content) > _MOST_BYTES:
+        raise ConfigError(
+            f"{path} is longer than {_MOST_BYTES >> 20} MiB: expected a configuration. A long vocabulary is a file of "
+            "its own, in vocabulary_file."
+        )
+    try:
+        # A byte order mark is no part of the text.
+        return content.decode("utf-8-sig"), path.resolve().parent, str(path)
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8 text, as YAML is: byte {error.start + 1} is none.") from None

@@ -1,0 +1,70 @@
+"""The section `ranking`, and which of a pair, the user or the item, a feature depends on."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from tfwd.config.features import Column, Cross
+from tfwd.config.section import Section, refuse_twice
+from tfwd.errors import ConfigError
+
+
+class RankingConfig(Section):
+    """What is ranked for whom: the rows are of a user and an item, and a user is answered with a list of items.
+
+    Args:
+        user: the column that tells users apart: a request names one, and the metrics by user go by it.
+        item: the column that tells items apart, which a feature reads.
+        title: a column with what an item is called, for people to read.
+        item_columns: the other columns, read by features, that say something of the item alone, such as its genres.
+            All columns that are neither these nor `item` come with the request.
+        k: the length of a list.
+    """
+
+    user: str = Field(min_length=1)
+    item: str = Field(min_length=1)
+    title: str | None = Field(default=None, min_length=1)
+    item_columns: tuple[str, ...] = ()
+    k: int = Field(default=10, ge=1, le=2**31 - 1)
+
+    @model_validator(mode="after")
+    def _check(self) -> RankingConfig:
+        if self.user == self.item:
+            raise ValueError(f"user and item are two columns. Received {self.item!r} for both")
+        if self.title in (self.user, self.item):
+            raise ValueError(f"title is a column of its own, and {self.title!r} is not: leave it out")
+        refuse_twice("item_columns", self.item_columns)
+        if self.user in self.item_columns or self.item in self.item_columns:
+            wrong = self.user if self.user in self.item_columns else self.item
+            raise ValueError(f"item_columns are columns of the item beside `item`: remove {wrong!r}")
+        return self
+
+
+Side = Literal["user", "item", "both"]
+
+
+def sides(features: tuple[Column, ...], ranking: RankingConfig) -> dict[str, Side]:
+    """The side of every feature; `both` for crosses over both.
+
+    Raises:
+        ConfigError: a feature has its values from one side and its weights from the other.
+    """
+    of_item = {ranking.item, *ranking.item_columns}
+    found: dict[str, Side] = {}
+    for feature in features:
+        if isinstance(feature, Cross):
+            continue
+        own = {column in of_item for column in feature.columns}
+        if len(own) == 2:
+            raise ConfigError(
+                f"ranking: the feature {feature.name!r} reads {' and '.join(map(repr, feature.columns))}, one of which "
+                "belongs to the item and one to the user. Name both in ranking.item_columns, or none."
+            )
+        found[feature.name] = "item" if own.pop() else "user"
+    for feature in features:
+        if isinstance(feature, Cross):
+            keys = {found[key] for key in feature.keys}
+            found[feature.name] = keys.pop() if len(keys) == 1 else "both"
+    return found

@@ -1,0 +1,1 @@
+"""TFRecord files of tf.Example: read as tables, written from rows."""

@@ -1,0 +1,206 @@
+"""An ONNX file that scores rows: lookups once a distinct value, the rest on all cores."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import onnx
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from tfwd.data.chunk import Chunk
+from tfwd.data.raw import raw_arrays
+from tfwd.errors import RunError
+from tfwd.inference.answers import no_answer
+from tfwd.inference.metadata import check_classes, check_graph, of_onnx
+from tfwd.inference.onnx_runtime import onnxruntime
+from tfwd.inference.onnx_split import split
+from tfwd.schema import Kind, Schema
+
+# Rows that a thread scores in one call: the intermediate values of more leave its cache.
+_ROWS = 4096
+# Initializers of so many bytes are handed over as they are, and don't pass through the message again.
+_LARGE = 2**20
+_NUMBERS = (
+    onnx.TensorProto.FLOAT,
+    onnx.TensorProto.FLOAT16,
+    onnx.TensorProto.INT32,
+    onnx.TensorProto.INT64,
+    onnx.TensorProto.UINT64,
+)
+_KINDS: dict[int, Kind] = {
+    onnx.TensorProto.STRING: "string",
+    onnx.TensorProto.INT64: "integer",
+    onnx.TensorProto.FLOAT: "float",
+}
+_ANSWERS = ("prediction", "probability", "logit")
+
+
+class _Column(NamedTuple):
+    """A column of N rows: `(N,)` or `(N, K)` values, or distinct `(V,)` values and codes of that shape into them."""
+
+    values: NDArray[Any]
+    codes: NDArray[Any] | None = None
+
+    @property
+    def rows(self) -> int:
+        return len(self.values if self.codes is None else self.codes)
+
+    def part(self, rows: slice) -> NDArray[Any]:
+        return self.values[rows] if self.codes is None else self.values[self.codes[rows]]
+
+
+class OnnxScorer:
+    """Scores rows with a file that `export.onnx` wrote.
+
+    Args:
+        path: the file; external data lie beside it.
+
+    Raises:
+        RunError: the file cannot be read, or was not made by tfwd.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            model = onnx.load(str(path), load_external_data=False)
+        except Exception as error:  # protobuf raises classes of its own, without a common base
+            raise _unreadable(path, error) from None
+        described = of_onnx(((entry.key, entry.value) for entry in model.metadata_props), path)
+        self.schema, self.reading = described.schema, described.reading
+        graph = model.graph
+        outputs = {entry.name: entry.type.tensor_type for entry in graph.output}
+        self._hashed = check_graph(
+            self.schema,
+            path,
+            {entry.name: _kind_and_rank(entry.type.tensor_type) for entry in graph.input},
+            outputs,
+        )
+        if self.schema.task == "multiclass":
+            dimensions = outputs["probability"].shape.dim
+            check_classes(self.schema, path, (dimensions[-1].dim_value or None) if len(dimensions) == 2 else None)
+        try:
+            self._open(model, path.parent)
+        except Exception as error:  # onnxruntime raises classes of its own, without a common base
+            raise _unreadable(path, error) from None
+
+    def _open(self, model: onnx.ModelProto, folder: Path) -> None:
+        self._inputs = [entry.name for entry in model.graph.input]
+        given = {entry.name for entry in model.graph.output}
+        self._answers = [name for name in _ANSWERS if name in given]
+        lookups, self._ids = split(model, self._answers)
+        self._lookups = None if lookups is None else _session(lookups, folder)
+        self._rest = _session(model, folder)
+        self._read = [entry.name for entry in self._rest.get_inputs()]
+        self._cores = ThreadPoolExecutor(_core_count())
+
+    def score(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
+        """The answers to a batch of raw rows; see `tfwd.inference.scorer.Scorer`.
+
+        A hashed input may also be given as its fingerprints, int64 `<input>_fingerprint`.
+        """
+        arrays = raw_arrays(self._schema_of(inputs), inputs)
+        if not len(next(iter(arrays.values()))):
+            return no_answer(self.schema)
+        return self._score({name: _raw(values) for name, values in arrays.items()})
+
+    def _schema_of(self, inputs: Any) -> Schema:
+        """The schema, with the fingerprints that a batch holds in place of their inputs."""
+        hashed = self._hashed.items() if isinstance(inputs, Mapping) else ()
+        given = {source: name for name, source in hashed if name in inputs}
+        entries = tuple(
+            dataclasses.replace(entry, name=given[entry.name], kind="integer") if entry.name in given else entry
+            for entry in self.schema.inputs
+        )
+        return dataclasses.replace(self.schema, inputs=entries)
+
+    def score_chunk(self, chunk: Chunk) -> dict[str, NDArray[np.float32]]:
+        """The answers to a chunk of rows; see `tfwd.inference.scorer.Scorer`."""
+        if not chunk.rows:
+            return no_answer(self.schema)
+        columns = {}
+        for name, values in chunk.values.items():
+            if name in chunk.dictionaries:
+                columns[name] = _Column(chunk.dictionaries[name].to_numpy(zero_copy_only=False), values)
+            elif name in self._ids:
+                encoded = pa.array(values.ravel()).dictionary_encode()
+                codes = encoded.indices.to_numpy().reshape(values.shape)
+                columns[name] = _Column(encoded.dictionary.to_numpy(), codes)
+            else:
+                columns[name] = _Column(values)
+        return self._score(columns)
+
+    def _score(self, columns: dict[str, _Column]) -> dict[str, NDArray[np.float32]]:
+        for name in self._inputs:
+            if name not in columns:
+                # Here, as it needs TensorFlow.
+                from tfwd.layers.direct_lookup import fingerprints
+
+                hashed = columns[self._hashed[name]]
+                columns[name] = hashed._replace(values=fingerprints(hashed.values))
+        if self._lookups is not None:
+            names = [name for made in self._ids.values() for name in made]
+            sources = [source for source, made in self._ids.items() for _ in made]
+            ids = self._lookups.run(names, {source: columns[source].values for source in self._ids})
+            for name, source, values in zip(names, sources, ids, strict=True):
+                columns[name] = columns[source]._replace(values=values)
+        rows = columns[self._inputs[0]].rows
+
+        def part(start: int) -> list[NDArray[np.float32]]:
+            some = slice(start, start + _ROWS)
+            answers: list[NDArray[np.float32]] = self._rest.run(
+                self._answers, {name: columns[name].part(some) for name in self._read}
+            )
+            return answers
+
+        starts = range(0, max(rows, 1), _ROWS)
+        parts = list(self._cores.map(part, starts) if len(starts) > 1 else map(part, starts))
+        return {name: np.concatenate(some) for name, some in zip(self._answers, zip(*parts, strict=True), strict=True)}
+
+
+def _unreadable(path: Path, error: Exception) -> RunError:
+    why = (str(error).splitlines() or [type(error).__name__])[0]
+    return RunError(f"{path} cannot be read as an ONNX model: {why}")
+
+
+def _kind_and_rank(tensor: onnx.TypeProto.Tensor) -> tuple[Kind | None, int | None]:
+    return _KINDS.get(tensor.elem_type), len(tensor.shape.dim) if tensor.HasField("shape") else None
+
+
+def _session(model: onnx.ModelProto, folder: Path) -> onnxruntime.InferenceSession:
+    """The model in ONNX Runtime, a thread to a call; large initializers are taken out of the message."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    # Loaded from memory, the session has to be told where the external data lie.
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder.resolve()))
+    names, values = [], []
+    for entry in model.graph.initializer:
+        if entry.data_type in _NUMBERS and len(entry.raw_data) >= _LARGE:
+            dtype = onnx.helper.tensor_dtype_to_np_dtype(entry.data_type)
+            array = np.frombuffer(entry.raw_data, dtype).reshape(tuple(entry.dims))
+            names.append(entry.name)
+            values.append(onnxruntime.OrtValue.ortvalue_from_numpy(array))
+            entry.ClearField("raw_data")
+            entry.data_location = onnx.TensorProto.EXTERNAL
+            entry.external_data.add(key="location", value="in memory")
+    if names:
+        options.add_external_initializers(names, values)
+    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+def _core_count() -> int:
+    """The number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _raw(values: NDArray[Any]) -> _Column:
+    """Raw values; those of lists one after the other, as the lookups take a row of values."""
+    if values.ndim == 1:
+        return _Column(values)
+    return _Column(values.ravel(), np.arange(values.size).reshape(values.shape))

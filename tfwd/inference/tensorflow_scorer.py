@@ -1,0 +1,114 @@
+"""Scorers that TensorFlow computes: of a model in memory, and of a SavedModel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from tfwd.data.chunk import Chunk
+from tfwd.data.raw import raw_arrays
+from tfwd.errors import RunError
+from tfwd.inference.answers import Answer, Raw, no_answer
+from tfwd.inference.metadata import check_classes, check_graph, of_saved_model
+from tfwd.inference.scorer import Scorer
+from tfwd.schema import DTYPES, Schema
+
+_KINDS = {dtype: kind for kind, dtype in DTYPES.items()}
+
+
+# Rows that TensorFlow scores in one call.
+_ROWS = 8192
+
+
+def keras_scorer(model: Any) -> Scorer:
+    """The scorer of a `WideDeep` in memory."""
+    import tensorflow as tf
+
+    @tf.function(reduce_retracing=True)
+    def answers(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        found: dict[str, tf.Tensor] = model.answers(model.logits(inputs, training=False))
+        return found
+
+    def score(inputs: dict[str, tf.Tensor]) -> Answer:
+        return {name: value.numpy() for name, value in answers(inputs).items()}
+
+    by_name, by_tensors = _by_name(model.schema, score), _by_tensors(model.schema, score)
+    return Scorer(model.schema, by_name, by_tensors, "keras", model.reading)
+
+
+def saved_model_scorer(folder: Path) -> Scorer:
+    import tensorflow as tf
+
+    described = of_saved_model(folder)
+    try:
+        loaded = tf.saved_model.load(str(folder))
+    except Exception as error:  # TensorFlow raises what it likes on a damaged folder
+        why = (str(error).splitlines() or [type(error).__name__])[0]
+        raise RunError(f"{folder} cannot be read as a SavedModel, it may be damaged: {why}") from None
+    signature = loaded.signatures.get("serving_default")
+    if signature is None:
+        raise RunError(f"{folder} is damaged: it has no signature serving_default.")
+    _, takes = signature.structured_input_signature
+    gives = signature.structured_outputs
+    check_graph(
+        described.schema,
+        folder,
+        {name: (_KINDS.get(spec.dtype.name), spec.shape.rank) for name, spec in takes.items()},
+        gives,
+    )
+    if described.schema.task == "multiclass":
+        shape = gives["probability"].shape
+        check_classes(described.schema, folder, shape[-1] if shape.rank == 2 else None)
+
+    def score(inputs: dict[str, tf.Tensor]) -> Answer:
+        answer = signature(**inputs)
+        return {name: answer[name].numpy() for name in ("prediction", "probability", "logit") if name in answer}
+
+    # The closures hold `loaded`: its tables go when it goes.
+    score.keep = loaded  # type: ignore[attr-defined]
+    schema = described.schema
+    return Scorer(schema, _by_name(schema, score), _by_tensors(schema, score), "savedmodel", described.reading)
+
+
+def _by_name(schema: Schema, score: Callable[[Any], Answer]) -> Callable[[Raw], Answer]:
+    """Scores a raw batch with what takes tensors."""
+    from tfwd.features.raw_tensors import as_tensor
+
+    def by_name(inputs: Raw) -> Answer:
+        arrays = raw_arrays(schema, inputs)
+        if not len(next(iter(arrays.values()))):
+            return no_answer(schema)
+        return score({entry.name: as_tensor(entry, arrays[entry.name]) for entry in schema.inputs})
+
+    return by_name
+
+
+def _by_tensors(schema: Schema, score: Callable[[Any], Answer]) -> Callable[[Chunk], Answer]:
+    """Scores a chunk with what takes tensors: each distinct string crosses into TensorFlow once, as bytes."""
+    import tensorflow as tf
+
+    def score_chunk(chunk: Chunk) -> Answer:
+        if not chunk.rows:
+            return no_answer(schema)
+        words = {
+            name: tf.constant(dictionary.cast(pa.large_binary()).to_numpy(zero_copy_only=False), tf.string)
+            for name, dictionary in chunk.dictionaries.items()
+        }
+        parts = []
+        for start in range(0, chunk.rows, _ROWS):
+            some = chunk.part(start, start + _ROWS)
+            parts.append(
+                score(
+                    {
+                        name: tf.gather(words[name], values) if name in words else tf.constant(values)
+                        for name, values in some.values.items()
+                    }
+                )
+            )
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    return score_chunk

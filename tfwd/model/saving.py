@@ -1,0 +1,49 @@
+"""`.keras` files: read in Keras' safe mode, written beside and renamed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tfwd.errors import RunError
+from tfwd.utils.files import (
+    disk_errors,
+    hidden_folder,
+    to_disk,
+)
+
+if TYPE_CHECKING:
+    from tfwd.model.wide_deep import WideDeep
+
+
+def load_model(path: str | Path) -> WideDeep:
+    """Loads a `.keras` file in Keras' safe mode.
+
+    Raises:
+        RunError: there is none, it is damaged, or it holds another kind of model.
+    """
+    import keras
+
+    from tfwd.model.wide_deep import WideDeep
+
+    path = Path(path)
+    if not path.is_file():
+        raise RunError(f"{path} is not there. In a run it means that the training has not come to an evaluation yet.")
+    try:
+        model = keras.saving.load_model(path)
+    except Exception as error:  # zip, HDF5 and Keras raise what they like on a damaged file
+        why = (str(error).splitlines() or [type(error).__name__])[0]
+        raise RunError(f"{path} cannot be read as a Keras model, it may be damaged: {why}") from None
+    if not isinstance(model, WideDeep):
+        raise RunError(f"{path} holds a {type(model).__name__}, not a tfwd.WideDeep.")
+    return model
+
+
+def save_model(model: WideDeep, path: Path) -> None:
+    """Writes a `.keras` file beside and renames it: whoever reads sees the old one or the new one, whole."""
+    # In a folder of its own, where Keras' own temporary files go too.
+    with hidden_folder(path) as temporary, disk_errors(path):
+        model.save(temporary / path.name)
+        to_disk(temporary / path.name)
+        os.replace(temporary / path.name, path)

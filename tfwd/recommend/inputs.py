@@ -1,0 +1,40 @@
+"""Which of a pair, the user or the item, a feature depends on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tfwd.config.ranking import RankingConfig
+from tfwd.errors import ConfigError
+from tfwd.schema import Input, Schema
+
+if TYPE_CHECKING:
+    from tfwd.config.config import Config
+
+
+def ranking_of(config: Config, run: Path) -> RankingConfig:
+    """The ranking section of a run's configuration.
+
+    Raises:
+        ConfigError: there is none; says what to add.
+    """
+    if config.ranking is None:
+        raise ConfigError(
+            f"{run} ranks nothing: its configuration has no section ranking. Name the columns that tell users and "
+            "items apart, as in ranking: {user: user_id, item: movie_id}, the item's being one that a feature reads, "
+            "and train again."
+        )
+    return config.ranking
+
+
+def item_inputs(schema: Schema, ranking: RankingConfig) -> tuple[Input, ...]:
+    """The inputs that an item brings; the others come with the request."""
+    columns = {ranking.item, *ranking.item_columns}
+    return tuple(entry for entry in schema.inputs if entry.column in columns)
+
+
+def user_inputs(schema: Schema, ranking: RankingConfig) -> tuple[Input, ...]:
+    """The inputs that come with a request."""
+    of_item = item_inputs(schema, ranking)
+    return tuple(entry for entry in schema.inputs if entry not in of_item)

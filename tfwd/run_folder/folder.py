@@ -1,0 +1,317 @@
+"""The run directory: everything that a training leaves, readable at any moment.
+
+    config.yaml      the complete configuration, from which the run can be repeated
+    run.json         format, version of tfwd, how far the run is, what the training was given beside its configuration
+    rows.json        what each split was: its files, the number of its rows, their fingerprint
+    statistics/      what was learnt from the training rows
+    model.keras      the full state of the best step, optimizer slots included
+    metrics.json     exact metrics: {"validation": {...}, "test": {...}}
+    history.csv      a line an evaluation
+    checkpoints/     the full state of the last step
+    data/            the prepared rows, where the configuration asks for preparation
+    origin/          while it trains, what is needed of the run that it goes on from
+    warm_start.json  what was carried over from that run
+    logs/            TensorBoard
+
+Files are written beside and renamed, so that a crash leaves the last whole one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import shutil
+import sys
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from numpy.typing import NDArray
+
+import tfwd.version
+from tfwd.analysis.statistics import FeatureStatistics
+from tfwd.config.config import Config
+from tfwd.data.provenance import Provenance
+from tfwd.data.rows import Rows
+from tfwd.data.source import Source
+from tfwd.errors import ConfigError, RunError
+from tfwd.features.layout import build_layout
+from tfwd.run_folder.leftovers import LOCK, refuse_links, remove_leftovers, replaced_by
+from tfwd.run_folder.record import Given, Head
+from tfwd.utils.files import (
+    as_json,
+    folder_beside,
+    link_or_copy,
+    read_json,
+    reason,
+    refuse_existing,
+    remove,
+    write_text,
+)
+from tfwd.utils.locks import HeldError, only_holder
+
+if TYPE_CHECKING:
+    from tfwd.model.wide_deep import WideDeep
+
+
+class RunFolder:
+    """A run directory that exists. Make one with `create`, read one with `open`.
+
+    Args:
+        path: the directory.
+        config: its configuration.
+    """
+
+    def __init__(self, path: Path, config: Config) -> None:
+        self.path, self.config = path, config
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self.path)!r})"
+
+    @classmethod
+    def create(
+        cls,
+        path: str | Path,
+        config: Config,
+        data: Path | None = None,
+        origin: RunFolder | None = None,
+        given: Given | None = None,
+        overwrite: bool = False,
+    ) -> Self:
+        """Makes the directory, with its configuration in it.
+
+        Args:
+            path: the directory.
+            config: the whole configuration.
+            data: a folder of prepared rows, which the run takes.
+            origin: the run that it goes on from, of which it keeps what it needs.
+            given: what the training was given beside the configuration.
+            overwrite: whether a run that is there is replaced; see `refuse_foreign`.
+
+        Raises:
+            RunError: something is there already, or the place cannot be written to.
+        """
+        path = Path(path) if overwrite else refuse_existing(path)
+        # The run is resumed from any folder, and its configuration lies in another one than the paths in it meant.
+        run = cls(path, config.absolute())
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with (
+                replaced_by(path) if overwrite else contextlib.nullcontext(False) as replaced,
+                # What has come since nothing was there is somebody else's, and stays.
+                folder_beside(path, replaced) as temporary,
+            ):
+                (temporary / "config.yaml").write_text(run.config.dump(), encoding="utf-8")
+                (temporary / "run.json").write_text(Head("created", given=given).dump(), encoding="utf-8")
+                for name in ("statistics", "checkpoints", "logs"):
+                    (temporary / name).mkdir()
+                if data is not None:
+                    shutil.move(data, temporary / "data")
+                if origin is not None:
+                    _keep(origin, temporary / "origin")
+        except OSError as error:
+            raise RunError(f"The run cannot be made in {path}: {reason(error)}.") from None
+        return run
+
+    @classmethod
+    def open(cls, path: str | Path) -> Self:
+        """Opens a run that was made before.
+
+        Raises:
+            RunError: the path is no run, a damaged one, or one of a version that this one cannot read.
+        """
+        path = Path(path)
+        Head.load(path)
+        return cls(path, Config.load(path / "config.yaml"))
+
+    @property
+    def head(self) -> Head:
+        """The contents of `run.json`."""
+        return Head.load(self.path)
+
+    @property
+    def status(self) -> str:
+        """How far the run is: `created`, `training` or `finished`."""
+        return self.head.status
+
+    def set_status(self, status: str) -> None:
+        """Records how far the run is."""
+        self._set(status=status)
+
+    def set_exported(self, format: str, place: str) -> None:
+        """Records where in `export/` the model goes in a format, before it goes there."""
+        self._set(exported={**self.head.exported, format: place})
+
+    def _set(self, **changes: Any) -> None:
+        dataclasses.replace(self.head, version=tfwd.version.__version__, **changes).save(self.path)
+
+    @cached_property
+    def model(self) -> WideDeep:
+        """The model of the best step, compiled as it was trained.
+
+        Raises:
+            RunError: training has not come to a first evaluation yet, or the file is damaged.
+        """
+        # Here, as it brings TensorFlow.
+        from tfwd.model.saving import load_model
+
+        return load_model(self.path / "model.keras")
+
+    @cached_property
+    def statistics(self) -> FeatureStatistics:
+        """What was learnt from the training rows; read once.
+
+        Raises:
+            RunError: a file is missing, damaged or of another version.
+        """
+        return FeatureStatistics.load(self.path / "statistics")
+
+    def refuse_changed(self) -> None:
+        """Looks whether the features of `config.yaml` and the statistics are those that the model was made of.
+
+        Raises:
+            RunError: they are not, or one of the three files is missing or damaged.
+        """
+        model, features, statistics = self.model, self.config.features, self.statistics
+        try:
+            same = build_layout(features, statistics, self.config.model.heads, model.schema.outputs) == model.layout
+        except (LookupError, ConfigError):
+            same = False
+        if not same:
+            raise RunError(
+                f"{self.path}: the features of config.yaml with the statistics make other tables than model.keras has: "
+                "one of them was changed after the training. Bring the file back, or train again."
+            )
+
+    @property
+    def metrics(self) -> dict[str, dict[str, float]]:
+        """The contents of metrics.json; empty before the end of the training.
+
+        Raises:
+            RunError: the file is damaged.
+        """
+        path = self.path / "metrics.json"
+        try:
+            found = read_json(path)
+        except FileNotFoundError:
+            return {}
+        for part, values in found.items():
+            if not isinstance(values, dict) or not all(_is_metric(value) for value in values.values()):
+                raise RunError(f"{path} is damaged: {part} is no object of numbers. Take it away, or train again.")
+        return found
+
+    @property
+    def data(self) -> Path | None:
+        """The folder of the prepared rows, or None where the sources are read as they are."""
+        return self.path / "data" if (self.path / "data").is_dir() else None
+
+    @cached_property
+    def origin(self) -> RunFolder | None:
+        """What is kept of the run that this one goes on from, while it trains; None where it began anew. Read once."""
+        return RunFolder.open(self.path / "origin") if (self.path / "origin").is_dir() else None
+
+    @property
+    def provenance(self) -> Provenance | None:
+        """What each split of the training was; None of a run before version 0.4, of which it is not known.
+
+        Raises:
+            RunError: the file is damaged.
+        """
+        return Provenance.load(self.path / "rows.json")
+
+    def rows(self, part: Literal["train", "test"]) -> str | tuple[str, ...] | None:
+        """Where the rows of a part are, prepared or not; None where they are nowhere, or came from a frame.
+
+        A tuple where the configuration names several files.
+        """
+        if self.data is not None:
+            file = self.data / f"{part}.parquet"
+            return str(file) if file.is_file() else None
+        return None if self.was_frame(part) else getattr(self.config.data, part)
+
+    def was_frame(self, part: str) -> bool:
+        """Whether the training was given a frame, which it does not have, for `train`, `validation` or `test`."""
+        given = self.head.given
+        return given is not None and part in given.frames
+
+    def source(self) -> Source | None:
+        """The run's test data, or else its training data, as the training read it.
+
+        None where the run was trained on frames, whose rows it does not have.
+
+        Raises:
+            DataError: the file is gone.
+        """
+        data, path = self.config.data, self.rows("test") or self.rows("train")
+        if path is None:
+            return None
+        if self.data is not None:
+            return Source.open(path)
+        return Source.open(path, csv=data.csv, format=data.format, filter=data.filter)
+
+    def sample(self, count: int) -> dict[str, NDArray[Any]] | None:
+        """The first raw rows of the run's test data, or else of its training data: `{input: (N,)}`, N at most `count`.
+
+        None where the run was trained on frames, whose rows it does not have.
+
+        Raises:
+            DataError: the file is gone, or has changed its columns.
+        """
+        source = self.source()
+        if source is None:
+            return None
+        batch = next(Rows(source, self.model.schema, labelled=False).batches(count), None)
+        return None if batch is None else batch.inputs
+
+    def save_statistics(self, statistics: FeatureStatistics) -> None:
+        """Writes the statistics, in place of earlier ones."""
+        with folder_beside(self.path / "statistics", replace=True) as temporary:
+            statistics.save(temporary)
+        self.__dict__["statistics"] = statistics
+
+    def save_metrics(self, metrics: dict[str, dict[str, float]]) -> None:
+        """Writes metrics.json."""
+        write_text(self.path / "metrics.json", as_json(metrics))
+
+    def finish(self) -> None:
+        """Records the end of the training, after which nothing of an older run is needed."""
+        remove(self.path / "origin")
+        self.__dict__.pop("origin", None)
+        self.set_status("finished")
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """Keeps all others from writing to the run; what a killed one left half-written is removed first.
+
+        Raises:
+            RunError: another process writes to it, or a link in it leads elsewhere.
+        """
+        refuse_links(self.path)
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(only_holder(self.path / LOCK))
+            except HeldError as error:
+                raise RunError(
+                    f"{self.path} is being written to by {error.holder}. Wait until it is done, or stop it first."
+                ) from None
+            except OSError as error:
+                raise RunError(f"{self.path} cannot be written to: {reason(error)}.") from None
+            remove_leftovers(self.path)
+            yield
+
+
+def _is_metric(value: Any) -> bool:
+    if value is None:
+        return True
+    # A whole number beyond any float can be read, and not printed.
+    return isinstance(value, int | float) and not isinstance(value, bool) and not abs(value) > sys.float_info.max
+
+
+def _keep(run: RunFolder, folder: Path) -> None:
+    """What a training needs of an older run, as a run directory of its own."""
+    folder.mkdir()
+    for name in ("config.yaml", "run.json"):
+        shutil.copyfile(run.path / name, folder / name)
+    run.statistics.save(folder / "statistics")
+    link_or_copy(run.path / "model.keras", folder / "model.keras")

@@ -1,0 +1,130 @@
+"""What killed processes left in a run directory and beside it, and what may be overwritten."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from tfwd.errors import RunError
+from tfwd.utils.files import (
+    left_beside,
+    left_folders,
+    remove,
+)
+from tfwd.utils.locks import HeldError, is_abandoned, only_holder
+
+_FOLDERS = ("statistics", "checkpoints", "logs", "data", "origin", "export")
+
+
+_FILES = ("model.keras", "run.json", "rows.json", "metrics.json", "history.csv", "warm_start.json", "config.yaml")
+
+
+LOCK = ".lock"
+
+
+_CHECKPOINT = re.compile(r"\.(re)?fit-\d+-\d+-[a-z0-9_]{8}")
+
+
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+
+
+def _begins(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(len(_HDF5))
+
+
+@contextlib.contextmanager
+def replaced_by(path: Path) -> Iterator[bool]:
+    """Whether there is a run to be replaced; it is held, so that no training that goes on in it is."""
+    refuse_foreign(path)
+    if not path.exists():
+        yield False
+        return
+    try:
+        with only_holder(path / LOCK):
+            yield True
+    except HeldError as error:
+        raise RunError(f"{path} is being written to by {error.holder}. Stop that first, or choose another.") from None
+
+
+def refuse_foreign(path: str | Path) -> None:
+    """Refuses to overwrite anything but a run, and a run in which somebody keeps other things too.
+
+    Raises:
+        RunError: the path is no run, or holds what is no part of one.
+    """
+    path = Path(path)
+    if not os.path.lexists(path):
+        return
+    advice = "Only a run is overwritten. Choose another folder, or remove it yourself."
+    if path.is_symlink() or not path.is_dir():
+        raise RunError(f"{path} is {'a link' if path.is_symlink() else 'a file'}. {advice}")
+    if not (path / "run.json").is_file() or not (path / "config.yaml").is_file():
+        raise RunError(f"{path} is not a run directory: it has no run.json and config.yaml. {advice}")
+    strange = sorted({entry.name for entry in path.iterdir()} - {*_FILES, *_FOLDERS, LOCK} - _left_in(path))
+    if strange:
+        raise RunError(
+            f"{path} also holds {', '.join(strange[:3])}, which is no part of a run. Move it away, or choose another "
+            "folder."
+        )
+
+
+def _left_in(path: Path) -> set[str]:
+    return {left.name for name in (*_FILES, *_FOLDERS) for left in left_beside(path / name)}
+
+
+def remove_beside(path: Path) -> None:
+    """Removes what killed trainings left beside a run: a run half-made, rows half-prepared.
+
+    An older run that was about to be replaced, and has no successor, is put back.
+    """
+    for left in left_folders(path, {*_FILES, *_FOLDERS, LOCK}):
+        if (left / LOCK).exists() and not is_abandoned(left / LOCK):
+            continue
+        if left.name.endswith("-old") and not path.exists() and (left / "run.json").is_file():
+            os.rename(left, path)
+        else:
+            remove(left)
+    for left in left_folders(path.with_name(f"{path.name}-data"), {"data"}):
+        remove(left)
+
+
+def remove_leftovers(run: Path) -> None:
+    """Removes what a killed process left half-written among the files of the run and beside it."""
+    for name in (*_FILES, *_FOLDERS):
+        for left in left_beside(run / name):
+            remove(left)
+    if (run / "checkpoints").is_dir():
+        for left in (run / "checkpoints").iterdir():
+            if _CHECKPOINT.fullmatch(left.name):
+                remove(left)
+    for left in run.glob("tmp????????"):
+        # What Keras writes weights to on their way into a .keras file, where memory is short.
+        if left.is_file() and not left.is_symlink() and _begins(left) in (b"", _HDF5):
+            left.unlink()
+    remove_beside(run)
+
+
+def refuse_links(run: Path) -> None:
+    """Refuses a run in which a link leads elsewhere: what is written to it, or removed from it, would be there.
+
+    Raises:
+        RunError: names the link.
+    """
+    own = [run / name for name in (*_FILES, *_FOLDERS)]
+    below = (
+        Path(folder) / name
+        for top in own
+        if not top.is_symlink()
+        for folder, folders, files in os.walk(top)
+        for name in (*folders, *files)
+    )
+    for path in (*own, *below):
+        if path.is_symlink():
+            raise RunError(
+                f"{path} is a symbolic link to {os.readlink(path)}: a run that is written to holds none, since "
+                "what is written or removed would be elsewhere. Put what it leads to in its place."
+            )

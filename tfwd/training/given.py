@@ -1,0 +1,113 @@
+"""What a training is given beside its configuration, written down, and asked for again when it goes on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+
+from tfwd.errors import RunError
+from tfwd.run import Run
+from tfwd.run_folder.record import FRAMES, Given
+
+# Numbered anew in every process, or made by `build`: they say nothing of what a layer computes.
+_PASSING = ("name", "build_config", "inbound_nodes", "input_layers", "output_layers")
+
+
+def describe(
+    frames: Mapping[str, Any], tower: keras.layers.Layer | None, callbacks: Sequence[keras.callbacks.Callback]
+) -> Given:
+    """What `run.json` says of frames by split, a tower and callbacks; None stands for what was not given."""
+    return Given(
+        frames=tuple(name for name in FRAMES if frames.get(name) is not None),
+        tower=None if tower is None else {"class": _name(tower), "config": _config(tower)},
+        callbacks=tuple(map(_name, callbacks)),
+    )
+
+
+def refuse_other(run: Run, now: Given, without_callbacks: bool) -> None:
+    """Refuses to go on with something else than a training began with: it would end as another model.
+
+    Args:
+        run: what the training began with.
+        now: what is given.
+        without_callbacks: whether it was said that it goes on without callbacks.
+
+    Raises:
+        RunError: says what to give, or to leave out.
+    """
+    began = run.head.given
+    if began is None:
+        return
+    # Prepared rows lie in the run: the frames that they were made of are not needed any more.
+    frames = began.frames if run.data is None else ()
+    missing = [f"{name}=frame" for name in frames if name not in now.frames]
+    if began.tower is not None and now.tower is None:
+        missing.append(f"tower={_short(began.tower)}(...)")
+    if began.callbacks and not now.callbacks and not without_callbacks:
+        missing.append(f"callbacks=[{', '.join(f'{_last(name)}(...)' for name in began.callbacks)}]")
+    if missing:
+        hint = " (callbacks=[] goes on without them)" if missing[-1].startswith("callbacks") else ""
+        raise RunError(
+            f"{run.path} was given more than its configuration, which it does not hold and needs again. Go on in "
+            f"Python: tfwd.resume({str(run.path)!r}, {', '.join(missing)}){hint}"
+        )
+    strange = [name for name in now.frames if name not in began.frames]
+    if strange and run.data is None:
+        part = strange[0]
+        read = getattr(run.config.data, part) or ("rows of the training data" if part == "validation" else "none")
+        raise RunError(f"{run.path} was begun without a frame for {part}= ({part} rows: {read}). Leave {part}= out.")
+    if now.tower is not None and began.tower is None:
+        raise RunError(f"{run.path} was begun without a tower of its own. Leave tower= out.")
+    if now.tower is not None and began.tower is not None:
+        _refuse_tower(run, now.tower, began.tower)
+
+
+def _refuse_tower(run: Run, now: dict[str, Any], began: dict[str, Any]) -> None:
+    if now["class"] != began["class"]:
+        raise RunError(f"{run.path} was begun with the tower {began['class']}. Received: {now['class']}")
+    if now.get("config") != began.get("config"):
+        where = _difference(began.get("config"), now.get("config"), "")
+        raise RunError(f"{run.path} was begun with another {_short(began)}: {where}. Give it as it was.")
+
+
+def _difference(began: Any, now: Any, path: str) -> str:
+    """Where two configurations of layers differ first."""
+    if isinstance(began, dict) and isinstance(now, dict):
+        for key in [*began, *(key for key in now if key not in began)]:
+            if began.get(key) != now.get(key):
+                return _difference(began.get(key), now.get(key), f"{path}.{key}" if path else key)
+    if isinstance(began, list) and isinstance(now, list) and len(began) == len(now):
+        index = next(index for index, value in enumerate(began) if value != now[index])
+        return _difference(began[index], now[index], f"{path}[{index}]")
+    return f"{path or 'its configuration'} was {began!r:.80} and is {now!r:.80}"
+
+
+def _config(tower: keras.layers.Layer) -> Any:
+    """The layer's configuration without what changes from process to process; None where it has none to be compared."""
+    try:
+        return _lasting(json.loads(json.dumps(keras.saving.serialize_keras_object(tower)["config"])))
+    except Exception:  # get_config is the user's, and need not be there
+        return None
+
+
+def _lasting(value: Any) -> Any:
+    if isinstance(value, dict):
+        # A data type is a configuration too, and its name all that there is to it.
+        kept = value if value.keys() == {"name"} else {k: part for k, part in value.items() if k not in _PASSING}
+        return {key: _lasting(part) for key, part in kept.items()}
+    return [_lasting(part) for part in value] if isinstance(value, list) else value
+
+
+def _name(thing: object) -> str:
+    return f"{type(thing).__module__}.{type(thing).__qualname__}"
+
+
+def _last(name: str) -> str:
+    return name.rpartition(".")[2]
+
+
+def _short(tower: dict[str, Any]) -> str:
+    return _last(str(tower["class"]))

@@ -1,0 +1,137 @@
+"""The memory that a model takes in training, as far as it can be told: what the machine can't hold is refused at once.
+
+A table of float32 has beside its weights what its optimizer keeps of each; a dense layer its gradient too.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+from tfwd.config.checks import known_rows
+from tfwd.config.features import Bucketized, Categorical, Column, Cross, Embedding, Numeric, numeric_names, root
+from tfwd.config.optimizers import OptimizerConfig
+from tfwd.errors import ConfigError
+from tfwd.features.layout import Layout, embedding_width
+
+if TYPE_CHECKING:
+    from tfwd.config.config import Config
+
+
+_FLOAT = 4
+# What an optimizer keeps of each weight.
+_SLOTS = {"sparse_ftrl": 2, "ftrl": 2, "lazy_adam": 2, "adam": 2, "adagrad": 1, "rmsprop": 1, "sgd": 0}
+# The options by which it keeps one more.
+_MORE = ("amsgrad", "centered", "use_ema")
+
+
+class Part(NamedTuple):
+    """What takes memory: the path of the key that says how much, what it is in words, and the bytes in training."""
+
+    key: str
+    what: str
+    bytes: int
+
+
+def least_parts(config: Config, tower: bool = True) -> list[Part]:
+    """What a configuration will take at least, of what it says itself.
+
+    Args:
+        config: the whole configuration.
+        tower: whether the tower is the configuration's, not one of the user's own.
+    """
+    by_name: dict[str, Column] = {feature.name: feature for feature in config.features}
+    train, heads = config.train, config.model.heads
+    outputs = len(config.data.label.classes or ()) or 1
+    parts: list[Part] = []
+    inputs = 0
+    for index, feature in enumerate(config.features):
+        if isinstance(feature, Numeric):
+            inputs += len(numeric_names(feature)) if feature.deep else 0
+            continue
+        assert isinstance(feature, Bucketized | Categorical | Cross)
+        key, rows = f"features[{index}] ({feature.name!r})", known_rows(feature, by_name)
+        if feature.wide and "wide" in heads:
+            copies = _copies(train.wide_optimizer)
+            parts.append(Part(key, f"{rows:,} rows in the wide head", rows * outputs * _FLOAT * copies))
+        if feature.embedding and "deep" in heads:
+            shares = isinstance(feature, Categorical) and feature.embedding_of is not None
+            owner = root(feature, by_name) if shares and isinstance(feature, Categorical) else feature
+            width = embedding_width(cast(Embedding, owner.embedding), rows)
+            inputs += width
+            if not shares:
+                copies = _copies(train.deep_optimizer) if feature.embedding_trainable else 1
+                parts.append(Part(key, f"{rows:,} embeddings of {width}", rows * width * _FLOAT * copies))
+        if feature.one_hot and "deep" in heads:
+            inputs += rows
+    return parts + _tower(config, inputs, tower)
+
+
+def parts_of(config: Config, layout: Layout, tower: bool = True) -> list[Part]:
+    """What a model takes, of which the training rows have said the rest; see `least_parts`."""
+    train = config.train
+    parts = []
+    for table in layout.tables:
+        optimizer = train.wide_optimizer if table.name == "wide" else train.deep_optimizer
+        size = table.rows * table.dim * _FLOAT * _copies(optimizer)
+        largest = max(table.ranges, key=lambda entry: entry.rows, default=None)
+        most = f", {largest.rows:,} of them those of {largest.feature!r}" if largest else ""
+        parts.append(Part(f"the table {table.name!r}", f"{table.rows:,} rows of {table.dim}{most}", size))
+    inputs = sum(len(table.slots) * table.dim for table in layout.embeddings)
+    inputs += sum(entry.rows for entry in layout.one_hot) + len(layout.deep_numeric)
+    return parts + _tower(config, inputs, tower)
+
+
+def refuse_too_large(parts: list[Part], memory: int | None = None) -> None:
+    """Refuses a model that this machine cannot hold.
+
+    Args:
+        parts: of the model.
+        memory: of the machine, in bytes; by default of this one.
+
+    Raises:
+        ConfigError: names the largest parts.
+    """
+    memory = machine_memory() if memory is None else memory
+    needed = sum(part.bytes for part in parts)
+    if needed <= memory:
+        return
+    largest = sorted(parts, key=lambda part: -part.bytes)[:3]
+    said = "; ".join(f"{part.key}: {part.what}, {_gibibytes(part.bytes)}" for part in largest if part.bytes)
+    raise ConfigError(
+        f"The model needs at least {_gibibytes(needed)} of memory in training, with what its optimizers keep of every "
+        f"weight, and this machine has {_gibibytes(memory)}. Make it smaller. The largest are {said}."
+    )
+
+
+def machine_memory() -> int:
+    """The bytes of memory that this process may come to have: the machine's, or those of its container."""
+    sizes = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):
+        try:
+            text = (Path("/sys/fs/cgroup") / name).read_text().strip()
+        except OSError:
+            continue
+        sizes += [int(text)] if text.isdecimal() else []
+    return min(size for size in sizes if size > 0)
+
+
+def _tower(config: Config, inputs: int, own: bool) -> list[Part]:
+    if "deep" not in config.model.heads or not own:
+        return []
+    copies = _copies(config.train.deep_optimizer) + 1
+    widths = [inputs, *config.model.hidden_units]
+    return [
+        Part(f"model.hidden_units[{index}]", f"{rows:,} x {columns:,} weights", rows * columns * _FLOAT * copies)
+        for index, (rows, columns) in enumerate(itertools.pairwise(widths))
+    ]
+
+
+def _copies(optimizer: OptimizerConfig) -> int:
+    return 1 + _SLOTS[optimizer.name] + sum(bool(optimizer.options.get(option)) for option in _MORE)
+
+
+def _gibibytes(size: int) -> str:
+    return f"{size / 2**30:,.1f} GiB"

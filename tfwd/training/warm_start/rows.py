@@ -1,0 +1,189 @@
+"""Which ids of a feature are those of an older one: by value, by bucket, by bin, by combination."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfwd.analysis.statistics import FeatureStatistics
+from tfwd.config.features import Bucketized, Categorical, Column, Cross, Numeric, root
+from tfwd.features.layout import feature_rows
+
+Ids = NDArray[np.int64]
+# Where a feature goes, what its column is called, and inputs that say nothing of the others: none of it changes what
+# an id or a number means.
+_PLACES = {
+    *("column", "delimiter", "wide", "deep", "embedding", "one_hot", "missing_indicator"),
+    *("embedding_initializer", "embedding_scale", "embedding_trainable"),
+}
+
+
+@dataclass(frozen=True)
+class Side:
+    """A run's features and what was learnt of them.
+
+    Attributes:
+        by_name: the features.
+        statistics: of its training rows.
+    """
+
+    by_name: Mapping[str, Column]
+    statistics: FeatureStatistics
+
+    @classmethod
+    def of(cls, features: tuple[Column, ...], statistics: FeatureStatistics) -> Side:
+        """The side of the features as they are declared."""
+        return cls({feature.name: feature for feature in features}, statistics)
+
+    def rows(self, name: str) -> int:
+        """How many ids a feature has."""
+        return feature_rows(self.by_name[name], self.statistics, dict(self.by_name))
+
+
+@dataclass(frozen=True)
+class Match:
+    """The ids of a feature that an older one had, and where.
+
+    Attributes:
+        new: ids, rising, int64 `(N,)`.
+        old: the older ids of the same, int64 `(N,)`.
+        rows: of the new feature.
+        old_rows: of the older one.
+        reason: why nothing is carried, None where something may be.
+    """
+
+    new: Ids
+    old: Ids
+    rows: int
+    old_rows: int
+    reason: str | None = None
+
+    @classmethod
+    def none(cls, rows: int, old_rows: int, reason: str) -> Match:
+        """Nothing in common."""
+        return cls(np.zeros(0, np.int64), np.zeros(0, np.int64), rows, old_rows, reason)
+
+    @classmethod
+    def same(cls, rows: int) -> Match:
+        """Everything in common."""
+        return cls(np.arange(rows), np.arange(rows), rows, rows)
+
+
+def match_rows(name: str, new: Side, old: Side) -> Match:
+    """Matches the ids of a categorical, bucketized or crossed feature with those of the older one of its name.
+
+    Categories match by value, as do OOV and missing; buckets match where the boundaries are the same; hashed features
+    and crosses by bin where there are as many bins, since a cross is over fingerprints of values, which no vocabulary
+    changes; exact crosses by the combination of values.
+    """
+    feature, rows = new.by_name[name], new.rows(name)
+    before = old.by_name.get(name)
+    if before is None:
+        return Match.none(rows, 0, "a new feature")
+    old_rows = 0 if isinstance(before, Numeric) else old.rows(name)
+    if type(feature) is not type(before):
+        return Match.none(rows, old_rows, f"was {_kind(before)}, is {_kind(feature)}")
+    if isinstance(feature, Bucketized):
+        reason = _other_buckets(name, new, old)
+        return Match.none(rows, old_rows, reason) if reason else Match.same(rows)
+    if isinstance(feature, Categorical):
+        assert isinstance(before, Categorical)
+        return _match_categories(root(feature, new.by_name), root(before, old.by_name), new, old, rows, old_rows)
+    assert isinstance(feature, Cross)
+    assert isinstance(before, Cross)
+    return _match_cross(feature, before, new, old)
+
+
+def same_definition(feature: Column, before: Column | None) -> bool:
+    """Whether a numeric or bucketized feature is declared as it was, wherever it goes and its column is called."""
+    return type(feature) is type(before) and before is not None and _meaning(feature) == _meaning(before)
+
+
+def _meaning(feature: Column) -> dict[str, object]:
+    found = feature.model_dump(exclude=_PLACES)
+    if isinstance(feature, Numeric):
+        found["normalization"] = feature.normalizations
+        if "quantile" not in feature.normalizations:
+            del found["quantiles"]
+    return found
+
+
+def _kind(feature: Column) -> str:
+    return {Numeric: "numeric", Bucketized: "bucketized", Categorical: "categorical", Cross: "a cross"}[type(feature)]
+
+
+def _other_buckets(name: str, new: Side, old: Side) -> str | None:
+    feature, before = new.by_name[name], old.by_name[name]
+    assert isinstance(feature, Bucketized)
+    assert isinstance(before, Bucketized)
+    edges, old_edges = (np.array(side.statistics.numerics[name].boundaries, np.float32) for side in (new, old))
+    if not np.array_equal(edges, old_edges) or (feature.oov, feature.exact) != (before.oov, before.exact):
+        return "other buckets than before"
+    return None
+
+
+def _match_categories(
+    feature: Categorical, before: Categorical, new: Side, old: Side, rows: int, old_rows: int
+) -> Match:
+    ways = [
+        "hashed" if owner.hash_bins is not None else "integers" if owner.identity is not None else "a vocabulary"
+        for owner in (feature, before)
+    ]
+    if ways[0] != ways[1]:
+        return Match.none(rows, old_rows, f"was {ways[1]}, is {ways[0]}")
+    if feature.hash_bins is not None:
+        if rows != old_rows:
+            return Match.none(rows, old_rows, f"had {before.hash_bins:,} bins, has {feature.hash_bins:,}")
+        return Match.same(rows)
+    if feature.identity is not None:
+        assert before.identity is not None
+        common = np.arange(min(feature.identity, before.identity))
+        # Behind the integers: OOV, then missing.
+        ends = [np.arange(owner.identity, owner.identity + 2) for owner in (feature, before) if owner.identity]
+        return Match(np.concatenate([common, ends[0]]), np.concatenate([common, ends[1]]), rows, old_rows)
+    words = new.statistics.vocabularies[feature.name].values
+    known = {word: place for place, word in enumerate(old.statistics.vocabularies[before.name].values)}
+    places = np.fromiter((known.get(word, -1) for word in words), np.int64, len(words))
+    found = np.flatnonzero(places >= 0)
+    # Before the vocabulary: OOV, then missing.
+    ends = [np.arange(2)]
+    return Match(np.concatenate([*ends, found + 2]), np.concatenate([*ends, places[found] + 2]), rows, old_rows)
+
+
+def _match_cross(feature: Cross, before: Cross, new: Side, old: Side) -> Match:
+    rows, old_rows = new.rows(feature.name), old.rows(before.name)
+
+    def nothing(reason: str) -> Match:
+        return Match.none(rows, old_rows, reason)
+
+    if feature.keys != before.keys:
+        return nothing(f"crossed {' x '.join(before.keys)}, crosses {' x '.join(feature.keys)}")
+    if feature.bins != before.bins:
+        shown = [bins if bins == "exact" else f"{bins:,}" for bins in (before.bins, feature.bins)]
+        return nothing(f"had bins: {shown[0]}, has {shown[1]}")
+    keys = [match_rows(key, new, old) for key in feature.keys]
+    for key, match in zip(feature.keys, keys, strict=True):
+        if feature.bins != "exact" and _crossed_by_value(key, new) and _crossed_by_value(key, old):
+            continue
+        if match.reason is not None:
+            return nothing(f"{key}: {match.reason}")
+        if feature.bins != "exact" and len(match.new) < max(match.rows, match.old_rows):
+            return nothing(f"{key}: other integers than before")
+    if feature.bins != "exact":
+        return Match.same(rows)
+    # Mixed radix, the last key counting fastest: the ids of a combination on either side.
+    ids, olds = np.zeros(1, np.int64), np.zeros(1, np.int64)
+    for match in keys:
+        ids = np.add.outer(ids * match.rows, match.new).ravel()
+        olds = np.add.outer(olds * match.old_rows, match.old).ravel()
+    order = np.argsort(ids, kind="stable")
+    return Match(ids[order], olds[order], rows, old_rows)
+
+
+def _crossed_by_value(key: str, side: Side) -> bool:
+    """Whether a key brings fingerprints of its values to a cross, not ids."""
+    feature = side.by_name[key]
+    return isinstance(feature, Categorical) and root(feature, side.by_name).identity is None

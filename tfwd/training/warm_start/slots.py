@@ -1,0 +1,146 @@
+"""The state of the optimizers, carried over with the variables that it belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from tfwd.optimizers.joint import JointOptimizer, head_of
+from tfwd.training.warm_start.moves import Move
+from tfwd.training.warm_start.report import Report
+
+# By method, whoever implements it: the lists of slots, one a variable.
+_SLOTS: dict[type[keras.optimizers.Optimizer], tuple[str, ...]] = {
+    keras.optimizers.Ftrl: ("_accumulators", "_linears"),
+    keras.optimizers.Adam: ("_momentums", "_velocities", "_velocity_hats"),
+    keras.optimizers.Adagrad: ("_accumulators",),
+    keras.optimizers.RMSprop: ("_velocities", "_average_gradients"),
+    keras.optimizers.SGD: (),
+}
+_SHAPING = (
+    "learning_rate_power",
+    "l1_regularization_strength",
+    "l2_regularization_strength",
+    "beta",
+)
+
+
+class Slots:
+    """Carries the slots between the optimizers of two models.
+
+    Slots go over where both train the head of the variable with the same method. FTRL computes a weight from its slots
+    alone, so that a weight without them would be forgotten at its next step: where they are missing, or its rates are
+    others than before, its `linear` is computed from the weight.
+
+    Args:
+        new, old: the optimizers of the models, built.
+        report: is told of each head.
+    """
+
+    def __init__(self, new: JointOptimizer, old: JointOptimizer, report: Report) -> None:
+        self.new, self.old, self.report = new, old, report
+        for head in ("wide", "deep"):
+            if getattr(new, head) is not None:
+                self._head(head)
+
+    def carry(self, move: Move) -> None:
+        """Carries the slots of one variable, which has its new values."""
+        head, old_head = head_of(move.new.path), head_of(move.old.path)
+        to, given = getattr(self.new, head), getattr(self.old, old_head)
+        carried = _method(to) is _method(given)
+        if carried:
+            for name in _SLOTS[_method(to)]:
+                new, old = _slot(to, name, move.new), _slot(given, name, move.old)
+                if new is not None and old is not None:
+                    new.assign(move.carried(new.numpy(), old.numpy()))
+        if _method(to) is keras.optimizers.Ftrl and not (carried and _shaping(to) == _shaping(given)):
+            _rebuild(to, move)
+
+    def _head(self, head: str) -> None:
+        to, given = getattr(self.new, head), getattr(self.old, head)
+        why = ""
+        if given is None:
+            why = "the older model has no such head"
+        elif _method(to) is not _method(given):
+            why = f"was {_method(given).__name__}, is {_method(to).__name__}"
+        entry: dict[str, Any] = {"carried": "no" if why else "yes", "why": why, "steps": 0}
+        self.report.optimizers[head] = entry
+        if why:
+            return
+        if isinstance(to, keras.optimizers.Adam):
+            # The moments are of so many steps, and its first ones would be corrected for being few.
+            if isinstance(to._learning_rate, keras.optimizers.schedules.LearningRateSchedule):
+                entry["why"] = "its steps are counted from 0, for the schedule of the learning rate"
+            else:
+                to.iterations.assign(given.iterations)
+                entry["steps"] = int(given.iterations.numpy())
+        if isinstance(to, keras.optimizers.Ftrl) and _shaping(to) != _shaping(given):
+            entry["why"] = "the rates have changed: its sums are computed anew from the weights"
+
+
+def ftrl_linear(
+    weights: NDArray[np.float32],
+    accumulator: NDArray[np.float32],
+    linear: NDArray[np.float32],
+    *,
+    learning_rate: float,
+    learning_rate_power: float,
+    l1: float,
+    l2: float,
+    beta: float,
+) -> NDArray[np.float32]:
+    """The `linear` from which FTRL computes given weights.
+
+    The inverse of the last line of `tfwd.optimizers.sparse_ftrl.ftrl_rows`: w = (clip(z, -l1, l1) - z) / (n^p / lr +
+    2 l2 + beta / lr), z `linear` and n `accumulator`.
+
+    Args:
+        weights: `(...)`.
+        accumulator: `(...)`.
+        linear: `(...)`; where a weight is zero, what of it keeps it there stays.
+        learning_rate, learning_rate_power, l1, l2, beta: as in `SparseFtrl`.
+
+    Returns:
+        float32 `(...)`.
+    """
+    w, n = weights.astype(np.float64), accumulator.astype(np.float64)
+    quadratic = n**-learning_rate_power / learning_rate + 2.0 * l2 + beta / learning_rate
+    found = np.where(w == 0.0, np.clip(linear, -l1, l1), -w * quadratic - np.sign(w) * l1)
+    return found.astype(np.float32)
+
+
+def _rebuild(optimizer: keras.optimizers.Ftrl, move: Move) -> None:
+    index = optimizer._get_variable_index(move.new)
+    accumulator, linear = optimizer._accumulators[index], optimizer._linears[index]
+    found = ftrl_linear(
+        move.new.numpy(),
+        accumulator.numpy(),
+        linear.numpy(),
+        learning_rate=float(optimizer.learning_rate),
+        learning_rate_power=optimizer.learning_rate_power,
+        l1=optimizer.l1_regularization_strength,
+        l2=optimizer.l2_regularization_strength,
+        beta=optimizer.beta,
+    )
+    linear.assign(np.where(move.mask(), found, linear.numpy()))
+
+
+def _slot(optimizer: keras.optimizers.Optimizer, name: str, variable: keras.Variable) -> keras.Variable | None:
+    slots = getattr(optimizer, name, None)
+    # An embedding that did not learn had none.
+    known = any(variable is other for other in optimizer._trainable_variables)
+    return slots[optimizer._get_variable_index(variable)] if slots and known else None
+
+
+def _method(optimizer: keras.optimizers.Optimizer) -> type[keras.optimizers.Optimizer]:
+    return next(method for method in _SLOTS if isinstance(optimizer, method))
+
+
+def _shaping(optimizer: keras.optimizers.Ftrl) -> list[float]:
+    """What a weight is computed with from its slots."""
+    read: Callable[[str], float] = lambda name: float(getattr(optimizer, name))  # noqa: E731
+    return [float(optimizer.learning_rate), *map(read, _SHAPING)]
