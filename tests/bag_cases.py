@@ -14,6 +14,7 @@ from tfwd.analysis.statistics import FeatureStatistics, LabelStatistics, Numeric
 from tfwd.config.config import Config
 from tfwd.config.features import Bucketized, Categorical, Cross
 from tfwd.features.layout import build_layout
+from tfwd.features.space import FeatureSpace
 from tfwd.layers.fingerprint import OOV_TOKEN
 from tfwd.model.wide_deep import WideDeep, build_model
 from tfwd.schema import MISSING_INTEGER, Input, Schema
@@ -98,7 +99,7 @@ SCHEMA = Schema(
     "liked_it",
     ("0", "1"),
 )
-LAYOUT = build_layout(CONFIG.features, STATISTICS, ("wide", "deep"), 1)
+LAYOUT = build_layout(FeatureSpace(CONFIG.features, STATISTICS), ("wide", "deep"), 1)
 
 Row = dict[str, Any]
 

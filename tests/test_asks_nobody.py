@@ -43,7 +43,7 @@ for stream in (sys.stdout, sys.stderr):
 import tfwd
 from export import parity
 from tfwd.datasets import census
-from tfwd.prediction import predict
+from tfwd.inference.prediction import predict
 
 parity.HOSTILE_ROWS = 10
 config = tfwd.Config(

@@ -208,10 +208,10 @@ print(json.dumps(said))
 """
 EXPORTS = ("export.onnx", "export.savedmodel", "export.baseline", "export.serving")
 HELP = (
-    ("tfwd.cli", "--help"),
+    ("tfwd", "--help"),
     ("tfwd.train", "--help"),
-    ("tfwd.cli", "export", "--help"),
-    ("tfwd.cli", "--version"),
+    ("tfwd", "export", "--help"),
+    ("tfwd", "--version"),
     ("tfwd.predict", "-h"),
     ("tfwd.predict", "--help"),
     *((module, "-h") for module in EXPORTS),
@@ -239,7 +239,7 @@ def said() -> dict[tuple[str, ...], Said]:
 
 
 def test_help_is_short_and_names_everything(said: dict[tuple[str, ...], Said]) -> None:
-    whole = said["tfwd.cli", "--help"]
+    whole = said["tfwd", "--help"]
     assert whole.code == 0
     for command in ("train", "evaluate", "predict", "export"):
         assert f"\n  {command} " in whole.out
@@ -248,7 +248,7 @@ def test_help_is_short_and_names_everything(said: dict[tuple[str, ...], Said]) -
     for option in ("--config", "--output", "--set", "--resume", "census"):
         assert option in train
     assert max(map(len, train.splitlines())) <= 100
-    export = said["tfwd.cli", "export", "--help"].out
+    export = said["tfwd", "export", "--help"].out
     assert "savedmodel" in export
     assert "onnx" in export
 
@@ -282,7 +282,7 @@ def test_what_is_not_there_is_said_before_tensorflow_is_loaded(
 
 
 def test_version_and_short_help(said: dict[tuple[str, ...], Said], capfd: pytest.CaptureFixture[str]) -> None:
-    version = said["tfwd.cli", "--version"]
+    version = said["tfwd", "--version"]
     assert (version.code, version.out) == (0, f"tfwd {tfwd_version}\n")
     assert said["tfwd.predict", "-h"].out == said["tfwd.predict", "--help"].out != ""
     for command in ((), ("export",), ("train",)):

@@ -11,7 +11,7 @@ from tfwd.config.config import Config
 from tfwd.config.preparation import JoinConfig
 from tfwd.data.source import Source
 from tfwd.errors import DataError
-from tfwd.training.splits import open_parts
+from tfwd.training.splits import open_splits
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_the_files_of_a_list_are_beside_their_file_and_read_one_after_the_other(
     )
     found = Config.load(folder / "c.yaml")
     assert found.data.train == (str(folder / "a.csv"), str(folder / "b.csv"))
-    parts = open_parts(found)
+    parts = open_splits(found)
     source = parts.fit.source
     assert [row[0] for row in source.connect().sql(source.select("city")).fetchall()] == ["a", "a", "b", "b"]
     assert parts.validation is not None

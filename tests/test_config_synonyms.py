@@ -10,7 +10,7 @@ import pytest
 from config_cases import SMALL
 from pydantic import BaseModel
 
-from tfwd.config import synonyms as config_synonyms
+from tfwd.config import synonyms
 from tfwd.config.config import Config
 from tfwd.config.features import Bucketized, Categorical, Cross, Numeric
 from tfwd.errors import ConfigError
@@ -79,7 +79,7 @@ def is_key(path: str) -> bool:
 
 
 def test_every_place_that_is_named_is_there() -> None:
-    tables = [config_synonyms._ANYWHERE, *config_synonyms._SECTIONS.values()]
+    tables = [synonyms._ANYWHERE, *synonyms._SECTIONS.values()]
     texts = [place for table in tables for place in table.values()]
     paths = [
         path for text in texts for path in re.findall(r"\b(?:data|model|train|export|ranking)(?:\.[a-z_0-9]+)+", text)
@@ -90,5 +90,5 @@ def test_every_place_that_is_named_is_there() -> None:
 
 def test_no_key_of_a_section_is_taken_for_another() -> None:
     for feature in (Numeric, Bucketized, Categorical, Cross):
-        own = config_synonyms._SECTIONS[feature.__name__].keys() & feature.model_fields.keys()
+        own = synonyms._SECTIONS[feature.__name__].keys() & feature.model_fields.keys()
         assert own == set(), feature

@@ -17,7 +17,8 @@ from tfwd.config.config import Config
 from tfwd.data.rows import Rows
 from tfwd.data.schema import resolve_schema
 from tfwd.data.source import Source
-from tfwd.inspection.wide_weights import shortest, wide_weights
+from tfwd.features.space import shortest
+from tfwd.inspection.wide_weights import wide_weights
 from tfwd.model.wide_deep import WideDeep, build_model
 
 FEATURES: list[dict[str, Any]] = [

@@ -15,6 +15,7 @@ from tests.feature_cases import raw_columns, small, statistics_of
 from tfwd.config.config import Config
 from tfwd.errors import ConfigError
 from tfwd.features.layout import build_layout
+from tfwd.features.space import FeatureSpace
 from tfwd.model.ranker import build_ranker
 from tfwd.optimizers.configured import joint_optimizer
 from tfwd.training.preflight import ACTIVATIONS, preflight
@@ -22,7 +23,7 @@ from tfwd.training.size import Part, least_parts, machine_memory, parts_of, refu
 
 PROGRAM = """
 import json, sys
-from tfwd.cli import app
+from tfwd.cli.app import app
 for options in json.loads(sys.argv[1]):
     try:
         app(["train", *options])
@@ -69,7 +70,7 @@ def test_the_activations_are_those_of_keras() -> None:
 @pytest.mark.parametrize("optimizer", ["lazy_adam", "adagrad", "sgd", "rmsprop", {"name": "adam", "amsgrad": True}])
 def test_the_estimate_is_what_keras_makes(optimizer: Any) -> None:
     chosen = small(train__deep_optimizer=optimizer)
-    layout = build_layout(chosen.features, statistics_of(chosen, raw_columns(50)), chosen.model.heads, 1)
+    layout = build_layout(FeatureSpace(chosen.features, statistics_of(chosen, raw_columns(50))), chosen.model.heads, 1)
     ranker = build_ranker(layout, chosen.model)
     joint = joint_optimizer(chosen, 1)
     joint.build(ranker.trainable_variables)

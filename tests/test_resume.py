@@ -165,8 +165,8 @@ def test_broken_off_at_any_moment_and_resumed_equals_left_alone(moment: str, alo
 
 TRAIN = """
 import json, sys
-from tfwd.config import Config
-from tfwd.training import fit
+from tfwd.config.config import Config
+from tfwd.training.fit import fit
 fit(Config.of(json.loads(sys.argv[1])), sys.argv[2], overwrite=True)
 """
 

@@ -13,7 +13,7 @@ from census_cases import FEATURES, config, frame
 from tfwd.analysis.analyze import analyze
 from tfwd.errors import DataError
 from tfwd.model.wide_deep import WideDeep, build_model
-from tfwd.training.splits import Parts, open_parts
+from tfwd.training.splits import Parts, open_splits
 from tfwd.training.stream import CachedIds, Stream, StreamedRows, row_bytes
 
 ROWS, BATCH = 530, 64
@@ -24,7 +24,7 @@ def _made() -> tuple[WideDeep, Parts]:
     options = config({"weight": "weight", "validation_fraction": 0.0}, early_stopping=None)
     # A number, an embedding, a one-hot and a cross.
     chosen = options.replace(features=[FEATURES[index] for index in (0, 3, 4, 6)])
-    parts = open_parts(chosen, frame().head(ROWS))
+    parts = open_splits(chosen, frame().head(ROWS))
     statistics = analyze(parts.fit, chosen)
     parts = parts.with_classes(statistics.label.classes)
     return build_model(chosen, statistics, parts.schema), parts

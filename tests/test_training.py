@@ -23,7 +23,7 @@ from tfwd.model.wide_deep import build_model
 from tfwd.run import Run
 from tfwd.training.checkpoints import Checkpoints
 from tfwd.training.fit import fit, resume
-from tfwd.training.splits import open_parts
+from tfwd.training.splits import open_splits
 
 
 def history(run: Run) -> list[dict[str, str]]:
@@ -206,7 +206,7 @@ def test_class_weights_and_row_weights_move_the_base_rate(
     means = [run.metrics["validation"]["mean_prediction"] for run in (watched[0], by_class, by_row)]
     assert means[0] < 0.35 < 0.6 < min(means[1:])
     # A weight of rows counts in the evaluation, that of classes does not.
-    parts = open_parts(by_class.config, frame()).with_classes(by_class.statistics.label.classes)
+    parts = open_splits(by_class.config, frame()).with_classes(by_class.statistics.label.classes)
     assert parts.validation is not None
     labels = [batch.label for batch in parts.validation.batches(100) if batch.label is not None]
     assert by_class.metrics["validation"]["mean_label"] == pytest.approx(np.concatenate(labels).mean())
@@ -309,7 +309,7 @@ def test_too_few_rows_to_validate_on(tmp_path: Path) -> None:
 
 
 def test_parts_partition_the_training_rows() -> None:
-    parts = open_parts(config({"train": str(files()["train.csv"]), "test": str(files()["test.csv"])}))
+    parts = open_splits(config({"train": str(files()["train.csv"]), "test": str(files()["test.csv"])}))
     assert parts.validation is not None
     assert parts.test is not None
     assert parts.fit.count() + parts.validation.count() == parts.everything.count() == 2000

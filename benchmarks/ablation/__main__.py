@@ -28,7 +28,7 @@ from benchmarks.ablation.variants import PARTS, STUDIES, Study, Variant, variant
 from benchmarks.documents import figures_of, put
 from benchmarks.prepared import prepared_once
 from tfwd.inference.tensorflow_scorer import keras_scorer
-from tfwd.training.splits import Parts, open_parts
+from tfwd.training.splits import Splits, open_splits
 from tfwd.utils.files import write_text
 
 # What is kept of a model's metrics.
@@ -45,7 +45,7 @@ class Measured:
 
     def __init__(self, study: Study, config: tfwd.Config) -> None:
         self.study, self.config = study, config
-        self._parts: Parts | None = None
+        self._parts: Splits | None = None
         self._times: dict[str, NDArray[Any]] = {}
 
     def measure(self, variant: Variant, seed: int) -> dict[str, Any]:
@@ -84,7 +84,7 @@ class Measured:
 
     def _by_times_seen(self, run: tfwd.Run) -> dict[str, dict[str, dict[str, float]]]:
         # Rows are the same in every run; their inputs go by the features that a variant has.
-        parts = open_parts(run.config, prepared=run.data).with_classes(run.statistics.label.classes)
+        parts = open_splits(run.config, prepared=run.data).with_classes(run.statistics.label.classes)
         assert parts.test is not None
         if not self._times:
             self._times = {name: times_seen(parts.fit, parts.test, keys) for name, keys in self.study.seen.items()}

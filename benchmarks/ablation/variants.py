@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import tfwd
-from tfwd.config.features import AnyColumn, Cross
+from tfwd.config.features import AnyFeature, Cross
 
 BOTH, WIDE, DEEP = "wide & deep", "wide only", "deep only"
 PARTS = ("heads", "cross", "history", "dropout", "optimizers")
@@ -102,7 +102,7 @@ class Variant:
     name: str
     part: str
     changes: dict[str, Any] = field(default_factory=dict)
-    without: Callable[[AnyColumn], bool] | None = None
+    without: Callable[[AnyFeature], bool] | None = None
 
     def of(self, config: tfwd.Config, seed: int) -> tfwd.Config:
         """The changed configuration. A refit is left out: all models see the same training rows."""
@@ -115,12 +115,12 @@ class Variant:
         )
 
 
-def _crosses(goes: Callable[[tuple[str, ...]], bool]) -> Callable[[AnyColumn], bool]:
+def _crosses(goes: Callable[[tuple[str, ...]], bool]) -> Callable[[AnyFeature], bool]:
     """Whether a feature is a cross of keys that go."""
     return lambda feature: isinstance(feature, Cross) and goes(feature.keys)
 
 
-def _readers(column: str) -> Callable[[AnyColumn], bool]:
+def _readers(column: str) -> Callable[[AnyFeature], bool]:
     """Whether a feature reads a column, itself or as a key of the same name."""
     return lambda feature: column in (feature.keys if isinstance(feature, Cross) else feature.columns)
 

@@ -15,7 +15,7 @@ from tfwd.config.config import Config
 from tfwd.data import Rows, Source, resolve_schema
 from tfwd.data.dataset import original_errors
 from tfwd.errors import ConfigError, DataError
-from tfwd.training.splits import open_parts
+from tfwd.training.splits import open_splits
 
 Configure = Callable[..., Config]
 NUMBER = {"type": "numeric", "column": "number"}
@@ -101,9 +101,9 @@ def test_too_few_rows_that_differ(configure: Configure) -> None:
     config = configure([NUMBER], validation_fraction=0.1)
     same = pd.DataFrame({"number": [1] * 50, "y": [0, 1] * 25})
     with pytest.raises(DataError, match=r"of its 50 rows 2 are not a copy of another\. Set data\.validation"):
-        open_parts(config, train=same).check()
+        open_splits(config, train=same).check()
     with pytest.raises(DataError, match=r"of too few rows\.$"):
-        open_parts(config, train=frame(2)).check()
+        open_splits(config, train=frame(2)).check()
 
 
 def test_a_class_that_training_has_not_seen(configure: Configure) -> None:

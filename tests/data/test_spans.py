@@ -12,7 +12,7 @@ from census_cases import config, frame
 from tfwd.data.chunk import Chunk
 from tfwd.data.rows import Rows
 from tfwd.training.spans import Spans
-from tfwd.training.splits import open_parts
+from tfwd.training.splits import open_splits
 
 BATCH, SEED = 7, 3
 ROWS = 500
@@ -33,7 +33,7 @@ class Counted(Rows):
 
 @pytest.fixture
 def rows() -> Counted:
-    parts = open_parts(
+    parts = open_splits(
         config({"weight": "weight", "validation_fraction": 0.0}, early_stopping=None), frame().head(ROWS)
     )
     fit = parts.with_classes(("<=50K", ">50K")).fit

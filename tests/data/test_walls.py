@@ -155,7 +155,9 @@ def test_what_is_allowed_means_what_it_meant(sql: str) -> None:
 def _expressions() -> list[str]:
     """The SQL of all presets, of the benchmarks' configurations and of the documents."""
     texts = [
-        path.read_text() for folder in ("tfwd/config/presets", "benchmarks/configs") for path in (ROOT / folder).glob("*")
+        path.read_text()
+        for folder in ("tfwd/config/presets", "benchmarks/configs")
+        for path in (ROOT / folder).glob("*")
     ]
     for page in (*(ROOT / "docs").glob("*.md"), ROOT / "README.md"):
         texts += re.findall(r"```yaml\n(.*?)```", page.read_text(), re.DOTALL)

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from tfwd.config.config import Config
 from tfwd.errors import ConfigError
 from tfwd.features.layout import Slot, weights_name
+from tfwd.features.space import FeatureSpace
 from tfwd.features.transform import build_transform
 
-TRANSFORM = build_transform(CONFIG.features, STATISTICS, SCHEMA, LAYOUT)
+TRANSFORM = build_transform(FeatureSpace(CONFIG.features, STATISTICS), SCHEMA, LAYOUT)
 
 
 def pairs_of(found: dict[str, Any], name: str, slots: tuple[Slot, ...]) -> list[list[list[tuple[int, float]]]]:

@@ -11,7 +11,8 @@ from feature_cases import kitchen_sink, raw_columns, statistics_of
 from tfwd.analysis.statistics import VocabularyStatistics
 from tfwd.config.config import Config
 from tfwd.errors import ConfigError
-from tfwd.features.layout import AUTO_WIDTHS, Layout, build_layout, embedding_width, feature_rows
+from tfwd.features.layout import Layout, build_layout
+from tfwd.features.space import AUTO_WIDTHS, FeatureSpace, embedding_width
 
 CONFIG = kitchen_sink()
 STATISTICS = statistics_of(CONFIG, raw_columns(2000))
@@ -19,7 +20,7 @@ BY_NAME = {feature.name: feature for feature in CONFIG.features}
 
 
 def layout(heads: tuple[str, ...] = ("wide", "deep"), outputs: int = 1) -> Layout:
-    return build_layout(CONFIG.features, STATISTICS, heads, outputs)
+    return build_layout(FeatureSpace(CONFIG.features, STATISTICS), heads, outputs)
 
 
 def test_ranges_are_disjoint_and_cover_all_rows_from_one() -> None:
@@ -36,7 +37,9 @@ def test_one_hot_ranges_are_disjoint_and_cover_all_inputs_from_zero() -> None:
 
 
 def test_rows_of_every_kind_of_feature() -> None:
-    rows = {name: feature_rows(f, STATISTICS, BY_NAME) for name, f in BY_NAME.items() if f.type != "numeric"}
+    rows = {
+        name: FeatureSpace(CONFIG.features, STATISTICS).rows(name) for name, f in BY_NAME.items() if f.type != "numeric"
+    }
     assert rows["city"] == 2 + 6
     assert rows["zip"] == 50 + 1
     assert rows["store"] == 5 + 2
@@ -67,7 +70,9 @@ def test_a_bag_combines_in_each_head_as_it_says() -> None:
     features.append({"type": "cross", "keys": ["tags", "others"], "bins": 9, "wide_combiner": "mean"})
     config = Config.of({"data": {"label": "y"}, "features": features})
     words = {name: VocabularyStatistics(("a",), (1,)) for name in ("tags", "others")}
-    found = build_layout(config.features, dataclasses.replace(STATISTICS, vocabularies=words), ("wide", "deep"), 1)
+    found = build_layout(
+        FeatureSpace(config.features, dataclasses.replace(STATISTICS, vocabularies=words)), ("wide", "deep"), 1
+    )
     assert [slot.combiner for slot in found.wide.slots] == ["sum", "sqrtn", "mean"]
     assert [slot.combiner for slot in found.embeddings[0].slots] == ["mean", "sum"]
 
@@ -116,11 +121,11 @@ def test_refuses_more_rows_than_an_id_can_name() -> None:
     # Where learnt vocabularies make the table too large, the configuration alone cannot tell.
     alone = [config_of(feature).features[0] for feature in hashed]
     with pytest.raises(ConfigError, match=r"'wide' would have 2,147,483,651 rows.* Lower some bins"):
-        build_layout(tuple(alone), STATISTICS, ("wide",), 1)
+        build_layout(FeatureSpace(tuple(alone), STATISTICS), ("wide",), 1)
 
 
 def test_refuses_an_exact_cross_of_too_many_combinations() -> None:
     identities = [{"type": "categorical", "column": f"c{index}", "identity": 50_000} for index in range(2)]
     config = config_of(*identities, {"type": "cross", "keys": ["c0", "c1"], "bins": "exact"})
     with pytest.raises(ConfigError, match=r"'c0_x_c1' has 2,500,200,004 combinations, too many for bins: exact"):
-        build_layout(config.features, dataclasses.replace(STATISTICS, vocabularies={}), ("wide",), 1)
+        build_layout(FeatureSpace(config.features, dataclasses.replace(STATISTICS, vocabularies={})), ("wide",), 1)

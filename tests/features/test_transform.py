@@ -13,8 +13,10 @@ from feature_cases import Columns, batch, kitchen_sink, raw_columns, schema_of, 
 
 from tfwd.analysis.statistics import FeatureStatistics, LabelStatistics, NumericStatistics, VocabularyStatistics
 from tfwd.config.config import Config
-from tfwd.config.features import Bucketized, Categorical, Column, Cross, Numeric
+from tfwd.config.feature_base import Feature
+from tfwd.config.features import Bucketized, Categorical, Cross, Numeric
 from tfwd.features.layout import Layout, build_layout
+from tfwd.features.space import FeatureSpace
 from tfwd.features.transform import build_transform
 from tfwd.layers.fingerprint import OOV_TOKEN
 from tfwd.schema import MISSING_INTEGER
@@ -23,8 +25,8 @@ CONFIG = kitchen_sink()
 TRAIN = raw_columns(2000)
 STATISTICS = statistics_of(CONFIG, TRAIN)
 BY_NAME: dict[str, Any] = {feature.name: feature for feature in CONFIG.features}
-LAYOUT = build_layout(CONFIG.features, STATISTICS, ("wide", "deep"), 1)
-TRANSFORM = build_transform(CONFIG.features, STATISTICS, schema_of(CONFIG), LAYOUT)
+LAYOUT = build_layout(FeatureSpace(CONFIG.features, STATISTICS), ("wide", "deep"), 1)
+TRANSFORM = build_transform(FeatureSpace(CONFIG.features, STATISTICS), schema_of(CONFIG), LAYOUT)
 
 
 def hash_of(value: str, bins: int) -> int:
@@ -62,7 +64,7 @@ def key_values(feature: Any, columns: Columns) -> list[str] | list[int]:
     return [OOV_TOKEN if categorical_id(feature, value) == 0 else value for value in values]
 
 
-def local_ids(feature: Column, columns: Columns) -> list[int]:
+def local_ids(feature: Feature, columns: Columns) -> list[int]:
     if isinstance(feature, Categorical):
         return [categorical_id(feature, value) for value in columns[feature.column]]
     if isinstance(feature, Bucketized):
@@ -151,9 +153,9 @@ def test_saved_transform_answers_as_before(tmp_path: Any) -> None:
 def transform_of(features: list[Any], **statistics: Any) -> tuple[keras.Model, Layout, Any]:
     config = Config.of({"data": {"label": "y"}, "features": features, "model": {"heads": ["wide"]}})
     learnt = FeatureStatistics(9, LabelStatistics(0.5), **statistics)
-    layout = build_layout(config.features, learnt, ("wide",), 1)
+    layout = build_layout(FeatureSpace(config.features, learnt), ("wide",), 1)
     schema = schema_of(config)
-    return build_transform(config.features, learnt, schema, layout), layout, schema
+    return build_transform(FeatureSpace(config.features, learnt), schema, layout), layout, schema
 
 
 NUMBERS = NumericStatistics(9, 0, 0.0, 9.0, 4.0, 2.0, 4.0, boundaries=(1.0, 2.0))

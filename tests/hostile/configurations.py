@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tfwd.config import yaml12 as config_yaml
+from tfwd.config import yaml12
 from tfwd.config.config import Config
 from tfwd.config.tree import unshared
 from tfwd.errors import ConfigError
@@ -106,9 +106,9 @@ def seeds() -> list[dict[str, Any]]:
     """Valid configurations: the presets, and one with every section."""
     folder = importlib.resources.files("tfwd") / "configs"
     texts = [entry.read_text(encoding="utf-8") for entry in sorted(folder.iterdir(), key=str)]
-    full = config_yaml.load(FULL)
+    full = yaml12.load(FULL)
     small = {"data": {"label": "y"}, "features": [{"type": "categorical", "column": "city", "embedding": 4}]}
-    return [full, full, small, *(config_yaml.load(text) for text in texts)]
+    return [full, full, small, *(yaml12.load(text) for text in texts)]
 
 
 def places(root: Any) -> list[tuple[Any, Any]]:
@@ -275,7 +275,7 @@ def fault(make: Callable[[], Config]) -> tuple[str, str | None]:
     except Exception as error:  # what is looked for
         return "refused", f"{type(error).__name__}: {str(error)[:300]}"
     try:
-        again = Config.of(config_yaml.load(config.dump()))
+        again = Config.of(yaml12.load(config.dump()))
     except Exception as error:
         return "valid", f"its dump is refused: {type(error).__name__}: {str(error)[:300]}"
     return "valid", None if again == config else "its dump is another configuration"
@@ -289,10 +289,10 @@ def attempts(rng: random.Random, folder: Path) -> Iterator[tuple[str, Callable[[
         seed = rng.choice(valid)
         values = mutated(rng, seed)
         yield "values", lambda values=values: Config.of(values)
-        text = mutated_text(rng, config_yaml.dump(seed))
+        text = mutated_text(rng, yaml12.dump(seed))
         path.write_bytes(text.encode("utf-8", "surrogatepass"))
         yield "text", lambda: Config.load(path)
-        path.write_text(config_yaml.dump(seed), encoding="utf-8")
+        path.write_text(yaml12.dump(seed), encoding="utf-8")
         changes = [override(rng, seed) for _ in range(rng.choice([1, 2]))]
         yield "override", lambda changes=changes: Config.load(path, changes)
 

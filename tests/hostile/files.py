@@ -159,12 +159,12 @@ def attack(draw: random.Random, path: Path) -> None:
     """
     from tfwd.analysis.analyze import analyze
     from tfwd.config.config import Config
-    from tfwd.training.splits import open_parts
+    from tfwd.training.splits import open_splits
 
     data = {"train": str(path), "label": {"column": "label"}, "validation_fraction": draw.choice([0.0, 0.3])}
     early = {} if data["validation_fraction"] else {"early_stopping": None}
     config = Config.of({"data": data, "features": FEATURES, "train": early})
-    parts = open_parts(config)
+    parts = open_splits(config)
     statistics = analyze(parts.fit, config)
     parts = parts.with_classes(statistics.label.classes)
     for rows in (parts.fit, parts.validation):

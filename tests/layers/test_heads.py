@@ -10,6 +10,7 @@ from feature_cases import raw_columns, small, statistics_of
 
 from tfwd.errors import ConfigError
 from tfwd.features.layout import build_layout
+from tfwd.features.space import FeatureSpace
 from tfwd.layers.deep_head import DeepHead, tower
 from tfwd.layers.logit_sum import LogitSum
 from tfwd.layers.seeded_dropout import SeededDropout
@@ -155,7 +156,7 @@ def test_logit_sum() -> None:
 
 def test_ranker_refuses_an_activation_that_keras_has_not() -> None:
     config = small(model__activation="rleu")
-    layout = build_layout(config.features, statistics_of(config, raw_columns(50)), config.model.heads, 1)
+    layout = build_layout(FeatureSpace(config.features, statistics_of(config, raw_columns(50))), config.model.heads, 1)
     with pytest.raises(ConfigError, match=r"model.activation: Keras has no activation 'rleu'. Did you mean 'relu'\?"):
         build_ranker(layout, config.model)
 

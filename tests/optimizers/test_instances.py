@@ -37,9 +37,9 @@ def deep_of(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer
 
 
 def yaml_of(given: Config) -> dict[str, Any]:
-    from tfwd.config import yaml12 as config_yaml
+    from tfwd.config import yaml12
 
-    loaded: dict[str, Any] = config_yaml.load(given.dump())
+    loaded: dict[str, Any] = yaml12.load(given.dump())
     return loaded
 
 

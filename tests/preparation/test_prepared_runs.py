@@ -19,7 +19,7 @@ from tfwd.config.config import Config
 from tfwd.errors import ConfigError, DataError
 from tfwd.run import Run
 from tfwd.training.fit import fit, resume
-from tfwd.training.splits import open_parts
+from tfwd.training.splits import open_splits
 
 FEATURES: list[dict[str, Any]] = [
     {"type": "categorical", "column": "item", "embedding": 4},
@@ -147,7 +147,7 @@ def test_a_broken_off_training_goes_on_with_its_own_rows(run: Run, tmp_path: Pat
 
 
 def test_a_refit_is_of_train_and_validation_rows(run: Run) -> None:
-    parts = open_parts(run.config, prepared=run.data)
+    parts = open_splits(run.config, prepared=run.data)
     numbers = {}
     for name in ("fit", "validation", "everything"):
         rows = getattr(parts, name)

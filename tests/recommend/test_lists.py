@@ -22,7 +22,7 @@ from tfwd.model.wide_deep import WideDeep, build_model
 from tfwd.recommend import top_k as lists_module
 from tfwd.recommend.catalogue import read_catalogue, tensors
 from tfwd.recommend.top_k import ListMaker
-from tfwd.training.splits import open_parts
+from tfwd.training.splits import open_splits
 
 HARD: list[dict[str, Any]] = [
     {
@@ -83,7 +83,7 @@ def built(
     values |= {"features": features, "model": {"hidden_units": [12, 6], **model}}
     values |= {"task": "regression"} if regression else {}
     config = Config.of(values)
-    parts = open_parts(config, train=cases.events())
+    parts = open_splits(config, train=cases.events())
     statistics = analyze(parts.fit, config)
     schema = parts.with_classes(statistics.label.classes).schema
     made = build_model(config, statistics, schema, tower)
@@ -242,7 +242,7 @@ def test_items_that_are_integers() -> None:
     values = cases.values()
     values |= {"features": features, "ranking": {"user": "user_id", "item": "movie_id"}}
     config = Config.of(values)
-    parts = open_parts(config, train=events)
+    parts = open_splits(config, train=events)
     statistics = analyze(parts.fit, config)
     model = build_model(config, statistics, parts.with_classes(statistics.label.classes).schema)
     lists = maker(model, config, items)

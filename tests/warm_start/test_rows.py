@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tfwd.analysis.statistics import FeatureStatistics, LabelStatistics, NumericStatistics, VocabularyStatistics
-from tfwd.config.features import Bucketized, Categorical, Column, Cross, Numeric
-from tfwd.training.warm_start.rows import Side, match_rows, same_definition
+from tfwd.config.feature_base import Feature
+from tfwd.config.features import Bucketized, Categorical, Cross, Numeric
+from tfwd.features.space import FeatureSpace
+from tfwd.training.warm_start.rows import match_rows, same_definition
 
 WORDS = st.lists(st.sampled_from([f"w{n}" for n in range(9)]), min_size=1, max_size=6, unique=True)
 
@@ -21,13 +23,13 @@ def numbers(*boundaries: float) -> NumericStatistics:
 
 
 def side(
-    features: list[Column], words: dict[str, list[str]], edges: dict[str, NumericStatistics] | None = None
-) -> Side:
+    features: list[Feature], words: dict[str, list[str]], edges: dict[str, NumericStatistics] | None = None
+) -> FeatureSpace:
     vocabularies = {name: VocabularyStatistics(tuple(w), (1,) * len(w)) for name, w in words.items()}
-    return Side.of(tuple(features), FeatureStatistics(10, LabelStatistics(0.5), vocabularies, edges or {}))
+    return FeatureSpace(tuple(features), FeatureStatistics(10, LabelStatistics(0.5), vocabularies, edges or {}))
 
 
-def pairs(name: str, new: Side, old: Side) -> list[tuple[int, int]]:
+def pairs(name: str, new: FeatureSpace, old: FeatureSpace) -> list[tuple[int, int]]:
     match = match_rows(name, new, old)
     assert match.reason is None
     assert (match.rows, match.old_rows) == (new.rows(name), old.rows(name))
@@ -43,7 +45,7 @@ def by_name(new: list[Any], old: list[Any]) -> list[tuple[int, int]]:
 def test_values_integers_and_their_combinations(
     a: list[str], b: list[str], old_a: list[str], old_b: list[str], size: int, old_size: int
 ) -> None:
-    def made(first: list[str], second: list[str], integers: int) -> tuple[Side, dict[str, list[str]]]:
+    def made(first: list[str], second: list[str], integers: int) -> tuple[FeatureSpace, dict[str, list[str]]]:
         features = [
             Categorical("a"),
             Categorical("b", max_length=2, vocabulary_of="c"),
@@ -64,7 +66,7 @@ def test_values_integers_and_their_combinations(
 
 
 def test_hashed_ones_stay_where_there_are_as_many_bins() -> None:
-    def made(words: list[str], bins: int = 5, identity: int = 3, edge: float = 0.5) -> Side:
+    def made(words: list[str], bins: int = 5, identity: int = 3, edge: float = 0.5) -> FeatureSpace:
         features = [
             Categorical("a"),
             Categorical("h", hash_bins=bins),
@@ -96,14 +98,14 @@ def test_hashed_ones_stay_where_there_are_as_many_bins() -> None:
         (Categorical("a"), Categorical("z"), "a new feature"),
     ],
 )
-def test_what_has_become_something_else(now: Column, before: Column, reason: str) -> None:
+def test_what_has_become_something_else(now: Feature, before: Feature, reason: str) -> None:
     match = match_rows("a", side([now], {"a": ["u"]}), side([before], {"a": ["u"], "z": ["u"]}))
     assert match.reason == reason
     assert len(match.new) == 0
 
 
 def test_a_cross_of_other_keys_or_bins() -> None:
-    def made(**options: Any) -> Side:
+    def made(**options: Any) -> FeatureSpace:
         features = [Categorical(name) for name in "abc"]
         return side(
             [*features, Cross(**{"name": "x", "keys": ("a", "b"), "bins": 5, **options})], {key: ["u"] for key in "abc"}

@@ -69,7 +69,3 @@ def _without_export(reason: ExportError) -> Callable[..., None]:
         raise reason
 
     return refuse
-
-
-if __name__ == "__main__":
-    main()

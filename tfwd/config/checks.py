@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
+from tfwd.config.feature_base import MAX_ROWS
 from tfwd.config.features import (
-    MAX_ROWS,
-    AnyColumn,
-    Bucketized,
+    AnyFeature,
     Categorical,
-    Column,
     Cross,
     Numeric,
-    feature_length,
-    numeric_names,
     root,
 )
 from tfwd.errors import ConfigError
@@ -23,13 +17,13 @@ from tfwd.utils.naming import nearest, refuse_case_twins
 MAX_COMBINATIONS = 10_000
 
 
-def check_features(features: tuple[AnyColumn, ...]) -> None:
+def check_features(features: tuple[AnyFeature, ...]) -> None:
     """Checks what holds between features: names that differ, crosses of keys that exist.
 
     Raises:
         ConfigError: names the feature, the key and what would be right.
     """
-    by_name: dict[str, AnyColumn] = {}
+    by_name: dict[str, AnyFeature] = {}
     for index, feature in enumerate(features):
         if feature.name in by_name:
             raise ConfigError(
@@ -39,7 +33,7 @@ def check_features(features: tuple[AnyColumn, ...]) -> None:
     refuse_case_twins(by_name, "Features")
     columns: dict[str, str] = {}
     for index, feature in enumerate(features):
-        for column in numeric_names(feature) if isinstance(feature, Numeric) else ():
+        for column in feature.numbers if isinstance(feature, Numeric) else ():
             twin = columns.setdefault(column, feature.name)
             if twin != feature.name:
                 raise ConfigError(
@@ -71,7 +65,7 @@ def check_features(features: tuple[AnyColumn, ...]) -> None:
                     "instead: a cross may have any number of keys."
                 )
         keys = [by_name[key] for key in feature.keys]
-        length = feature_length(feature, by_name)
+        length = feature.length(by_name)
         if length is not None and length > MAX_COMBINATIONS:
             raise ConfigError(
                 f"features[{index}]: the cross {feature.name!r} has up to {length:,} combinations a row, of which "
@@ -85,25 +79,13 @@ def check_features(features: tuple[AnyColumn, ...]) -> None:
             )
 
 
-def known_rows(feature: Column, by_name: Mapping[str, Column]) -> int:
-    """The rows of a feature, as far as the configuration says them: 0 of a vocabulary that is learnt."""
-    if isinstance(feature, Categorical):
-        owner = root(feature, by_name)
-        if owner.vocabulary is not None:
-            return len(owner.vocabulary) + 2
-        return (owner.hash_bins or owner.identity or -1) + 1
-    if isinstance(feature, Bucketized):
-        return len(feature.boundaries) + 2 if feature.boundaries is not None else 0
-    return feature.bins if isinstance(feature, Cross) and feature.bins != "exact" else 0
-
-
-def _check_tables(features: tuple[AnyColumn, ...], by_name: dict[str, AnyColumn]) -> None:
+def _check_tables(features: tuple[AnyFeature, ...], by_name: dict[str, AnyFeature]) -> None:
     """Refuses tables of more rows than an int32 id can name, as far as the features say how many they have."""
     tables: dict[str, int] = {}
     for index, feature in enumerate(features):
         if isinstance(feature, Numeric):
             continue
-        rows = known_rows(feature, by_name)
+        rows = feature.known_rows(by_name)
         own = isinstance(feature.embedding, int)
         for table in ["wide head"] * feature.wide + [f"embeddings of width {feature.embedding}"] * own:
             tables[table] = tables.get(table, 1) + rows
@@ -114,7 +96,7 @@ def _check_tables(features: tuple[AnyColumn, ...], by_name: dict[str, AnyColumn]
                 )
 
 
-def _check_owner(where: str, feature: Categorical, by_name: dict[str, AnyColumn]) -> None:
+def _check_owner(where: str, feature: Categorical, by_name: dict[str, AnyFeature]) -> None:
     """Refuses a shared vocabulary or embedding that is not there to be shared."""
     assert feature.owner is not None
     key = "embedding" if feature.embedding_of else "vocabulary_of"

@@ -13,11 +13,11 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from tfwd.config import yaml12 as config_yaml
+from tfwd.config import yaml12
 from tfwd.config.checks import check_features
 from tfwd.config.data import CsvConfig, DataConfig, LabelConfig
 from tfwd.config.export import ExportConfig
-from tfwd.config.features import AnyColumn, Categorical, Numeric
+from tfwd.config.features import AnyFeature, Categorical, Numeric
 from tfwd.config.messages import explain
 from tfwd.config.model import ModelConfig
 from tfwd.config.optimizers import OptimizerConfig, ScheduleConfig
@@ -57,7 +57,7 @@ class Config(Section):
 
     task: Task = "binary"
     data: DataConfig
-    features: tuple[AnyColumn, ...] = Field(min_length=1)
+    features: tuple[AnyFeature, ...] = Field(min_length=1)
     model: ModelConfig = ModelConfig()
     train: TrainConfig = TrainConfig()
     export: ExportConfig = ExportConfig()
@@ -184,11 +184,7 @@ class Config(Section):
 
     def deep_features(self) -> list[str]:
         """The names of the features with a place in the deep head."""
-        return [
-            feature.name
-            for feature in self.features
-            if (feature.deep if isinstance(feature, Numeric) else feature.embedding or feature.one_hot)
-        ]
+        return [feature.name for feature in self.features if feature.in_deep]
 
     def input_names(self) -> dict[str, str]:
         """Data column -> graph input name, for every column that a feature reads, in order of first use.
@@ -250,9 +246,9 @@ class Config(Section):
         """
         text, folder, where = _read(source)
         try:
-            values = config_yaml.load(text)
+            values = yaml12.load(text)
         except yaml.YAMLError as error:
-            raise ConfigError(f"{where} is not YAML: {config_yaml.reason(error, text)}.") from None
+            raise ConfigError(f"{where} is not YAML: {yaml12.reason(error, text)}.") from None
         if not isinstance(values, dict):
             raise ConfigError(f"{where} must hold keys such as data and features. Received: {shown(values)}")
         check_tree(values, where)
@@ -268,7 +264,7 @@ class Config(Section):
 
     def dump(self) -> str:
         """The complete configuration as YAML; `load` of it gives an equal one, if its paths are `absolute`."""
-        return config_yaml.dump(self.model_dump(mode="json"))
+        return yaml12.dump(self.model_dump(mode="json"))
 
     def absolute(self) -> Config:
         """A copy whose file paths don't depend on the working directory any more."""

@@ -11,106 +11,26 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from tfwd.config.feature_base import (
+    MAX_BINS,
+    MAX_SHAPE,
+    Bag,
+    Embedded,
+    Embedding,
+    Feature,
+    Normalization,
+    OnColumn,
+    Placed,
+    default_name,
+)
 from tfwd.config.preparation import MAX_LENGTH
-from tfwd.config.section import Count, Float32, PathText, Section, fault, refuse_twice, truth_values_as_text
+from tfwd.config.section import Count, Float32, PathText, fault, refuse_twice, truth_values_as_text
 from tfwd.config.tree import shown
-from tfwd.errors import ConfigError
-from tfwd.utils.naming import LONGEST, input_name, is_valid
-
-Normalization = Literal["none", "zscore", "minmax", "log", "quantile"]
-Embedding = Annotated[int, Field(ge=1, le=4096)] | Literal["auto"] | None
-Combiner = Literal["sum", "mean", "sqrtn"]
-Initializer = Literal["truncated_normal", "normal", "uniform", "zeros"]
-
-MAX_BINS = 2**31 - 1
-MAX_SHAPE = 4096
 
 
-class Column(Section):
-    """Base of all features: frozen, no unknown keys, a valid name."""
-
-    name: str = ""
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The data columns that the feature reads itself (a cross reads none: it reads its keys)."""
-        return ()
-
-    @model_validator(mode="after")
-    def _check_name(self) -> Column:
-        if not is_valid(self.name):
-            raise ValueError(
-                f"a feature's name is made of letters, digits and _, a letter first, {LONGEST} at the most, and is no "
-                f"word of Python: give it another `name`. Received: {shown(self.name)}"
-            )
-        return self
-
-
-class _OnColumn(Column):
-    positional: ClassVar[tuple[str, ...]] = ("column",)
-
-    column: str = Field(min_length=1)
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return (self.column,)
-
-
-class _Placed(BaseModel):
-    """Where ids go: the wide head, the deep head as an embedding, the deep head as one-hot."""
-
-    wide: bool = True
-    embedding: Any = None
-    one_hot: bool = False
-
-
-class _Embedded(BaseModel):
-    """How an embedding of its own begins, and whether it learns."""
-
-    embedding_initializer: Initializer | None = None
-    embedding_scale: float | None = Field(default=None, gt=0, le=1e6)
-    embedding_trainable: bool = True
-
-    @model_validator(mode="after")
-    def _check_embedded(self) -> _Embedded:
-        keys = ("embedding_initializer", "embedding_scale", "embedding_trainable")
-        given = [key for key in keys if getattr(self, key) != _Embedded.model_fields[key].default]
-        embedding = getattr(self, "embedding", None)
-        if given and (embedding is None or (isinstance(embedding, str) and embedding != "auto")):
-            raise ValueError(f"{given[0]} belongs to a feature with an embedding of its own: give embedding a width")
-        if self.embedding_initializer == "zeros" and self.embedding_scale is not None:
-            raise ValueError("an embedding that begins at zeros has no embedding_scale")
-        return self
-
-
-class _Bag(BaseModel):
-    """How several values become one: their embeddings, and their weights in the wide head."""
-
-    combiner: Combiner = "mean"
-    wide_combiner: Combiner = "sum"
-
-
-def default_name(values: Any) -> Any:
-    """The dict of a feature with the name that it has when it is given none; anything else as it is."""
-    if not isinstance(values, dict) or values.get("name"):
-        return values
-    column, keys = values.get("column"), values.get("keys")
-    if isinstance(column, str) and column:
-        # A number and its buckets, the two that often stand side by side, get different names.
-        suffix = "_buckets" if values.get("type") == "bucketized" else ""
-        try:
-            return {**values, "name": input_name(column) + suffix}
-        except ConfigError as error:
-            # With pydantic's errors, so that the message says which feature it is.
-            raise ValueError(str(error)) from None
-    if isinstance(keys, list | tuple) and all(isinstance(key, str) for key in keys) and keys:
-        return {**values, "name": "_x_".join(keys)}
-    return values
-
-
-class Numeric(_OnColumn):
+class Numeric(OnColumn):
     """A number, or a vector of them, as one or several real inputs of the heads.
 
     Values are float32, clipped to the range seen in training unless `clip` is false; NaN and infinities become `fill`.
@@ -161,6 +81,19 @@ class Numeric(_OnColumn):
         """What its numbers' statistics go by: its name, or of a vector `name[0]`, `name[1]`, ..."""
         return (self.name,) if self.shape is None else tuple(f"{self.name}[{place}]" for place in range(self.shape))
 
+    @property
+    def numbers(self) -> list[str]:
+        """The names of its columns in the numeric matrix: its own, or `<name>_<form>`, and `<name>_missing`.
+
+        Of a vector those of `<name>_0`, then those of `<name>_1`, and so on.
+        """
+        forms = self.normalizations
+        found = []
+        for name in [self.name] if self.shape is None else [f"{self.name}_{place}" for place in range(self.shape)]:
+            found += [name] if len(forms) == 1 else [f"{name}_{form}" for form in forms]
+            found += [f"{name}_missing"] * self.missing_indicator
+        return found
+
     @model_validator(mode="after")
     def _check(self) -> Numeric:
         if self.shape is None and self.delimiter is not None:
@@ -172,7 +105,7 @@ class Numeric(_OnColumn):
         return self
 
 
-class Bucketized(_OnColumn, _Placed, _Embedded):
+class Bucketized(OnColumn, Placed, Embedded):
     """A number as one of a row of buckets; bucket i holds boundaries[i-1] <= x < boundaries[i].
 
     A missing value has a bucket of its own. Exactly one of `boundaries`, `quantiles` and `exact` says how the
@@ -217,6 +150,10 @@ class Bucketized(_OnColumn, _Placed, _Embedded):
         """What its number's statistics go by: its name."""
         return (self.name,)
 
+    def known_rows(self, by_name: Mapping[str, Feature]) -> int:
+        """The buckets, missing and, if asked for, OOV; 0 where the boundaries are learnt."""
+        return len(self.boundaries) + 2 + self.oov if self.boundaries is not None else 0
+
     @model_validator(mode="after")
     def _check(self) -> Bucketized:
         if (self.boundaries is not None) + (self.quantiles is not None) + self.exact != 1:
@@ -230,7 +167,7 @@ class Bucketized(_OnColumn, _Placed, _Embedded):
         return self
 
 
-class Categorical(_OnColumn, _Placed, _Embedded, _Bag):
+class Categorical(OnColumn, Placed, Embedded, Bag):
     """A category: a string, or an integer that is formatted as one; or several of them, a bag.
 
     Rows of its table: out-of-vocabulary (OOV), missing, then the vocabulary. At most one of `vocabulary`,
@@ -311,6 +248,19 @@ class Categorical(_OnColumn, _Placed, _Embedded, _Bag):
         """The data columns that the feature reads: its own and that of the weights."""
         return (self.column,) if self.weights is None else (self.column, self.weights)
 
+    def length(self, by_name: Mapping[str, Feature]) -> int | None:
+        """`max_length`."""
+        return self.max_length
+
+    def known_rows(self, by_name: Mapping[str, Feature]) -> int:
+        """Hashed: the bins, then missing. Identity: the integers, OOV, missing. Given: OOV, missing, the vocabulary."""
+        owner = root(self, by_name)
+        if owner.hash_bins is not None:
+            return owner.hash_bins + 1
+        if owner.identity is not None:
+            return owner.identity + 2
+        return 0 if owner.vocabulary is None else len(owner.vocabulary) + 2
+
     @model_validator(mode="after")
     def _check(self) -> Categorical:
         sources = (self.vocabulary, self.vocabulary_file, self.hash_bins, self.identity, self.owner)
@@ -356,14 +306,14 @@ def whole_numbers(texts: Iterable[str]) -> list[int]:
     return list(numbers)
 
 
-def root(feature: Categorical, by_name: Mapping[str, Column]) -> Categorical:
+def root(feature: Categorical, by_name: Mapping[str, Feature]) -> Categorical:
     """The feature whose vocabulary, bins or integers a categorical feature has: its owner, or itself."""
     owner = by_name[feature.owner] if feature.owner is not None else feature
     assert isinstance(owner, Categorical)
     return owner
 
 
-class Cross(Column, _Placed, _Embedded, _Bag):
+class Cross(Feature, Placed, Embedded, Bag):
     """The cross-product of 2 or more categories or buckets (Cheng et al. 2016, equation 1), hashed into bins.
 
     With multivalent keys it is a bag of all combinations of their values (the Cartesian product).
@@ -395,6 +345,15 @@ class Cross(Column, _Placed, _Embedded, _Bag):
 
     _name = model_validator(mode="before")(default_name)
 
+    def length(self, by_name: Mapping[str, Feature]) -> int | None:
+        """As many as there are combinations of its keys' values; None where no key is multivalent."""
+        lengths = [by_name[key].length(by_name) for key in self.keys]
+        return None if all(length is None for length in lengths) else math.prod(length or 1 for length in lengths)
+
+    def known_rows(self, by_name: Mapping[str, Feature]) -> int:
+        """Its bins."""
+        return 0 if self.bins == "exact" else self.bins
+
     @model_validator(mode="after")
     def _check(self) -> Cross:
         refuse_twice("keys", self.keys)
@@ -403,33 +362,4 @@ class Cross(Column, _Placed, _Embedded, _Bag):
         return self
 
 
-AnyColumn = Annotated[Numeric | Bucketized | Categorical | Cross, Field(discriminator="type")]
-
-
-MAX_ROWS = 2**31 - 1
-
-
-def feature_length(feature: Column, by_name: Mapping[str, Column]) -> int | None:
-    """The most values that a row has of a multivalent feature, None where it has one: a bucket, a category.
-
-    Of a cross as many as there are combinations of its keys' values.
-    """
-    if isinstance(feature, Categorical):
-        return feature.max_length
-    if isinstance(feature, Cross):
-        lengths = [feature_length(by_name[key], by_name) for key in feature.keys]
-        return None if all(length is None for length in lengths) else math.prod(length or 1 for length in lengths)
-    return None
-
-
-def numeric_names(feature: Numeric) -> list[str]:
-    """The names of a numeric feature's columns: its own, or `<name>_<form>`, and `<name>_missing`.
-
-    Of a vector those of `<name>_0`, then those of `<name>_1`, and so on.
-    """
-    forms = feature.normalizations
-    found = []
-    for name in [feature.name] if feature.shape is None else [f"{feature.name}_{i}" for i in range(feature.shape)]:
-        found += [name] if len(forms) == 1 else [f"{name}_{form}" for form in forms]
-        found += [f"{name}_missing"] * feature.missing_indicator
-    return found
+AnyFeature = Annotated[Numeric | Bucketized | Categorical | Cross, Field(discriminator="type")]

@@ -10,8 +10,8 @@ from typing import Any
 
 import yaml
 
-from tfwd.config import yaml12 as config_yaml
-from tfwd.config.features import default_name
+from tfwd.config import yaml12
+from tfwd.config.feature_base import default_name
 from tfwd.config.tree import short, shown
 from tfwd.errors import ConfigError
 
@@ -68,10 +68,10 @@ def override(values: dict[str, Any], change: str) -> None:
     if not equals or not path:
         raise ConfigError(f"--set takes KEY=VALUE, as in train.epochs=3. Received: {shown(change)}")
     try:
-        value = config_yaml.load(text) if text else None
+        value = yaml12.load(text) if text else None
     except yaml.YAMLError as error:
         raise ConfigError(
-            f"--set {short(path)}: {shown(text)} is not a YAML value: {config_yaml.reason(error, text)}."
+            f"--set {short(path)}: {shown(text)} is not a YAML value: {yaml12.reason(error, text)}."
         ) from None
     assign(values, path.split("."), value)
 

@@ -6,7 +6,8 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from tfwd.config.features import Column, Cross
+from tfwd.config.feature_base import Feature
+from tfwd.config.features import Cross
 from tfwd.config.section import Section, refuse_twice
 from tfwd.errors import ConfigError
 
@@ -45,7 +46,7 @@ class RankingConfig(Section):
 Side = Literal["user", "item", "both"]
 
 
-def sides(features: tuple[Column, ...], ranking: RankingConfig) -> dict[str, Side]:
+def sides(features: tuple[Feature, ...], ranking: RankingConfig) -> dict[str, Side]:
     """The side of every feature; `both` for crosses over both.
 
     Raises:

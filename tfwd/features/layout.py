@@ -7,27 +7,13 @@ All features with a place in the wide head share one `(rows, outputs)` table, al
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
-from tfwd.analysis.statistics import FeatureStatistics
-from tfwd.config.features import (
-    MAX_ROWS,
-    Bucketized,
-    Categorical,
-    Column,
-    Combiner,
-    Cross,
-    Embedding,
-    Numeric,
-    feature_length,
-    numeric_names,
-    root,
-)
+from tfwd.config.feature_base import MAX_ROWS, Combiner, Feature
+from tfwd.config.features import Bucketized, Categorical, Cross, Numeric
 from tfwd.errors import ConfigError
-
-AUTO_WIDTHS = (4, 8, 16, 32, 64)
+from tfwd.features.space import FeatureSpace
 
 
 @dataclass(frozen=True)
@@ -173,78 +159,26 @@ class Layout:
         )
 
 
-def feature_rows(feature: Column, statistics: FeatureStatistics, by_name: dict[str, Column]) -> int:
-    """How many local ids `0 .. rows - 1` a feature has.
-
-    Categorical with a vocabulary: OOV, missing, then the vocabulary. Hashed: the bins, then missing.
-    Identity: the integers, OOV, missing. Bucketized: the buckets, missing, and OOV if asked for.
-    Cross: its bins.
-    """
-    if isinstance(feature, Categorical):
-        owner = root(feature, by_name)
-        if owner.hash_bins is not None:
-            return owner.hash_bins + 1
-        if owner.identity is not None:
-            return owner.identity + 2
-        return len(statistics.vocabularies[owner.name].values) + 2
-    if isinstance(feature, Bucketized):
-        return len(statistics.numerics[feature.name].boundaries) + 2 + feature.oov
-    if isinstance(feature, Cross):
-        if feature.bins != "exact":
-            return feature.bins
-        rows = 1
-        for key in feature.keys:
-            rows *= feature_rows(by_name[key], statistics, by_name)
-        if rows > MAX_ROWS:
-            raise ConfigError(
-                f"The cross {feature.name!r} has {rows:,} combinations, too many for bins: exact. "
-                "Give a number of bins."
-            )
-        return rows
-    raise TypeError(f"Only features with ids have rows. Received: {feature!r}")
-
-
-def embedding_width(embedding: Embedding, rows: int) -> int:
-    """A given width, or for `auto` 1.6 * rows^0.56 rounded up to 4, 8, 16, 32 or 64.
-
-    The rule is fastai's (`emb_sz_rule`), the rounding lets features share a table.
-    """
-    if embedding != "auto":
-        assert embedding is not None
-        return embedding
-    wanted = 1.6 * rows**0.56
-    return next((width for width in AUTO_WIDTHS if width >= wanted), AUTO_WIDTHS[-1])
-
-
-def numeric_owners(features: Iterable[Column]) -> dict[str, str]:
-    """The name of each column of the numeric matrix -> the feature that makes it."""
-    return {name: f.name for f in features if isinstance(f, Numeric) for name in numeric_names(f)}
-
-
-def build_layout(
-    features: tuple[Column, ...], statistics: FeatureStatistics, heads: tuple[str, ...], outputs: int
-) -> Layout:
+def build_layout(space: FeatureSpace, heads: tuple[str, ...], outputs: int) -> Layout:
     """Gives every feature its rows.
 
     Args:
-        features: as declared.
-        statistics: of the training rows.
+        space: the features, and what was learnt of them.
         heads: `wide`, `deep` or both; a feature's places in a head that is left out are left out.
         outputs: the number of logits: 1, or the number of classes.
 
     Raises:
         ConfigError: a table would have more rows than an int32 id can name.
     """
-    by_name = {feature.name: feature for feature in features}
-    members: dict[tuple[str, int], list[Column]] = {}
-    one_hot: list[Column] = []
+    members: dict[tuple[str, int], list[Feature]] = {}
+    one_hot: list[Feature] = []
     numeric: list[str] = []
     wide_numeric: list[int] = []
     deep_numeric: list[int] = []
-    for feature in features:
+    for feature in space.features:
         if isinstance(feature, Numeric):
             in_wide, in_deep = feature.wide and "wide" in heads, feature.deep and "deep" in heads
-            names = numeric_names(feature) if in_wide or in_deep else []
+            names = feature.numbers if in_wide or in_deep else []
             columns = range(len(numeric), len(numeric) + len(names))
             numeric += names
             wide_numeric += columns if in_wide else ()
@@ -255,17 +189,16 @@ def build_layout(
             members.setdefault(("wide", outputs), []).append(feature)
         if feature.embedding and "deep" in heads:
             # A feature that shares its embedding reads the rows of another, in whose table it stands.
-            owner = root(feature, by_name) if isinstance(feature, Categorical) and feature.embedding_of else feature
-            width = embedding_width(cast(Embedding, owner.embedding), feature_rows(feature, statistics, by_name))
+            width = space.width(feature.name)
             members.setdefault((f"embedding_{width}", width), []).append(feature)
         if feature.one_hot and "deep" in heads:
             one_hot.append(feature)
-    sizes = {f.name: feature_rows(f, statistics, by_name) for f in features if not isinstance(f, Numeric)}
+    sizes = {f.name: space.rows(f.name) for f in space.features if not isinstance(f, Numeric)}
     tables = tuple(
-        _table(name, dim, readers, sizes, by_name)
+        _table(name, dim, readers, sizes, space)
         for (name, dim), readers in sorted(members.items(), key=lambda item: (item[0][0] != "wide", item[0][1]))
     )
-    slots = _sorted([_slot(feature, 0, by_name) for feature in one_hot])
+    slots = _sorted([_slot(feature, 0, space) for feature in one_hot])
     # Of a bag, id 0 is padding.
     slots = tuple(dataclasses.replace(slot, start=1, combiner="sum") if slot.bag else slot for slot in slots)
     return Layout(
@@ -278,8 +211,8 @@ def build_layout(
     )
 
 
-def _table(name: str, dim: int, readers: list[Column], sizes: dict[str, int], by_name: dict[str, Column]) -> Table:
-    own = {f.name: (name != "wide" and isinstance(f, Categorical) and f.embedding_of) or f.name for f in readers}
+def _table(name: str, dim: int, readers: list[Feature], sizes: dict[str, int], space: FeatureSpace) -> Table:
+    own = {f.name: f.name if name == "wide" else space.embedded_as(f.name).name for f in readers}
     ranges = _ranges(list(dict.fromkeys(own.values())), sizes, 1)
     rows = ranges[-1].start + ranges[-1].rows
     if rows > MAX_ROWS:
@@ -287,11 +220,11 @@ def _table(name: str, dim: int, readers: list[Column], sizes: dict[str, int], by
             f"The table {name!r} would have {rows:,} rows; ids are int32, so {MAX_ROWS:,} at most. Lower some bins."
         )
     starts = {entry.feature: entry.start for entry in ranges}
-    slots = [_slot(feature, starts[own[feature.name]], by_name, name == "wide") for feature in readers]
+    slots = [_slot(feature, starts[own[feature.name]], space, name == "wide") for feature in readers]
     if name != "wide":
-        owners = [by_name[own[feature.name]] for feature in readers]
+        owners = [_placed(space[own[feature.name]]) for feature in readers]
         slots = [
-            dataclasses.replace(slot, trainable=cast(Categorical, owner).embedding_trainable)
+            dataclasses.replace(slot, trainable=owner.embedding_trainable)
             for slot, owner in zip(slots, owners, strict=True)
         ]
     return Table(name, dim, ranges, _sorted(slots))
@@ -305,8 +238,8 @@ def _ranges(features: list[str], sizes: dict[str, int], start: int) -> tuple[Ran
     return tuple(ranges)
 
 
-def _slot(feature: Column, start: int, by_name: dict[str, Column], wide: bool = False) -> Slot:
-    length = feature_length(feature, by_name)
+def _slot(feature: Feature, start: int, space: FeatureSpace, wide: bool = False) -> Slot:
+    length = space.length(feature.name)
     weighted = isinstance(feature, Categorical) and feature.weights is not None
     if length is None and not weighted:
         return Slot(feature.name, start)
@@ -317,3 +250,8 @@ def _slot(feature: Column, start: int, by_name: dict[str, Column], wide: bool = 
 
 def _sorted(slots: list[Slot]) -> tuple[Slot, ...]:
     return tuple(sorted(slots, key=lambda slot: (slot.bag, not slot.trainable)))
+
+
+def _placed(feature: Feature) -> Bucketized | Categorical | Cross:
+    assert isinstance(feature, Bucketized | Categorical | Cross)
+    return feature

@@ -9,10 +9,10 @@ from __future__ import annotations
 import keras
 
 from tfwd.analysis.scales import exponent_of
-from tfwd.analysis.statistics import FeatureStatistics
-from tfwd.config.features import Bucketized, Categorical, Column, Cross, Numeric, feature_length, numeric_names, root
-from tfwd.features.layout import Layout, Slot, bag_columns, columns_of, feature_rows, weights_name
+from tfwd.config.features import Bucketized, Categorical, Cross, Numeric, root
+from tfwd.features.layout import Layout, Slot, bag_columns, columns_of, weights_name
 from tfwd.features.scaling import scales_of
+from tfwd.features.space import FeatureSpace
 from tfwd.layers.bag_weights import UNWEIGHTED, BagWeights
 from tfwd.layers.bucketize import Bucketize
 from tfwd.layers.cross_features import CrossFeatures
@@ -26,14 +26,11 @@ from tfwd.layers.vocabulary_lookup import MISSING_ID, VocabularyLookup
 from tfwd.schema import DTYPES, Schema
 
 
-def build_transform(
-    features: tuple[Column, ...], statistics: FeatureStatistics, schema: Schema, layout: Layout
-) -> keras.Model:
+def build_transform(space: FeatureSpace, schema: Schema, layout: Layout) -> keras.Model:
     """Builds the transform.
 
     Args:
-        features: as declared.
-        statistics: of the training rows.
+        space: the features, and what was learnt of them.
         schema: the raw inputs.
         layout: the rows of the tables.
 
@@ -43,7 +40,7 @@ def build_transform(
         those with weighted values float32 `wide_weights` and so on, a column a column of bags, and float32 `numeric`
         `(B, columns)`, as far as the layout has them.
     """
-    return _Builder(features, statistics, schema, layout).build()
+    return _Builder(space, schema, layout).build()
 
 
 class _Builder:
@@ -53,16 +50,9 @@ class _Builder:
     may be an input. The last layers are named as the outputs, which are reserved names.
     """
 
-    def __init__(
-        self,
-        features: tuple[Column, ...],
-        statistics: FeatureStatistics,
-        schema: Schema,
-        layout: Layout,
-    ) -> None:
-        self.features, self.statistics, self.layout = features, statistics, layout
-        self.by_name = {feature.name: feature for feature in features}
-        self.bucketized = [feature for feature in features if isinstance(feature, Bucketized)]
+    def __init__(self, space: FeatureSpace, schema: Schema, layout: Layout) -> None:
+        self.space, self.features, self.statistics, self.layout = space, space.features, space.statistics, layout
+        self.bucketized = [feature for feature in space.features if isinstance(feature, Bucketized)]
         self.inputs = {
             entry.name: keras.Input(entry.shape[1:], dtype=DTYPES[entry.kind], name=entry.name)
             for entry in schema.inputs
@@ -92,7 +82,7 @@ class _Builder:
 
     def _categorical(self, feature: Categorical) -> None:
         raw, name = self._raw(feature.column), f"{feature.name}.lookup"
-        owner = root(feature, self.by_name)
+        owner = root(feature, self.space.by_name)
         fingerprint = None
         if owner.hash_bins is not None:
             fingerprint = Fingerprint(name=f"{feature.name}.fingerprint")(raw)
@@ -129,7 +119,7 @@ class _Builder:
         """The ids of features, and the names of their columns: all buckets, which are one matrix, if there are any."""
         names = [name for name in wanted if name in self.categories]
         parts = [self.categories[name] for name in names]
-        if any(isinstance(self.by_name[name], Bucketized) for name in wanted):
+        if any(isinstance(self.space[name], Bucketized) for name in wanted):
             parts.append(self.buckets)
             names += [feature.name for feature in self.bucketized]
         return parts, names
@@ -137,14 +127,14 @@ class _Builder:
     def _crosses(self, crosses: list[Cross]) -> keras.KerasTensor:
         parts, names = self._with_buckets(list(dict.fromkeys(key for cross in crosses for key in cross.keys)))
         hashed = [name for name in names if name in self.fingerprints]
-        words = [self._words(name) for name in names]
+        words = [self.space.vocabulary(name) for name in names]
         layer = CrossFeatures(
             crosses=[[names.index(key) for key in cross.keys] for cross in crosses],
             bins=[0 if cross.bins == "exact" else cross.bins for cross in crosses],
-            sizes=[feature_rows(self.by_name[name], self.statistics, self.by_name) for name in names],
+            sizes=[self.space.rows(name) for name in names],
             vocabularies=[found is not None for found in words],
             hashed=[names.index(name) for name in hashed],
-            lengths=[feature_length(self.by_name[name], self.by_name) or 0 for name in names],
+            lengths=[self.space.length(name) or 0 for name in names],
             name="features.crosses",
         )
         keys = [JoinColumns("int64", name="features.keys")(parts)]
@@ -154,14 +144,6 @@ class _Builder:
         crossed = layer(keys)
         layer.set_fingerprints([vocabulary_fingerprints(list(found)) for found in words if found is not None])
         return crossed
-
-    def _words(self, name: str) -> tuple[str, ...] | None:
-        """The vocabulary of a feature, None where it has none."""
-        feature = self.by_name[name]
-        if not isinstance(feature, Categorical):
-            return None
-        found = self.statistics.vocabularies.get(root(feature, self.by_name).name)
-        return None if found is None else found.values
 
     def _outputs(self, crossed: keras.KerasTensor, crosses: list[str]) -> dict[str, keras.KerasTensor]:
         outputs: dict[str, keras.KerasTensor] = {}
@@ -175,7 +157,7 @@ class _Builder:
         count = 0
         for name in names:
             first[name] = count
-            count += feature_length(self.by_name[name], self.by_name) or 1
+            count += self.space.length(name) or 1
         if parts:
             ids = JoinColumns("int32", name="features.ids")(parts)
             for name, slots in matrices.items():
@@ -210,7 +192,7 @@ class _Builder:
         exponents: list[int] = []
         scales: list[Scales] = []
         read = set(self.layout.numeric)
-        features = [f for f in self.features if isinstance(f, Numeric) and read.issuperset(numeric_names(f))]
+        features = [f for f in self.features if isinstance(f, Numeric) and read.issuperset(f.numbers)]
         place = 0
         for feature in features:
             for part in feature.parts:

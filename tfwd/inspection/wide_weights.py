@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,8 +10,9 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from tfwd.analysis.statistics import FeatureStatistics
-from tfwd.config.features import Bucketized, Categorical, Column, Cross, root
-from tfwd.features.layout import feature_rows
+from tfwd.config.feature_base import Feature
+from tfwd.config.features import Cross
+from tfwd.features.space import FeatureSpace
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +26,7 @@ SHOWN = 3
 
 
 def wide_weights(
-    model: WideDeep, features: tuple[Column, ...], statistics: FeatureStatistics, nonzero: bool = True
+    model: WideDeep, features: tuple[Feature, ...], statistics: FeatureStatistics, nonzero: bool = True
 ) -> pd.DataFrame:
     """The weights of the wide head, the heaviest first.
 
@@ -53,11 +52,11 @@ def wide_weights(
     owners, names, values = _others(model, head)
     if model.layout.wide is not None:
         weights = head.table.table.numpy()
-        by_name = {feature.name: feature for feature in features}
+        space = FeatureSpace(features, statistics)
         for entry in reversed(model.layout.wide.ranges):
             block = weights[entry.start : entry.start + entry.rows]
             ids = np.flatnonzero(np.abs(block).max(axis=1)) if nonzero else np.arange(entry.rows)
-            names = row_names(by_name[entry.feature], ids, statistics, by_name, model) + names
+            names = row_names(entry.feature, ids, space, model) + names
             owners = [entry.feature] * len(ids) + owners
             values = np.concatenate([block[ids], values])
     frame = pd.DataFrame({"feature": owners, "name": names})
@@ -82,73 +81,26 @@ def _others(model: WideDeep, head: Any) -> tuple[list[str], list[str], NDArray[n
     return list(names), names, np.concatenate(blocks)
 
 
-def row_names(
-    feature: Column,
-    ids: NDArray[np.integer],
-    statistics: FeatureStatistics,
-    by_name: dict[str, Column],
-    model: WideDeep,
-) -> list[str]:
+def row_names(name: str, ids: NDArray[np.integer], space: FeatureSpace, model: WideDeep) -> list[str]:
     """The names of some local ids of a feature."""
+    feature = space[name]
     if isinstance(feature, Cross):
-        return _cross_names(feature, ids, statistics, by_name, model)
-    # What shares a vocabulary has the values of its owner, in its own column.
-    value = _value(root(feature, by_name) if isinstance(feature, Categorical) else feature, statistics)
-    # A bucketized feature says its column: `age in [30, 40)` needs no `age_buckets`.
-    shown = feature.column if isinstance(feature, Bucketized | Categorical) else feature.name
+        return _cross_names(feature, ids, space, model)
+    # What shares a vocabulary has the values of its owner, in its own column. A bucketized feature says its column:
+    # `age in [30, 40)` needs no `age_buckets`.
+    shown, value = getattr(feature, "column", name), space.value_names(name)
     return [f"{shown}{value(int(i))}" for i in ids]
 
 
-def _value(feature: Column, statistics: FeatureStatistics) -> Callable[[int], str]:
-    """What a local id stands for; nothing is listed where the ids are a count of bins."""
-    if isinstance(feature, Categorical) and feature.hash_bins is not None:
-        bins = feature.hash_bins
-        return lambda i: " missing" if i == bins else f" in bin {i}"
-    if isinstance(feature, Categorical) and feature.identity is not None:
-        special = {feature.identity: "=[OOV]", feature.identity + 1: " missing"}
-        return lambda i: special.get(i, f"={i}")
-    return _values(feature, statistics).__getitem__
-
-
-def _values(feature: Column, statistics: FeatureStatistics) -> list[str]:
-    if isinstance(feature, Categorical):
-        return ["=[OOV]", " missing", *(f"={value}" for value in statistics.vocabularies[feature.name].values)]
-    assert isinstance(feature, Bucketized)
-    edges = [shortest(edge) for edge in statistics.numerics[feature.name].boundaries]
-    if not edges:
-        return [" is any number", " missing", *["=[OOV]"] * feature.oov]
-    between = [
-        f"={low}" if feature.exact and feature.oov else f" in [{low}, {high})"
-        for low, high in itertools.pairwise(edges)
-    ]
-    top = f"={edges[-1]}" if feature.exact and feature.oov else f" >= {edges[-1]}"
-    return [f" < {edges[0]}", *between, top, " missing", *["=[OOV]"] * feature.oov]
-
-
-def shortest(number: float) -> str:
-    """The shortest decimal that is this float32 and no other, so that two boundaries never look alike."""
-    value = np.float32(number)
-    if value != 0 and not 1e-4 <= abs(value) < 1e16:
-        return np.format_float_scientific(value, trim="-")
-    return np.format_float_positional(value, trim="-")
-
-
-def _cross_names(
-    cross: Cross,
-    bins: NDArray[np.integer],
-    statistics: FeatureStatistics,
-    by_name: dict[str, Column],
-    model: WideDeep,
-) -> list[str]:
-    keys = [by_name[key] for key in cross.keys]
-    sizes = [feature_rows(key, statistics, by_name) for key in keys]
-    hashed = any(isinstance(key, Categorical) and root(key, by_name).hash_bins is not None for key in keys)
-    if hashed or math.prod(sizes) > MAX_COMBINATIONS:
+def _cross_names(cross: Cross, bins: NDArray[np.integer], space: FeatureSpace, model: WideDeep) -> list[str]:
+    sizes = [space.rows(key) for key in cross.keys]
+    if any(map(space.is_hashed, cross.keys)) or math.prod(sizes) > MAX_COMBINATIONS:
         return [f"{' x '.join(cross.keys)} in bin {index}" for index in bins]
     combinations = np.stack(np.unravel_index(np.arange(math.prod(sizes)), sizes), axis=1)
     layer = model.transform.get_layer("features.crosses")
-    found = layer.single(_position(cross, by_name), tf.constant(combinations, tf.int64)).numpy()
-    parts = [row_names(key, np.arange(size), statistics, by_name, model) for key, size in zip(keys, sizes, strict=True)]
+    crosses = [feature.name for feature in space.features if isinstance(feature, Cross)]
+    found = layer.single(crosses.index(cross.name), tf.constant(combinations, tf.int64)).numpy()
+    parts = [row_names(key, np.arange(size), space, model) for key, size in zip(cross.keys, sizes, strict=True)]
     order = np.argsort(found, kind="stable")
     starts, stops = (np.searchsorted(found[order], bins, side) for side in ("left", "right"))
     return [
@@ -164,7 +116,3 @@ def _combined(parts: list[list[str]], combination: NDArray[np.integer]) -> str:
 
 def _members(names: list[str], count: int) -> str:
     return " | ".join([*names, f"{count - SHOWN} more"] if count > SHOWN else names)
-
-
-def _position(cross: Cross, by_name: dict[str, Column]) -> int:
-    return [name for name, feature in by_name.items() if isinstance(feature, Cross)].index(cross.name)

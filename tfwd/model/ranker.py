@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfwd.config.config import Config
-from tfwd.config.features import AnyColumn, Initializer, Numeric
+from tfwd.config.feature_base import Initializer
+from tfwd.config.features import AnyFeature, Numeric
 from tfwd.config.model import ModelConfig
 from tfwd.errors import ConfigError
 from tfwd.features.layout import Layout, Slot, bag_columns, weights_name
@@ -112,7 +113,7 @@ def start_embeddings(ranker: keras.Model, layout: Layout, config: Config) -> Non
         variable.assign(values)
 
 
-def starts_otherwise(feature: AnyColumn) -> bool:
+def starts_otherwise(feature: AnyFeature) -> bool:
     """Whether a feature says how its embedding begins."""
     if isinstance(feature, Numeric):
         return False

@@ -18,6 +18,7 @@ from tfwd.data.reading import Reading
 from tfwd.errors import ConfigError, ExportError
 from tfwd.features.layout import Layout, build_layout
 from tfwd.features.raw_tensors import raw_tensors
+from tfwd.features.space import FeatureSpace
 from tfwd.features.transform import build_transform
 from tfwd.layers.vocabulary_lookup import VocabularyLookup
 from tfwd.model.finite import finite_after
@@ -366,8 +367,9 @@ def build_model(
         schema: the raw inputs; its classes must be known.
         tower: a layer of your own in place of the feed-forward tower.
     """
-    layout = build_layout(config.features, statistics, config.model.heads, schema.outputs)
-    transform = build_transform(config.features, statistics, schema, layout)
+    space = FeatureSpace(config.features, statistics)
+    layout = build_layout(space, config.model.heads, schema.outputs)
+    transform = build_transform(space, schema, layout)
     ranker = build_ranker(layout, config.model, schema.outputs, config.train.seed, tower)
     if "deep" in config.model.heads:
         start_embeddings(ranker, layout, config)

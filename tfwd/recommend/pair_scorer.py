@@ -15,9 +15,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfwd.config.features import Column, Cross
+from tfwd.config.feature_base import Feature
+from tfwd.config.features import Cross
 from tfwd.config.ranking import RankingConfig, Side, sides
-from tfwd.features.layout import Slot, columns_of, numeric_owners, weights_name
+from tfwd.features.layout import Slot, columns_of, weights_name
+from tfwd.features.space import number_owners
 from tfwd.model.wide_deep import WideDeep
 from tfwd.recommend.inputs import item_inputs, user_inputs
 from tfwd.recommend.pair_crosses import Combined, Keys, cross, keys_of, numbered, numbers, user_combinations
@@ -61,7 +63,7 @@ class PairScorer:
         ranking: says what belongs to the item.
     """
 
-    def __init__(self, model: WideDeep, features: tuple[Column, ...], ranking: RankingConfig) -> None:
+    def __init__(self, model: WideDeep, features: tuple[Feature, ...], ranking: RankingConfig) -> None:
         self.user_inputs = user_inputs(model.schema, ranking)
         self.item_inputs = item_inputs(model.schema, ranking)
         self._model = model
@@ -270,7 +272,7 @@ def with_keys(transform: keras.Model) -> tuple[keras.Model, Any]:
     return keras.Model(transform.input, outputs), crosses
 
 
-def _cross_places(features: tuple[Column, ...], of: dict[str, Side]) -> dict[str, tuple[int, list[bool]]]:
+def _cross_places(features: tuple[Feature, ...], of: dict[str, Side]) -> dict[str, tuple[int, list[bool]]]:
     """Of the crosses over both sides, their numbers and whether each key is on the user's side."""
     crosses = [feature for feature in features if isinstance(feature, Cross)]
     return {
@@ -280,8 +282,8 @@ def _cross_places(features: tuple[Column, ...], of: dict[str, Side]) -> dict[str
     }
 
 
-def _numeric_sides(features: tuple[Column, ...], of: dict[str, Side], numeric: tuple[str, ...]) -> list[Side]:
-    owners = numeric_owners(features)
+def _numeric_sides(features: tuple[Feature, ...], of: dict[str, Side], numeric: tuple[str, ...]) -> list[Side]:
+    owners = number_owners(features)
     return [of[owners[name]] for name in numeric]
 
 

@@ -10,9 +10,10 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tfwd.config.features import Categorical, Column, Cross, root
+from tfwd.config.features import Categorical, Cross
 from tfwd.config.ranking import RankingConfig, sides
-from tfwd.features.layout import Slot, columns_of, numeric_owners, weights_name
+from tfwd.features.layout import Slot, columns_of, weights_name
+from tfwd.features.space import FeatureSpace
 from tfwd.inspection.wide_weights import row_names
 from tfwd.recommend.catalogue import Raw, tensors
 from tfwd.recommend.pair_scorer import with_keys
@@ -33,20 +34,19 @@ class Reasons:
     """
 
     def __init__(self, run: RunFolder, ranking: RankingConfig, lists: ListMaker) -> None:
-        self._model, self._statistics = run.model, run.statistics
-        self._features: dict[str, Column] = {feature.name: feature for feature in run.config.features}
+        self._model, self._space = run.model, FeatureSpace(run.config.features, run.statistics)
         self._lists, self._ranking = lists, ranking
         of = sides(run.config.features, ranking)
         self._shown = {name for name, side in of.items() if side != "user"}
         # A form of a number has a name of its own, of which the feature's is the beginning, as it may be of another's.
-        self._owners = numeric_owners(run.config.features)
+        self._owners = self._space.number_owners()
         self._transform, self._crosses = with_keys(run.model.transform)
         self._names: dict[tuple[str, int], str] = {}
         catalogue = lists.catalogue
         titles = catalogue.titles or [""] * len(catalogue)
         self._titles = {str(i): title for i, title in zip(catalogue.ids.tolist(), titles, strict=True) if title}
         owners = [f for f in run.config.features if isinstance(f, Categorical) and f.column == ranking.item]
-        self._items = {root(feature, self._features).name for feature in owners}
+        self._items = {self._space.root(feature.name).name for feature in owners}
 
     def of(self, user: Raw, rows: NDArray[np.integer], count: int) -> list[str]:
         """The reasons of some items for one user, as text.
@@ -100,25 +100,26 @@ class Reasons:
         return reasons
 
     def _name(self, slot: Slot, place: int, table_row: int, found: dict[str, NDArray[Any]], row: int) -> str:
-        feature = self._features[slot.feature]
+        feature = self._space[slot.feature]
         if not isinstance(feature, Cross):
-            return self._value(feature, table_row - slot.start)
-        crosses = [f for f in self._features.values() if isinstance(f, Cross)]
+            return self._value(slot.feature, table_row - slot.start)
+        crosses = [f for f in self._space.features if isinstance(f, Cross)]
         keys = self._crosses.crosses[crosses.index(feature)]
         lengths = [range(max(self._crosses.lengths[key], 1)) for key in keys]
         combination: Sequence[int] = next(itertools.islice(itertools.product(*lengths), place, None))
         ids = found["keys.ids"][row]
         columns = [self._crosses.id_columns[key][at] for key, at in zip(keys, combination, strict=True)]
         values = zip(feature.keys, columns, strict=True)
-        return " x ".join(self._value(self._features[key], int(ids[column])) for key, column in values)
+        return " x ".join(self._value(key, int(ids[column])) for key, column in values)
 
-    def _value(self, feature: Column, local: int) -> str:
-        """The name of a local id, with a title for an item's id."""
-        if (feature.name, local) not in self._names:
-            name = row_names(feature, np.array([local]), self._statistics, self._features, self._model)[0]
-            if isinstance(feature, Categorical) and root(feature, self._features).name in self._items:
+    def _value(self, name: str, local: int) -> str:
+        """What a local id of a feature is called, with a title for an item's id."""
+        if (name, local) not in self._names:
+            shown = row_names(name, np.array([local]), self._space, self._model)[0]
+            feature = self._space[name]
+            if isinstance(feature, Categorical) and self._space.root(name).name in self._items:
                 given = f"{feature.column}="
-                value = name.removeprefix(given)
-                name = given + self._titles[value] if value in self._titles else name
-            self._names[feature.name, local] = name
-        return self._names[feature.name, local]
+                value = shown.removeprefix(given)
+                shown = given + self._titles[value] if value in self._titles else shown
+            self._names[name, local] = shown
+        return self._names[name, local]

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from tfwd.config.features import Column
+from tfwd.config.feature_base import Feature
 from tfwd.config.ranking import RankingConfig
 from tfwd.model.wide_deep import WideDeep
 from tfwd.recommend.catalogue import Catalogue, tensors
@@ -48,7 +48,7 @@ class ListMaker:
     """
 
     def __init__(
-        self, model: WideDeep, features: tuple[Column, ...], ranking: RankingConfig, catalogue: Catalogue
+        self, model: WideDeep, features: tuple[Feature, ...], ranking: RankingConfig, catalogue: Catalogue
     ) -> None:
         self.model, self.catalogue = model, catalogue
         self.scorer = PairScorer(model, features, ranking)

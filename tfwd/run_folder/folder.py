@@ -37,6 +37,7 @@ from tfwd.data.rows import Rows
 from tfwd.data.source import Source
 from tfwd.errors import ConfigError, RunError
 from tfwd.features.layout import build_layout
+from tfwd.features.space import FeatureSpace
 from tfwd.run_folder.leftovers import LOCK, refuse_links, remove_leftovers, replaced_by
 from tfwd.run_folder.record import Given, Head
 from tfwd.utils.files import (
@@ -173,9 +174,9 @@ class RunFolder:
         Raises:
             RunError: they are not, or one of the three files is missing or damaged.
         """
-        model, features, statistics = self.model, self.config.features, self.statistics
+        model, space = self.model, FeatureSpace(self.config.features, self.statistics)
         try:
-            same = build_layout(features, statistics, self.config.model.heads, model.schema.outputs) == model.layout
+            same = build_layout(space, self.config.model.heads, model.schema.outputs) == model.layout
         except (LookupError, ConfigError):
             same = False
         if not same:

@@ -16,6 +16,7 @@ from tfwd.inference.evaluation import Evaluator
 from tfwd.metrics.tasks import HIGHER_IS_BETTER
 from tfwd.model.finite import refuse_broken, refuse_step, refuse_undefined
 from tfwd.model.saving import save_model
+from tfwd.model.wide_deep import WideDeep
 from tfwd.training.checkpoints import Checkpoints, State
 from tfwd.utils.console import progress
 from tfwd.utils.files import write_text
@@ -191,3 +192,24 @@ class ProgressBar(keras.callbacks.Callback):
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Takes the bar away."""
         self._progress.stop()
+
+
+class CallbackChain(keras.callbacks.CallbackList):
+    """Callbacks whose training begins and ends once, although `fit` is called for every evaluation."""
+
+    def __init__(self, callbacks: list[keras.callbacks.Callback], model: WideDeep) -> None:
+        super().__init__(callbacks, add_history=True, add_progbar=False, model=model)
+
+    def begin(self) -> None:
+        """The one beginning."""
+        super().on_train_begin()
+
+    def end(self) -> None:
+        """The one end."""
+        super().on_train_end()
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Not at every call of `fit`."""
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Not at every call of `fit`."""

@@ -33,11 +33,11 @@ def preflight(config: Config) -> None:
 
 def _check_data(config: Config) -> None:
     from tfwd.data.source import Source
-    from tfwd.training.splits import open_parts
+    from tfwd.training.splits import open_splits
 
     data = config.data
     if data.train is not None and not (data.prepared or config.ranking):
-        open_parts(config)
+        open_splits(config)
         return
     for files in (data.train, data.validation, data.test, *(join.data for join in data.join)):
         if files is not None and not (isinstance(files, str) and files.startswith("tfds:")):

@@ -10,11 +10,12 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from tfwd.config.checks import known_rows
-from tfwd.config.features import Bucketized, Categorical, Column, Cross, Embedding, Numeric, numeric_names, root
+from tfwd.config.feature_base import Embedding, Feature
+from tfwd.config.features import Bucketized, Categorical, Cross, Numeric, root
 from tfwd.config.optimizers import OptimizerConfig
 from tfwd.errors import ConfigError
-from tfwd.features.layout import Layout, embedding_width
+from tfwd.features.layout import Layout
+from tfwd.features.space import embedding_width
 
 if TYPE_CHECKING:
     from tfwd.config.config import Config
@@ -42,17 +43,17 @@ def least_parts(config: Config, tower: bool = True) -> list[Part]:
         config: the whole configuration.
         tower: whether the tower is the configuration's, not one of the user's own.
     """
-    by_name: dict[str, Column] = {feature.name: feature for feature in config.features}
+    by_name: dict[str, Feature] = {feature.name: feature for feature in config.features}
     train, heads = config.train, config.model.heads
     outputs = len(config.data.label.classes or ()) or 1
     parts: list[Part] = []
     inputs = 0
     for index, feature in enumerate(config.features):
         if isinstance(feature, Numeric):
-            inputs += len(numeric_names(feature)) if feature.deep else 0
+            inputs += len(feature.numbers) if feature.deep else 0
             continue
         assert isinstance(feature, Bucketized | Categorical | Cross)
-        key, rows = f"features[{index}] ({feature.name!r})", known_rows(feature, by_name)
+        key, rows = f"features[{index}] ({feature.name!r})", feature.known_rows(by_name)
         if feature.wide and "wide" in heads:
             copies = _copies(train.wide_optimizer)
             parts.append(Part(key, f"{rows:,} rows in the wide head", rows * outputs * _FLOAT * copies))

@@ -24,7 +24,7 @@ _CHECKED = 8192
 
 
 @dataclass(frozen=True)
-class Parts:
+class Splits:
     """The rows of a training by what they are for.
 
     Attributes:
@@ -41,9 +41,9 @@ class Parts:
     everything: Rows
     test: Rows | None
 
-    def with_classes(self, classes: tuple[str, ...]) -> Parts:
+    def with_classes(self, classes: tuple[str, ...]) -> Splits:
         """The same rows, their labels encoded by these classes."""
-        return Parts(
+        return Splits(
             dataclasses.replace(self.schema, classes=classes, version=__version__),
             self.fit.with_classes(classes),
             self.validation and self.validation.with_classes(classes),
@@ -51,8 +51,8 @@ class Parts:
             self.test and self.test.with_classes(classes),
         )
 
-    def splits(self) -> dict[str, Rows | None]:
-        """The rows by the names of the splits."""
+    def by_name(self) -> dict[str, Rows | None]:
+        """The rows by the names of their splits."""
         return {"train": self.fit, "validation": self.validation, "test": self.test}
 
     def check(self) -> None:
@@ -82,13 +82,13 @@ def _too_few(rows: Rows) -> str:
     )
 
 
-def open_parts(
+def open_splits(
     config: Config,
     train: pd.DataFrame | None = None,
     validation: pd.DataFrame | None = None,
     test: pd.DataFrame | None = None,
     prepared: Path | None = None,
-) -> Parts:
+) -> Splits:
     """Opens and checks all data of a configuration before anything is made of it.
 
     Args:
@@ -118,8 +118,8 @@ def open_parts(
     held_out = source(validation, "validation")
     tested = source(test, "test")
     fraction = data.validation_fraction if held_out is None and data.split is None else 0.0
-    parted = data.split is not None and held_out is not None
-    if config.train.refit and not parted and (held_out is not None or fraction == 0.0):
+    own_validation = data.split is not None and held_out is not None
+    if config.train.refit and not own_validation and (held_out is not None or fraction == 0.0):
         raise ConfigError(
             "train.refit needs validation rows of the training file: set data.validation_fraction or data.split, and "
             "leave data.validation out."
@@ -135,6 +135,6 @@ def open_parts(
     if fraction:
         fit = Rows(main, schema, split="train", fraction=fraction)
         validation_rows = Rows(main, schema, split="validation", fraction=fraction)
-    if parted and prepared is not None:
+    if own_validation and prepared is not None:
         whole = Rows(Source.open([prepared / "train.parquet", prepared / "validation.parquet"]), schema)
-    return Parts(schema, fit, validation_rows, whole, Rows(tested, schema) if tested is not None else None)
+    return Splits(schema, fit, validation_rows, whole, Rows(tested, schema) if tested is not None else None)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from tfwd.analysis.statistics import FeatureStatistics
 from tfwd.config.config import Config
 from tfwd.errors import RunError
+from tfwd.features.space import FeatureSpace
 from tfwd.model.wide_deep import WideDeep
 from tfwd.run_folder.folder import RunFolder
 from tfwd.training.warm_start.moves import Mover, carry_base
 from tfwd.training.warm_start.origin import frozen
 from tfwd.training.warm_start.report import Report
-from tfwd.training.warm_start.rows import Side
 from tfwd.training.warm_start.slots import Slots
 
 __all__ = ["carry", "carry_base"]
@@ -36,8 +36,8 @@ def carry(model: WideDeep, config: Config, statistics: FeatureStatistics, origin
         vocabularies="grow" if config.grows_vocabularies() else "new",
     )
     old = origin.model
-    new_side = Side.of(config.features, statistics)
-    old_side = Side.of(origin.config.features, origin.statistics)
+    new_side = FeatureSpace(config.features, statistics)
+    old_side = FeatureSpace(origin.config.features, origin.statistics)
     mover = Mover(model, old, new_side, old_side, report)
     slots = Slots(model.optimizer, old.optimizer, report)
     trained = {variable.path for variable in model.trainable_variables}

@@ -9,11 +9,12 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from tfwd.config.features import Categorical, Numeric, numeric_names, root
+from tfwd.config.features import Numeric
 from tfwd.features.layout import Layout, Table
+from tfwd.features.space import FeatureSpace
 from tfwd.model.wide_deep import WideDeep
 from tfwd.training.warm_start.report import Counts, Report
-from tfwd.training.warm_start.rows import Ids, Match, Side, match_rows, same_definition
+from tfwd.training.warm_start.rows import Ids, Match, match_rows, same_definition
 
 Pairs = tuple[Ids, Ids]
 
@@ -52,13 +53,15 @@ class Mover:
 
     Args:
         new, old: the models, with the same task.
-        new_side, old_side: their features and statistics.
+        new_space, old_space: their features and what was learnt of them.
         report: is filled.
     """
 
-    def __init__(self, new: WideDeep, old: WideDeep, new_side: Side, old_side: Side, report: Report) -> None:
+    def __init__(
+        self, new: WideDeep, old: WideDeep, new_space: FeatureSpace, old_space: FeatureSpace, report: Report
+    ) -> None:
         self.new, self.old = new, old
-        self.new_side, self.old_side, self.report = new_side, old_side, report
+        self.new_space, self.old_space, self.report = new_space, old_space, report
         self.classes = self._match_classes()
         self._matches: dict[str, Match] = {}
 
@@ -82,7 +85,7 @@ class Mover:
 
     def _match(self, name: str) -> Match:
         if name not in self._matches:
-            self._matches[name] = match_rows(name, self.new_side, self.old_side)
+            self._matches[name] = match_rows(name, self.new_space, self.old_space)
         return self._matches[name]
 
     def _wide(self) -> Iterator[Move]:
@@ -105,12 +108,12 @@ class Mover:
     def _numbers(self, names: list[str], known: list[str]) -> Pairs:
         """The places of the numbers that both have and scale alike."""
         alike: set[str] = set()
-        for name, feature in self.new_side.by_name.items():
-            if not isinstance(feature, Numeric) or not same_definition(feature, self.old_side.by_name.get(name)):
+        for name, feature in self.new_space.by_name.items():
+            if not isinstance(feature, Numeric) or not same_definition(feature, self.old_space.by_name.get(name)):
                 continue
-            numerics, before = self.new_side.statistics.numerics, self.old_side.statistics.numerics
+            numerics, before = self.new_space.statistics.numerics, self.old_space.statistics.numerics
             if all(numerics[part] == before[part] for part in feature.parts):
-                alike.update(numeric_names(feature))
+                alike.update(feature.numbers)
         common = [name for name in names if name in known and name in alike]
         return (
             np.array([names.index(name) for name in common], np.int64),
@@ -200,7 +203,7 @@ class Mover:
                 found.append((match.new + start, match.old + old_blocks[kind, name][0]))
             elif kind == "embedding":
                 before, old_size = old_blocks[kind, name]
-                if size == old_size and self._match(self._owner(name)).reason is None:
+                if size == old_size and self._match(self.new_space.embedded_as(name).name).reason is None:
                     found.append((np.arange(start, start + size), np.arange(before, before + size)))
         names, known = _numbers_of(blocks), _numbers_of(old_blocks)
         alike = self._numbers(names, known)
@@ -210,12 +213,6 @@ class Mover:
         old_starts = np.array([old_blocks["number", name][0] for name in known], np.int64)
         found.append((new_starts[alike[0]], old_starts[alike[1]]))
         return _joined(found), width, old_width
-
-    def _owner(self, name: str) -> str:
-        """The feature in whose rows the embedding of a feature stands."""
-        feature = self.new_side.by_name[name]
-        shares = isinstance(feature, Categorical) and feature.embedding_of
-        return root(feature, self.new_side.by_name).name if shares else name  # type: ignore[arg-type]
 
     def _blocks(self, layout: Layout) -> tuple[dict[tuple[str, str], tuple[int, int]], int]:
         """The columns that a tower reads by what they are: where they begin, and how many; and their number."""

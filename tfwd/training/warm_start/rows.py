@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tfwd.analysis.statistics import FeatureStatistics
-from tfwd.config.features import Bucketized, Categorical, Column, Cross, Numeric, root
-from tfwd.features.layout import feature_rows
+from tfwd.config.feature_base import Feature
+from tfwd.config.features import Bucketized, Categorical, Cross, Numeric, root
+from tfwd.features.space import FeatureSpace
 
 Ids = NDArray[np.int64]
 # Where a feature goes, what its column is called, and inputs that say nothing of the others: none of it changes what
@@ -19,28 +18,6 @@ _PLACES = {
     *("column", "delimiter", "wide", "deep", "embedding", "one_hot", "missing_indicator"),
     *("embedding_initializer", "embedding_scale", "embedding_trainable"),
 }
-
-
-@dataclass(frozen=True)
-class Side:
-    """A run's features and what was learnt of them.
-
-    Attributes:
-        by_name: the features.
-        statistics: of its training rows.
-    """
-
-    by_name: Mapping[str, Column]
-    statistics: FeatureStatistics
-
-    @classmethod
-    def of(cls, features: tuple[Column, ...], statistics: FeatureStatistics) -> Side:
-        """The side of the features as they are declared."""
-        return cls({feature.name: feature for feature in features}, statistics)
-
-    def rows(self, name: str) -> int:
-        """How many ids a feature has."""
-        return feature_rows(self.by_name[name], self.statistics, dict(self.by_name))
 
 
 @dataclass(frozen=True)
@@ -72,14 +49,14 @@ class Match:
         return cls(np.arange(rows), np.arange(rows), rows, rows)
 
 
-def match_rows(name: str, new: Side, old: Side) -> Match:
+def match_rows(name: str, new: FeatureSpace, old: FeatureSpace) -> Match:
     """Matches the ids of a categorical, bucketized or crossed feature with those of the older one of its name.
 
     Categories match by value, as do OOV and missing; buckets match where the boundaries are the same; hashed features
     and crosses by bin where there are as many bins, since a cross is over fingerprints of values, which no vocabulary
     changes; exact crosses by the combination of values.
     """
-    feature, rows = new.by_name[name], new.rows(name)
+    feature, rows = new[name], new.rows(name)
     before = old.by_name.get(name)
     if before is None:
         return Match.none(rows, 0, "a new feature")
@@ -97,12 +74,12 @@ def match_rows(name: str, new: Side, old: Side) -> Match:
     return _match_cross(feature, before, new, old)
 
 
-def same_definition(feature: Column, before: Column | None) -> bool:
+def same_definition(feature: Feature, before: Feature | None) -> bool:
     """Whether a numeric or bucketized feature is declared as it was, wherever it goes and its column is called."""
     return type(feature) is type(before) and before is not None and _meaning(feature) == _meaning(before)
 
 
-def _meaning(feature: Column) -> dict[str, object]:
+def _meaning(feature: Feature) -> dict[str, object]:
     found = feature.model_dump(exclude=_PLACES)
     if isinstance(feature, Numeric):
         found["normalization"] = feature.normalizations
@@ -111,22 +88,22 @@ def _meaning(feature: Column) -> dict[str, object]:
     return found
 
 
-def _kind(feature: Column) -> str:
+def _kind(feature: Feature) -> str:
     return {Numeric: "numeric", Bucketized: "bucketized", Categorical: "categorical", Cross: "a cross"}[type(feature)]
 
 
-def _other_buckets(name: str, new: Side, old: Side) -> str | None:
+def _other_buckets(name: str, new: FeatureSpace, old: FeatureSpace) -> str | None:
     feature, before = new.by_name[name], old.by_name[name]
     assert isinstance(feature, Bucketized)
     assert isinstance(before, Bucketized)
-    edges, old_edges = (np.array(side.statistics.numerics[name].boundaries, np.float32) for side in (new, old))
+    edges, old_edges = (np.array(space.statistics.numerics[name].boundaries, np.float32) for space in (new, old))
     if not np.array_equal(edges, old_edges) or (feature.oov, feature.exact) != (before.oov, before.exact):
         return "other buckets than before"
     return None
 
 
 def _match_categories(
-    feature: Categorical, before: Categorical, new: Side, old: Side, rows: int, old_rows: int
+    feature: Categorical, before: Categorical, new: FeatureSpace, old: FeatureSpace, rows: int, old_rows: int
 ) -> Match:
     ways = [
         "hashed" if owner.hash_bins is not None else "integers" if owner.identity is not None else "a vocabulary"
@@ -153,7 +130,7 @@ def _match_categories(
     return Match(np.concatenate([*ends, found + 2]), np.concatenate([*ends, places[found] + 2]), rows, old_rows)
 
 
-def _match_cross(feature: Cross, before: Cross, new: Side, old: Side) -> Match:
+def _match_cross(feature: Cross, before: Cross, new: FeatureSpace, old: FeatureSpace) -> Match:
     rows, old_rows = new.rows(feature.name), old.rows(before.name)
 
     def nothing(reason: str) -> Match:
@@ -183,7 +160,7 @@ def _match_cross(feature: Cross, before: Cross, new: Side, old: Side) -> Match:
     return Match(ids[order], olds[order], rows, old_rows)
 
 
-def _crossed_by_value(key: str, side: Side) -> bool:
+def _crossed_by_value(key: str, space: FeatureSpace) -> bool:
     """Whether a key brings fingerprints of its values to a cross, not ids."""
-    feature = side.by_name[key]
-    return isinstance(feature, Categorical) and root(feature, side.by_name).identity is None
+    owner = space.root(key)
+    return isinstance(owner, Categorical) and owner.identity is None

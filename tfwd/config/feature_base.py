@@ -1,0 +1,131 @@
+"""What the kinds of feature have in common: a name, a column, places in the heads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BaseModel, Field, model_validator
+
+from tfwd.config.section import Section
+from tfwd.config.tree import shown
+from tfwd.errors import ConfigError
+from tfwd.utils.naming import LONGEST, input_name, is_valid
+
+Normalization = Literal["none", "zscore", "minmax", "log", "quantile"]
+
+
+Embedding = Annotated[int, Field(ge=1, le=4096)] | Literal["auto"] | None
+
+
+Combiner = Literal["sum", "mean", "sqrtn"]
+
+
+Initializer = Literal["truncated_normal", "normal", "uniform", "zeros"]
+
+
+MAX_BINS = 2**31 - 1
+# Of a table: ids are int32.
+MAX_ROWS = 2**31 - 1
+
+
+MAX_SHAPE = 4096
+
+
+class Feature(Section):
+    """Base of all features: frozen, no unknown keys, a valid name."""
+
+    name: str = ""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The data columns that the feature reads itself (a cross reads none: it reads its keys)."""
+        return ()
+
+    @property
+    def in_deep(self) -> bool:
+        """Whether it has a place in the deep head: as a number, as an embedding, as one-hot."""
+        return any(getattr(self, place, None) for place in ("deep", "embedding", "one_hot"))
+
+    def length(self, by_name: Mapping[str, Feature]) -> int | None:
+        """The most values of a row where it is multivalent, else None.
+
+        Args:
+            by_name: all features, of which a cross asks its keys.
+        """
+        return None
+
+    def known_rows(self, by_name: Mapping[str, Feature]) -> int:
+        """Its ids, as far as the declaration says how many: 0 where they are learnt."""
+        return 0
+
+    @model_validator(mode="after")
+    def _check_name(self) -> Feature:
+        if not is_valid(self.name):
+            raise ValueError(
+                f"a feature's name is made of letters, digits and _, a letter first, {LONGEST} at the most, and is no "
+                f"word of Python: give it another `name`. Received: {shown(self.name)}"
+            )
+        return self
+
+
+class OnColumn(Feature):
+    positional: ClassVar[tuple[str, ...]] = ("column",)
+
+    column: str = Field(min_length=1)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.column,)
+
+
+class Placed(BaseModel):
+    """Where ids go: the wide head, the deep head as an embedding, the deep head as one-hot."""
+
+    wide: bool = True
+    embedding: Any = None
+    one_hot: bool = False
+
+
+class Embedded(BaseModel):
+    """How an embedding of its own begins, and whether it learns."""
+
+    embedding_initializer: Initializer | None = None
+    embedding_scale: float | None = Field(default=None, gt=0, le=1e6)
+    embedding_trainable: bool = True
+
+    @model_validator(mode="after")
+    def _check_embedded(self) -> Embedded:
+        keys = ("embedding_initializer", "embedding_scale", "embedding_trainable")
+        given = [key for key in keys if getattr(self, key) != Embedded.model_fields[key].default]
+        embedding = getattr(self, "embedding", None)
+        if given and (embedding is None or (isinstance(embedding, str) and embedding != "auto")):
+            raise ValueError(f"{given[0]} belongs to a feature with an embedding of its own: give embedding a width")
+        if self.embedding_initializer == "zeros" and self.embedding_scale is not None:
+            raise ValueError("an embedding that begins at zeros has no embedding_scale")
+        return self
+
+
+class Bag(BaseModel):
+    """How several values become one: their embeddings, and their weights in the wide head."""
+
+    combiner: Combiner = "mean"
+    wide_combiner: Combiner = "sum"
+
+
+def default_name(values: Any) -> Any:
+    """The dict of a feature with the name that it has when it is given none; anything else as it is."""
+    if not isinstance(values, dict) or values.get("name"):
+        return values
+    column, keys = values.get("column"), values.get("keys")
+    if isinstance(column, str) and column:
+        # A number and its buckets, the two that often stand side by side, get different names.
+        suffix = "_buckets" if values.get("type") == "bucketized" else ""
+        try:
+            return {**values, "name": input_name(column) + suffix}
+        except ConfigError as error:
+            # With pydantic's errors, so that the message says which feature it is.
+            raise ValueError(str(error)) from None
+    if isinstance(keys, list | tuple) and all(isinstance(key, str) for key in keys) and keys:
+        return {**values, "name": "_x_".join(keys)}
+    return values

@@ -1,0 +1,160 @@
+"""The features of a model: what was declared, and what the training rows have said of it.
+
+Whoever needs to know how many ids a feature has, how many values a row brings, or what an id is called, asks here: a
+kind of feature is told apart in this module and in its declaration, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterable
+
+import numpy as np
+
+from tfwd.analysis.statistics import FeatureStatistics
+from tfwd.config.feature_base import MAX_ROWS, Embedding, Feature, Placed
+from tfwd.config.features import Bucketized, Categorical, Cross, Numeric, root
+from tfwd.errors import ConfigError
+
+
+class FeatureSpace:
+    """Declarations and statistics.
+
+    Args:
+        features: as declared.
+        statistics: of the training rows.
+
+    Attributes:
+        features: in their order.
+        statistics: of the training rows.
+        by_name: the features.
+    """
+
+    def __init__(self, features: Iterable[Feature], statistics: FeatureStatistics) -> None:
+        self.features = tuple(features)
+        self.statistics = statistics
+        self.by_name: dict[str, Feature] = {feature.name: feature for feature in self.features}
+
+    def __getitem__(self, name: str) -> Feature:
+        return self.by_name[name]
+
+    def rows(self, name: str) -> int:
+        """How many local ids `0 .. rows - 1` a feature has.
+
+        Categorical with a vocabulary: OOV, missing, then the vocabulary. Hashed: the bins, then missing.
+        Identity: the integers, OOV, missing. Bucketized: the buckets, missing, and OOV if asked for.
+        Cross: its bins.
+
+        Raises:
+            ConfigError: an exact cross has more combinations than an id can name.
+            TypeError: the feature is a number, which has no ids.
+        """
+        feature = self.by_name[name]
+        if isinstance(feature, Numeric):
+            raise TypeError(f"Only features with ids have rows. Received: {feature!r}")
+        if isinstance(feature, Bucketized):
+            return len(self.statistics.numerics[name].boundaries) + 2 + feature.oov
+        if isinstance(feature, Cross) and feature.bins == "exact":
+            rows = math.prod(map(self.rows, feature.keys))
+            if rows > MAX_ROWS:
+                raise ConfigError(
+                    f"The cross {name!r} has {rows:,} combinations, too many for bins: exact. Give a number of bins."
+                )
+            return rows
+        words = self.vocabulary(name)
+        return feature.known_rows(self.by_name) if words is None else len(words) + 2
+
+    def length(self, name: str) -> int | None:
+        """The most values that a row has of a multivalent feature, None where it has one: a bucket, a category."""
+        return self.by_name[name].length(self.by_name)
+
+    def root(self, name: str) -> Feature:
+        """The feature whose vocabulary, bins or integers a feature has: its owner, or itself."""
+        feature = self.by_name[name]
+        return root(feature, self.by_name) if isinstance(feature, Categorical) else feature
+
+    def embedded_as(self, name: str) -> Feature:
+        """The feature in whose rows the embedding of a feature stands: the one that it shares, or itself."""
+        feature = self.by_name[name]
+        shares = isinstance(feature, Categorical) and feature.embedding_of
+        return self.root(name) if shares else feature
+
+    def width(self, name: str) -> int:
+        """The width of a feature's embedding, which it has."""
+        owner = self.embedded_as(name)
+        assert isinstance(owner, Placed)
+        return embedding_width(owner.embedding, self.rows(name))
+
+    def vocabulary(self, name: str) -> tuple[str, ...] | None:
+        """The vocabulary of a feature, None where it has none."""
+        owner = self.root(name)
+        found = self.statistics.vocabularies.get(owner.name) if isinstance(owner, Categorical) else None
+        return None if found is None else found.values
+
+    def is_hashed(self, name: str) -> bool:
+        """Whether a feature's values are hashed, so that no id has a value of its own."""
+        owner = self.root(name)
+        return isinstance(owner, Categorical) and owner.hash_bins is not None
+
+    def value_names(self, name: str) -> Callable[[int], str]:
+        """What the ids of a feature stand for: `=Sales`, ` in [30, 40)`, ` missing`, to follow the column's name.
+
+        Nothing is listed where the ids are a count of bins. The ids of a cross have no names without its layer.
+        """
+        owner = self.root(name)
+        if isinstance(owner, Categorical) and owner.hash_bins is not None:
+            bins = owner.hash_bins
+            return lambda i: " missing" if i == bins else f" in bin {i}"
+        if isinstance(owner, Categorical) and owner.identity is not None:
+            special = {owner.identity: "=[OOV]", owner.identity + 1: " missing"}
+            return lambda i: special.get(i, f"={i}")
+        words = self.vocabulary(name)
+        if words is not None:
+            return ["=[OOV]", " missing", *(f"={word}" for word in words)].__getitem__
+        assert isinstance(owner, Bucketized)
+        return _bucket_names(owner, self.statistics.numerics[name].boundaries).__getitem__
+
+    def number_owners(self) -> dict[str, str]:
+        """The name of each column of the numeric matrix -> the feature that makes it."""
+        return number_owners(self.features)
+
+
+def number_owners(features: Iterable[Feature]) -> dict[str, str]:
+    """The name of each column of the numeric matrix -> the feature that makes it."""
+    return {number: f.name for f in features if isinstance(f, Numeric) for number in f.numbers}
+
+
+def shortest(number: float) -> str:
+    """The shortest decimal that is this float32 and no other, so that two boundaries never look alike."""
+    value = np.float32(number)
+    if value != 0 and not 1e-4 <= abs(value) < 1e16:
+        return np.format_float_scientific(value, trim="-")
+    return np.format_float_positional(value, trim="-")
+
+
+def _bucket_names(feature: Bucketized, boundaries: Iterable[float]) -> list[str]:
+    edges = [shortest(edge) for edge in boundaries]
+    if not edges:
+        return [" is any number", " missing", *["=[OOV]"] * feature.oov]
+    between = [
+        f"={low}" if feature.exact and feature.oov else f" in [{low}, {high})"
+        for low, high in itertools.pairwise(edges)
+    ]
+    top = f"={edges[-1]}" if feature.exact and feature.oov else f" >= {edges[-1]}"
+    return [f" < {edges[0]}", *between, top, " missing", *["=[OOV]"] * feature.oov]
+
+
+AUTO_WIDTHS = (4, 8, 16, 32, 64)
+
+
+def embedding_width(embedding: Embedding, rows: int) -> int:
+    """A given width, or for `auto` 1.6 * rows^0.56 rounded up to 4, 8, 16, 32 or 64.
+
+    The rule is fastai's (`emb_sz_rule`), the rounding lets features share a table.
+    """
+    if embedding != "auto":
+        assert embedding is not None
+        return embedding
+    wanted = 1.6 * rows**0.56
+    return next((width for width in AUTO_WIDTHS if width >= wanted), AUTO_WIDTHS[-1])

@@ -1,0 +1,74 @@
+"""The rows that a training began with: written down, and told apart from others when it reads them again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tfwd.data.provenance import Provenance, SplitMark, marks
+from tfwd.data.rows import Rows
+from tfwd.errors import DataError, RunError
+from tfwd.run_folder.folder import RunFolder
+from tfwd.utils.console import console
+
+
+class KnownRows:
+    """The rows of a training by split.
+
+    Args:
+        splits: those that there are, by name.
+    """
+
+    def __init__(self, splits: Mapping[str, Rows]) -> None:
+        self._splits = splits
+        self._marks = {name: marks(rows) for name, rows in splits.items()}
+
+    def write(self, run: RunFolder, rows: int) -> None:
+        """Writes down what the splits are.
+
+        Args:
+            run: which has begun.
+            rows: as many training rows as its statistics were learnt of.
+
+        Raises:
+            DataError: the file has changed since then.
+        """
+        with console.status("Taking the fingerprint of the rows"):
+            found = Provenance({name: SplitMark.of(split) for name, split in self._splits.items()})
+        counted = found.splits["train"].fingerprint.rows
+        if counted != rows:
+            raise DataError(
+                f"{self._splits['train'].source.name} has changed while it was read: {rows:,} training rows, then "
+                f"{counted:,}. Train on a file that nobody writes to."
+            )
+        found.save(run.path / "rows.json")
+
+    def refuse_others(self, run: RunFolder) -> None:
+        """Refuses to go on with other rows than a run has written down; a run of version 0.3 has not.
+
+        Raises:
+            RunError: names the split and the difference.
+        """
+        known = run.provenance
+        for name, mark in known.splits.items() if known else ():
+            if name not in self._splits:
+                raise RunError(f"{run.path} was begun with {name} rows, and now there are none. Put them back.")
+            with console.status("Comparing the rows with those that the training began with"):
+                difference = mark.difference(self._splits[name])
+            if difference is not None:
+                raise RunError(
+                    f"The {name} rows of {run.path} are not those that it was begun with: "
+                    f"{self._splits[name].source.name} has {difference}. Put those back, or train anew."
+                )
+
+    def refuse_changed(self, *names: str) -> None:
+        """Looks at the files of some splits, which are to be read again or were read just now.
+
+        Raises:
+            DataError: one has changed, or is gone.
+        """
+        for mark in (mark for name in names for mark in self._marks.get(name, ())):
+            change = mark.change()
+            if change is not None:
+                raise DataError(
+                    f"{change}, while the training was reading it. Train anew on a file that stays as it is."
+                )
