@@ -12,11 +12,14 @@ import tensorflow as tf
 
 from tfwd.analysis.statistics import FeatureStatistics, LabelStatistics, NumericStatistics, VocabularyStatistics
 from tfwd.config.config import Config
-from tfwd.config.features import Bucketized, Categorical, Cross
+from tfwd.config.features.bucketized import Bucketized
+from tfwd.config.features.categorical import Categorical
+from tfwd.config.features.cross import Cross
 from tfwd.features.layout import build_layout
 from tfwd.features.space import FeatureSpace
 from tfwd.layers.fingerprint import OOV_TOKEN
-from tfwd.model.wide_deep import WideDeep, build_model
+from tfwd.model.build import build_model
+from tfwd.model.wide_deep import WideDeep
 from tfwd.schema import MISSING_INTEGER, Input, Schema
 
 MOVIES = ("Heat", "Toy Story", "Città", "電車男", "a b", "0", "line\nbreak")

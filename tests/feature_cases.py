@@ -11,7 +11,9 @@ import tensorflow as tf
 
 from tfwd.analysis.statistics import FeatureStatistics, LabelStatistics, NumericStatistics, VocabularyStatistics
 from tfwd.config.config import Config
-from tfwd.config.features import Bucketized, Categorical, Numeric
+from tfwd.config.features.bucketized import Bucketized
+from tfwd.config.features.categorical import Categorical
+from tfwd.config.features.numeric import Numeric
 from tfwd.schema import MISSING_INTEGER, Input, Schema
 
 Columns = dict[str, list[Any]]

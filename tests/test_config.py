@@ -11,7 +11,10 @@ import pytest
 
 from tfwd.config.config import Config, presets
 from tfwd.config.data import CsvConfig, DataConfig, LabelConfig
-from tfwd.config.features import Bucketized, Categorical, Cross, Numeric
+from tfwd.config.features.bucketized import Bucketized
+from tfwd.config.features.categorical import Categorical
+from tfwd.config.features.cross import Cross
+from tfwd.config.features.numeric import Numeric
 from tfwd.config.model import ModelConfig
 from tfwd.config.optimizers import OptimizerConfig, ScheduleConfig
 from tfwd.config.overrides import override

@@ -14,7 +14,7 @@ import pytest
 from config_cases import SMALL
 
 from tfwd.config.config import Config
-from tfwd.config.features import Categorical
+from tfwd.config.features.categorical import Categorical
 from tfwd.config.yaml12 import dump
 from tfwd.errors import ConfigError
 

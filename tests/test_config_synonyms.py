@@ -12,7 +12,10 @@ from pydantic import BaseModel
 
 from tfwd.config import synonyms
 from tfwd.config.config import Config
-from tfwd.config.features import Bucketized, Categorical, Cross, Numeric
+from tfwd.config.features.bucketized import Bucketized
+from tfwd.config.features.categorical import Categorical
+from tfwd.config.features.cross import Cross
+from tfwd.config.features.numeric import Numeric
 from tfwd.errors import ConfigError
 
 

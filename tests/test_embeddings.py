@@ -13,7 +13,8 @@ import tensorflow as tf
 import tfwd
 from tfwd.config.config import Config
 from tfwd.errors import ConfigError
-from tfwd.model.wide_deep import WideDeep, build_model
+from tfwd.model.build import build_model
+from tfwd.model.wide_deep import WideDeep
 from tfwd.optimizers.configured import joint_optimizer
 from tfwd.training.fit import fit
 

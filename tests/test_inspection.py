@@ -19,7 +19,8 @@ from tfwd.data.schema import resolve_schema
 from tfwd.data.source import Source
 from tfwd.features.space import shortest
 from tfwd.inspection.wide_weights import wide_weights
-from tfwd.model.wide_deep import WideDeep, build_model
+from tfwd.model.build import build_model
+from tfwd.model.wide_deep import WideDeep
 
 FEATURES: list[dict[str, Any]] = [
     {"type": "numeric", "column": "age", "wide": True, "normalization": "none"},

@@ -20,8 +20,9 @@ from tfwd.analysis.statistics import LabelStatistics
 from tfwd.config.config import Config
 from tfwd.errors import ConfigError, DataError, ExportError
 from tfwd.layers.vocabulary_lookup import VocabularyLookup
+from tfwd.model.build import base_logits, build_model
 from tfwd.model.losses import ScaledSquaredError
-from tfwd.model.wide_deep import WideDeep, base_logits, build_model
+from tfwd.model.wide_deep import WideDeep
 from tfwd.optimizers import JointOptimizer, LazyAdam, SparseFtrl, SparseSgd
 from tfwd.optimizers.joint import head_of
 

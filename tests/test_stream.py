@@ -12,7 +12,8 @@ from census_cases import FEATURES, config, frame
 
 from tfwd.analysis.analyze import analyze
 from tfwd.errors import DataError
-from tfwd.model.wide_deep import WideDeep, build_model
+from tfwd.model.build import build_model
+from tfwd.model.wide_deep import WideDeep
 from tfwd.training.splits import Parts, open_splits
 from tfwd.training.stream import CachedIds, Stream, StreamedRows, row_bytes
 

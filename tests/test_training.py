@@ -19,7 +19,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 
 from tfwd.config.config import Config
 from tfwd.errors import ConfigError, DataError, RunError
-from tfwd.model.wide_deep import build_model
+from tfwd.model.build import build_model
 from tfwd.run import Run
 from tfwd.training.checkpoints import Checkpoints
 from tfwd.training.fit import fit, resume

@@ -10,7 +10,8 @@ import pytest
 import tensorflow as tf
 from feature_cases import dataset, labels, raw_columns, schema_of, small, statistics_of
 
-from tfwd.model.wide_deep import WideDeep, build_model
+from tfwd.model.build import build_model
+from tfwd.model.wide_deep import WideDeep
 from tfwd.optimizers import JointOptimizer, LazyAdam, SparseFtrl
 
 BATCHES, SIZE, EPOCHS = 7, 32, 2

@@ -19,7 +19,7 @@ from tfwd.data.schema import resolve_schema
 from tfwd.data.source import Source
 from tfwd.datasets import census
 from tfwd.inference.load import load_scorer
-from tfwd.model.wide_deep import build_model
+from tfwd.model.build import build_model
 from tfwd.run import Run
 from tfwd.training.fit import fit
 

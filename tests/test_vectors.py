@@ -28,7 +28,8 @@ from tfwd.data.source import Source
 from tfwd.errors import ConfigError, DataError, ExportError
 from tfwd.inference.load import load_scorer
 from tfwd.inference.tensorflow_scorer import keras_scorer
-from tfwd.model.wide_deep import WideDeep, build_model
+from tfwd.model.build import build_model
+from tfwd.model.wide_deep import WideDeep
 from tfwd.run import Run
 from tfwd.training.fit import fit
 

@@ -9,10 +9,10 @@ from .config.data import CsvConfig as CsvConfig
 from .config.data import DataConfig as DataConfig
 from .config.data import LabelConfig as LabelConfig
 from .config.export import ExportConfig as ExportConfig
-from .config.features import Bucketized as Bucketized
-from .config.features import Categorical as Categorical
-from .config.features import Cross as Cross
-from .config.features import Numeric as Numeric
+from .config.features.bucketized import Bucketized as Bucketized
+from .config.features.categorical import Categorical as Categorical
+from .config.features.cross import Cross as Cross
+from .config.features.numeric import Numeric as Numeric
 from .config.model import ModelConfig as ModelConfig
 from .config.optimizers import OptimizerConfig as OptimizerConfig
 from .config.optimizers import ScheduleConfig as ScheduleConfig
@@ -30,9 +30,9 @@ from .errors import TfwdError as TfwdError
 from .inference.load import load_scorer as load_scorer
 from .inference.scorer import Scorer as Scorer
 from .inspection.wide_weights import wide_weights as wide_weights
+from .model.build import build_model as build_model
 from .model.saving import load_model as load_model
 from .model.wide_deep import WideDeep as WideDeep
-from .model.wide_deep import build_model as build_model
 from .optimizers.joint import JointOptimizer as JointOptimizer
 from .optimizers.lazy_adam import LazyAdam as LazyAdam
 from .optimizers.sparse_adagrad import SparseAdagrad as SparseAdagrad

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import tfwd
-from tfwd.config.features import AnyFeature, Cross
+from tfwd.config.features.any import AnyFeature
+from tfwd.config.features.cross import Cross
 
 BOTH, WIDE, DEEP = "wide & deep", "wide only", "deep only"
 PARTS = ("heads", "cross", "history", "dropout", "optimizers")

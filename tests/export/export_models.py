@@ -16,9 +16,12 @@ from tfwd.analysis.statistics import (
     VocabularyStatistics,
 )
 from tfwd.config.config import Config
-from tfwd.config.features import Bucketized, Categorical, Numeric
+from tfwd.config.features.bucketized import Bucketized
+from tfwd.config.features.categorical import Categorical
+from tfwd.config.features.numeric import Numeric
 from tfwd.datasets import census
-from tfwd.model.wide_deep import WideDeep, build_model
+from tfwd.model.build import build_model
+from tfwd.model.wide_deep import WideDeep
 from tfwd.schema import MISSING_INTEGER, Input, Schema
 
 # Words that a vocabulary file, a graph or a runtime may trip over.

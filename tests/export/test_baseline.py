@@ -30,8 +30,8 @@ from tfwd.data.source import Source
 from tfwd.errors import DataError, ExportError
 from tfwd.inference.scorer import Scorer
 from tfwd.inference.tensorflow_scorer import keras_scorer
+from tfwd.model.build import build_model
 from tfwd.model.saving import load_model
-from tfwd.model.wide_deep import build_model
 from tfwd.run import Run
 from tfwd.schema import Input, Schema
 

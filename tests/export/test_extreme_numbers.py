@@ -15,7 +15,7 @@ from export.parity.answers import transformed_names
 from export.savedmodel import writer as savedmodel
 from tfwd.analysis.statistics import FeatureStatistics, LabelStatistics, NumericStatistics
 from tfwd.config.config import Config
-from tfwd.model.wide_deep import build_model
+from tfwd.model.build import build_model
 from tfwd.schema import Input, Schema
 
 MAX, TINY = float(np.finfo(np.float32).max), float(np.finfo(np.float32).tiny)

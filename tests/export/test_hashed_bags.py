@@ -14,7 +14,8 @@ from export.onnx.session import open_session
 from export.parity.answers import transformed_names
 from tfwd.analysis.statistics import FeatureStatistics, LabelStatistics, VocabularyStatistics
 from tfwd.config.config import Config
-from tfwd.model.wide_deep import WideDeep, build_model
+from tfwd.model.build import build_model
+from tfwd.model.wide_deep import WideDeep
 from tfwd.schema import Input, Schema
 
 KEPT, BINS, HASH_BINS = 3, 97, 50

@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
-from tfwd.config.features import Bucketized, Categorical, Cross, Numeric
+from tfwd.config.features.bucketized import Bucketized
+from tfwd.config.features.categorical import Categorical
+from tfwd.config.features.cross import Cross
+from tfwd.config.features.numeric import Numeric
 from tfwd.errors import ConfigError
 
 

@@ -13,8 +13,11 @@ from feature_cases import Columns, batch, kitchen_sink, raw_columns, schema_of, 
 
 from tfwd.analysis.statistics import FeatureStatistics, LabelStatistics, NumericStatistics, VocabularyStatistics
 from tfwd.config.config import Config
-from tfwd.config.feature_base import Feature
-from tfwd.config.features import Bucketized, Categorical, Cross, Numeric
+from tfwd.config.features.base import Feature
+from tfwd.config.features.bucketized import Bucketized
+from tfwd.config.features.categorical import Categorical
+from tfwd.config.features.cross import Cross
+from tfwd.config.features.numeric import Numeric
 from tfwd.features.layout import Layout, build_layout
 from tfwd.features.space import FeatureSpace
 from tfwd.features.transform import build_transform

@@ -16,7 +16,7 @@ import tensorflow as tf
 
 import tfwd.layers
 from tfwd.analysis.statistics import NumericStatistics
-from tfwd.config.features import Numeric
+from tfwd.config.features.numeric import Numeric
 from tfwd.features.scaling import scales_of
 from tfwd.layers.bag_weights import BagWeights
 from tfwd.layers.bucketize import Bucketize

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from tfwd.analysis.scales import LARGEST_INPUT, exponent_of
 from tfwd.analysis.statistics import NumericStatistics
-from tfwd.config.feature_base import Normalization
-from tfwd.config.features import Numeric
+from tfwd.config.features.base import Normalization
+from tfwd.config.features.numeric import Numeric
 from tfwd.features.scaling import scales_of
 from tfwd.layers.numeric_scaling import NumericScaling
 

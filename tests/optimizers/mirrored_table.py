@@ -9,7 +9,7 @@ from graph_search import tensors_with_rows
 
 from tfwd.layers.seeded_dropout import SeededDropout
 from tfwd.layers.shared_table import SharedTable
-from tfwd.model.wide_deep import build_model
+from tfwd.model.build import build_model
 from tfwd.optimizers import JointOptimizer, SparseSgd
 
 ROWS = 12_345

@@ -18,7 +18,8 @@ from tfwd.config.ranking import RankingConfig, sides
 from tfwd.data.rows import Rows
 from tfwd.data.source import Source
 from tfwd.errors import ConfigError
-from tfwd.model.wide_deep import WideDeep, build_model
+from tfwd.model.build import build_model
+from tfwd.model.wide_deep import WideDeep
 from tfwd.recommend import top_k as lists_module
 from tfwd.recommend.catalogue import read_catalogue, tensors
 from tfwd.recommend.top_k import ListMaker

@@ -10,8 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tfwd.analysis.statistics import FeatureStatistics, LabelStatistics, NumericStatistics, VocabularyStatistics
-from tfwd.config.feature_base import Feature
-from tfwd.config.features import Bucketized, Categorical, Cross, Numeric
+from tfwd.config.features.base import Feature
+from tfwd.config.features.bucketized import Bucketized
+from tfwd.config.features.categorical import Categorical
+from tfwd.config.features.cross import Cross
+from tfwd.config.features.numeric import Numeric
 from tfwd.features.space import FeatureSpace
 from tfwd.training.warm_start.rows import match_rows, same_definition
 

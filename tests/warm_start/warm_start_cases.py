@@ -17,7 +17,8 @@ from tfwd.data.rows import Rows
 from tfwd.data.schema import resolve_schema
 from tfwd.data.source import Source
 from tfwd.inference.tensorflow_scorer import keras_scorer
-from tfwd.model.wide_deep import WideDeep, build_model
+from tfwd.model.build import build_model
+from tfwd.model.wide_deep import WideDeep
 from tfwd.optimizers.configured import joint_optimizer
 from tfwd.run import Run
 from tfwd.training.fit import fit

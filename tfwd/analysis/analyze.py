@@ -10,7 +10,9 @@ from tfwd.analysis.statistics import FeatureStatistics, NumericStatistics
 from tfwd.analysis.vocabularies import vocabulary
 from tfwd.analysis.workspace import open_workspace
 from tfwd.config.config import Config
-from tfwd.config.features import Bucketized, Categorical, Numeric
+from tfwd.config.features.bucketized import Bucketized
+from tfwd.config.features.categorical import Categorical
+from tfwd.config.features.numeric import Numeric
 from tfwd.data.rows import Rows
 from tfwd.errors import DataError
 

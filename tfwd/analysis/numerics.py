@@ -14,7 +14,8 @@ from tfwd.analysis.quantiles import values_at
 from tfwd.analysis.scales import refuse_unbounded
 from tfwd.analysis.statistics import NumericStatistics
 from tfwd.analysis.workspace import Workspace
-from tfwd.config.features import Bucketized, Numeric
+from tfwd.config.features.bucketized import Bucketized
+from tfwd.config.features.numeric import Numeric
 from tfwd.errors import DataError
 
 

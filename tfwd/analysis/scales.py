@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tfwd.analysis.statistics import NumericStatistics
-from tfwd.config.features import Numeric
+from tfwd.config.features.numeric import Numeric
 from tfwd.errors import DataError
 
 TINY = float(np.finfo(np.float32).tiny)

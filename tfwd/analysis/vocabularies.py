@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from tfwd.analysis.statistics import VocabularyStatistics
 from tfwd.analysis.workspace import Workspace
-from tfwd.config.features import Categorical, whole_numbers
+from tfwd.config.features.categorical import Categorical, whole_numbers
 from tfwd.errors import ConfigError, DataError
 from tfwd.schema import Kind
 from tfwd.utils.files import what_it_is

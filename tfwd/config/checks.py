@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from tfwd.config.feature_base import MAX_ROWS
-from tfwd.config.features import (
-    AnyFeature,
-    Categorical,
-    Cross,
-    Numeric,
-    root,
-)
+from tfwd.config.features.any import AnyFeature
+from tfwd.config.features.base import MAX_ROWS
+from tfwd.config.features.categorical import Categorical, root
+from tfwd.config.features.cross import Cross
+from tfwd.config.features.numeric import Numeric
 from tfwd.errors import ConfigError
 from tfwd.utils.naming import nearest, refuse_case_twins
 

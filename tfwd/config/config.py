@@ -17,7 +17,9 @@ from tfwd.config import yaml12
 from tfwd.config.checks import check_features
 from tfwd.config.data import CsvConfig, DataConfig, LabelConfig
 from tfwd.config.export import ExportConfig
-from tfwd.config.features import AnyFeature, Categorical, Numeric
+from tfwd.config.features.any import AnyFeature
+from tfwd.config.features.categorical import Categorical
+from tfwd.config.features.numeric import Numeric
 from tfwd.config.messages import explain
 from tfwd.config.model import ModelConfig
 from tfwd.config.optimizers import OptimizerConfig, ScheduleConfig

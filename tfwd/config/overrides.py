@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from tfwd.config import yaml12
-from tfwd.config.feature_base import default_name
+from tfwd.config.features.base import default_name
 from tfwd.config.tree import short, shown
 from tfwd.errors import ConfigError
 

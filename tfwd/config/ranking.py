@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from tfwd.config.feature_base import Feature
-from tfwd.config.features import Cross
+from tfwd.config.features.base import Feature
+from tfwd.config.features.cross import Cross
 from tfwd.config.section import Section, refuse_twice
 from tfwd.errors import ConfigError
 

@@ -7,6 +7,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from tfwd.data.paths import is_text
+from tfwd.errors import DataError
+
 
 def is_polars(data: Any) -> bool:
     """Whether data is an object of polars, which need not be installed."""
@@ -54,3 +57,61 @@ def like(frame: Any, table: pa.Table) -> Any:
             if name in found.columns:
                 found[name] = frame.iloc[:, place].array
     return found
+
+
+def arrow_table(data: Any) -> pa.Table:
+    """The rows of a frame, or of anything else that gives them as Arrow does.
+
+    Raises:
+        DataError: a column's name or values have no form in Arrow; says what to do.
+    """
+    named = is_pandas(data) or is_polars(data)
+    if named and type(data).__name__ != "DataFrame":
+        package = "polars" if is_polars(data) else "pandas"
+        advice = " Give its collect()." if hasattr(data, "collect") else ""
+        raise DataError(f"Data must be a {package}.DataFrame, not a {package}.{type(data).__name__}.{advice}")
+    if not is_pandas(data):
+        return pa.table(data)
+    if data.columns.nlevels > 1:
+        raise DataError(
+            f"The DataFrame's columns have {data.columns.nlevels} levels, as {data.columns[0]!r}. Give each one name, "
+            "as with frame.columns = ['_'.join(map(str, column)) for column in frame.columns]."
+        )
+    for column in map(str, data.columns):
+        if not is_text(column):
+            raise DataError(f"The DataFrame has a column whose name is no text: {column!r}. Rename it.")
+    data = data.rename(columns=str)
+    twins = data.columns[data.columns.duplicated()]
+    if len(twins):
+        raise DataError(f"The DataFrame has the column {twins[0]!r} twice. Rename one of them.")
+    arrays = {}
+    for column in data.columns:
+        try:
+            arrays[column] = pa.Array.from_pandas(data[column])
+        except UnicodeEncodeError as error:
+            raise DataError(
+                f"The DataFrame's column {column!r}{_row_of(data[column])} holds a text that is none: {error.reason}. "
+                "Leave such signs out, as with .str.encode('utf-8', 'replace').str.decode('utf-8')."
+            ) from None
+        except (pa.ArrowException, OverflowError, TypeError, ValueError) as error:
+            # Arrow's own errors are some of these; Python's come of whole numbers beyond 64 bits and of Decimals.
+            raise DataError(
+                f"The DataFrame's column {column!r} mixes types: {str(error).splitlines()[0]}. "
+                "Convert it to one, as with .astype(str)."
+            ) from None
+    return pa.table(arrays)
+
+
+def index_names(data: Any) -> list[str]:
+    """The names in a frame's index, which are no columns."""
+    return [str(name) for name in getattr(getattr(data, "index", None), "names", []) if name is not None]
+
+
+def _row_of(values: Any) -> str:
+    """In which row the first text stands that no UTF-8 can be made of."""
+    for row, value in enumerate(values, 1):
+        try:
+            str(value).encode()
+        except UnicodeEncodeError:
+            return f", row {row},"
+    return ""

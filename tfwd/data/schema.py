@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from tfwd.config.config import Config
-from tfwd.config.features import Bucketized, Categorical, Cross, Numeric
+from tfwd.config.features.bucketized import Bucketized
+from tfwd.config.features.categorical import Categorical
+from tfwd.config.features.cross import Cross
+from tfwd.config.features.numeric import Numeric
 from tfwd.data import lists
 from tfwd.data.lists import Items, fixed_length, value_type
 from tfwd.data.source import Place, Source

@@ -16,11 +16,11 @@ from tfwd.data.engine import one
 from tfwd.data.failures import ENGINE_ERRORS, explain, reading
 from tfwd.data.files import Format, find_files, format_of
 from tfwd.data.filters import checked
-from tfwd.data.frames import is_pandas, is_polars
+from tfwd.data.frames import arrow_table, index_names, is_pandas, is_polars
 from tfwd.data.lists import Items, items
-from tfwd.data.paths import is_text
-from tfwd.data.scans import BLOCK_ROWS, Block, CsvScan, ParquetScan, Scan, TableScan
+from tfwd.data.scans import BLOCK_ROWS, Block, CsvScan, ParquetScan, Scan
 from tfwd.data.sql import as_text, both, digest, identifier
+from tfwd.data.table_scan import TableScan
 from tfwd.errors import ConfigError, DataError
 from tfwd.utils.naming import nearest
 
@@ -85,7 +85,7 @@ class Source:
         """
         csv = csv or CsvConfig()
         if hasattr(data, "__arrow_c_stream__") or is_pandas(data) or is_polars(data):
-            return cls("DataFrame", TableScan(_table(data), _levels(data)), filter)
+            return cls("DataFrame", TableScan(arrow_table(data), index_names(data)), filter)
         paths = data if isinstance(data, list | tuple) and data else [data]
         if not all(isinstance(path, str | Path) for path in paths):
             raise DataError(
@@ -281,44 +281,6 @@ def no_column(name: str, columns: Collection[str], column: str, what: str, hint:
     return DataError(f"{name} has no column {column!r}, which {what} reads.{hint}")
 
 
-def _table(data: Any) -> pa.Table:
-    named = is_pandas(data) or is_polars(data)
-    if named and type(data).__name__ != "DataFrame":
-        package = "polars" if is_polars(data) else "pandas"
-        advice = " Give its collect()." if hasattr(data, "collect") else ""
-        raise DataError(f"Data must be a {package}.DataFrame, not a {package}.{type(data).__name__}.{advice}")
-    if not is_pandas(data):
-        return pa.table(data)
-    if data.columns.nlevels > 1:
-        raise DataError(
-            f"The DataFrame's columns have {data.columns.nlevels} levels, as {data.columns[0]!r}. Give each one name, "
-            "as with frame.columns = ['_'.join(map(str, column)) for column in frame.columns]."
-        )
-    for column in map(str, data.columns):
-        if not is_text(column):
-            raise DataError(f"The DataFrame has a column whose name is no text: {column!r}. Rename it.")
-    data = data.rename(columns=str)
-    twins = data.columns[data.columns.duplicated()]
-    if len(twins):
-        raise DataError(f"The DataFrame has the column {twins[0]!r} twice. Rename one of them.")
-    arrays = {}
-    for column in data.columns:
-        try:
-            arrays[column] = pa.Array.from_pandas(data[column])
-        except UnicodeEncodeError as error:
-            raise DataError(
-                f"The DataFrame's column {column!r}{_row_of(data[column])} holds a text that is none: {error.reason}. "
-                "Leave such signs out, as with .str.encode('utf-8', 'replace').str.decode('utf-8')."
-            ) from None
-        except (pa.ArrowException, OverflowError, TypeError, ValueError) as error:
-            # Arrow's own errors are some of these; Python's come of whole numbers beyond 64 bits and of Decimals.
-            raise DataError(
-                f"The DataFrame's column {column!r} mixes types: {str(error).splitlines()[0]}. "
-                "Convert it to one, as with .astype(str)."
-            ) from None
-    return pa.table(arrays)
-
-
 def _stamp(path: str) -> tuple[int, int] | None:
     """What tells whether a file is still the one that it was."""
     try:
@@ -326,17 +288,3 @@ def _stamp(path: str) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_size, found.st_mtime_ns
-
-
-def _levels(data: Any) -> list[str]:
-    return [str(name) for name in getattr(getattr(data, "index", None), "names", []) if name is not None]
-
-
-def _row_of(values: Any) -> str:
-    """In which row the first text stands that no UTF-8 can be made of."""
-    for row, value in enumerate(values, 1):
-        try:
-            str(value).encode()
-        except UnicodeEncodeError:
-            return f", row {row},"
-    return ""

@@ -10,8 +10,11 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from tfwd.config.feature_base import MAX_ROWS, Combiner, Feature
-from tfwd.config.features import Bucketized, Categorical, Cross, Numeric
+from tfwd.config.features.base import MAX_ROWS, Combiner, Feature
+from tfwd.config.features.bucketized import Bucketized
+from tfwd.config.features.categorical import Categorical
+from tfwd.config.features.cross import Cross
+from tfwd.config.features.numeric import Numeric
 from tfwd.errors import ConfigError
 from tfwd.features.space import FeatureSpace
 

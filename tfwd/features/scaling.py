@@ -6,7 +6,7 @@ import math
 
 from tfwd.analysis.scales import TINY, bounds_of, fill_value, scale_of
 from tfwd.analysis.statistics import NumericStatistics
-from tfwd.config.features import Numeric
+from tfwd.config.features.numeric import Numeric
 from tfwd.layers.numeric_scaling import Scales
 
 

@@ -13,8 +13,11 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from tfwd.analysis.statistics import FeatureStatistics
-from tfwd.config.feature_base import MAX_ROWS, Embedding, Feature, Placed
-from tfwd.config.features import Bucketized, Categorical, Cross, Numeric, root
+from tfwd.config.features.base import MAX_ROWS, Embedding, Feature, Placed
+from tfwd.config.features.bucketized import Bucketized
+from tfwd.config.features.categorical import Categorical, root
+from tfwd.config.features.cross import Cross
+from tfwd.config.features.numeric import Numeric
 from tfwd.errors import ConfigError
 
 

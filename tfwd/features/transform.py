@@ -9,7 +9,10 @@ from __future__ import annotations
 import keras
 
 from tfwd.analysis.scales import exponent_of
-from tfwd.config.features import Bucketized, Categorical, Cross, Numeric, root
+from tfwd.config.features.bucketized import Bucketized
+from tfwd.config.features.categorical import Categorical, root
+from tfwd.config.features.cross import Cross
+from tfwd.config.features.numeric import Numeric
 from tfwd.features.layout import Layout, Slot, bag_columns, columns_of, weights_name
 from tfwd.features.scaling import scales_of
 from tfwd.features.space import FeatureSpace

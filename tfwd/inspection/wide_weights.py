@@ -10,8 +10,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from tfwd.analysis.statistics import FeatureStatistics
-from tfwd.config.feature_base import Feature
-from tfwd.config.features import Cross
+from tfwd.config.features.base import Feature
+from tfwd.config.features.cross import Cross
 from tfwd.features.space import FeatureSpace
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfwd.config.config import Config
-from tfwd.config.feature_base import Initializer
-from tfwd.config.features import AnyFeature, Numeric
+from tfwd.config.features.any import AnyFeature
+from tfwd.config.features.base import Initializer
+from tfwd.config.features.numeric import Numeric
 from tfwd.config.model import ModelConfig
 from tfwd.errors import ConfigError
 from tfwd.features.layout import Layout, Slot, bag_columns, weights_name

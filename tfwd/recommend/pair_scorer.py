@@ -15,8 +15,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfwd.config.feature_base import Feature
-from tfwd.config.features import Cross
+from tfwd.config.features.base import Feature
+from tfwd.config.features.cross import Cross
 from tfwd.config.ranking import RankingConfig, Side, sides
 from tfwd.features.layout import Slot, columns_of, weights_name
 from tfwd.features.space import number_owners

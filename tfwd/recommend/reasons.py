@@ -10,7 +10,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tfwd.config.features import Categorical, Cross
+from tfwd.config.features.categorical import Categorical
+from tfwd.config.features.cross import Cross
 from tfwd.config.ranking import RankingConfig, sides
 from tfwd.features.layout import Slot, columns_of, weights_name
 from tfwd.features.space import FeatureSpace

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from tfwd.config.feature_base import Feature
+from tfwd.config.features.base import Feature
 from tfwd.config.ranking import RankingConfig
 from tfwd.model.wide_deep import WideDeep
 from tfwd.recommend.catalogue import Catalogue, tensors

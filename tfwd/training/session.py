@@ -12,9 +12,10 @@ from tfwd.data.dataset import original_errors
 from tfwd.data.rows import Rows
 from tfwd.inference.evaluation import BATCH_ROWS, Evaluator, evaluate
 from tfwd.inference.tensorflow_scorer import keras_scorer
+from tfwd.model.build import build_model
 from tfwd.model.finite import refuse_undefined
 from tfwd.model.saving import save_model
-from tfwd.model.wide_deep import WideDeep, build_model
+from tfwd.model.wide_deep import WideDeep
 from tfwd.optimizers.configured import joint_optimizer
 from tfwd.run import Run
 from tfwd.run_folder.folder import RunFolder

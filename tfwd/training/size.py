@@ -10,8 +10,11 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from tfwd.config.feature_base import Embedding, Feature
-from tfwd.config.features import Bucketized, Categorical, Cross, Numeric, root
+from tfwd.config.features.base import Embedding, Feature
+from tfwd.config.features.bucketized import Bucketized
+from tfwd.config.features.categorical import Categorical, root
+from tfwd.config.features.cross import Cross
+from tfwd.config.features.numeric import Numeric
 from tfwd.config.optimizers import OptimizerConfig
 from tfwd.errors import ConfigError
 from tfwd.features.layout import Layout

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from tfwd.config.features import Numeric
+from tfwd.config.features.numeric import Numeric
 from tfwd.features.layout import Layout, Table
 from tfwd.features.space import FeatureSpace
 from tfwd.model.wide_deep import WideDeep

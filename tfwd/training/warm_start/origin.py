@@ -8,7 +8,9 @@ from pathlib import Path
 from tfwd.analysis.analyze import analyze
 from tfwd.analysis.statistics import FeatureStatistics, LabelStatistics, NumericStatistics, VocabularyStatistics
 from tfwd.config.config import Config
-from tfwd.config.features import Bucketized, Categorical, Numeric
+from tfwd.config.features.bucketized import Bucketized
+from tfwd.config.features.categorical import Categorical
+from tfwd.config.features.numeric import Numeric
 from tfwd.data.labels import class_order
 from tfwd.data.rows import Rows
 from tfwd.errors import RunError

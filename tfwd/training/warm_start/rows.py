@@ -7,8 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tfwd.config.feature_base import Feature
-from tfwd.config.features import Bucketized, Categorical, Cross, Numeric, root
+from tfwd.config.features.base import Feature
+from tfwd.config.features.bucketized import Bucketized
+from tfwd.config.features.categorical import Categorical, root
+from tfwd.config.features.cross import Cross
+from tfwd.config.features.numeric import Numeric
 from tfwd.features.space import FeatureSpace
 
 Ids = NDArray[np.int64]

@@ -1,0 +1,90 @@
+"""A number, or a vector of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field, model_validator
+
+from tfwd.config.features.base import (
+    MAX_SHAPE,
+    Normalization,
+    OnColumn,
+    default_name,
+)
+from tfwd.config.section import Float32
+
+
+class Numeric(OnColumn):
+    """A number, or a vector of them, as one or several real inputs of the heads.
+
+    Values are float32, clipped to the range seen in training unless `clip` is false; NaN and infinities become `fill`.
+
+    Args:
+        column: the data column.
+        shape: the length of a vector, where the column holds lists of so many numbers. Each of its numbers is treated
+            as a column of its own: with its own mean, quantiles and range, and its own `fill`.
+        delimiter: what parts the numbers of a text; None for a column of lists.
+        normalization: one or several of `none`, `zscore`, `minmax` (to [0, 1]), `log`
+            (log(1 + x - min), then z-scored) and `quantile`: value -> (i - 1) / (n - 1) for the i-th of n quantiles
+            (Cheng et al. 2016, section 4.1); quantiles that fall on one value count once.
+        quantiles: n of the quantile mapping.
+        fill: what a missing value becomes before normalization: the `median` or `mean` of
+            the training rows, or a number.
+        missing_indicator: adds an input that is 1 where the value was missing, else 0.
+        clip: whether a value outside the range of the training rows becomes the nearest end of it. Without, it is
+            normalized as it is, to 1e18 in absolute value, which float32 can square; `quantile` has no other values
+            than 0 to 1, and `log` none below that of the smallest.
+        wide: whether the wide head reads it.
+        deep: whether the deep head reads it.
+    """
+
+    type: Literal["numeric"] = "numeric"
+    shape: int | None = Field(default=None, ge=1, le=MAX_SHAPE)
+    delimiter: str | None = Field(default=None, min_length=1)
+    normalization: Normalization | tuple[Normalization, ...] = "zscore"
+    quantiles: int = Field(default=100, ge=2, le=10_000)
+    fill: Float32 | Literal["median", "mean"] = "median"
+    missing_indicator: bool = False
+    clip: bool = True
+    wide: bool = False
+    deep: bool = True
+
+    _name = model_validator(mode="before")(default_name)
+
+    if TYPE_CHECKING:
+        # Written in each class: type checkers make up another constructor for a class without one.
+        def __init__(self, column: str | None = None, /, **options: Any) -> None: ...
+
+    @property
+    def normalizations(self) -> tuple[Normalization, ...]:
+        """The normalizations as a tuple, whichever way they were given."""
+        return (self.normalization,) if isinstance(self.normalization, str) else self.normalization
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """What its numbers' statistics go by: its name, or of a vector `name[0]`, `name[1]`, ..."""
+        return (self.name,) if self.shape is None else tuple(f"{self.name}[{place}]" for place in range(self.shape))
+
+    @property
+    def numbers(self) -> list[str]:
+        """The names of its columns in the numeric matrix: its own, or `<name>_<form>`, and `<name>_missing`.
+
+        Of a vector those of `<name>_0`, then those of `<name>_1`, and so on.
+        """
+        forms = self.normalizations
+        found = []
+        for name in [self.name] if self.shape is None else [f"{self.name}_{place}" for place in range(self.shape)]:
+            found += [name] if len(forms) == 1 else [f"{name}_{form}" for form in forms]
+            found += [f"{name}_missing"] * self.missing_indicator
+        return found
+
+    @model_validator(mode="after")
+    def _check(self) -> Numeric:
+        if self.shape is None and self.delimiter is not None:
+            raise ValueError("a delimiter parts the numbers of a vector: give shape, how many they are")
+        if not self.normalizations or len(set(self.normalizations)) != len(self.normalizations):
+            raise ValueError("normalization needs at least one form, each of them once")
+        if not (self.wide or self.deep):
+            raise ValueError("a numeric feature must go to wide, to deep, or to both")
+        return self
