@@ -1,0 +1,6 @@
+"""`python -m tfwd` is the command `tfwd`."""
+
+from tfwd.cli import main
+
+if __name__ == "__main__":
+    main()
