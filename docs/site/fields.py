@@ -7,7 +7,6 @@ from typing import Any
 
 import griffe
 
-
 _ORDER = list(griffe.ParameterKind)
 
 
@@ -16,7 +15,7 @@ _SHARED = re.compile(r"^    (\w+(?:, \w+)+): (.*(?:\n     .*)*)", re.MULTILINE)
 
 
 class Fields(griffe.Extension):
-    """Gives a pydantic model the `__init__` that pydantic makes of its fields, and each argument an entry of its own."""
+    """Gives a pydantic model the `__init__` that pydantic makes of it, and each argument an entry of its own."""
 
     def on_package(self, *, pkg: griffe.Module, **_: Any) -> None:
         self._visit(pkg)

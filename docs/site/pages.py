@@ -1,8 +1,8 @@
 """Collect the pages of the documentation site in one folder: `python docs/site/pages.py build/pages`.
 
-The README, the changelog, `docs/` and the notebooks link to each other and to files of the repository by relative paths,
-as they lie. This lays them out as pages of a site, with the same links leading to the same things, and adds a reference
-page for each group of public names. What it writes is plain Markdown: the site generator needs no plugin for any of it.
+The README, the changelog, `docs/` and the notebooks link to each other and to files of the repository by relative
+paths, as they lie. This lays them out as pages of a site, with the same links leading to the same things, and adds a
+reference page for each group of public names. What it writes is Markdown, for which a site generator needs no hook.
 """
 
 from __future__ import annotations
@@ -186,7 +186,9 @@ class Site:
                 parts.append(f"```python\n{source.rstrip()}\n```")
                 outputs = enumerate(cell["outputs"])
                 parts.extend(self.output(output, f"{Path(page).stem}-{number}-{i}.png", page) for i, output in outputs)
-        return "\n\n".join(parts) + "\n"
+        text = "\n\n".join(part for part in parts if part) + "\n"
+        # Lines that were displayed one by one, as the progress of a training, are one block.
+        return re.sub(r"\n*</code></pre>\n+<pre><code>", "\n", text)
 
     def output(self, output: dict[str, Any], picture: str, page: str) -> str:
         data = output.get("data", {})
@@ -198,9 +200,13 @@ class Site:
             return f'<img alt="What the cell above draws" src="images/{picture}">'
         if "text/html" in data:
             html = "".join(data["text/html"])
+            if not re.sub(r"<[^>]*>", "", html).strip():
+                return ""
             # Without its own style and class, pandas' table looks and scrolls as the other tables do.
             html = re.sub(r"<style.*?</style>", "", html, flags=re.DOTALL)
-            html = re.sub(r'<table border="1" class="dataframe">', "<table>", html)
+            html = html.replace('<table border="1" class="dataframe">', "<table>")
+            # And what a command printed with colours looks as other code does.
+            html = re.sub(r"<pre[^>]*>", "<pre><code>", html).replace("</pre>", "</code></pre>")
             return re.sub(r"\n\s*\n", "\n", html).strip()
         if "text/markdown" in data:
             return "".join(data["text/markdown"])
