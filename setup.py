@@ -58,7 +58,7 @@ setup(
         "tensorflow",
         "onnx",
     ],
-    license="Apache-2.0",
+    license_expression="Apache-2.0",
     license_files=["LICENSE"],
     python_requires=">=3.11",
     packages=find_packages(include=["tfwd", "tfwd.*", "export", "export.*"]),
