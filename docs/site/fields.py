@@ -17,8 +17,13 @@ _SHARED = re.compile(r"^    (\w+(?:, \w+)+): (.*(?:\n     .*)*)", re.MULTILINE)
 class Fields(griffe.Extension):
     """Gives a pydantic model the `__init__` that pydantic makes of it, and each argument an entry of its own."""
 
-    def on_package(self, *, pkg: griffe.Module, **_: Any) -> None:
+    def on_package(self, *, pkg: griffe.Module, loader: griffe.GriffeLoader, **_: Any) -> None:
         self._visit(pkg)
+        # What tfwd gives from a package beside it is read there.
+        for member in list(pkg.members.values()):
+            beside = member.target_path.partition(".")[0] if member.is_alias else pkg.name
+            if beside not in loader.modules_collection and (pkg.filepath.parents[1] / beside).is_dir():
+                loader.load(beside)
 
     def _visit(self, parent: griffe.Module | griffe.Class) -> None:
         for member in parent.members.values():
