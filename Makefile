@@ -1,6 +1,7 @@
 # `make train`: environment, install, the main job on the bundled census data.
 # `make test`: environment, install, lint, types, tests.
 # `make test-lowest`: the export tests with the lowest versions that setup.py allows.
+# `make docs`: the documentation site, in site/.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -10,7 +11,7 @@ RUN ?= $(shell n=1; while [ -e runs/census-$$n ]; do n=$$((n + 1)); done; echo r
 # TensorFlow's start-up notes hide what a command says.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: train test test-lowest lint types bench bench-peers clean
+.PHONY: train test test-lowest lint types docs bench bench-peers clean
 
 train: $(VENV)/installed
 	$(BIN)/python -m tfwd.train --config census --output $(RUN)
@@ -29,6 +30,12 @@ lint: $(VENV)/installed-test
 
 types: $(VENV)/installed-test
 	$(BIN)/mypy
+
+# The theme notes at every build that its maintenance ends, which setup.py says once.
+docs: $(VENV)/installed-docs
+	$(BIN)/python docs/site/pages.py build/pages
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+	@echo "The site is in site/. To read and search it: $(BIN)/python -m http.server --directory site"
 
 bench: $(VENV)/installed-bench
 	$(BIN)/python -m benchmarks.table_size --picture docs/images/table_size.png
@@ -72,5 +79,9 @@ $(VENV)/installed-bench: setup.py pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --editable '.[bench]'
 	touch $@
 
+$(VENV)/installed-docs: setup.py pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	touch $@ $(VENV)/installed
+
 clean:
-	rm -rf $(VENV) $(LOWEST) build dist *.egg-info .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(LOWEST) build dist site *.egg-info .mypy_cache .ruff_cache .hypothesis
