@@ -22,7 +22,7 @@ test: $(VENV)/installed-test lint types
 
 # The export tests with the lowest version of everything that setup.py allows, in an environment of its own.
 test-lowest: $(LOWEST)/installed
-	$(LOWEST)/bin/python -m pytest tests/export tests/test_scoring.py tests/test_exporting.py
+	$(LOWEST)/bin/python -m pytest tests/export tests/inference/test_scorer.py tests/cli/test_exporting.py
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .

@@ -20,7 +20,7 @@ def test_awkward_files() -> None:
 
 
 def test_hostile_rows(bag_exports: dict[str, Path]) -> None:
-    """Of the model with lists. tests/export/test_onnx.py has more for the census."""
+    """Of the model with lists. tests/export/onnx/test_writer.py has more for the census."""
     assert rows.run(300, names=("bags",), made={"bags": bag_exports}).faults == []
 
 

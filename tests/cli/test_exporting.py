@@ -15,7 +15,7 @@ from census_cases import frame
 import tfwd
 from export.parity import compare as parity
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)

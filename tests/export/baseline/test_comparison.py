@@ -35,7 +35,7 @@ from tfwd.model.saving import load_model
 from tfwd.run import Run
 from tfwd.schema import Input, Schema
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 import census_cases
 import small_run_cases as small
 
