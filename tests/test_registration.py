@@ -42,14 +42,14 @@ def test_keras_loads_a_run_and_a_checkpoint(first: str, tmp_path: Path) -> None:
         checkpoint.set_model(model)
         checkpoint.on_epoch_end(0, {})
     code = (
-        f"{IMPORTS[first]}; import sys; assert 'tfwd.model' not in sys.modules\n"
+        f"{IMPORTS[first]}; import sys; assert 'tfwd.model.wide_deep' not in sys.modules\n"
         "assert 'tfwd>WideDeep' in keras.saving.get_custom_objects()\n"
         f"model = keras.saving.load_model({str(path)!r})\n"
         "print(type(model).__module__, float(sum(abs(w).sum() for w in model.get_weights())))"
     )
     module, total = python(code).splitlines()[-1].split()
     expected = sum(np.abs(weights).sum() for weights in model.get_weights())
-    assert module == "tfwd.model"
+    assert module == "tfwd.model.wide_deep"
     assert float(total) == pytest.approx(float(expected))
 
 

@@ -2,24 +2,38 @@
 
 Declare features once, train a linear head with FTRL and a deep head with Adam jointly, export one SavedModel and one
 ONNX file that take raw features. Everything a notebook needs is here; TensorFlow is imported when it is first needed.
-The public names are in `__init__.pyi`, from which they are loaded.
 """
 
 from __future__ import annotations
 
 import importlib
+import re
+from pathlib import Path
 from typing import Any
-
-import lazy_loader
 
 from tfwd.registration import register_when_keras_is_imported
 
-_public, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+# The public names are in the stub that type checkers read, once. Not through lazy_loader, which reads stubs too: an
+# `import tfwd` needs no other package.
+_STUB = Path(__file__).with_suffix(".pyi").read_text(encoding="utf-8")
+_PLACE = {name: f"tfwd.{module}" for module, name in re.findall(r"^from \.([\w.]+) import (\w+) as", _STUB, re.M)}
 # Modules that are commands, as `tfwd.predict`: where they are called they say what there is in Python for it.
 _COMMANDS = ("evaluate", "predict", "prepare", "rank", "train")
+
+__all__ = sorted(_PLACE)
 
 register_when_keras_is_imported()
 
 
 def __getattr__(name: str) -> Any:
-    return importlib.import_module(f"tfwd.{name}") if name in _COMMANDS else _public(name)
+    if name in _COMMANDS:
+        return importlib.import_module(f"tfwd.{name}")
+    if name not in _PLACE:
+        raise AttributeError(f"module 'tfwd' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_PLACE[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -12,6 +12,7 @@ from .config.export import ExportConfig as ExportConfig
 from .config.features.bucketized import Bucketized as Bucketized
 from .config.features.categorical import Categorical as Categorical
 from .config.features.cross import Cross as Cross
+from .config.features.datetime import Datetime as Datetime
 from .config.features.numeric import Numeric as Numeric
 from .config.model import ModelConfig as ModelConfig
 from .config.optimizers import OptimizerConfig as OptimizerConfig

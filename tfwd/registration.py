@@ -20,9 +20,12 @@ PACKAGE = "tfwd"
 # Between them they import every class.
 _MODULES = ("tfwd.model.wide_deep", "tfwd.optimizers.configured")
 CLASSES = (
+    "AgeInDays",
     "BagWeights",
     "Bucketize",
     "CrossFeatures",
+    "CyclicalEncoding",
+    "DatetimeParts",
     "DeepHead",
     "DenseAdam",
     "DenseFtrl",

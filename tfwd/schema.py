@@ -35,6 +35,8 @@ class Input:
         delimiter: what parts the values in a column of text; None where the column holds lists.
         weighs: of several weights, the column of the values that they weigh, as they stand there.
         fixed: whether every example has `length` values, a vector: K is `length`, and nothing is padding.
+        moment: of an integer that is seconds since 1970-01-01 UTC, how text in the data says it: a format of strptime,
+            `seconds`, or "" for ISO 8601; None of any other input.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Input:
     delimiter: str | None = None
     weighs: str | None = None
     fixed: bool = False
+    moment: str | None = None
 
     @property
     def shape(self) -> tuple[int | None, ...]:
@@ -91,8 +94,10 @@ class Schema:
         return len(self.classes) if self.task == "multiclass" else 1
 
     def to_dict(self) -> dict[str, Any]:
-        """A JSON-able dict that `from_dict` reads."""
-        return dataclasses.asdict(self)
+        """A JSON-able dict that `from_dict` reads, and versions before 0.5 where no input is a moment."""
+        found = dataclasses.asdict(self)
+        found["inputs"] = [{k: v for k, v in entry.items() if (k, v) != ("moment", None)} for entry in found["inputs"]]
+        return found
 
     @classmethod
     def from_dict(cls, values: Any) -> Schema:
@@ -154,6 +159,9 @@ def _input(values: Any, where: str) -> Input:
         raise ValueError(
             f"{where}.fixed: expected true or false, and true of a list of numbers. Received: {_shown(fixed)}"
         )
+    moment = entries.get("moment")
+    if moment is not None and (length or entries["kind"] != "integer"):
+        raise ValueError(f"{where}.moment: expected null, or a format of single integers. Received: {_shown(moment)}")
     return Input(
         name=_text(entries["name"], f"{where}.name"),
         column=_text(entries["column"], f"{where}.column"),
@@ -162,6 +170,7 @@ def _input(values: Any, where: str) -> Input:
         delimiter=delimiter,
         weighs=None if weighs is None else _text(weighs, f"{where}.weighs"),
         fixed=fixed,
+        moment=None if moment is None else _text(moment, f"{where}.moment"),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,6 +13,7 @@ import tensorflow as tf
 
 from tfwd.errors import ExportError
 from tfwd.layers.bucketize import Bucketize
+from tfwd.layers.calendar import FIRST_SECOND, LAST_SECOND
 from tfwd.layers.direct_lookup import IdentityLookup
 from tfwd.layers.join_columns import JoinColumns
 from tfwd.layers.numeric_scaling import NumericScaling
@@ -68,6 +70,10 @@ _INTEGERS = (
     2**53 + 1,
     10**18,
 )
+
+
+# Days on which a month, a quarter, a year or an ISO week begins, and those around a leap day.
+_CHANGES = ((1, 1), (1, 4), (2, 28), (3, 1), (4, 1), (7, 1), (10, 1), (12, 29), (12, 31))
 
 
 def as_rows(schema: Schema, rows: Mapping[str, Any]) -> Rows:
@@ -197,13 +203,17 @@ def tensors(rows: Rows) -> dict[str, tf.Tensor]:
 def known_values(model: WideDeep) -> Rows:
     """Values that a model tells apart, by input: vocabularies, integers of identity features, boundaries and ranges."""
     known: dict[str, list[Any]] = {entry.name: [] for entry in model.schema.inputs}
+    # What is computed of a moment is looked up and scaled too, and is no input.
+    computed: list[Any] = []
     layers = model.transform.layers
     joins = [layer for layer in layers if isinstance(layer, JoinColumns)]
     joined = {id(layer.output): _columns(layer.input) for layer in joins}
     for layer in layers:
         if isinstance(layer, VocabularyLookup):
             words = layer.vocabulary
-            known[layer.input.name] += [int(word) for word in words if _is_int64(word)] if layer.integer else words
+            known.get(layer.input.name, computed).extend(
+                [int(word) for word in words if _is_int64(word)] if layer.integer else words
+            )
         elif isinstance(layer, IdentityLookup):
             known[layer.input.name] += [0, layer.size - 1, layer.size]
         elif isinstance(layer, Bucketize):
@@ -213,15 +223,25 @@ def known_values(model: WideDeep) -> Rows:
         elif isinstance(layer, NumericScaling):
             for weight in (layer.fill, layer.low, layer.high):
                 for source, value in zip(layer.sources, weight.numpy().tolist(), strict=True):
-                    known[joined[id(layer.input)][source]].append(value)
+                    known.get(joined[id(layer.input)][source], computed).append(value)
     made: Rows = {}
     for entry in model.schema.inputs:
-        values = list(dict.fromkeys(known[entry.name]))
+        values = list(dict.fromkeys(known[entry.name] if entry.moment is None else _moments()))
         if entry.kind == "string":
             made[entry.name] = _objects(values or ["a", "b"])
         else:
             made[entry.name] = np.array(values or [0, 1], np.int64 if entry.kind == "integer" else np.float32)
     return made
+
+
+def _moments() -> list[int]:
+    """Seconds since 1970 of a century's days, with those on which a part changes, and of all years."""
+    days = [datetime.date(year, month, day) for year in (1968, 1999, 2000, 2023, 2024) for month, day in _CHANGES]
+    borders = [(day - datetime.date(1970, 1, 1)).days * 86_400 + second for day in days for second in (-1, 0)]
+    generator = np.random.default_rng(0)
+    recent = generator.integers(-20 * 31_556_952, 80 * 31_556_952, 300)
+    borders += [FIRST_SECOND, FIRST_SECOND - 1, LAST_SECOND, LAST_SECOND + 1]
+    return [*borders, *recent.tolist(), *generator.integers(FIRST_SECOND, LAST_SECOND, 50).tolist()]
 
 
 def _columns(joined: Any) -> list[str]:

@@ -21,6 +21,7 @@ from tfwd.features.scaling import scales_of
 from tfwd.layers.bag_weights import BagWeights
 from tfwd.layers.bucketize import Bucketize
 from tfwd.layers.cross_features import CrossFeatures
+from tfwd.layers.datetime_parts import AgeInDays, CyclicalEncoding, DatetimeParts
 from tfwd.layers.deep_head import DeepHead, tower
 from tfwd.layers.direct_lookup import Fingerprint, HashedLookup, IdentityLookup
 from tfwd.layers.fingerprint import vocabulary_fingerprints
@@ -33,6 +34,7 @@ from tfwd.layers.shared_table import SharedTable
 from tfwd.layers.table_ids import TableIds
 from tfwd.layers.vocabulary_lookup import VocabularyLookup
 from tfwd.layers.wide_head import WideHead
+from tfwd.schema import MISSING_INTEGER
 
 
 def _learn_boundaries(layer: Bucketize) -> None:
@@ -63,6 +65,7 @@ def _nothing(layer: keras.layers.Layer) -> None:
 
 NUMBERS = np.array([[0.5, np.nan], [7.0, 0.2], [-np.inf, 3.0]], np.float32)
 IDS = np.array([[0, 1], [3, 2], [1, 0]], np.int64)
+MOMENTS = np.array([-1, 2**40, MISSING_INTEGER], np.int64)
 ROWS = np.array([[0, 1], [5, 2], [7, 7]], np.int32)
 WORDS = np.array([["a", ""], ["line\nbreak", "?"], ["Ω", "b"]])
 
@@ -76,6 +79,10 @@ CASES: dict[str, Case] = {
         _learn_fingerprints,
         [np.array([[0, 1, -1, 5], [3, -1, -1, 5], [1, 0, 2, 5]]), np.array([[3], [2**63 + 5], [0]], np.uint64)],
     ),
+    "datetime_parts": (lambda: DatetimeParts(["year", "week", "hour"]), _nothing, MOMENTS),
+    "cyclical_encoding": (lambda: CyclicalEncoding("hour"), _nothing, np.array([0, 23, MISSING_INTEGER])),
+    "age_in_days": (lambda: AgeInDays(0), _nothing, MOMENTS),
+    "age_in_days_of_two": (AgeInDays, _nothing, [MOMENTS, MOMENTS[::-1]]),
     "deep_head": (
         lambda: DeepHead({"embedding_4": (9, 4)}, (4,), (1,), tower((3,), dropout=0.2, batch_norm=True), 2, 0.1, 3),
         _nothing,

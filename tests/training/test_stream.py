@@ -14,7 +14,7 @@ from tfwd.analysis.analyze import analyze
 from tfwd.errors import DataError
 from tfwd.model.build import build_model
 from tfwd.model.wide_deep import WideDeep
-from tfwd.training.splits import open_splits
+from tfwd.training.splits import Splits, open_splits
 from tfwd.training.stream import CachedIds, Stream, StreamedRows, row_bytes
 
 ROWS, BATCH = 530, 64

@@ -12,9 +12,11 @@ from tfwd.analysis.workspace import open_workspace
 from tfwd.config.config import Config
 from tfwd.config.features.bucketized import Bucketized
 from tfwd.config.features.categorical import Categorical
+from tfwd.config.features.datetime import DatetimePart
 from tfwd.config.features.numeric import Numeric
 from tfwd.data.rows import Rows
 from tfwd.errors import DataError
+from tfwd.schema import Kind
 
 
 def analyze(
@@ -42,28 +44,32 @@ def analyze(
     """
     kinds = {entry.column: entry.kind for entry in rows.schema.inputs}
     known = known or {}
-    numbers = [f for f in config.features if isinstance(f, Numeric | Bucketized) and not known.keys() & {*f.parts}]
+    features = config.model_features
+    numbers = [f for f in features if isinstance(f, Numeric | Bucketized) and not known.keys() & {*f.parts}]
     categories = [
         feature
-        for feature in config.features
+        for feature in features
         if isinstance(feature, Categorical)
         and feature.hash_bins is None
         and feature.identity is None
         and feature.owner is None
     ]
-    columns = {feature.column for feature in [*numbers, *categories]}
-    with open_workspace(rows, columns) as workspace:
+    with open_workspace(rows, [*numbers, *categories]) as workspace:
         if workspace.rows == 0:
             raise DataError(_no_rows(rows))
         return FeatureStatistics(
             rows=workspace.rows,
             label=label_statistics(workspace, rows, config),
             vocabularies={
-                feature.name: vocabulary(workspace, feature, kinds[feature.column], feature.name in growing)
+                feature.name: vocabulary(workspace, feature, _kind(feature, kinds), feature.name in growing)
                 for feature in categories
             },
             numerics={**numerics(workspace, numbers), **known},
         )
+
+
+def _kind(feature: Categorical, kinds: Mapping[str, Kind]) -> Kind:
+    return "integer" if isinstance(feature, DatetimePart) else kinds[feature.column]
 
 
 def _no_rows(rows: Rows) -> str:

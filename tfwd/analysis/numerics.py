@@ -72,9 +72,9 @@ class _Number(NamedTuple):
 def _numbers(workspace: Workspace, feature: Numeric | Bucketized) -> list[_Number]:
     shown = f"The column {feature.column!r}"
     if isinstance(feature, Bucketized) or feature.shape is None:
-        return [_Number(feature.name, feature, workspace.column(feature.column), shown)]
+        return [_Number(feature.name, feature, workspace.column(feature), shown)]
     return [
-        _Number(part, feature, workspace.column(feature.column, place), f"{shown}, number {place},")
+        _Number(part, feature, workspace.column(feature, place), f"{shown}, number {place},")
         for place, part in enumerate(feature.parts)
     ]
 
@@ -92,7 +92,7 @@ def _quantile_ranks(feature: Numeric | Bucketized, count: int) -> list[int]:
 
 
 def _distinct(workspace: Workspace, feature: Bucketized) -> tuple[float, ...]:
-    values = workspace.table.select(value=workspace.table[workspace.column(feature.column)])
+    values = workspace.table.select(value=workspace.table[workspace.column(feature)])
     counts = values.filter(values.value.notnull()).group_by("value").aggregate(n=lambda table: table.count())
     kept = counts.filter(counts.n >= feature.min_count)
     if feature.max_size is not None:

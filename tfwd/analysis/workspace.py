@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,10 +12,14 @@ import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 
+from tfwd.config.features.base import Feature, OnColumn
+from tfwd.config.features.datetime import DatetimeNumber, DatetimePart
+from tfwd.data import moments
 from tfwd.data.engine import connect, one, threads_and_memory
 from tfwd.data.failures import ENGINE_ERRORS
 from tfwd.data.rows import Rows
 from tfwd.data.sql import INTEGERS, identifier, in_split, is_number
+from tfwd.layers.calendar import PARTS
 from tfwd.schema import DTYPES, Input
 
 # What is kept in memory before it goes to disk, a thread: enough to group by a column of many values, and for each
@@ -36,7 +40,7 @@ class Workspace:
         rows: how many rows it has.
     """
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, rows: Rows) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection, rows: Rows, computed: Sequence[Feature]) -> None:
         self._connection = connection
         self._query = rows.query
         self._columns = {entry.column: f"x{index}" for index, entry in enumerate(rows.schema.inputs)}
@@ -45,15 +49,19 @@ class Workspace:
         for entry in rows.schema.inputs:
             name = self._columns[entry.column]
             types |= dict.fromkeys(_numbers_of(name, entry), "float32") if entry.fixed else {name: _type(entry)}
+        self._computed = {feature.name: f"c{index}" for index, feature in enumerate(computed)}
+        for feature in computed:
+            types[self._computed[feature.name]] = "float32" if isinstance(feature, DatetimeNumber) else "int64"
         types["label"] = "float64" if rows.schema.task == "regression" else "int64" if _counted(rows) else "string"
         if rows.schema.weight is not None:
             types["weight"] = "float32"
         self.table: ir.Table = ibis.table(types, name="rows")
         self.rows = int(self.record(self.table.aggregate(rows=self.table.count()))["rows"])
 
-    def column(self, name: str, place: int | None = None) -> str:
-        """The table's column for a data column, or for the number at a place of its vectors."""
-        return self._columns[name] if place is None else f"{self._columns[name]}_{place}"
+    def column(self, feature: OnColumn, place: int | None = None) -> str:
+        """The table's column that a feature is learnt of, or for the number at a place of its vectors."""
+        name = self._computed.get(feature.name) or self._columns[feature.column]
+        return name if place is None else f"{name}_{place}"
 
     def arrow(self, expression: ir.Table) -> pa.Table:
         """The answer as an Arrow table.
@@ -103,7 +111,7 @@ def _type(entry: Input) -> str:
 
 
 @contextmanager
-def open_workspace(rows: Rows, columns: set[str]) -> Iterator[Workspace]:
+def open_workspace(rows: Rows, features: Iterable[OnColumn]) -> Iterator[Workspace]:
     """The rows as a relation that lives as long as the context.
 
     Where a column can be read without the others and as it stands, every question reads the columns that it is about
@@ -111,11 +119,13 @@ def open_workspace(rows: Rows, columns: set[str]) -> Iterator[Workspace]:
 
     Args:
         rows: the training rows.
-        columns: the data columns that the analysis asks about.
+        features: that the analysis asks about.
 
     Raises:
         DataError: a value does not fit its column; names its file, row and column.
     """
+    computed = [feature for feature in features if isinstance(feature, DatetimePart | DatetimeNumber)]
+    columns = {feature.column for feature in features if feature not in computed}
     # Nothing that is asked depends on the order, and keeping it costs memory.
     width = sum(entry.length if entry.fixed else 1 for entry in rows.schema.inputs if entry.column in columns)
     settings: dict[str, str | bool] = {
@@ -128,16 +138,16 @@ def open_workspace(rows: Rows, columns: set[str]) -> Iterator[Workspace]:
     ):
         rows.source.attach(connection)
         where = in_split(rows.source.columns, rows.split, rows.fraction) if rows.split is not None else None
-        query = rows.source.select(_selected(rows, columns), where=where)
-        kept = "TEMP VIEW" if _cheap_to_read(rows, columns) else "TABLE"
+        query = rows.source.select(", ".join([*_selected(rows, columns), *_computed(rows, computed)]), where=where)
+        kept = "TEMP VIEW" if _cheap_to_read(rows, columns) and not computed else "TABLE"
         try:
             connection.execute(one(connection, f"CREATE {kept} rows AS {query}"))
         except ENGINE_ERRORS as error:
             raise rows.query.error(error) from None
-        yield Workspace(connection, rows)
+        yield Workspace(connection, rows, computed)
 
 
-def _selected(rows: Rows, columns: set[str]) -> str:
+def _selected(rows: Rows, columns: set[str]) -> list[str]:
     kinds = {f"x{index}": entry for index, entry in enumerate(rows.schema.inputs)}
     selected = []
     for name, value in rows.query.expressions(nulls=True).items():
@@ -153,7 +163,24 @@ def _selected(rows: Rows, columns: set[str]) -> str:
         if name == "label" and _counted(rows):
             value = identifier(rows.schema.label)
         selected.append(f"{value} AS {identifier(name)}")
-    return ", ".join(selected)
+    return selected
+
+
+def _computed(rows: Rows, features: Sequence[DatetimePart | DatetimeNumber]) -> list[str]:
+    """What datetime features make of their moments, as `tfwd.layers.datetime_parts` does."""
+    found = rows.query.expressions(nulls=True)
+    seconds = {entry.column: found[f"x{index}"] for index, entry in enumerate(rows.schema.inputs)}
+    return [f"{_of_moment(feature, seconds)} AS c{index}" for index, feature in enumerate(features)]
+
+
+def _of_moment(feature: DatetimePart | DatetimeNumber, seconds: Mapping[str, str]) -> str:
+    moment = seconds[feature.source]
+    if isinstance(feature, DatetimePart):
+        return moments.part(feature.part, moment)
+    if feature.cycle is not None:
+        return moments.angle(feature.of, moments.part(feature.cycle, moment), *PARTS[feature.cycle])
+    other = feature.reference_column
+    return moments.age_in_days(moment, str(feature.reference) if other is None else seconds[other])
 
 
 def _finite(value: str) -> str:

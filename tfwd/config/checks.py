@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from tfwd.config.features.any import AnyFeature
-from tfwd.config.features.base import MAX_ROWS
+from collections.abc import Iterable, Sequence
+
+from tfwd.config.features.base import MAX_ROWS, Feature
 from tfwd.config.features.categorical import Categorical, root
 from tfwd.config.features.cross import Cross
+from tfwd.config.features.datetime import Datetime
 from tfwd.config.features.numeric import Numeric
 from tfwd.errors import ConfigError
 from tfwd.utils.naming import nearest, refuse_case_twins
@@ -14,14 +16,16 @@ from tfwd.utils.naming import nearest, refuse_case_twins
 MAX_COMBINATIONS = 10_000
 
 
-def check_features(features: tuple[AnyFeature, ...]) -> None:
+def check_features(declared: Sequence[Feature]) -> None:
     """Checks what holds between features: names that differ, crosses of keys that exist.
 
     Raises:
         ConfigError: names the feature, the key and what would be right.
     """
-    by_name: dict[str, AnyFeature] = {}
-    for index, feature in enumerate(features):
+    places = [(index, feature) for index, whole in enumerate(declared) for feature in whole.expanded()]
+    features = [feature for _, feature in places]
+    by_name: dict[str, Feature] = {}
+    for index, feature in places:
         if feature.name in by_name:
             raise ConfigError(
                 f"features[{index}]: the name {feature.name!r} is taken by another feature. Give one of them a `name`."
@@ -29,7 +33,7 @@ def check_features(features: tuple[AnyFeature, ...]) -> None:
         by_name[feature.name] = feature
     refuse_case_twins(by_name, "Features")
     columns: dict[str, str] = {}
-    for index, feature in enumerate(features):
+    for index, feature in places:
         for column in feature.numbers if isinstance(feature, Numeric) else ():
             twin = columns.setdefault(column, feature.name)
             if twin != feature.name:
@@ -37,16 +41,24 @@ def check_features(features: tuple[AnyFeature, ...]) -> None:
                     f"features[{index}]: {feature.name!r} and {twin!r} both make the number {column!r}. "
                     "Give one of them another `name`."
                 )
-    for index, feature in enumerate(features):
+    for index, feature in places:
         if isinstance(feature, Categorical) and feature.owner is not None:
             _check_owner(f"features[{index}]: {feature.name!r}", feature, by_name)
-    _check_tables(features, by_name)
+    _check_datetimes(declared)
+    _check_tables(places, by_name)
     candidates = [f.name for f in features if not isinstance(f, Cross | Numeric)]
-    for index, feature in enumerate(features):
+    for index, feature in places:
         if not isinstance(feature, Cross):
             continue
         for key in feature.keys:
             if key not in by_name:
+                whole = next((f for f in declared if f.name == key), None)
+                if whole is not None:
+                    parts = ", ".join(part.name for part in whole.expanded() if not isinstance(part, Numeric))
+                    raise ConfigError(
+                        f"features[{index}]: the cross {feature.name!r} has the key {key!r}, a datetime, which is "
+                        f"crossed by its parts. Name one of them: {parts or 'it has none yet, give it parts'}."
+                    )
                 raise ConfigError(
                     f"features[{index}]: the cross {feature.name!r} has an unknown key {key!r}."
                     f"{nearest(key, candidates)}"
@@ -76,15 +88,28 @@ def check_features(features: tuple[AnyFeature, ...]) -> None:
             )
 
 
-def _check_tables(features: tuple[AnyFeature, ...], by_name: dict[str, AnyFeature]) -> None:
+def _check_datetimes(declared: Sequence[Feature]) -> None:
+    """Refuses an age to a column that no datetime feature reads, so that nothing says how it is read."""
+    columns = [feature.column for feature in declared if isinstance(feature, Datetime)]
+    for index, feature in enumerate(declared):
+        if isinstance(feature, Datetime) and feature.reference_column not in (None, *columns):
+            assert feature.reference_column is not None
+            raise ConfigError(
+                f"features[{index}]: age_in_days of {feature.name!r} is counted to {feature.reference_column!r}, which "
+                "is no day or moment, such as 2024-06-30, and no column that a datetime feature reads."
+                f"{nearest(feature.reference_column, [c for c in columns if c != feature.column])}"
+            )
+
+
+def _check_tables(places: Iterable[tuple[int, Feature]], by_name: dict[str, Feature]) -> None:
     """Refuses tables of more rows than an int32 id can name, as far as the features say how many they have."""
     tables: dict[str, int] = {}
-    for index, feature in enumerate(features):
+    for index, feature in places:
         if isinstance(feature, Numeric):
             continue
-        rows = feature.known_rows(by_name)
-        own = isinstance(feature.embedding, int)
-        for table in ["wide head"] * feature.wide + [f"embeddings of width {feature.embedding}"] * own:
+        rows, width = feature.known_rows(by_name), getattr(feature, "embedding", None)
+        own = isinstance(width, int)
+        for table in ["wide head"] * feature.in_wide + [f"embeddings of width {width}"] * own:
             tables[table] = tables.get(table, 1) + rows
             if tables[table] > MAX_ROWS:
                 raise ConfigError(
@@ -93,7 +118,7 @@ def _check_tables(features: tuple[AnyFeature, ...], by_name: dict[str, AnyFeatur
                 )
 
 
-def _check_owner(where: str, feature: Categorical, by_name: dict[str, AnyFeature]) -> None:
+def _check_owner(where: str, feature: Categorical, by_name: dict[str, Feature]) -> None:
     """Refuses a shared vocabulary or embedding that is not there to be shared."""
     assert feature.owner is not None
     key = "embedding" if feature.embedding_of else "vocabulary_of"
@@ -104,7 +129,8 @@ def _check_owner(where: str, feature: Categorical, by_name: dict[str, AnyFeature
         wanted = "a width, auto or a categorical feature" if key == "embedding" else "another categorical feature"
         raise ConfigError(f"{where} has {key}: {feature.owner}; expected {wanted}.{nearest(feature.owner, others)}")
     if not isinstance(owner, Categorical):
-        raise ConfigError(f"{where} has {key}: {feature.owner}, a {owner.type} feature; only categorical ones share.")
+        kind = getattr(owner, "type", "")
+        raise ConfigError(f"{where} has {key}: {feature.owner}, a {kind} feature; only categorical ones share.")
     if owner.owner is not None:
         raise ConfigError(
             f"{where} has {key}: {owner.name}, which has the vocabulary of {owner.owner!r} itself. Name that one."

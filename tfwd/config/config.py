@@ -17,9 +17,9 @@ from tfwd.config import yaml12
 from tfwd.config.checks import check_features
 from tfwd.config.data import CsvConfig, DataConfig, LabelConfig
 from tfwd.config.export import ExportConfig
-from tfwd.config.features.any import AnyFeature
+from tfwd.config.features.any import AnyFeature, expanded
+from tfwd.config.features.base import Embedded, Feature
 from tfwd.config.features.categorical import Categorical
-from tfwd.config.features.numeric import Numeric
 from tfwd.config.messages import explain
 from tfwd.config.model import ModelConfig
 from tfwd.config.optimizers import OptimizerConfig, ScheduleConfig
@@ -104,7 +104,7 @@ class Config(Section):
                     "times the current rate, so that a falling rate would shrink the weights themselves. Its own "
                     f"1/sqrt(n) slows every weight down. Give a number, such as {start:g}."
                 )
-        fixed = [f.name for f in self.features if not isinstance(f, Numeric) and not f.embedding_trainable]
+        fixed = [f.name for f in self.features if isinstance(f, Embedded) and not f.embedding_trainable]
         if fixed and train.deep_optimizer.options.get("weight_decay"):
             raise ConfigError(
                 "train.deep_optimizer.weight_decay: it draws every row of a table to zero, those of "
@@ -135,7 +135,7 @@ class Config(Section):
                     f"ranking.item: the feature {feature.name!r} reads {ranking.item!r}, but not as one category. An "
                     "item is told by a categorical feature without max_length."
                 )
-        sides(self.features, ranking)  # refuses a feature of both
+        sides(self.model_features, ranking)  # refuses a feature of both
         taken = {"k", "candidates", "exclude"} & {
             read[c] for c in read if c not in (ranking.item, *ranking.item_columns)
         }
@@ -171,6 +171,11 @@ class Config(Section):
         return chosen
 
     @property
+    def model_features(self) -> tuple[Feature, ...]:
+        """The features that the heads read: those that are declared, and of a datetime its parts and numbers."""
+        return expanded(self.features)
+
+    @property
     def counts(self) -> bool:
         """Whether the label is a count, whose expectation is the answer."""
         return self.model.loss == "poisson"
@@ -182,11 +187,11 @@ class Config(Section):
 
     def wide_features(self) -> list[str]:
         """The names of the features with a place in the wide head."""
-        return [feature.name for feature in self.features if feature.wide]
+        return [feature.name for feature in self.model_features if feature.in_wide]
 
     def deep_features(self) -> list[str]:
         """The names of the features with a place in the deep head."""
-        return [feature.name for feature in self.features if feature.in_deep]
+        return [feature.name for feature in self.model_features if feature.in_deep]
 
     def input_names(self) -> dict[str, str]:
         """Data column -> graph input name, for every column that a feature reads, in order of first use.

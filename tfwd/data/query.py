@@ -6,14 +6,14 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from tfwd.data import lists
+from tfwd.data import lists, moments
 from tfwd.data.failures import explain, is_conversion
 from tfwd.data.labels import LARGEST_LABEL, LARGEST_WEIGHT, is_missing
 from tfwd.data.lists import Items, value_type
 from tfwd.data.source import Source
 from tfwd.data.sql import as_double, as_float, as_text, identifier, is_bad, is_fractional, literal, typed
 from tfwd.errors import DataError
-from tfwd.schema import Input, Kind, Schema
+from tfwd.schema import MISSING_INTEGER, Input, Kind, Schema
 
 # Classes in a message.
 _SHOWN = 20
@@ -140,6 +140,9 @@ class Query:
         return f"{place.part}, row {place.row}, column {column!r}", place.value or "nothing"
 
     def _input(self, entry: Input, nulls: bool) -> str:
+        if entry.moment is not None:
+            value = moments.seconds(entry.column, self.source.columns[entry.column], entry.moment)
+            return value if nulls else f"coalesce({value}, CAST({literal(str(MISSING_INTEGER))} AS BIGINT))"
         if not entry.length:
             return typed(entry.column, self.source.columns[entry.column], entry.kind, nulls=nulls)
         given = self._items(entry)
@@ -171,6 +174,8 @@ class Query:
         where = f"Column {entry.column!r} is {found} in {self.source.name}, and the model takes"
         if entry.length:
             found = self._items(entry).type
+        elif entry.moment is not None and not moments.is_moment(found):
+            raise DataError(f"{where} a day, a moment, text or whole seconds since 1970 for it.")
         elif value_type(found) is not None:
             raise DataError(f"{where} one value a row for it, not a list.")
         if entry.kind == "string" and is_fractional(found) and entry.length:
@@ -181,7 +186,10 @@ class Query:
 
     def _refusals(self) -> Iterator[_Refusal]:
         for entry in self.schema.inputs:
-            if entry.length:
+            if entry.moment is not None:
+                bad_moment = moments.is_bad_moment(entry.column, self.source.columns[entry.column], entry.moment)
+                yield _Refusal(entry.column, bad_moment, moments.expected(entry.moment))
+            elif entry.length:
                 given = self._items(entry)
                 bad = lists.bad(given, entry.kind)
                 if bad is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfwd.errors import DataError
+from tfwd.layers.calendar import seconds_of
 from tfwd.schema import MISSING_INTEGER, Input, Kind, Schema
 from tfwd.utils.naming import nearest
 
@@ -191,6 +193,8 @@ def _converted(entry: Input, flat: NDArray[Any], row_of: Callable[[int], int]) -
         return np.empty(0, _DTYPES[entry.kind])
     if entry.kind == "string":
         return _texts(entry, flat, row_of)
+    if entry.moment is not None and flat.dtype.kind in "MO":
+        flat = _seconds(flat)
     if flat.dtype.kind == "O":
         flat = _numbers(entry, flat, row_of)
     if flat.dtype.kind not in "biuf":
@@ -199,6 +203,20 @@ def _converted(entry: Input, flat: NDArray[Any], row_of: Callable[[int], int]) -
         with np.errstate(over="ignore"):
             return flat.astype(np.float32)
     return _integers(entry, flat, row_of)
+
+
+def _seconds(flat: NDArray[Any]) -> NDArray[Any]:
+    """NumPy's moments, and Python's and pandas', as seconds since 1970, rounded down; what is none of them as it is."""
+    if flat.dtype.kind == "O":
+        if not any(isinstance(item, datetime.date) for item in flat):
+            return flat
+        return _objects([_second(item) for item in flat])
+    missing = np.isnat(flat)
+    return np.where(missing, MISSING_INTEGER, np.where(missing, 0, flat.astype("datetime64[s]").astype(np.int64)))
+
+
+def _second(item: Any) -> Any:
+    return seconds_of(item.isoformat()) if isinstance(item, datetime.date) and not _is_missing(item) else item
 
 
 def _texts(entry: Input, flat: NDArray[Any], row_of: Callable[[int], int]) -> NDArray[Any]:

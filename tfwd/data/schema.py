@@ -8,8 +8,9 @@ from tfwd.config.config import Config
 from tfwd.config.features.bucketized import Bucketized
 from tfwd.config.features.categorical import Categorical
 from tfwd.config.features.cross import Cross
+from tfwd.config.features.datetime import Datetime
 from tfwd.config.features.numeric import Numeric
-from tfwd.data import lists
+from tfwd.data import lists, moments
 from tfwd.data.lists import Items, fixed_length, value_type
 from tfwd.data.source import Place, Source
 from tfwd.data.sql import INTEGERS, is_bad, is_fractional, is_number, is_scalar
@@ -25,7 +26,8 @@ def resolve_schema(config: Config, source: Source) -> Schema:
     one of up to 64 signed bits, and a string otherwise: text, truth values, days, moments, and every column of a CSV
     file, unless the feature says `dtype`. `identity` needs an integer. A multivalent feature reads lists, or text with
     its delimiter, whose values are judged alike; its input keeps as many as the longest `max_length` on its column.
-    Weights are floats, in a list as long as that of the values.
+    Weights are floats, in a list as long as that of the values. A datetime feature makes its input an integer, seconds
+    since 1970, of days, moments, text and whole numbers.
 
     Args:
         config: its features, label and weight.
@@ -73,6 +75,7 @@ def resolve_schema(config: Config, source: Source) -> Schema:
                 delimiter=reading.delimiter,
                 weighs=reading.weighs,
                 fixed=reading.fixed,
+                moment=reading.moment,
             )
             for column, reading in readings.items()
         ),
@@ -88,12 +91,13 @@ def resolve_schema(config: Config, source: Source) -> Schema:
 class _Reading:
     """How a feature reads a column; the fields from `kind` on are those of the column's input."""
 
-    feature: Numeric | Bucketized | Categorical
+    feature: Numeric | Bucketized | Categorical | Datetime
     kind: Kind
     length: int = 0
     delimiter: str | None = None
     weighs: str | None = None
     fixed: bool = False
+    moment: str | None = None
 
 
 def _put(readings: dict[str, _Reading], column: str, new: _Reading) -> None:
@@ -108,6 +112,11 @@ def _put(readings: dict[str, _Reading], column: str, new: _Reading) -> None:
         raise ConfigError(
             f"{both}, one as {_form(old)} and one as {_form(new)}, and an input has one form. Give both the same shape."
         )
+    if old.moment != new.moment:
+        raise ConfigError(
+            f"{both}, one as {_said(old)} and one as {_said(new)}, and an input has one form. Give the datetime "
+            "features the same format; a category of a moment is one of a datetime feature's parts."
+        )
     if old.kind != new.kind:
         raise _conflict(both, old, new)
     if old.delimiter != new.delimiter:
@@ -120,12 +129,22 @@ def _put(readings: dict[str, _Reading], column: str, new: _Reading) -> None:
     readings[column] = replace(old, length=max(old.length, new.length))
 
 
+def _said(reading: _Reading) -> str:
+    if reading.moment is None:
+        return "a value"
+    return f"moments of the format {reading.moment!r}" if reading.moment else "moments of ISO 8601"
+
+
 def _form(reading: _Reading) -> str:
     return f"a vector of {reading.length} numbers" if reading.fixed else f"a list of up to {reading.length} values"
 
 
-def _reading(feature: Numeric | Bucketized | Categorical, found: str, source: Source) -> _Reading:
+def _reading(feature: Numeric | Bucketized | Categorical | Datetime, found: str, source: Source) -> _Reading:
     where = f"The feature {feature.name!r} reads {feature.column!r}, which is {found} in {source.name}"
+    if isinstance(feature, Datetime):
+        if not moments.is_moment(found):
+            raise ConfigError(f"{where}; a datetime feature needs a day, a moment, text or whole seconds since 1970.")
+        return _Reading(feature, "integer", moment=feature.format or moments.ISO)
     if isinstance(feature, Categorical) and feature.max_length is not None:
         items = _items(feature, feature.column, where, source)
         bad = lists.bad(items, "integer") if is_fractional(items.type) else None

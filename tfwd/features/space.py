@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from tfwd.analysis.statistics import FeatureStatistics
+from tfwd.config.features.any import expanded
 from tfwd.config.features.base import MAX_ROWS, Embedding, Feature, Placed
 from tfwd.config.features.bucketized import Bucketized
 from tfwd.config.features.categorical import Categorical, root
@@ -29,13 +30,13 @@ class FeatureSpace:
         statistics: of the training rows.
 
     Attributes:
-        features: in their order.
+        features: in their order, of a datetime its parts and numbers.
         statistics: of the training rows.
         by_name: the features.
     """
 
     def __init__(self, features: Iterable[Feature], statistics: FeatureStatistics) -> None:
-        self.features = tuple(features)
+        self.features = expanded(features)
         self.statistics = statistics
         self.by_name: dict[str, Feature] = {feature.name: feature for feature in self.features}
 

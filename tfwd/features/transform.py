@@ -9,9 +9,11 @@ from __future__ import annotations
 import keras
 
 from tfwd.analysis.scales import exponent_of
+from tfwd.config.features.base import OnColumn
 from tfwd.config.features.bucketized import Bucketized
 from tfwd.config.features.categorical import Categorical, root
 from tfwd.config.features.cross import Cross
+from tfwd.config.features.datetime import DatetimeNumber, DatetimePart
 from tfwd.config.features.numeric import Numeric
 from tfwd.features.layout import Layout, Slot, bag_columns, columns_of, weights_name
 from tfwd.features.scaling import scales_of
@@ -19,6 +21,7 @@ from tfwd.features.space import FeatureSpace
 from tfwd.layers.bag_weights import UNWEIGHTED, BagWeights
 from tfwd.layers.bucketize import Bucketize
 from tfwd.layers.cross_features import CrossFeatures
+from tfwd.layers.datetime_parts import AgeInDays, CyclicalEncoding, DatetimeParts
 from tfwd.layers.direct_lookup import Fingerprint, HashedLookup, IdentityLookup
 from tfwd.layers.fingerprint import vocabulary_fingerprints
 from tfwd.layers.join_columns import JoinColumns
@@ -60,8 +63,9 @@ class _Builder:
             entry.name: keras.Input(entry.shape[1:], dtype=DTYPES[entry.kind], name=entry.name)
             for entry in schema.inputs
         }
-        self.kinds = {entry.column: entry.kind for entry in schema.inputs}
         self.names = {entry.column: entry.name for entry in schema.inputs}
+        # What features read that is no input: a part of a moment, an age.
+        self.computed = self._moments()
         self.categories: dict[str, keras.KerasTensor] = {}
         self.fingerprints: dict[str, keras.KerasTensor] = {}
         self.weights: dict[str, keras.KerasTensor] = {}
@@ -83,8 +87,41 @@ class _Builder:
     def _raw(self, column: str) -> keras.KerasTensor:
         return self.inputs[self.names[column]]
 
+    def _values(self, feature: OnColumn) -> keras.KerasTensor:
+        """What a feature looks up or scales: its input, or what is computed of one."""
+        return self.computed[feature.name] if feature.name in self.computed else self._raw(feature.column)
+
+    def _moments(self) -> dict[str, keras.KerasTensor]:
+        """The parts and numbers of datetime features by name: the parts of a column are computed together."""
+        found: dict[str, keras.KerasTensor] = {}
+        wanted: dict[str, dict[str, None]] = {}
+        for feature in self.features:
+            if isinstance(feature, DatetimePart | DatetimeNumber):
+                part = feature.part if isinstance(feature, DatetimePart) else feature.cycle
+                wanted.setdefault(feature.source, {}).update({part: None} if part else {})
+        parts = {
+            column: DatetimeParts(list(names), name=f"{self.names[column]}.parts")(self._raw(column))
+            for column, names in wanted.items()
+            if names
+        }
+        angles: dict[tuple[str, str], list[keras.KerasTensor]] = {}
+        for feature in self.features:
+            if isinstance(feature, DatetimePart):
+                found[feature.name] = parts[feature.source][feature.part]
+            elif isinstance(feature, DatetimeNumber) and feature.cycle is not None:
+                key = (feature.source, feature.cycle)
+                if key not in angles:
+                    name = f"{self.names[feature.source]}.{feature.cycle}_angle"
+                    angles[key] = CyclicalEncoding(feature.cycle, name=name)(parts[feature.source][feature.cycle])
+                found[feature.name] = angles[key][feature.of == "cos"]
+            elif isinstance(feature, DatetimeNumber):
+                moments = [self._raw(column) for column in feature.columns]
+                age = AgeInDays(feature.reference, name=f"{feature.name}.age")
+                found[feature.name] = age(moments if len(moments) > 1 else moments[0])
+        return found
+
     def _categorical(self, feature: Categorical) -> None:
-        raw, name = self._raw(feature.column), f"{feature.name}.lookup"
+        raw, name = self._values(feature), f"{feature.name}.lookup"
         owner = root(feature, self.space.by_name)
         fingerprint = None
         if owner.hash_bins is not None:
@@ -94,7 +131,7 @@ class _Builder:
             ids, missing = IdentityLookup(owner.identity, name=name)(raw), owner.identity + 1
         else:
             words = self.statistics.vocabularies[owner.name].values
-            lookup = VocabularyLookup(len(words), integer=self.kinds[feature.column] == "integer", name=name)
+            lookup = VocabularyLookup(len(words), integer=raw.dtype == "int64", name=name)
             ids, missing = lookup(raw), MISSING_ID
             lookup.set_vocabulary(list(words))
         weights = None if feature.weights is None else self._raw(feature.weights)
@@ -208,7 +245,7 @@ class _Builder:
                     scales.append(scales_of(form, exponents[-1], feature, learnt))
                 place += 1
         layer = NumericScaling(sources, forms, quantiles, exponents, name="numeric")
-        raw = [self._raw(feature.column) for feature in features]
+        raw = [self._values(feature) for feature in features]
         scaled = layer(JoinColumns("float32", name="features.numbers")(raw))
         layer.set_scales(scales)
         return scaled

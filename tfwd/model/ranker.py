@@ -9,9 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfwd.config.config import Config
-from tfwd.config.features.any import AnyFeature
-from tfwd.config.features.base import Initializer
-from tfwd.config.features.numeric import Numeric
+from tfwd.config.features.base import Embedded, Feature, Initializer
 from tfwd.config.model import ModelConfig
 from tfwd.errors import ConfigError
 from tfwd.features.layout import Layout, Slot, bag_columns, weights_name
@@ -97,7 +95,7 @@ def fixed_of(slots: tuple[Slot, ...]) -> tuple[int, int]:
 
 def start_embeddings(ranker: keras.Model, layout: Layout, config: Config) -> None:
     """Gives the embeddings of features that say how they begin their first rows, of the seed and the feature's name."""
-    by_name = {feature.name: feature for feature in config.features}
+    by_name = {feature.name: feature for feature in config.model_features}
     for table in layout.embeddings:
         own = [entry for entry in table.ranges if starts_otherwise(by_name[entry.feature])]
         if not own:
@@ -106,7 +104,7 @@ def start_embeddings(ranker: keras.Model, layout: Layout, config: Config) -> Non
         values = variable.numpy()
         for entry in own:
             feature = by_name[entry.feature]
-            assert not isinstance(feature, Numeric)
+            assert isinstance(feature, Embedded)
             scale = feature.embedding_scale or config.model.embedding_stddev or table.dim**-0.5
             seed = (config.train.seed + zlib.crc32(entry.feature.encode())) % 2**31
             rows = first_rows(feature.embedding_initializer or "truncated_normal", scale, seed, (entry.rows, table.dim))
@@ -114,9 +112,9 @@ def start_embeddings(ranker: keras.Model, layout: Layout, config: Config) -> Non
         variable.assign(values)
 
 
-def starts_otherwise(feature: AnyFeature) -> bool:
+def starts_otherwise(feature: Feature) -> bool:
     """Whether a feature says how its embedding begins."""
-    if isinstance(feature, Numeric):
+    if not isinstance(feature, Embedded):
         return False
     return feature.embedding_initializer is not None or feature.embedding_scale is not None
 

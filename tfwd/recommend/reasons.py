@@ -37,7 +37,7 @@ class Reasons:
     def __init__(self, run: RunFolder, ranking: RankingConfig, lists: ListMaker) -> None:
         self._model, self._space = run.model, FeatureSpace(run.config.features, run.statistics)
         self._lists, self._ranking = lists, ranking
-        of = sides(run.config.features, ranking)
+        of = sides(self._space.features, ranking)
         self._shown = {name for name, side in of.items() if side != "user"}
         # A form of a number has a name of its own, of which the feature's is the beginning, as it may be of another's.
         self._owners = self._space.number_owners()
@@ -46,7 +46,7 @@ class Reasons:
         catalogue = lists.catalogue
         titles = catalogue.titles or [""] * len(catalogue)
         self._titles = {str(i): title for i, title in zip(catalogue.ids.tolist(), titles, strict=True) if title}
-        owners = [f for f in run.config.features if isinstance(f, Categorical) and f.column == ranking.item]
+        owners = [f for f in self._space.features if isinstance(f, Categorical) and f.column == ranking.item]
         self._items = {self._space.root(feature.name).name for feature in owners}
 
     def of(self, user: Raw, rows: NDArray[np.integer], count: int) -> list[str]:

@@ -54,7 +54,7 @@ class Recommender:
         run.refuse_changed()
         given = items if items is not None else file_of(run, ITEMS)
         self.catalogue: Catalogue = read_catalogue(Source.open(given), run.model.schema, self.ranking)
-        self._lists = ListMaker(run.model, run.config.features, self.ranking, self.catalogue)
+        self._lists = ListMaker(run.model, run.config.model_features, self.ranking, self.catalogue)
         self._row_of = {str(value): row for row, value in enumerate(self.catalogue.ids.tolist())}
         self._graph = tf.function(self._lists, autograph=False, reduce_retracing=True)
 

@@ -46,12 +46,13 @@ def least_parts(config: Config, tower: bool = True) -> list[Part]:
         config: the whole configuration.
         tower: whether the tower is the configuration's, not one of the user's own.
     """
-    by_name: dict[str, Feature] = {feature.name: feature for feature in config.features}
+    by_name: dict[str, Feature] = {feature.name: feature for feature in config.model_features}
     train, heads = config.train, config.model.heads
     outputs = len(config.data.label.classes or ()) or 1
     parts: list[Part] = []
     inputs = 0
-    for index, feature in enumerate(config.features):
+    places = [(index, feature) for index, whole in enumerate(config.features) for feature in whole.expanded()]
+    for index, feature in places:
         if isinstance(feature, Numeric):
             inputs += len(feature.numbers) if feature.deep else 0
             continue

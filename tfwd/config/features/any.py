@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated
 
 from pydantic import Field
 
+from tfwd.config.features.base import Feature
 from tfwd.config.features.bucketized import Bucketized
 from tfwd.config.features.categorical import Categorical
 from tfwd.config.features.cross import Cross
+from tfwd.config.features.datetime import Datetime
 from tfwd.config.features.numeric import Numeric
 
-AnyFeature = Annotated[Numeric | Bucketized | Categorical | Cross, Field(discriminator="type")]
+AnyFeature = Annotated[Numeric | Bucketized | Categorical | Cross | Datetime, Field(discriminator="type")]
+
+
+def expanded(features: Iterable[Feature]) -> tuple[Feature, ...]:
+    """The features that the heads read: those that are declared, and of a datetime its parts and numbers."""
+    return tuple(made for feature in features for made in feature.expanded())

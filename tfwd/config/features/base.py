@@ -42,6 +42,15 @@ class Feature(Section):
         """The data columns that the feature reads itself (a cross reads none: it reads its keys)."""
         return ()
 
+    def expanded(self) -> tuple[Feature, ...]:
+        """The features that the heads read in its place: itself, or what it stands for."""
+        return (self,)
+
+    @property
+    def in_wide(self) -> bool:
+        """Whether it has a place in the wide head."""
+        return bool(getattr(self, "wide", False))
+
     @property
     def in_deep(self) -> bool:
         """Whether it has a place in the deep head: as a number, as an embedding, as one-hot."""

@@ -84,9 +84,9 @@ def growing_from(rows: Rows, config: Config, origin: RunFolder) -> dict[str, Voc
     """By feature, the older run's learnt vocabulary that it goes on from."""
     kinds = {entry.column: entry.kind for entry in rows.schema.inputs}
     old_kinds = {entry.column: entry.kind for entry in origin.model.schema.inputs}
-    before = {feature.name: feature for feature in origin.config.features}
+    before = {feature.name: feature for feature in origin.config.model_features}
     known, found = origin.statistics.vocabularies, {}
-    for feature in config.features:
+    for feature in config.model_features:
         old = before.get(feature.name)
         if not (isinstance(feature, Categorical) and feature.learnt and isinstance(old, Categorical)):
             continue
@@ -97,11 +97,11 @@ def growing_from(rows: Rows, config: Config, origin: RunFolder) -> dict[str, Voc
 
 def frozen(config: Config, origin: RunFolder) -> dict[str, NumericStatistics]:
     """The older statistics of the numeric and bucketized features that are declared as they were."""
-    before = {feature.name: feature for feature in origin.config.features}
+    before = {feature.name: feature for feature in origin.config.model_features}
     known = origin.statistics.numerics
     return {
         part: known[part]
-        for feature in config.features
+        for feature in config.model_features
         if isinstance(feature, Numeric | Bucketized) and same_definition(feature, before.get(feature.name))
         for part in feature.parts
     }
@@ -120,7 +120,7 @@ def grown(
     """
     vocabularies = dict(statistics.vocabularies)
     integers = {entry.column for entry in rows.schema.inputs if entry.kind == "integer"}
-    for feature in config.features:
+    for feature in config.model_features:
         if isinstance(feature, Categorical) and feature.name in growing:
             found, known = vocabularies[feature.name], growing[feature.name]
             vocabularies[feature.name] = _together(found, known, feature.max_size, feature.column in integers)

@@ -1,0 +1,181 @@
+"""A date or a moment: parts of the calendar as categories, its age and its angles as numbers."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from tfwd.config.features.base import Embedding, Feature, Normalization, OnColumn, Placed, default_name
+from tfwd.config.features.categorical import Categorical
+from tfwd.config.features.numeric import Numeric
+from tfwd.config.section import Float32, fault, refuse_twice
+from tfwd.config.tree import shown
+from tfwd.layers.calendar import PARTS, seconds_of
+
+Part = Literal["year", "quarter", "month", "week", "day", "weekday", "hour", "minute", "weekend"]
+Cycle = Literal["hour", "weekday", "month"]
+
+# Text that says seconds since 1970, not a date.
+SECONDS = "seconds"
+# What a format may hold: the directives of strptime that DuckDB has too. Between them they must tell a day.
+_DIRECTIVE = re.compile(r"%(-?.|$)", re.DOTALL)
+_DIRECTIVES = frozenset("aAbBdfgGHIjmMnpSuVwyYzZ%") | {"-d", "-H", "-I", "-j", "-m", "-M", "-S"}
+_DAYS = (({"Y", "y"}, {"m", "b", "B"}, {"d"}), ({"Y", "y"}, {"j"}), ({"G"}, {"V"}, {"u", "a", "A"}))
+
+
+class DatetimePart(Categorical):
+    """A part of a datetime feature: a category like any other, computed in the graph.
+
+    Args:
+        source: the data column of the moment.
+        part: which part of it.
+    """
+
+    source: str
+    part: Part
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The data column that it is computed of."""
+        return (self.source,)
+
+
+class DatetimeNumber(Numeric):
+    """A number of a datetime feature: its age, or the sine or cosine of a part that comes around again.
+
+    Args:
+        source: the data column of the moment.
+        of: `age`, `sin` or `cos`.
+        cycle: of an angle, the part.
+        reference: of an age, the moment that it is counted to, seconds since 1970.
+        reference_column: or the data column of that moment.
+    """
+
+    source: str
+    of: Literal["age", "sin", "cos"]
+    cycle: Cycle | None = None
+    reference: int | None = None
+    reference_column: str | None = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The data columns that it is computed of."""
+        return (self.source,) if self.reference_column is None else (self.source, self.reference_column)
+
+
+class Datetime(OnColumn, Placed):
+    """A date or a moment, of which the model reads parts, an age and angles.
+
+    The column holds dates or timestamps, text of ISO 8601 or of a `format`, or whole seconds since 1970; in a request
+    for a prediction it is int64 seconds since 1970-01-01 UTC. Moments without a time zone are UTC. A missing moment has
+    a category of its own in each part, and in numbers what `fill` says. Moments outside the years 1 to 9999 are refused
+    in data, and missing in a request.
+
+    Each part is a feature of its own, called `<name>_<part>`: a cross may name it as a key.
+
+    Args:
+        column: the data column.
+        format: of text, as `%d/%m/%Y %H:%M`; `seconds` where it is whole seconds since 1970; None for ISO 8601.
+        parts: categories: `year` (of the training rows), `quarter`, `month`, `week` (ISO 8601), `day`, `weekday`
+            (ISO 8601, 1 is Monday), `hour`, `minute`, `weekend` (1 on Saturday and Sunday).
+        age_in_days: a number: how many days it lies before a day (`2024-06-30`), a moment, or the moment in another
+            column that a datetime feature reads; negative after it.
+        cyclic: numbers: the sine and cosine of `hour`, `weekday` or `month`, `<name>_<part>_sin` and `_cos`.
+        normalization, quantiles, fill, missing_indicator, clip: of the age; see `Numeric`.
+        wide: one weight per category in the wide head.
+        embedding: a width, or `auto`, for an embedding of each part in the deep head.
+        one_hot: each part one-hot in the deep head.
+    """
+
+    type: Literal["datetime"] = "datetime"
+    format: str | None = Field(default=None, min_length=1, max_length=100)
+    parts: tuple[Part, ...] = ()
+    age_in_days: str | None = Field(default=None, min_length=1)
+    cyclic: tuple[Cycle, ...] = ()
+    embedding: Embedding = None
+    normalization: Normalization | tuple[Normalization, ...] = "zscore"
+    quantiles: int = Field(default=100, ge=2, le=10_000)
+    fill: Float32 | Literal["median", "mean"] = "median"
+    missing_indicator: bool = False
+    clip: bool = True
+
+    _name = model_validator(mode="before")(default_name)
+
+    if TYPE_CHECKING:
+        # Written in each class: type checkers make up another constructor for a class without one.
+        def __init__(self, column: str | None = None, /, **options: Any) -> None: ...
+
+    @field_validator("age_in_days", mode="before")
+    @classmethod
+    def _day(cls, value: Any) -> Any:
+        # In Python a day may be a date, as YAML of an older kind reads one too.
+        return value.isoformat() if hasattr(value, "isoformat") else value
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The data columns that the feature reads: its own and that of the age's reference."""
+        return (self.column,) if self.reference_column is None else (self.column, self.reference_column)
+
+    @property
+    def reference_column(self) -> str | None:
+        """The column of the moment that the age is counted to, None where it is a given one or there is no age."""
+        return self.age_in_days if self.age_in_days is not None and seconds_of(self.age_in_days) is None else None
+
+    @model_validator(mode="after")
+    def _check(self) -> Datetime:
+        refuse_twice("parts", self.parts)
+        refuse_twice("cyclic", self.cyclic)
+        if not (self.parts or self.cyclic or self.age_in_days):
+            raise ValueError(
+                "a datetime feature gives at least one part, age or cycle: give parts, such as [month, weekday, hour], "
+                "age_in_days or cyclic"
+            )
+        if self.parts and not (self.wide or self.embedding or self.one_hot):
+            raise ValueError("its parts must go somewhere: wide, embedding or one_hot")
+        if self.format is not None and self.format != SECONDS:
+            _check_format(self.format)
+        if self.reference_column == self.column:
+            raise fault("age_in_days", f"{shown(self.column)} is the feature's own column, from which its age is 0.")
+        return self
+
+    def expanded(self) -> tuple[Feature, ...]:
+        """Its parts, its age and its angles, as features of their own."""
+        places = {"wide": self.wide, "embedding": self.embedding, "one_hot": self.one_hot}
+        made: list[Feature] = []
+        for part in self.parts:
+            values = None if part == "year" else tuple(range(PARTS[part][0], PARTS[part][0] + PARTS[part][1]))
+            name = f"{self.name}_{part}"
+            options = {"dtype": "integer", "vocabulary": values, **places}
+            made.append(DatetimePart(name, name=name, source=self.column, part=part, **options))
+        if self.age_in_days is not None:
+            name = f"{self.name}_age_in_days"
+            keys = ("normalization", "quantiles", "fill", "missing_indicator", "clip")
+            options = {key: getattr(self, key) for key in keys}
+            other = self.reference_column
+            reference = None if other is not None else seconds_of(self.age_in_days)
+            options |= {"reference": reference, "reference_column": other}
+            made.append(DatetimeNumber(name, name=name, source=self.column, of="age", **options))
+        for cycle in self.cyclic:
+            for of in ("sin", "cos"):
+                name = f"{self.name}_{cycle}_{of}"
+                angle = {"normalization": "none", "fill": 0.0, "clip": False, "of": of, "cycle": cycle}
+                made.append(DatetimeNumber(name, name=name, source=self.column, **angle))
+        return tuple(made)
+
+
+def _check_format(format: str) -> None:
+    found = _DIRECTIVE.findall(format)
+    unknown = [directive for directive in found if directive not in _DIRECTIVES]
+    if unknown:
+        raise fault(
+            "format", f"{shown(format)} holds %{unknown[0]}, which is no directive of a date: see strptime of Python."
+        )
+    plain = {directive.removeprefix("-") for directive in found}
+    if not any(all(plain & choice for choice in day) for day in _DAYS):
+        raise fault(
+            "format",
+            f"{shown(format)} tells no day: it needs %Y (or %y), %m (or %b) and %d, or %Y and %j, or %G, %V and %u. "
+            f"For whole seconds since 1970 say {SECONDS}.",
+        )
