@@ -63,6 +63,17 @@ def test_tfwd_alone_imports_neither_and_needs_neither() -> None:
     assert python(code, "-I", "-S") == "No module named 'keras'"
 
 
+def test_a_file_that_names_any_class_finds_it() -> None:
+    """In a process in which nothing of it was imported yet."""
+    code = (
+        "import keras, tfwd\n"
+        "from tfwd.registration import CLASSES\n"
+        "try:\n keras.saving.get_custom_objects()['tfwd>WideDeep'].from_config({})\nexcept KeyError:\n pass\n"
+        "print([n for n in CLASSES if 'Stands in' in (keras.saving.get_registered_object(f'tfwd>{n}').__doc__ or '')])"
+    )
+    assert python(code).splitlines()[-1] == "[]"
+
+
 def test_every_class_that_a_file_may_name_is_known() -> None:
     registered = set()
     for file in (REPOSITORY / "tfwd").rglob("*.py"):

@@ -18,7 +18,7 @@ from typing import Any
 
 PACKAGE = "tfwd"
 # Between them they import every class.
-_MODULES = ("tfwd.model.wide_deep", "tfwd.optimizers.configured")
+_MODULES = ("tfwd.model.build", "tfwd.optimizers.configured")
 CLASSES = (
     "AgeInDays",
     "BagWeights",
