@@ -362,6 +362,23 @@ def test_a_later_file_of_another_type_is_refused(tmp_path: Path) -> None:
     assert [value for batch in rows.batches(9) for value in batch.inputs["when"]] == seconds(list(MOMENTS))
 
 
+def test_a_later_file_without_a_moment_is_read(tmp_path: Path) -> None:
+    """Such a column has any type: pandas writes one of None as NULL."""
+    schema = resolve_schema(configured(), Source.open(table([1, 2])))
+    pd.DataFrame({"when": [None, None], "row": [0, 1], "y": [0, 1]}).to_parquet(tmp_path / "d.parquet")
+    none = pa.array([None, None])
+    for data in (str(tmp_path / "d.parquet"), table(none), table(none, pa.bool_()), table(none.cast(pa.bool_()))):
+        rows = Rows(Source.open(data), schema).with_classes(("0", "1"))
+        assert [value for batch in rows.batches(9) for value in batch.inputs["when"]] == [MISSING_INTEGER] * 2
+
+
+def test_periods_of_pandas_are_refused() -> None:
+    """Their numbers are months here, and would be taken for seconds."""
+    frame = pd.DataFrame({"when": pd.period_range("2024-01", periods=2, freq="M"), "row": [0, 1], "y": [0, 1]})
+    message = "holds periods. Convert it to moments, as with .dt.to_timestamp(), or to texts, as with .astype(str)."
+    assert message in refused(frame, configured())
+
+
 def test_one_column_has_one_form() -> None:
     when = {"type": "datetime", "column": "when", "parts": ["hour"]}
     number = {"type": "numeric", "column": "row"}

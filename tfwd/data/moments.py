@@ -34,6 +34,9 @@ def seconds(column: str, duckdb_type: str, moment: str) -> str:
         duckdb_type: as the source reads it.
         moment: how text says it; see `tfwd.schema.Input`.
     """
+    if not is_moment(duckdb_type):
+        # Of another type is only a column without any value.
+        return "CAST(NULL AS BIGINT)"
     name, found = identifier(column), _seconds(column, duckdb_type, moment)
     # The '!' stands beside the column, since a constant would be refused before any row is read.
     refused = f"CAST('!' || CAST({name} AS VARCHAR) AS BIGINT)"
@@ -42,6 +45,8 @@ def seconds(column: str, duckdb_type: str, moment: str) -> str:
 
 def is_bad_moment(column: str, duckdb_type: str, moment: str) -> str:
     """The condition under which `seconds` raises a conversion error in a row."""
+    if not is_moment(duckdb_type):
+        return "false"
     name = identifier(column)
     found = f"TRY({_seconds(column, duckdb_type, moment)})"
     return f"(NOT coalesce({_is_missing(name, duckdb_type)}, true) AND NOT {_fits(found)})"

@@ -181,8 +181,10 @@ class Query:
         where = f"Column {entry.column!r} is {found} in {self.source.name}, and the model takes"
         if entry.length:
             found = self._items(entry).type
-        elif entry.moment is not None and not moments.is_moment(found):
-            raise DataError(f"{where} a day, a moment, text or whole seconds since 1970 for it.")
+        elif entry.moment is not None:
+            # Without any value it has the type of anything.
+            if not moments.is_moment(found) and self.source.has_values(entry.column):
+                raise DataError(f"{where} a day, a moment, text or whole seconds since 1970 for it.")
         elif value_type(found) is not None:
             raise DataError(f"{where} one value a row for it, not a list.")
         if entry.kind == "string" and is_fractional(found) and entry.length:
