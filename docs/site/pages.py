@@ -35,7 +35,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "ExportConfig",
         "RankingConfig",
     ),
-    "Features": ("Numeric", "Bucketized", "Categorical", "Cross"),
+    "Features": ("Numeric", "Bucketized", "Categorical", "Cross", "Datetime"),
     "Data": ("Source", "Rows", "Schema", "Input", "resolve_schema", "analyze", "FeatureStatistics"),
     "Training": ("fit", "resume", "Run", "load_model"),
     "Model": ("build_model", "WideDeep", "wide_weights"),

@@ -20,6 +20,7 @@ SECTIONS: list[Any] = [
     tfwd.Bucketized("age", quantiles=4),
     tfwd.Categorical("city", embedding=4),
     tfwd.Cross(["a", "b"], 10),
+    tfwd.Datetime("pickup", parts=["month"], age_in_days="2024-06-30"),
     tfwd.LabelConfig("y"),
     tfwd.CsvConfig(delimiter=";"),
     tfwd.OptimizerConfig("adagrad"),

@@ -66,12 +66,12 @@ REFUSED: dict[str, Refused] = {
     ),
     "no type": (
         lambda: of({"column": "x"}),
-        "features[4]: type says what the feature is: numeric, bucketized, categorical or cross. "
+        "features[4]: type says what the feature is: numeric, bucketized, categorical, cross or datetime. "
         "Received: {'column': 'x'}.",
     ),
     "wrong type": (
         lambda: of({"type": "categoricl", "column": "x"}),
-        "features[4]: type says what the feature is: numeric, bucketized, categorical or cross. "
+        "features[4]: type says what the feature is: numeric, bucketized, categorical, cross or datetime. "
         "Received: {'type': 'categoricl', 'column': 'x'}. Did you mean 'categorical'?",
     ),
     "feature is a text": (lambda: of("age"), "features[4]: expected a section of keys. Received: 'age'."),

@@ -61,14 +61,20 @@ def analyze(
             rows=workspace.rows,
             label=label_statistics(workspace, rows, config),
             vocabularies={
-                feature.name: vocabulary(workspace, feature, _kind(feature, kinds), feature.name in growing)
+                feature.name: vocabulary(workspace, feature, kind_of(feature, kinds), feature.name in growing)
                 for feature in categories
             },
             numerics={**numerics(workspace, numbers), **known},
         )
 
 
-def _kind(feature: Categorical, kinds: Mapping[str, Kind]) -> Kind:
+def kind_of(feature: Categorical, kinds: Mapping[str, Kind]) -> Kind:
+    """The kind of the values of a feature: that of its column's input, or of what is computed of a moment.
+
+    Args:
+        feature: of the model's.
+        kinds: of the inputs, by column.
+    """
     return "integer" if isinstance(feature, DatetimePart) else kinds[feature.column]
 
 

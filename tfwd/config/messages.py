@@ -99,10 +99,11 @@ def _say(problems: list[ErrorDetails], model: type[BaseModel]) -> str:
     if kind == "missing":
         return "this key is needed and not there."
     if kind.startswith("union_tag"):
-        tags = ("numeric", "bucketized", "categorical", "cross")
+        tags = ("numeric", "bucketized", "categorical", "cross", "datetime")
         given = problem["input"].get("type") if isinstance(problem["input"], dict) else None
         guess = nearest(given, tags) if isinstance(given, str) else ""
-        return f"type says what the feature is: numeric, bucketized, categorical or cross. Received: {received}.{guess}"
+        kinds = f"{', '.join(tags[:-1])} or {tags[-1]}"
+        return f"type says what the feature is: {kinds}. Received: {received}.{guess}"
     if kind == "value_error":
         return f"{problem['msg'].removeprefix('Value error, ').removesuffix('.')}. Received: {received}"
     # A bound says more than the type, which the value has.

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 from tfwd.data.sql import INTEGERS, WIDE_INTEGERS, as_integer, identifier, is_fractional, literal
 from tfwd.layers.calendar import FIRST_SECOND, LAST_SECOND
 
 # The value of `Input.moment` for text that says seconds, and for ISO 8601.
 SECONDS, ISO = "seconds", ""
 # A day, or a moment with a time of day and perhaps an offset. DuckDB's own cast takes more: 'epoch', zones by name, BC.
-_ISO = r"\s*\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-](0\d|1[0-4])(:?[0-5]\d)?)?)?\s*"
+_ISO = r" *\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-](0\d|1[0-4])(:?[0-5]\d)?)?)? *"
 
 
 def is_moment(duckdb_type: str) -> bool:
@@ -32,6 +34,9 @@ def seconds(column: str, duckdb_type: str, moment: str) -> str:
         duckdb_type: as the source reads it.
         moment: how text says it; see `tfwd.schema.Input`.
     """
+    if not is_moment(duckdb_type):
+        # Of another type is only a column without any value.
+        return "CAST(NULL AS BIGINT)"
     name, found = identifier(column), _seconds(column, duckdb_type, moment)
     # The '!' stands beside the column, since a constant would be refused before any row is read.
     refused = f"CAST('!' || CAST({name} AS VARCHAR) AS BIGINT)"
@@ -40,18 +45,39 @@ def seconds(column: str, duckdb_type: str, moment: str) -> str:
 
 def is_bad_moment(column: str, duckdb_type: str, moment: str) -> str:
     """The condition under which `seconds` raises a conversion error in a row."""
+    if not is_moment(duckdb_type):
+        return "false"
     name = identifier(column)
     found = f"TRY({_seconds(column, duckdb_type, moment)})"
     return f"(NOT coalesce({_is_missing(name, duckdb_type)}, true) AND NOT {_fits(found)})"
 
 
-def expected(moment: str) -> str:
+def expected(duckdb_type: str, moment: str) -> str:
     """What a value should have been, for a message."""
+    years = "from the year 1 to 9999"
+    if duckdb_type == "DATE" or duckdb_type.startswith("TIMESTAMP"):
+        return f"a moment {years}"
+    if duckdb_type != "VARCHAR" or moment == SECONDS:
+        return f"whole seconds since 1970, {years}"
     if moment == ISO:
-        return "a date of ISO 8601, such as 2024-02-29 or 2024-02-29T17:30:00Z, from the year 1 to 9999"
-    if moment == SECONDS:
-        return "whole seconds since 1970, from the year 1 to 9999"
-    return f"a date of the format {moment!r}, from the year 1 to 9999"
+        return f"a date of ISO 8601, such as 2024-02-29 or 2024-02-29T17:30:00Z, {years}"
+    return f"a date of the format {moment!r}, {years}"
+
+
+def advice(value: str, duckdb_type: str, moment: str) -> str:
+    """What a value may stand for that is no moment, for a message; "" where nothing is likely."""
+    is_seconds = duckdb_type != "VARCHAR" or moment == SECONDS
+    for digits, unit in ((13, "milliseconds"), (16, "microseconds"), (19, "nanoseconds")):
+        if is_seconds and re.fullmatch(rf"[12]\d{{{digits - 1}}}(\.0)?", value):
+            return f" If it is {unit}, divide the column by 1{'0' * (digits - 10)}, as data.columns can."
+    if duckdb_type == "VARCHAR" and moment == ISO:
+        if re.fullmatch(r"[12]\d{3}[01]\d[0-3]\d", value):
+            return " If it is a day, give the feature format: '%Y%m%d'."
+        if re.fullmatch(r"[+-]?\d+", value):
+            return " If it is seconds since 1970, give the feature format: seconds."
+        if re.match(r"\d{1,2}[/.-]\d{1,2}[/.-]\d{2,4}\b", value):
+            return " Give the feature the format of its text, such as format: '%d/%m/%Y'."
+    return ""
 
 
 def part(name: str, seconds: str) -> str:
@@ -90,12 +116,14 @@ def _seconds(column: str, duckdb_type: str, moment: str) -> str:
         if moment == SECONDS:
             return f"CASE WHEN regexp_full_match({name}, '[+-]?[0-9]{{1,12}}') THEN TRY_CAST({name} AS BIGINT) END"
         if moment == ISO:
-            parsed = f"CASE WHEN regexp_full_match({name}, {literal(_ISO)}) THEN TRY_CAST({name} AS TIMESTAMPTZ) END"
-            return _floor(parsed)
-        # It takes this word for 1970.
-        return _floor(f"CASE WHEN lower(trim({name})) <> 'epoch' THEN try_strptime({name}, {literal(moment)}) END")
+            is_iso = f"regexp_full_match({name}, {literal(_ISO)})"
+            return _floor(f"CASE WHEN {is_iso} THEN TRY_CAST(trim({name}) AS TIMESTAMPTZ) END")
+        return _floor(_parsed(name, moment))
     if duckdb_type == "DATE":
         return _floor(f"TRY_CAST({name} AS TIMESTAMP)")
+    if duckdb_type.endswith("_NS"):
+        # A cast to microseconds goes towards 0, and there is none but a cast where there is a zone.
+        return _floor(name, "ns")
     if duckdb_type.startswith("TIMESTAMP"):
         # Those of seconds and milliseconds have no way to microseconds in the year 1 but a cast.
         coarse = duckdb_type in ("TIMESTAMP_S", "TIMESTAMP_MS")
@@ -103,7 +131,19 @@ def _seconds(column: str, duckdb_type: str, moment: str) -> str:
     return as_integer(column, duckdb_type)
 
 
-def _floor(timestamp: str) -> str:
-    """Microseconds as seconds: DuckDB's own division goes towards 0."""
-    micro = f"epoch_us({timestamp})"
-    return f"({micro} // 1000000 - CAST({micro} % 1000000 < 0 AS BIGINT))"
+def _parsed(name: str, format: str) -> str:
+    # It takes this word for 1970, whatever the format.
+    parsed = (
+        f"CASE WHEN NOT regexp_full_match({name}, '(?i)\\s*epoch\\s*') THEN try_strptime({name}, {literal(format)}) END"
+    )
+    if "Y" not in re.findall("%-?(.)", format):
+        return parsed
+    # Of four digits, as in Python: 24 for 2024 would be a year of the Romans.
+    year = f"year({parsed})"
+    return f"CASE WHEN {year} > 999 OR contains({name}, lpad(CAST({year} AS VARCHAR), 4, '0')) THEN {parsed} END"
+
+
+def _floor(timestamp: str, unit: str = "us") -> str:
+    """A timestamp's microseconds or nanoseconds as seconds: DuckDB's own division goes towards 0."""
+    count, second = f"epoch_{unit}({timestamp})", {"us": 10**6, "ns": 10**9}[unit]
+    return f"({count} // {second} - CAST({count} % {second} < 0 AS BIGINT))"

@@ -31,6 +31,7 @@ class _Refusal(NamedTuple):
     expected: str
     found: str | None = None
     quoted: bool = True
+    moment: str | None = None
 
 
 class Query:
@@ -86,11 +87,17 @@ class Query:
                 if place:
                     found = repr(place.value) if refusal.quoted else place.value
                     where = f"{place.part}, row {place.row}, column {refusal.column!r}"
-                    advice = _advice(place.value or "", self.source.is_csv) if refusal.quoted else ""
+                    advice = self._advice(refusal, place.value or "")
                     return DataError(f"{where}: expected {refusal.expected}, found {found}.{advice}")
         if self.source.filter is not None and (is_conversion(error) or self.source.filter_fails()):
             return self._unfiltered(error)
         return explain(error, self.source.name)
+
+    def _advice(self, refusal: _Refusal, value: str) -> str:
+        advice = _advice(value, self.source.is_csv) if refusal.quoted else ""
+        if refusal.moment is None:
+            return advice
+        return advice or moments.advice(value, self.source.columns[refusal.column], refusal.moment)
 
     def _unfiltered(self, error: BaseException) -> DataError:
         # What follows the first sentence is DuckDB's advice, with SQL that no configuration may have.
@@ -174,8 +181,10 @@ class Query:
         where = f"Column {entry.column!r} is {found} in {self.source.name}, and the model takes"
         if entry.length:
             found = self._items(entry).type
-        elif entry.moment is not None and not moments.is_moment(found):
-            raise DataError(f"{where} a day, a moment, text or whole seconds since 1970 for it.")
+        elif entry.moment is not None:
+            # Without any value it has the type of anything.
+            if not moments.is_moment(found) and self.source.has_values(entry.column):
+                raise DataError(f"{where} a day, a moment, text or whole seconds since 1970 for it.")
         elif value_type(found) is not None:
             raise DataError(f"{where} one value a row for it, not a list.")
         if entry.kind == "string" and is_fractional(found) and entry.length:
@@ -187,8 +196,9 @@ class Query:
     def _refusals(self) -> Iterator[_Refusal]:
         for entry in self.schema.inputs:
             if entry.moment is not None:
-                bad_moment = moments.is_bad_moment(entry.column, self.source.columns[entry.column], entry.moment)
-                yield _Refusal(entry.column, bad_moment, moments.expected(entry.moment))
+                found = self.source.columns[entry.column]
+                bad_moment = moments.is_bad_moment(entry.column, found, entry.moment)
+                yield _Refusal(entry.column, bad_moment, moments.expected(found, entry.moment), moment=entry.moment)
             elif entry.length:
                 given = self._items(entry)
                 bad = lists.bad(given, entry.kind)

@@ -16,6 +16,7 @@ from tfwd.utils.naming import nearest
 
 MISSING: dict[Kind, Any] = {"string": "", "integer": MISSING_INTEGER, "float": np.nan}
 _WANTED: dict[Kind, str] = {"string": "text", "integer": "whole numbers", "float": "numbers"}
+_MOMENTS = "moments, int64 seconds since 1970-01-01 UTC or datetime64"
 _DTYPES: dict[Kind, Any] = {"string": object, "integer": np.int64, "float": np.float32}
 
 
@@ -98,7 +99,8 @@ def refuse_shape(entry: Input, shape: str) -> DataError:
 
 def refuse_dtype(entry: Input, found: str, hint: str = "") -> DataError:
     """The error for an input of another type."""
-    return DataError(f"The input {entry.name!r} takes {_WANTED[entry.kind]}. Received: {found}{hint}")
+    wanted = _WANTED[entry.kind] if entry.moment is None else _MOMENTS
+    return DataError(f"The input {entry.name!r} takes {wanted}. Received: {found}{hint}")
 
 
 def refuse_weights(weights: str, values: str, found: str) -> DataError:

@@ -19,10 +19,11 @@ Cycle = Literal["hour", "weekday", "month"]
 
 # Text that says seconds since 1970, not a date.
 SECONDS = "seconds"
-# What a format may hold: the directives of strptime that DuckDB has too. Between them they must tell a day.
+# What a format may hold: the directives of strptime that DuckDB has too. Between them they must tell a day. Of a week
+# it is told by its number, as DuckDB does not read its name there.
 _DIRECTIVE = re.compile(r"%(-?.|$)", re.DOTALL)
 _DIRECTIVES = frozenset("aAbBdfgGHIjmMnpSuVwyYzZ%") | {"-d", "-H", "-I", "-j", "-m", "-M", "-S"}
-_DAYS = (({"Y", "y"}, {"m", "b", "B"}, {"d"}), ({"Y", "y"}, {"j"}), ({"G"}, {"V"}, {"u", "a", "A"}))
+_DAYS = (({"Y", "y"}, {"m", "b", "B"}, {"d"}), ({"Y", "y"}, {"j"}), ({"G"}, {"V"}, {"u"}))
 
 
 class DatetimePart(Categorical):

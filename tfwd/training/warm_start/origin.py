@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from tfwd.analysis.analyze import analyze
+from tfwd.analysis.analyze import analyze, kind_of
 from tfwd.analysis.statistics import FeatureStatistics, LabelStatistics, NumericStatistics, VocabularyStatistics
 from tfwd.config.config import Config
 from tfwd.config.features.bucketized import Bucketized
@@ -90,7 +90,7 @@ def growing_from(rows: Rows, config: Config, origin: RunFolder) -> dict[str, Voc
         old = before.get(feature.name)
         if not (isinstance(feature, Categorical) and feature.learnt and isinstance(old, Categorical)):
             continue
-        if old.name in known and kinds[feature.column] == old_kinds[old.column]:
+        if old.name in known and kind_of(feature, kinds) == kind_of(old, old_kinds):
             found[feature.name] = known[old.name]
     return found
 
@@ -119,11 +119,12 @@ def grown(
     Counts are summed, and `max_size` keeps the most frequent of both.
     """
     vocabularies = dict(statistics.vocabularies)
-    integers = {entry.column for entry in rows.schema.inputs if entry.kind == "integer"}
+    kinds = {entry.column: entry.kind for entry in rows.schema.inputs}
     for feature in config.model_features:
         if isinstance(feature, Categorical) and feature.name in growing:
             found, known = vocabularies[feature.name], growing[feature.name]
-            vocabularies[feature.name] = _together(found, known, feature.max_size, feature.column in integers)
+            integers = kind_of(feature, kinds) == "integer"
+            vocabularies[feature.name] = _together(found, known, feature.max_size, integers)
     label = statistics.label
     if config.task == "multiclass" and config.data.label.classes is None:
         label = _classes_together(label, origin.statistics.label)

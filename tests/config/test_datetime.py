@@ -1,0 +1,276 @@
+"""A datetime feature: what it stands for, and what it refuses, in YAML and in Python alike."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+import pytest
+
+import tfwd
+from tfwd.config import yaml12
+from tfwd.config.config import Config
+from tfwd.config.features.datetime import DatetimeNumber, DatetimePart
+from tfwd.errors import ConfigError
+
+CITY = {"type": "categorical", "column": "city", "embedding": 4}
+AGE = {"type": "numeric", "column": "age"}
+EVERY = ["year", "quarter", "month", "week", "day", "weekday", "hour", "minute", "weekend"]
+
+
+def moment(column: str = "pickup", **options: Any) -> dict[str, Any]:
+    return {"type": "datetime", "column": column, **options}
+
+
+def of(*features: dict[str, Any], **sections: Any) -> Config:
+    """A configuration with both heads of the features, a category and a number."""
+    return Config.of({"data": {"label": "y"}, "features": [CITY, AGE, *features], **sections})
+
+
+def names(config: Config) -> list[str]:
+    return [feature.name for feature in config.model_features][2:]
+
+
+# What is asked of one feature: the keys, and what is said of them.
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "nothing asked for": (
+        {},
+        "a datetime feature gives at least one part, age or cycle: give parts, such as [month, weekday, hour], "
+        "age_in_days or cyclic",
+    ),
+    "no part": ({"parts": []}, "a datetime feature gives at least one part, age or cycle"),
+    "unknown part": (
+        {"parts": ["month", "wekday"]},
+        "parts[1]: expected 'year', 'quarter', 'month', 'week', 'day', 'weekday', 'hour', 'minute' or 'weekend'. "
+        "Received: 'wekday'. Did you mean 'weekday'?",
+    ),
+    "a part that does not come around": (
+        {"cyclic": ["day"]},
+        "cyclic[0]: expected 'hour', 'weekday' or 'month'. Received: 'day'.",
+    ),
+    "parts are a text": ({"parts": "month"}, "parts: expected a list. Received: 'month'."),
+    "a part twice": ({"parts": ["month", "hour", "month"]}, "parts: 'month' stands there twice."),
+    "a cycle twice": ({"cyclic": ["hour", "hour"]}, "cyclic: 'hour' stands there twice."),
+    "parts without a place": (
+        {"parts": ["month"], "wide": False},
+        "its parts must go somewhere: wide, embedding or one_hot",
+    ),
+    "an embedding of another feature": (
+        {"parts": ["month"], "embedding": "city"},
+        "embedding: expected 'auto' or a whole number. Received: 'city'.",
+    ),
+    "an empty format": ({"parts": ["month"], "format": ""}, "format: expected a text of at least 1 character."),
+    "a format without a day": (
+        {"parts": ["hour"], "format": "%H:%M"},
+        "format: '%H:%M' tells no day: it needs %Y (or %y), %m (or %b) and %d, or %Y and %j, or %G, %V and %u. "
+        "For whole seconds since 1970 say seconds.",
+    ),
+    "a format without a year": ({"parts": ["hour"], "format": "%d.%m. %H:%M"}, "tells no day"),
+    "a format of doubled signs": ({"parts": ["hour"], "format": "%%Y-%%m-%%d"}, "tells no day"),
+    "seconds in capitals": ({"parts": ["hour"], "format": "Seconds"}, "For whole seconds since 1970 say seconds."),
+    "an unknown directive": (
+        {"parts": ["hour"], "format": "%Y-%m-%d %Q"},
+        "format: '%Y-%m-%d %Q' holds %Q, which is no directive of a date: see strptime of Python.",
+    ),
+    "seconds among directives": ({"parts": ["hour"], "format": "%Y-%m-%d %s"}, "holds %s, which is no directive"),
+    "a sign at the end": ({"parts": ["hour"], "format": "%Y-%m-%d %"}, "holds %, which is no directive"),
+    "age to another's column": (
+        {"age_in_days": "dropoff"},
+        "age_in_days of 'pickup' is counted to 'dropoff', which is no day or moment, such as 2024-06-30, and no "
+        "column that a datetime feature reads.",
+    ),
+    "age to its own column": (
+        {"age_in_days": "pickup"},
+        "age_in_days: 'pickup' is the feature's own column, from which its age is 0.",
+    ),
+    "age to no day": ({"age_in_days": "2024-02-30"}, "counted to '2024-02-30', which is no day or moment"),
+    "age to a number": ({"age_in_days": 20240630}, "age_in_days: expected a text. Received: 20240630."),
+    "age to a time of day": ({"age_in_days": "03:00:00"}, "counted to '03:00:00', which is no day or moment"),
+    "age to nothing": ({"age_in_days": ""}, "age_in_days: expected a text of at least 1 character."),
+    "unknown key": ({"parts": ["month"], "embeding": 3}, "embeding: unknown key. Did you mean 'embedding'?"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refuses_in_yaml_and_in_python_alike(case: str) -> None:
+    options, message = REFUSED[case]
+    with pytest.raises(ConfigError) as caught:
+        of(moment(**options))
+    text = str(caught.value)
+    assert text.startswith("configuration: features[2]")
+    assert message in text
+    assert "\n" not in text
+    with pytest.raises(ConfigError) as caught:
+        _in_python(options)
+    assert message in str(caught.value)
+
+
+def _in_python(options: dict[str, Any]) -> None:
+    made = tfwd.Datetime("pickup", **options)
+    # What holds between features is known to the whole alone.
+    tfwd.Config(data=tfwd.DataConfig(label="y"), features=[tfwd.Categorical("city", embedding=4), made])
+
+
+# What does not go together: features, and what is said of them.
+CLASHES: dict[str, tuple[list[dict[str, Any]], str]] = {
+    "age to a column that is read as something else": (
+        [moment(age_in_days="age")],
+        "features[2]: age_in_days of 'pickup' is counted to 'age', which is no day or moment",
+    ),
+    "age to a column whose name is near": (
+        [moment(age_in_days="drop_off"), moment("dropoff", parts=["hour"])],
+        "no column that a datetime feature reads. Did you mean 'dropoff'?",
+    ),
+    "a cross with the whole": (
+        [moment(parts=["month", "hour"], cyclic=["hour"]), {"type": "cross", "keys": ["pickup", "city"], "bins": 9}],
+        "features[3]: the cross 'pickup_x_city' has the key 'pickup', a datetime, which is crossed by its parts. "
+        "Name one of them: pickup_month, pickup_hour.",
+    ),
+    "a cross with one of no parts": (
+        [moment(cyclic=["hour"]), {"type": "cross", "keys": ["pickup", "city"], "bins": 9}],
+        "Name one of them: it has none yet, give it parts.",
+    ),
+    "a cross with a part that it has not": (
+        [moment(parts=["month"]), {"type": "cross", "keys": ["pickup_moth", "city"], "bins": 9}],
+        "has an unknown key 'pickup_moth'. Did you mean 'pickup_month'?",
+    ),
+    "a cross with an angle": (
+        [moment(cyclic=["hour"]), {"type": "cross", "keys": ["pickup_hour_sin", "city"], "bins": 9}],
+        "has the numeric key 'pickup_hour_sin'; a number is crossed as buckets.",
+    ),
+    "a vocabulary of the whole": (
+        [moment(parts=["month"]), {"type": "categorical", "column": "m", "vocabulary_of": "pickup"}],
+        "'m' has vocabulary_of: pickup; expected another categorical feature. Did you mean 'pickup_month'?",
+    ),
+    "a category called as a part": (
+        [moment(parts=["month"]), {"type": "categorical", "column": "pickup_month"}],
+        "features[3]: the name 'pickup_month' is taken by another feature. Give one of them a `name`.",
+    ),
+    "a part called as a category": (
+        [{"type": "categorical", "column": "pickup_month"}, moment(parts=["month"])],
+        "features[3]: the name 'pickup_month' is taken by another feature.",
+    ),
+    "a number called as an age": (
+        [{"type": "numeric", "column": "pickup_age_in_days"}, moment(age_in_days="2024-06-30")],
+        "features[3]: the name 'pickup_age_in_days' is taken by another feature.",
+    ),
+    "a number called as the form of an age": (
+        [{"type": "numeric", "column": "pickup_age_in_days_zscore"}, moment(age_in_days="2024-06-30")],
+        "Give one of them another `name`.",
+    ),
+    "names that differ in case": (
+        [{"type": "categorical", "column": "Pickup_Month"}, moment(parts=["month"])],
+        "Features 'Pickup_Month' and 'pickup_month' differ only in case",
+    ),
+    "twice the same": (
+        [moment(parts=["month"]), moment(parts=["hour", "month"])],
+        "features[3]: the name 'pickup_month' is taken by another feature.",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CLASHES)
+def test_refuses_what_does_not_go_together(case: str) -> None:
+    features, message = CLASHES[case]
+    if case == "a number called as the form of an age":
+        features = [features[0], {**features[1], "normalization": ["zscore", "quantile"]}]
+    with pytest.raises(ConfigError) as caught:
+        of(*features)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_it_stands_for_features_of_their_own() -> None:
+    config = of(
+        moment(parts=EVERY, age_in_days="2024-06-30", cyclic=["hour", "month"], embedding=4, one_hot=True),
+        moment("Drop-off at", parts=["hour"], age_in_days="pickup", wide=False, one_hot=True),
+    )
+    expected = [
+        *(f"pickup_{part}" for part in EVERY),
+        *("pickup_age_in_days", "pickup_hour_sin", "pickup_hour_cos", "pickup_month_sin", "pickup_month_cos"),
+        *("Drop_off_at_hour", "Drop_off_at_age_in_days"),
+    ]
+    assert names(config) == expected
+    assert config.wide_features() == ["city", *expected[:9]]
+    assert config.deep_features() == ["city", "age", *expected]
+    assert config.input_names() == {
+        "city": "city",
+        "age": "age",
+        "pickup": "pickup",
+        "Drop-off at": "Drop_off_at",
+    }
+    parts = [feature for feature in config.model_features if isinstance(feature, DatetimePart)]
+    sizes = {"quarter": 4, "month": 12, "week": 53, "day": 31, "weekday": 7, "hour": 24, "minute": 60, "weekend": 2}
+    for part in parts:
+        # A year is learnt of the rows; all others are known.
+        if part.part == "year":
+            assert part.vocabulary is None
+            continue
+        first = 0 if part.part in ("hour", "minute", "weekend") else 1
+        assert part.vocabulary == tuple(range(first, first + sizes[part.part]))
+    assert {part.source for part in parts} == {"pickup", "Drop-off at"}
+    numbers = [feature for feature in config.model_features if isinstance(feature, DatetimeNumber)]
+    assert [number.columns for number in numbers] == [("pickup",)] * 5 + [("Drop-off at", "pickup")]
+    assert all(number.deep and not number.wide for number in numbers)
+
+
+def test_a_name_of_its_own_leads_the_names() -> None:
+    config = of(moment("Zeit der Abholung", name="t", parts=["hour"], cyclic=["weekday"]))
+    assert names(config) == ["t_hour", "t_weekday_sin", "t_weekday_cos"]
+    assert config.input_names()["Zeit der Abholung"] == "Zeit_der_Abholung"
+
+
+def test_a_column_has_features_with_other_places() -> None:
+    config = of(moment(parts=["month"]), moment(parts=["year"], wide=False, one_hot=True))
+    assert names(config) == ["pickup_month", "pickup_year"]
+    assert config.wide_features() == ["city", "pickup_month"]
+
+
+DAYS: dict[str, tuple[Any, int]] = {
+    "text": ("2024-06-30", 1719705600),
+    "a moment": ("2024-06-30T12:00:00", 1719748800),
+    "a moment with a zone": ("2024-06-30T12:00:00+02:00", 1719741600),
+    "a date": (datetime.date(2024, 6, 30), 1719705600),
+    "a datetime": (datetime.datetime(2024, 6, 30, 12), 1719748800),
+    "a datetime with a zone": (datetime.datetime(2024, 6, 30, 12, tzinfo=datetime.UTC), 1719748800),
+    "before 1970": ("1969-12-31T23:59:59.5", -1),
+    "the first day": ("0001-01-01", -62135596800),
+    "the last second": ("9999-12-31T23:59:59", 253402300799),
+}
+
+
+@pytest.mark.parametrize("case", DAYS)
+def test_an_age_is_counted_to_a_day_in_any_form(case: str) -> None:
+    day, seconds = DAYS[case]
+    for made in (tfwd.Datetime("pickup", age_in_days=day), of(moment(age_in_days=day)).features[2]):
+        (age,) = made.expanded()
+        assert isinstance(age, DatetimeNumber)
+        assert (age.reference, age.reference_column) == (seconds, None)
+        assert made.columns == ("pickup",)
+
+
+def test_a_day_of_yaml_is_a_text() -> None:
+    text = (
+        "data: {label: y}\nfeatures: [{type: datetime, column: d, age_in_days: 2024-06-30, parts: [hour]}, "
+        "{type: numeric, column: x}]"
+    )
+    (feature, _) = Config.of(yaml12.load(text)).features
+    assert isinstance(feature, tfwd.Datetime)
+    assert feature.age_in_days == "2024-06-30"
+
+
+FORMATS = ["seconds", "%d/%m/%Y %H:%M", "%Y%m%d", "%-d.%-m.%y", "%b %d, %Y", "%Y-%j", "%G-W%V-%u", "100%% on %Y-%m-%d"]
+
+
+@pytest.mark.parametrize("format", [*FORMATS, "it's %Y-%m-%d", '"%Y-%m-%d"', "%Y年%m月%d日"])
+def test_a_format_that_tells_a_day_is_taken_and_written_back(format: str) -> None:
+    config = of(moment(parts=["month", "hour"], format=format, age_in_days="2024-06-30", cyclic=["hour"], clip=False))
+    feature = config.features[2]
+    assert isinstance(feature, tfwd.Datetime)
+    assert feature.format == format
+    assert Config.of(yaml12.load(config.dump())) == config
+
+
+def test_python_and_yaml_are_equal() -> None:
+    options = {"parts": ["month", "weekday"], "cyclic": ["hour"], "embedding": "auto", "normalization": ["minmax"]}
+    assert tfwd.Datetime("pickup", **options) == of(moment(**options)).features[2]
