@@ -119,7 +119,9 @@ class Schema:
         lists = {entry.column for entry in inputs if entry.length and entry.weighs is None}
         for entry in inputs:
             if entry.weighs is not None and (entry.kind != "float" or not entry.length or entry.weighs not in lists):
-                raise ValueError(f"schema.inputs: {entry.name!r} weighs {entry.weighs!r}, which is no list of values.")
+                raise ValueError(
+                    f"schema.inputs: {entry.name!r} weighs {entry.weighs!r}, which is not a list of values."
+                )
         task = _one_of(entries["task"], "schema.task", TASKS)
         classes = entries.get("classes", ())
         if not isinstance(classes, list | tuple):
@@ -184,7 +186,7 @@ def _section(values: Any, where: str, kind: type[Any]) -> dict[str, Any]:
             raise ValueError(f"{where}: unknown key {_shown(key)}.")
     for key, needed in fields.items():
         if needed and key not in values:
-            raise ValueError(f"{where}: the key {key!r} is needed and not there.")
+            raise ValueError(f"{where}: the required key {key!r} is missing.")
     return values
 
 
@@ -194,7 +196,7 @@ def _text(value: Any, where: str) -> str:
             return value
     except UnicodeEncodeError:
         pass  # half of a surrogate pair, which JSON can say and no file can hold
-    raise ValueError(f"{where}: expected a text. Received: {_shown(value)}")
+    raise ValueError(f"{where}: expected a string. Received: {_shown(value)}")
 
 
 def _one_of(value: Any, where: str, choices: tuple[Any, ...]) -> Any:

@@ -194,7 +194,7 @@ def comparison_rows(
         reading: how the model reads a file, if it says so.
 
     Raises:
-        ExportError: there are none, or the run has learnt from them in a refit, and no file is given.
+        ExportError: there are none, or the run has learned from them in a refit, and no file is given.
     """
     run = run_of(source)
     if data is not None:
@@ -216,7 +216,7 @@ def comparison_rows(
         path = run.rows("test")
         if path is None and run.config.train.refit:
             raise ExportError(
-                f"{source} has no test rows to compare the models on, and has learnt from its validation rows too, as "
+                f"{source} has no test rows to compare the models on, and has learned from its validation rows too, as "
                 "train.refit says. Give labelled rows: --data FILE"
             )
         path = path or held_out
@@ -229,7 +229,7 @@ def comparison_rows(
         if any(run.was_frame(part) for part in FRAMES):
             raise ExportError(
                 f"{source} was trained on frames, which it does not hold: it has no rows to compare the models on. "
-                "Give labelled rows that neither has learnt from: --data FILE"
+                "Give labelled rows that neither has learned from: --data FILE"
             )
     raise ExportError(
         f"{source} has neither test nor validation rows to compare the models on. Give labelled rows: --data FILE"

@@ -45,7 +45,7 @@ def open_session(file: Path, transformed: tuple[str, ...] = (), tables: tuple[st
     """An exported file in ONNX Runtime, as it is, with more outputs.
 
     Args:
-        file: that `export.onnx.writer.save` wrote; external data lie beside it.
+        file: that `export.onnx.save` wrote; external data lie beside it.
         transformed: outputs of the transform to give as well.
         tables: tables to give rows of.
 

@@ -89,7 +89,7 @@ def as_rows(schema: Schema, rows: Mapping[str, Any]) -> Rows:
 
     Raises:
         ExportError: an input is missing, columns differ in length, a vector has another length than its input, a string
-            is not valid UTF-8, or a value is no number where there must be one, or no whole one.
+            is not valid UTF-8, or a value is not a number where there must be one, or no whole one.
     """
     absent = [entry.name for entry in schema.inputs if entry.name not in rows]
     if absent:
@@ -141,7 +141,7 @@ def _integer(name: str, value: Any) -> int:
         number = None
     # Not truncated, nor wrapped: 3.0 is 3, and 3.7 is none.
     if number is None or (not isinstance(value, str | bytes) and number != value) or not -(2**63) <= number < 2**63:
-        raise ExportError(f"The input {name!r} takes a whole number of 64 bits. Received: {value!r}")
+        raise ExportError(f"The input {name!r} takes a 64-bit integer. Received: {value!r}")
     return number
 
 

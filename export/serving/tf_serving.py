@@ -31,7 +31,7 @@ def write(output: str | Path) -> Path:
     """Writes `OUT/serving/models.config` and `OUT/serving/README.md` for all models in a folder.
 
     Args:
-        output: the folder that `export.savedmodel.writer.save` wrote to.
+        output: the folder that `export.savedmodel.save` wrote to.
 
     Returns:
         `OUT/serving`.
@@ -136,7 +136,7 @@ def _example(version: Path, schema: Schema) -> dict[str, Any]:
     """A row of the warm-up file."""
     found = [_row(inputs, schema) for inputs in _asked(version, "serving_default")]
     if not found:
-        raise ExportError(f"{version.joinpath(*_WARMUP)} is damaged: it asks for nothing. Export the model once more.")
+        raise ExportError(f"{version.joinpath(*_WARMUP)} is damaged: it asks for nothing. Export the model again.")
     return _best(found)
 
 
@@ -144,7 +144,7 @@ def _asked(version: Path, signature: str) -> Iterator[dict[str, NDArray[Any]]]:
     """The inputs of a signature in the requests of the warm-up file.
 
     Raises:
-        ExportError: the file is not there, or damaged.
+        ExportError: the file does not exist, or damaged.
     """
     file = version.joinpath(*_WARMUP)
     try:
@@ -154,7 +154,7 @@ def _asked(version: Path, signature: str) -> Iterator[dict[str, NDArray[Any]]]:
             if log.WhichOneof("log_type") == "predict_log" and request.model_spec.signature_name == signature:
                 yield {key: tf.make_ndarray(value) for key, value in request.inputs.items()}
     except (tf.errors.OpError, DecodeError, TypeError, ValueError) as error:
-        raise ExportError(f"{file} is damaged: {str(error).splitlines()[0]}. Export the model once more.") from None
+        raise ExportError(f"{file} is damaged: {str(error).splitlines()[0]}. Export the model again.") from None
 
 
 def _row(inputs: dict[str, NDArray[Any]], schema: Schema) -> dict[str, Any]:

@@ -59,7 +59,7 @@ class Workspace:
         self.rows = int(self.record(self.table.aggregate(rows=self.table.count()))["rows"])
 
     def column(self, feature: OnColumn, place: int | None = None) -> str:
-        """The table's column that a feature is learnt of, or for the number at a place of its vectors."""
+        """The table's column that a feature is learned of, or for the number at a place of its vectors."""
         name = self._computed.get(feature.name) or self._columns[feature.column]
         return name if place is None else f"{name}_{place}"
 

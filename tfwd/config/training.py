@@ -47,8 +47,8 @@ class TrainConfig(Section):
         steps_per_execution: steps in one call of the compiled loop.
         deterministic: TensorFlow's op determinism: the same weights to the bit, more slowly.
         tensorboard: write TensorBoard logs.
-        warm_start_from: a finished run: what it has learnt is carried over by name, optimizer state included.
-        warm_start_vocabulary: of learnt vocabularies: `new` are the values of the training rows, `grow` those of the
+        warm_start_from: a finished run: what it has learned is carried over by name, optimizer state included.
+        warm_start_vocabulary: of learned vocabularies: `new` are the values of the training rows, `grow` those of the
             older run too; `auto` is `grow` where `data.since` or `data.until` chooses the rows.
     """
 

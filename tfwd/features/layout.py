@@ -166,7 +166,7 @@ def build_layout(space: FeatureSpace, heads: tuple[str, ...], outputs: int) -> L
     """Gives every feature its rows.
 
     Args:
-        space: the features, and what was learnt of them.
+        space: the features, and what was learned of them.
         heads: `wide`, `deep` or both; a feature's places in a head that is left out are left out.
         outputs: the number of logits: 1, or the number of classes.
 

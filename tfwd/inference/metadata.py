@@ -70,7 +70,7 @@ def of_saved_model(folder: Path) -> Metadata:
     """
     file = folder.joinpath(*DESCRIBED)
     if not file.is_file():
-        raise RunError(f"{folder} was not exported by tfwd: {'/'.join(DESCRIBED)} is not there.")
+        raise RunError(f"{folder} was not exported by tfwd: {'/'.join(DESCRIBED)} does not exist.")
     values = read_json(file)
     if "schema" not in values:
         raise RunError(f"{file} is damaged: it has no schema.")

@@ -21,7 +21,7 @@ class CrossFeatures(keras.layers.Layer):
     """The ids of crosses of two or more keys, each a column of ids or, of a multivalent feature, several.
 
     A key with a vocabulary is represented by the fingerprints of its categories, so that a cross keeps its bins when
-    the vocabulary is learnt again in another order; other keys (buckets, integers) by their ids. A hashed cross equals
+    the vocabulary is learned again in another order; other keys (buckets, integers) by their ids. A hashed cross equals
     `keras.layers.HashedCrossing` on the raw strings and on the ids. An exact one numbers every combination.
 
     With multivalent keys a cross has a column a combination of their columns, the last key's fastest. Where a key has

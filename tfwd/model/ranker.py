@@ -172,5 +172,5 @@ def check_activation(name: str) -> None:
     if not kept:
         raise ConfigError(
             f"model.activation: {name!r} does not make one value of each, which a layer's activation does. "
-            "Take another, such as 'relu', or give fit a tower of your own."
+            "Take another, such as 'relu', or pass fit a custom tower."
         )

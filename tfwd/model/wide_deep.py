@@ -31,11 +31,11 @@ class WideDeep(keras.Model):
     """Wide & Deep (Cheng et al. 2016): `link(ranker(transform(raw)))`.
 
     A Keras model like any other: `compile`, `fit`, `evaluate`, `predict`, `save("m.keras")` and
-    `keras.saving.load_model`. It takes raw batches, or prepared ones (see `prepare`); what is learnt is the same.
+    `keras.saving.load_model`. It takes raw batches, or prepared ones (see `prepare`); what is learned is the same.
     Inputs go by name: whatever else a batch holds is ignored, as the label's column among them.
 
     A model made of a configuration alone (`from_config`, `keras.models.clone_model`, `model_from_json`) lacks what was
-    learnt of the data, and says so where it is used: vocabularies, boundaries and ranges are in `.keras` files.
+    learned of the data, and says so where it is used: vocabularies, boundaries and ranges are in `.keras` files.
 
     Args:
         transform: raw inputs to ids and numbers, from `build_transform`.
@@ -46,8 +46,8 @@ class WideDeep(keras.Model):
 
     Call:
         `{input: (B,)}` or the transform's outputs -> float32: the probability of the positive class `(B, 1)`, the
-        probabilities of the classes `(B, C)`, or the prediction `(B, 1)`. An input of one value a row may be `(B, 1)`,
-        one of lists `(B, K)`, a RaggedTensor or a SparseTensor.
+        probabilities of the classes `(B, C)`, or the prediction `(B, 1)`. An input of one value per row may be `(B,
+        1)`, one of lists `(B, K)`, a RaggedTensor or a SparseTensor.
 
     Raises:
         DataError: an input is missing, or of another shape or type than the schema says.
@@ -298,8 +298,8 @@ class WideDeep(keras.Model):
         """
         if format != "tf_saved_model":
             raise ExportError(
-                f"Keras' own export knows no vocabularies in {format!r}. Use export.onnx.writer.save(model, file) or "
-                "export.savedmodel.writer.save(model, folder, name=...)."
+                f"Keras' own export knows no vocabularies in {format!r}. Use export.onnx.save(model, file) or "
+                "export.savedmodel.save(model, folder, name=...)."
             )
         self._refuse_without_data()
         if options.get("input_signature") is None:
@@ -308,7 +308,7 @@ class WideDeep(keras.Model):
         super().export(filepath, format, *rest, **options)
 
     def load_own_variables(self, store: Any) -> None:
-        """Called by Keras where a file gives the model, made of its configuration, what was learnt."""
+        """Called by Keras where a file gives the model, made of its configuration, what was learned."""
         super().load_own_variables(store)
         self._knows_its_data = True
 
@@ -318,7 +318,7 @@ class WideDeep(keras.Model):
         self._knows_its_data = True
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments; vocabularies are assets, what was learnt is in weights."""
+        """The constructor's arguments; vocabularies are assets, what was learned is in weights."""
         return {
             **super().get_config(),
             "transform": keras.saving.serialize_keras_object(self.transform),
@@ -330,7 +330,7 @@ class WideDeep(keras.Model):
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> WideDeep:
-        """The model that `get_config` described, without what was learnt of its data; see the class."""
+        """The model that `get_config` described, without what was learned of its data; see the class."""
         parts = {
             key: keras.saving.deserialize_keras_object(_by_name(config[key]), custom_objects=custom_objects)
             for key in ("transform", "ranker")

@@ -57,7 +57,7 @@ def read_catalogue(source: Source, schema: Schema, ranking: RankingConfig) -> Ca
         ranking: names the columns.
 
     Raises:
-        DataError: there are no items, one stands there twice or is missing, or a column is missing.
+        DataError: there are no items, one is listed twice or is missing, or a column is missing.
     """
     inputs = item_inputs(schema, ranking)
     if ranking.title:

@@ -176,7 +176,7 @@ class Recommender:
         if candidates is None:
             return self._padded([[]])
         if isinstance(candidates, str | bytes):
-            raise DataError(f"candidates are a list of items, as [{candidates!r}]. Received: {candidates!r}")
+            raise DataError(f"candidates are a list of items, such as [{candidates!r}]. Received: {candidates!r}")
         candidates = list(candidates)
         if not any(str(candidate) in self._row_of for candidate in candidates):
             raise DataError(
@@ -235,7 +235,7 @@ def _check_seen(source: Source) -> None:
     if value_type(found) not in (*TEXTS, *INTEGERS, *WIDE_INTEGERS, "NULL") and source.has_values(SEEN):
         raise DataError(
             f"{source.name}, column {SEEN!r}: expected lists of items, text or whole numbers, found {found}. Use a "
-            "Parquet file, since a CSV file has no lists, or name the column otherwise."
+            "Parquet file, since a CSV file has no lists, or give the column another name."
         )
 
 
@@ -248,10 +248,10 @@ def file_of(run: RunFolder, name: str) -> Path:
     """A file that training leaves in `RUN/data`.
 
     Raises:
-        DataError: it is not there.
+        DataError: it does not exist.
     """
     path = run.path / "data" / name
     if not path.is_file():
         what = "catalogue" if name == ITEMS else "users"
-        raise DataError(f"{path} is not there: the run has no {what}. Give a file of your own.")
+        raise DataError(f"{path} does not exist: the run has no {what}. Give a file of your own.")
     return path

@@ -72,7 +72,7 @@ class Head:
             status=_checked(path, "status", found["status"], found["status"] in STATUSES, " or ".join(STATUSES)),
             given=_given(path, found["given"]) if "given" in found else None,
             exported=_checked(
-                path, "exported", found.get("exported", {}), _is_texts(found.get("exported", {})), "names and texts"
+                path, "exported", found.get("exported", {}), _is_texts(found.get("exported", {})), "names and strings"
             ),
         )
 

@@ -140,7 +140,7 @@ def test_rows_are_made_fit_or_refused(models: dict[str, WideDeep]) -> None:
     with pytest.raises(ExportError, match="one length"):
         as_rows(schema, given | {"class_": ["plain"]})
     for wrong in (3.7, np.float32(3.5), 2**63, -(2**63) - 1, 1e300, np.inf, "3.7", "x", [3]):
-        with pytest.raises(ExportError, match=r"'level' takes a whole number of 64 bits. Received: "):
+        with pytest.raises(ExportError, match=r"'level' takes a 64-bit integer. Received: "):
             as_rows(schema, given | {"level": [1, wrong]})
     whole = as_rows(schema, given | {"level": [np.float64(4.0), "3"], "age": [10**400, 1e300]})
     assert whole["level"].tolist() == [4, 3]

@@ -53,7 +53,7 @@ class Mover:
 
     Args:
         new, old: the models, with the same task.
-        new_space, old_space: their features and what was learnt of them.
+        new_space, old_space: their features and what was learned of them.
         report: is filled.
     """
 
@@ -178,7 +178,7 @@ class Mover:
             elif shape != old_shape:
                 why = f"had the shape {tuple(before.shape)}, has {tuple(variable.shape)}"
             elif first is None and not whole:
-                why = "the inputs of a tower of your own have changed"
+                why = "the inputs of a custom tower have changed"
             else:
                 why = ""
                 assert before is not None
@@ -234,7 +234,7 @@ class Mover:
             for table in self.old.layout.tables:
                 for entry in table.ranges if (table.name == "wide") == wide else ():
                     if entry.feature not in kept:
-                        match = Match.none(0, entry.rows, "is not there any more")
+                        match = Match.none(0, entry.rows, "no longer exists")
                         self.report.add_table(table.name, entry.feature, match)
 
     def _output_bias(self) -> Iterator[Move]:
