@@ -134,7 +134,7 @@ class Comparison:
 def compare(new: Scorer, old: Scorer, rows: Rows, limits: Limits | None = None) -> Comparison:
     """Lets two models score the same rows.
 
-    The scores of all rows are kept in memory: 8 bytes a row, or a row and class.
+    The scores of all rows are kept in memory: 8 bytes per row, or a row and class.
 
     Args:
         new: the model that is to replace the other.

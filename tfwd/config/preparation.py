@@ -16,7 +16,7 @@ class JoinConfig(Section):
     """A table whose columns are added to the rows.
 
     Args:
-        data: a source like `data.train`, with at most one row a key.
+        data: a source like `data.train`, with at most one row per key.
         on: the column of this name on both sides. A row whose key does not exist has nulls.
     """
 

@@ -29,12 +29,12 @@ class TrainConfig(Section):
     Args:
         epochs: passes over the training rows, at the most.
         max_steps: batches, at the most.
-        batch_size: rows a step.
+        batch_size: rows per step.
         seed: of the weights, the order of the rows and the dropout.
         wide_optimizer: of the wide head.
         deep_optimizer: of the deep head.
         early_stopping: null trains all epochs; the best step is kept in any case.
-        refit: once more from new weights on training and validation rows together, for as many steps an epoch count
+        refit: once more from new weights on training and validation rows together, for as many steps per epoch count
             as validation chose.
         evaluate_every: evaluate after so many steps instead of after every epoch.
         checkpoint_every: checkpoint after so many steps, beside every evaluation.

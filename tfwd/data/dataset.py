@@ -29,7 +29,7 @@ def dataset(
     Args:
         schema: of the rows.
         labelled: whether the chunks have labels.
-        batch_size: rows a batch; the last may be smaller.
+        batch_size: rows per batch; the last may be smaller.
         chunks: called at every iteration of the dataset; chunks of whole batches, but for the last.
         class_weights: label value -> a factor of the row's weight.
 

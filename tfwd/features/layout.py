@@ -1,7 +1,8 @@
 """The layout: which rows of which table belong to which feature, and which name each row has.
 
 All features with a place in the wide head share one `(rows, outputs)` table, all embeddings of one width share one
-`(rows, width)` table. Row 0 of a table is padding, is never trained and stays zero. A batch is then one gather a table.
+`(rows, width)` table. Row 0 of a table is padding, is never trained and stays zero. A batch is then one gather per
+table.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ class Table:
         name: `wide` or `embedding_<width>`.
         dim: columns: the number of logits (wide) or the width of the embedding.
         ranges: the rows of each feature that has rows of its own.
-        slots: one a feature, in the order of the id matrix's columns: those of one value first, then the bags; among
+        slots: one per feature, in the order of the id matrix's columns: those of one value first, then the bags; among
             either first those that learn.
     """
 

@@ -37,7 +37,7 @@ def evaluate(
     Args:
         scorer: what is evaluated.
         rows: labelled rows.
-        batch_size: rows a call.
+        batch_size: rows per call.
         advance: called with the number of rows after every batch.
         ranking: adds the metrics by user. The candidates of a user are the user's rows.
 

@@ -1,4 +1,4 @@
-"""Batch prediction: a file in, a file with one row a row out."""
+"""Batch prediction: a file in, a file with one answer per row out."""
 
 from __future__ import annotations
 

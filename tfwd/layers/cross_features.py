@@ -96,7 +96,7 @@ class CrossFeatures(keras.layers.Layer):
 
     def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
         """The ids of all crosses; see the class."""
-        # A column a row, so that choosing keys copies rows.
+        # One column per row, so that choosing keys copies rows.
         given = tf.transpose(tf.cast(inputs[0], tf.int64))
         ids = tf.maximum(given, 0) if any(self.lengths) else given
         first, later = self.rounds(ids, tf.transpose(inputs[1]) if self.hashed else None)

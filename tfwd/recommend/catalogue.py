@@ -30,7 +30,7 @@ class Catalogue:
     Attributes:
         input: the model's input that tells the item.
         ids: `(N,)` str objects or int64, as that input takes them.
-        titles: one an item, or None.
+        titles: one per item, or None.
         inputs: the items' raw inputs, `(N,)` or `(N, K)` each.
     """
 
@@ -52,7 +52,7 @@ def read_catalogue(source: Source, schema: Schema, ranking: RankingConfig) -> Ca
     """Reads the items.
 
     Args:
-        source: a row an item: the item, its title and the item columns.
+        source: one row per item: the item, its title and the item columns.
         schema: of the model.
         ranking: names the columns.
 

@@ -155,8 +155,8 @@ class PairScorer:
     def tables(self, items: SideParts, most_bytes: int) -> dict[str, tf.Tensor]:
         """What crosses add to the wide head's logit, tabulated: float32 `(U, N)`, the user's combinations by items.
 
-        A user is then answered with a sum of rows, without a hash and without a lookup a pair. The smallest tables are
-        made first.
+        A user is then answered with a sum of rows, without a hash and without one lookup per pair. The smallest tables
+        are made first.
 
         Args:
             items: from `items`.

@@ -55,7 +55,7 @@ class Reasons:
         Args:
             user: raw inputs, one row.
             rows: of the catalogue.
-            count: reasons an item, at the most.
+            count: reasons per item, at the most.
         """
         catalogue = self._lists.catalogue
         repeated = {name: np.repeat(values, len(rows), axis=0) for name, values in user.items()}

@@ -40,7 +40,8 @@ class Recommender:
 
     Args:
         run: a run whose configuration has a ranking section.
-        items: the catalogue, as `Source.open` takes it: a row an item, with the columns that `ranking` names. Without
+        items: the catalogue, as `Source.open` takes it: one row per item, with the columns that `ranking` names.
+        Without
             it, the one that training has left in the run.
 
     Raises:
@@ -74,7 +75,7 @@ class Recommender:
         """The best items for some users.
 
         Args:
-            users: as `Source.open` takes it, a frame or a file: a row a user, with the column `ranking.user`, those
+            users: as `Source.open` takes it, a frame or a file: one row per user, with the column `ranking.user`, those
                 that the model reads of a request and, if there is one, `seen`, a list of the items to leave out.
             k: the length of the lists; `ranking.k` when None.
             candidates: items to choose from; the whole catalogue when None.
@@ -151,7 +152,7 @@ class Recommender:
         Args:
             users: as in `recommend`; the first is meant.
             items: of the catalogue.
-            count: how many reasons an item, at the most.
+            count: how many reasons per item, at the most.
 
         Raises:
             DataError: there is no user, or an item that is not in the catalogue.

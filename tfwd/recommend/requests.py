@@ -21,7 +21,7 @@ def a_user(source: Source, column: str) -> str | None:
     """The text form of the first user of a file, if it names one.
 
     Args:
-        source: a row a user.
+        source: one row per user.
         column: tells users apart.
     """
     return next(iter(_names(source, column, 1)), None)
@@ -31,7 +31,7 @@ def find_user(source: Source, column: str, user: str) -> pa.Table:
     """The row of a user.
 
     Args:
-        source: a row a user.
+        source: one row per user.
         column: tells users apart.
         user: the text form of the one that is asked for.
 

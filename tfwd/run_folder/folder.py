@@ -6,7 +6,7 @@
     statistics/      what was learned from the training rows
     model.keras      the full state of the best step, optimizer slots included
     metrics.json     exact metrics: {"validation": {...}, "test": {...}}
-    history.csv      a line an evaluation
+    history.csv      one line per evaluation
     checkpoints/     the full state of the last step
     data/            the prepared rows, where the configuration asks for preparation
     origin/          while it trains, what is needed of the run that it goes on from

@@ -39,7 +39,7 @@ class State:
         best_metrics: all validation metrics there.
         waited: evaluations since then.
         total: steps of this phase, at the most.
-        history: a dict an evaluation, both phases.
+        history: one dict per evaluation, both phases.
     """
 
     phase: str = "fit"

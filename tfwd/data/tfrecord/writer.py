@@ -36,7 +36,7 @@ def write_tfrecord(
     compression: Literal["gzip"] | None = None,
     columns: Sequence[str] | None = None,
 ) -> list[Path]:
-    """Writes rows as TFRecord of tf.Example, a record a row, in their order.
+    """Writes rows as TFRecord of tf.Example, one record per row, in their order.
 
     Text becomes bytes in UTF-8, whole numbers and truth values int64, other numbers float, lists several values. A
     missing value (NULL; of a frame also NaN) is a feature that the record does not have; inside of a list of numbers

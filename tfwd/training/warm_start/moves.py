@@ -266,7 +266,7 @@ def _layer(model: WideDeep, name: str) -> keras.layers.Layer | None:
 
 
 def _first_kernel(tower: keras.layers.Layer) -> keras.Variable | None:
-    """The weights of what a feed-forward tower reads, a row an input; None for another kind of tower."""
+    """The weights of what a feed-forward tower reads, one row per input; None for another kind of tower."""
     layers = tower.layers if isinstance(tower, keras.Sequential) else [tower]
     return layers[0].kernel if layers and type(layers[0]) is keras.layers.Dense else None
 
