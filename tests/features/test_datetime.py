@@ -165,19 +165,13 @@ def test_every_form_answers_as_the_run_whatever_holds_the_rows(kind: str) -> Non
     data = frame(2021, 2023)
     expected = trained().predict(data)
     assert expected["probability"].nunique() > 100
-    answers = [scorer(kind).predict(data), *(scorer(kind).predict(source(name)) for name in ("new.csv", "new.parquet"))]
+    answers = [scorer(kind).predict(given) for given in (data, str(file("new.csv")), str(file("new.parquet")))]
     for answer in answers:
         assert answer["row"].tolist() == data["row"].tolist()
         np.testing.assert_allclose(answer["probability"], expected["probability"], rtol=0, atol=1e-6)
     for given in (seconds_of(data), {**seconds_of(data), "pickup": data["pickup"]}):
         scored = scorer(kind).score(given)
         np.testing.assert_allclose(scored["probability"], expected["probability"], rtol=0, atol=1e-6)
-
-
-def source(name: str) -> pd.DataFrame:
-    """A file as `tfwd predict` reads it, with texts where it has texts."""
-    path = file(name)
-    return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, parse_dates=["pickup"])
 
 
 @pytest.mark.parametrize("kind", ["keras", "savedmodel", "onnx"])
