@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfwd.data.raw import in_seconds
 from tfwd.errors import ExportError
 from tfwd.layers.bucketize import Bucketize
 from tfwd.layers.calendar import FIRST_SECOND, LAST_SECOND
@@ -81,7 +82,8 @@ def as_rows(schema: Schema, rows: Mapping[str, Any]) -> Rows:
 
     Args:
         schema: of the model.
-        rows: a column of values for every input, by input name; None is a missing value in any of them.
+        rows: a column of values for every input, by input name; None is a missing value in any of them. Of a moment
+            they are seconds since 1970, datetimes or datetime64.
 
     Returns:
         By input, in order: object arrays of `str`, int64 or float32 arrays, all `(B,)`, or `(B, K)` for lists, K the
@@ -95,7 +97,7 @@ def as_rows(schema: Schema, rows: Mapping[str, Any]) -> Rows:
     if absent:
         raise ExportError(f"The rows lack the inputs {absent}. There is: {sorted(rows)}.")
     made = {
-        entry.name: (_lists if entry.length else _column)(entry.name, entry.kind, rows[entry.name])
+        entry.name: (_lists if entry.length else _column)(entry.name, entry.kind, _given(entry, rows[entry.name]))
         for entry in schema.inputs
     }
     for entry in schema.inputs:
@@ -111,6 +113,11 @@ def as_rows(schema: Schema, rows: Mapping[str, Any]) -> Rows:
     if len(set(lengths.values())) != 1:
         raise ExportError(f"The columns of the rows must have one length. Received: {lengths}")
     return made
+
+
+def _given(entry: Input, values: Any) -> Any:
+    """The values of an input, moments as seconds since 1970."""
+    return values if entry.moment is None else in_seconds(_objects(list(values)))
 
 
 def _column(name: str, kind: Kind, values: Any) -> np.ndarray:

@@ -214,6 +214,22 @@ def test_it_stands_for_features_of_their_own() -> None:
     assert all(number.deep and not number.wide for number in numbers)
 
 
+def test_an_age_of_an_item_is_counted_to_a_moment_of_the_item() -> None:
+    features = [
+        {"type": "categorical", "column": "item"},
+        {"type": "categorical", "column": "user"},
+        moment("released", age_in_days="at"),
+        moment("at", parts=["hour"]),
+    ]
+    ranking = {"user": "user", "item": "item"}
+    with pytest.raises(ConfigError) as caught:
+        of(*features, ranking={**ranking, "item_columns": ["released"]})
+    message = "the feature 'released_age_in_days' reads 'released' and 'at', one of which belongs to the item"
+    assert message in str(caught.value)
+    for columns in ([], ["released", "at"]):
+        assert names(of(*features, ranking={**ranking, "item_columns": columns}))[-1] == "at_hour"
+
+
 def test_a_name_of_its_own_leads_the_names() -> None:
     config = of(moment("Zeit der Abholung", name="t", parts=["hour"], cyclic=["weekday"]))
     assert names(config) == ["t_hour", "t_weekday_sin", "t_weekday_cos"]

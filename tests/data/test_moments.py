@@ -419,6 +419,7 @@ REQUESTS: dict[str, Any] = {
     "seconds": [*seconds(list(MOMENTS)), None],
     "int64": np.array(seconds([*MOMENTS, None])),
     "floats": np.array([*seconds(list(MOMENTS)), np.nan], np.float64),
+    "scalars of NumPy": [*(np.datetime64(moment, "ns") for moment in MOMENTS), np.datetime64("NaT")],
     "moments and seconds": [*MOMENTS[:4], *seconds(list(MOMENTS[4:])), None],
 }
 

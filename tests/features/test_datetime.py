@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from tfwd.analysis.workspace import open_workspace
 from tfwd.config.config import Config
 from tfwd.config.features.base import OnColumn
 from tfwd.data import Rows, Source, resolve_schema
+from tfwd.errors import DataError
 from tfwd.features.layout import build_layout
 from tfwd.features.space import FeatureSpace
 from tfwd.features.transform import build_transform
@@ -143,6 +145,28 @@ def test_both_are_what_pandas_says() -> None:
     assert np.isnan(found[~known[:500]]).all()
 
 
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"parts": ["year"]}, "The feature 'when_year' has no vocabulary: 'when' is missing in all 3 rows."),
+        ({"age_in_days": "2024-01-01"}, "The number 'when_age_in_days' of 'when' has no finite number in any of the 3"),
+        ({"age_in_days": "other"}, "The number 'when_age_in_days' of 'when' and 'other' has no finite number"),
+    ],
+)
+def test_a_column_without_a_moment_is_named(asked: dict[str, Any], message: str) -> None:
+    features = [
+        {"type": "datetime", "column": "when", **asked},
+        {"type": "datetime", "column": "other", "parts": ["day"]},
+    ]
+    config = Config.of({"data": {"label": "y"}, "features": features, "model": {"heads": ["wide"]}})
+    source = Source.open(
+        pd.DataFrame({"when": [pd.NaT] * 3, "other": pd.to_datetime(["2024-02-29"] * 3), "y": [0, 1, 0]})
+    )
+    rows = Rows(source, resolve_schema(config, source))
+    with pytest.raises(DataError, match=re.escape(message)):
+        analyze(rows, config)
+
+
 def seconds_of(data: pd.DataFrame) -> dict[str, np.ndarray]:
     """Rides as a request: int64 seconds since 1970."""
     pickup = data["pickup"].to_numpy("datetime64[s]")
@@ -165,19 +189,14 @@ def test_every_form_answers_as_the_run_whatever_holds_the_rows(kind: str) -> Non
     data = frame(2021, 2023)
     expected = trained().predict(data)
     assert expected["probability"].nunique() > 100
-    answers = [scorer(kind).predict(data), *(scorer(kind).predict(source(name)) for name in ("new.csv", "new.parquet"))]
+    answers = [scorer(kind).predict(given) for given in (data, str(file("new.csv")), str(file("new.parquet")))]
     for answer in answers:
-        assert answer["row"].tolist() == data["row"].tolist()
+        # Of a CSV file the key is text.
+        assert answer["row"].astype(int).tolist() == data["row"].tolist()
         np.testing.assert_allclose(answer["probability"], expected["probability"], rtol=0, atol=1e-6)
     for given in (seconds_of(data), {**seconds_of(data), "pickup": data["pickup"]}):
         scored = scorer(kind).score(given)
         np.testing.assert_allclose(scored["probability"], expected["probability"], rtol=0, atol=1e-6)
-
-
-def source(name: str) -> pd.DataFrame:
-    """A file as `tfwd predict` reads it, with texts where it has texts."""
-    path = file(name)
-    return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, parse_dates=["pickup"])
 
 
 @pytest.mark.parametrize("kind", ["keras", "savedmodel", "onnx"])

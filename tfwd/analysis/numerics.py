@@ -70,7 +70,10 @@ class _Number(NamedTuple):
 
 
 def _numbers(workspace: Workspace, feature: Numeric | Bucketized) -> list[_Number]:
-    shown = f"The column {feature.column!r}"
+    shown = f"The column {feature.shown_column!r}"
+    if feature.column not in feature.columns:
+        # Computed of others, any of which may be why there is no number.
+        shown = f"The number {feature.name!r} of {' and '.join(map(repr, feature.columns))}"
     if isinstance(feature, Bucketized) or feature.shape is None:
         return [_Number(feature.name, feature, workspace.column(feature), shown)]
     return [

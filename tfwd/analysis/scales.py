@@ -98,7 +98,7 @@ def refuse_unbounded(feature: Numeric, statistics: NumericStatistics) -> None:
                     else "Normalize it (zscore, log, quantile), or leave such rows out with data.filter"
                 )
                 raise DataError(
-                    f"The feature {feature.name!r} of column {feature.column!r}: normalization {form!r} makes of "
+                    f"The feature {feature.name!r} of column {feature.shown_column!r}: normalization {form!r} makes of "
                     f"{what}, {ends[what]:.6g}, {scaled:.6g}. The heads take numbers to {LARGEST_INPUT:.0e} in "
                     f"absolute value, whose squares are in the reach of float32. {cure}."
                 )

@@ -130,8 +130,10 @@ def _lines(file: str, name: str) -> list[str]:
 
 def _empty(feature: Categorical, rows: int, missing: int) -> str:
     if missing == rows:
-        return f"The feature {feature.name!r} has no vocabulary: {feature.column!r} is missing in all {rows} rows."
+        return (
+            f"The feature {feature.name!r} has no vocabulary: {feature.shown_column!r} is missing in all {rows} rows."
+        )
     return (
-        f"The feature {feature.name!r} has no vocabulary: no value of {feature.column!r} occurs "
+        f"The feature {feature.name!r} has no vocabulary: no value of {feature.shown_column!r} occurs "
         f"min_count = {feature.min_count} times. Lower min_count, or hash the column with hash_bins."
     )

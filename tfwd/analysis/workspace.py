@@ -129,6 +129,7 @@ def open_workspace(rows: Rows, features: Iterable[OnColumn]) -> Iterator[Workspa
     columns = {feature.column for feature in features if feature not in computed}
     # Nothing that is asked depends on the order, and keeping it costs memory.
     width = sum(entry.length if entry.fixed else 1 for entry in rows.schema.inputs if entry.column in columns)
+    width += len(computed)
     settings: dict[str, str | bool] = {
         "memory_limit": f"{_memory(rows, width)}B",
         "preserve_insertion_order": False,

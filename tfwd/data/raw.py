@@ -196,8 +196,8 @@ def _converted(entry: Input, flat: NDArray[Any], row_of: Callable[[int], int]) -
         return np.empty(0, _DTYPES[entry.kind])
     if entry.kind == "string":
         return _texts(entry, flat, row_of)
-    if entry.moment is not None and flat.dtype.kind in "MO":
-        flat = _seconds(flat)
+    if entry.moment is not None:
+        flat = in_seconds(flat)
     if flat.dtype.kind == "O":
         flat = _numbers(entry, flat, row_of)
     if flat.dtype.kind not in "biuf":
@@ -208,17 +208,26 @@ def _converted(entry: Input, flat: NDArray[Any], row_of: Callable[[int], int]) -
     return _integers(entry, flat, row_of)
 
 
-def _seconds(flat: NDArray[Any]) -> NDArray[Any]:
-    """NumPy's moments, and Python's and pandas', as seconds since 1970, rounded down; what is none of them as it is."""
-    if flat.dtype.kind == "O":
-        if not any(isinstance(item, datetime.date) for item in flat):
-            return flat
+def in_seconds(flat: NDArray[Any]) -> NDArray[Any]:
+    """NumPy's moments, and Python's and pandas', as seconds since 1970, rounded down; what is none of them as it is.
+
+    Args:
+        flat: `(N,)`, of any type.
+
+    Returns:
+        `(N,)`, int64 of datetime64, else objects.
+    """
+    if flat.dtype.kind == "M":
+        missing = np.isnat(flat)
+        return np.where(missing, MISSING_INTEGER, np.where(missing, 0, flat.astype("datetime64[s]").astype(np.int64)))
+    if flat.dtype.kind == "O" and any(isinstance(item, datetime.date | np.datetime64) for item in flat):
         return _objects([_second(item) for item in flat])
-    missing = np.isnat(flat)
-    return np.where(missing, MISSING_INTEGER, np.where(missing, 0, flat.astype("datetime64[s]").astype(np.int64)))
+    return flat
 
 
 def _second(item: Any) -> Any:
+    if isinstance(item, np.datetime64):
+        return int(in_seconds(np.array([item]))[0])
     return seconds_of(item.isoformat()) if isinstance(item, datetime.date) and not _is_missing(item) else item
 
 

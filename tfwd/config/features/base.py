@@ -87,6 +87,11 @@ class OnColumn(Feature):
     def columns(self) -> tuple[str, ...]:
         return (self.column,)
 
+    @property
+    def shown_column(self) -> str:
+        """The data column that a message names: the one that it reads, or is computed of."""
+        return self.columns[0]
+
 
 class Placed(BaseModel):
     """Where ids go: the wide head, the deep head as an embedding, the deep head as one-hot."""
