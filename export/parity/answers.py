@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from tfwd.features.layout import Layout, weights_name
 from tfwd.layers.vocabulary_lookup import VocabularyLookup
+from tfwd.model.ranker import Heads
 from tfwd.model.wide_deep import WideDeep
 from tfwd.schema import Schema
 
@@ -51,11 +52,11 @@ def transformed_names(layout: Layout) -> tuple[str, ...]:
 
 def tables(ranker: keras.Model) -> dict[str, keras.Variable]:
     """The variables of the tables of a ranker, by table name."""
-    heads = {layer.name: layer for layer in ranker.layers}
+    heads = Heads.of(ranker)
     found = {}
-    if "wide" in heads and heads["wide"].table is not None:
-        found["wide"] = heads["wide"].table.table
-    for embedding in heads["deep"].embeddings if "deep" in heads else ():
+    if heads.wide is not None and heads.wide.table is not None:
+        found["wide"] = heads.wide.table.table
+    for embedding in heads.deep.embeddings if heads.deep is not None else ():
         found[embedding.name] = embedding.table
     return found
 

@@ -169,7 +169,7 @@ def _compare_batch(
             f"{what} {start + row}: {name} of the model itself is {expected[name][row]}, where every input must have a "
             f"finite answer. The inputs: { {key: _short(values[row]) for key, values in batch.items()} }"
         )
-    scale = float(model.ranker.get_layer("logit").scale)
+    scale = float(model.heads.logit.scale)
     rounded_off = _ROUNDINGS * 2.0**-24 * last_terms(model, prepared)
     for name in found:
         pair = (expected[name], received[name])
@@ -207,7 +207,7 @@ def _not_finite(names: Iterable[str], expected: Results) -> tuple[str, int] | No
     return None
 
 
-def last_terms(model: WideDeep, prepared: Mapping[str, tf.Tensor]) -> np.ndarray:
+def last_terms(model: WideDeep, prepared: dict[str, tf.Tensor]) -> np.ndarray:
     """The sum of the absolute terms of the last layer, which bounds what its rounding may come to.
 
     Args:
@@ -218,16 +218,15 @@ def last_terms(model: WideDeep, prepared: Mapping[str, tf.Tensor]) -> np.ndarray
         float64 `(B, outputs)`: of the deep head's last product and its bias, and of the wide head's numbers.
     """
     count = len(next(iter(prepared.values())))
-    heads = {layer.name: layer for layer in model.ranker.layers}
+    wide, deep = model.heads.wide, model.heads.deep
     total = np.zeros((count, model.schema.outputs))
-    if "deep" in heads:
-        deep = heads["deep"]
+    if deep is not None:
         units = np.abs(deep.tower(deep.tower_inputs(prepared), training=False).numpy().astype(np.float64))
         kernel, bias = (np.abs(variable.numpy().astype(np.float64)) for variable in deep.logits.weights)
         total += units @ kernel + bias
-    if "wide" in heads and heads["wide"].numeric:
-        numbers = np.abs(prepared["numeric"].numpy()[:, list(heads["wide"].numeric)].astype(np.float64))
-        total += numbers @ np.abs(heads["wide"].kernel.numpy().astype(np.float64))
+    if wide is not None and wide.numeric:
+        numbers = np.abs(prepared["numeric"].numpy()[:, list(wide.numeric)].astype(np.float64))
+        total += numbers @ np.abs(wide.kernel.numpy().astype(np.float64))
     return total
 
 

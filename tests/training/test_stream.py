@@ -14,14 +14,14 @@ from tfwd.analysis.analyze import analyze
 from tfwd.errors import DataError
 from tfwd.model.build import build_model
 from tfwd.model.wide_deep import WideDeep
-from tfwd.training.splits import open_splits
+from tfwd.training.splits import Splits, open_splits
 from tfwd.training.stream import CachedIds, Stream, StreamedRows, row_bytes
 
 ROWS, BATCH = 530, 64
 
 
 @functools.cache
-def _made() -> tuple[WideDeep, Parts]:
+def _made() -> tuple[WideDeep, Splits]:
     options = config({"weight": "weight", "validation_fraction": 0.0}, early_stopping=None)
     # A number, an embedding, a one-hot and a cross.
     chosen = options.replace(features=[FEATURES[index] for index in (0, 3, 4, 6)])
@@ -32,7 +32,7 @@ def _made() -> tuple[WideDeep, Parts]:
 
 
 @pytest.fixture(scope="module")
-def made() -> tuple[WideDeep, Parts]:
+def made() -> tuple[WideDeep, Splits]:
     return _made()
 
 
@@ -42,7 +42,7 @@ def whole(kind: str) -> list[np.ndarray]:
     return rows(stream(kind, _made()).steps(0, 20))
 
 
-def stream(kind: str, made: tuple[WideDeep, Parts], seed: int = 3, weights: Any = None) -> Stream:
+def stream(kind: str, made: tuple[WideDeep, Splits], seed: int = 3, weights: Any = None) -> Stream:
     model, parts = made
     if kind == "cached":
         return CachedIds(model, parts.fit, BATCH, seed, weights)
@@ -68,7 +68,7 @@ def as_set(matrix: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("kind", ["cached", "streamed"])
-def test_every_row_once_an_epoch_in_another_order(kind: str, made: tuple[WideDeep, Parts]) -> None:
+def test_every_row_once_an_epoch_in_another_order(kind: str, made: tuple[WideDeep, Splits]) -> None:
     chosen = stream(kind, made)
     steps = chosen.steps_per_epoch
     assert steps == 9
@@ -84,14 +84,14 @@ def test_every_row_once_an_epoch_in_another_order(kind: str, made: tuple[WideDee
 
 
 @pytest.mark.parametrize("kind", ["cached", "streamed"])
-def test_order_follows_from_seed_and_epoch_alone(kind: str, made: tuple[WideDeep, Parts]) -> None:
+def test_order_follows_from_seed_and_epoch_alone(kind: str, made: tuple[WideDeep, Splits]) -> None:
     first = joined(whole(kind)[:12])
     np.testing.assert_array_equal(first, joined(rows(stream(kind, made).steps(0, 12))))
     assert not np.array_equal(joined(whole(kind)[:9]), joined(rows(stream(kind, made, seed=4).steps(0, 9))))
 
 
 @pytest.mark.parametrize("kind", ["cached", "streamed"])
-def test_spans_of_steps_add_up(kind: str, made: tuple[WideDeep, Parts]) -> None:
+def test_spans_of_steps_add_up(kind: str, made: tuple[WideDeep, Splits]) -> None:
     """Of 9 steps an epoch: cut before its last one, at its end, and in the middle of the next."""
     chosen = stream(kind, made)
     parts = [
@@ -102,7 +102,7 @@ def test_spans_of_steps_add_up(kind: str, made: tuple[WideDeep, Parts]) -> None:
         np.testing.assert_array_equal(one, other)
 
 
-def test_class_weights_multiply_the_weight(made: tuple[WideDeep, Parts]) -> None:
+def test_class_weights_multiply_the_weight(made: tuple[WideDeep, Splits]) -> None:
     for kind in ("cached", "streamed"):
         plain = as_set(joined(whole(kind)[:9]))
         heavy = as_set(joined(rows(stream(kind, made, weights={">50K": 3.0}).steps(0, 9))))
@@ -112,12 +112,12 @@ def test_class_weights_multiply_the_weight(made: tuple[WideDeep, Parts]) -> None
         np.testing.assert_allclose(heavy[~positive, -1].sum(), plain[plain[:, -2] == 0, -1].sum(), rtol=1e-6)
 
 
-def test_keras_knows_the_length(made: tuple[WideDeep, Parts]) -> None:
+def test_keras_knows_the_length(made: tuple[WideDeep, Splits]) -> None:
     for kind in ("cached", "streamed"):
         assert int(stream(kind, made).steps(5, 17).cardinality()) == 12
 
 
-def test_rows_that_change_while_they_are_read_are_noticed(made: tuple[WideDeep, Parts]) -> None:
+def test_rows_that_change_while_they_are_read_are_noticed(made: tuple[WideDeep, Splits]) -> None:
     model, parts = made
     for counted in (ROWS - 1, ROWS + 1):
         other = parts.fit.with_classes(parts.schema.classes)
@@ -126,7 +126,7 @@ def test_rows_that_change_while_they_are_read_are_noticed(made: tuple[WideDeep, 
             CachedIds(model, other, BATCH, 0, None)
 
 
-def test_row_bytes_is_what_the_cache_takes(made: tuple[WideDeep, Parts]) -> None:
+def test_row_bytes_is_what_the_cache_takes(made: tuple[WideDeep, Splits]) -> None:
     chosen = stream("cached", made)
     assert isinstance(chosen, CachedIds)
     assert chosen._rows.numpy().nbytes == ROWS * row_bytes(made[0])

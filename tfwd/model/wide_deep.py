@@ -19,6 +19,7 @@ from tfwd.features.raw_tensors import raw_tensors
 from tfwd.layers.vocabulary_lookup import VocabularyLookup
 from tfwd.model.finite import finite_after
 from tfwd.model.losses import expected_count, task_loss, task_metrics
+from tfwd.model.ranker import Heads
 from tfwd.model.train_function import steps_function
 from tfwd.optimizers import JointOptimizer, LazyAdam, SparseFtrl
 from tfwd.schema import DTYPES, Schema
@@ -71,6 +72,11 @@ class WideDeep(keras.Model):
         self.reading = reading if reading is None or isinstance(reading, Reading) else Reading.from_dict(reading)
         self.built = True
         self._knows_its_data = True
+
+    @property
+    def heads(self) -> Heads:
+        """The layers that make and sum the logits."""
+        return Heads.of(self.ranker)
 
     def __call__(self, inputs: Any, *rest: Any, **options: Any) -> Any:
         """As `call`. Inputs are chosen before Keras sees them, which would wrap the error of a missing one."""
@@ -162,16 +168,11 @@ class WideDeep(keras.Model):
         """
         if jit_compile not in (False, "auto"):
             raise ValueError("jit_compile=True cannot be: XLA knows neither strings nor sparse updates.")
-        heads = {layer.name for layer in self.ranker.layers}
+        heads = self.heads
         super().compile(
             optimizer=optimizer
-            or JointOptimizer(
-                wide=SparseFtrl() if "wide" in heads else None,
-                deep=LazyAdam() if "deep" in heads else None,
-            ),
-            loss=loss
-            if loss is not None
-            else task_loss(self.schema, float(self.ranker.get_layer("logit").scale.numpy())),
+            or JointOptimizer(wide=SparseFtrl() if heads.wide else None, deep=LazyAdam() if heads.deep else None),
+            loss=loss if loss is not None else task_loss(self.schema, float(heads.logit.scale.numpy())),
             metrics=metrics if metrics is not None else task_metrics(self.schema),
             jit_compile=False,
             steps_per_execution=steps_per_execution,
