@@ -19,13 +19,6 @@ from tfwd.schema import Schema
 _BLOCK = 2**20
 
 
-def answer_names(schema: Schema) -> tuple[str, ...]:
-    """The names of the outputs: `prediction`, or `probability` and `logit`, with `classes` where there are several."""
-    if schema.task == "regression":
-        return ("prediction",)
-    return ("probability", "logit") if schema.task == "binary" else ("probability", "logit", "classes")
-
-
 def answers(model: WideDeep, logits: tf.Tensor) -> dict[str, tf.Tensor]:
     """The outputs for logits `(B, 1)` or `(B, C)`: those of `WideDeep.answers`.
 

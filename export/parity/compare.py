@@ -184,8 +184,8 @@ def _compare_batch(
                 f"{expected[name][row]}. Tables, ids and numbers are equal, so that the difference is in the tower or "
                 f"the sum of the heads. The inputs: { {key: _short(values[row]) for key, values in batch.items()} }"
             )
-    answer = "prediction" if model.schema.task == "regression" else "probability"
-    return float(np.abs(own[answer].numpy() - received[answer]).max())
+    main = model.schema.answer
+    return float(np.abs(own[main].numpy() - received[main]).max())
 
 
 def _column_features(layout: Layout) -> dict[str, list[str]]:

@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfwd.errors import DataError
-from tfwd.schema import MISSING_INTEGER, Input, Kind, Schema
+from tfwd.schema import MISSING, MISSING_INTEGER, Input, Kind, Schema
 from tfwd.utils.naming import nearest
 
-MISSING: dict[Kind, Any] = {"string": "", "integer": MISSING_INTEGER, "float": np.nan}
 _WANTED: dict[Kind, str] = {"string": "text", "integer": "whole numbers", "float": "numbers"}
 _DTYPES: dict[Kind, Any] = {"string": object, "integer": np.int64, "float": np.float32}
 

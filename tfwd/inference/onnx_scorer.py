@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from tfwd.data.chunk import Chunk
 from tfwd.data.raw import raw_arrays
 from tfwd.errors import RunError
-from tfwd.inference.answers import no_answer
+from tfwd.inference.answers import no_answer, scored_names
 from tfwd.inference.metadata import check_classes, check_graph, of_onnx
 from tfwd.inference.onnx_runtime import onnxruntime
 from tfwd.inference.onnx_split import split
@@ -39,7 +39,6 @@ _KINDS: dict[int, Kind] = {
     onnx.TensorProto.INT64: "integer",
     onnx.TensorProto.FLOAT: "float",
 }
-_ANSWERS = ("prediction", "probability", "logit")
 
 
 class _Column(NamedTuple):
@@ -82,7 +81,7 @@ class OnnxScorer:
             outputs,
         )
         if self.schema.task == "multiclass":
-            dimensions = outputs["probability"].shape.dim
+            dimensions = outputs[self.schema.answer].shape.dim
             check_classes(self.schema, path, (dimensions[-1].dim_value or None) if len(dimensions) == 2 else None)
         try:
             self._open(model, path.parent)
@@ -92,7 +91,7 @@ class OnnxScorer:
     def _open(self, model: onnx.ModelProto, folder: Path) -> None:
         self._inputs = [entry.name for entry in model.graph.input]
         given = {entry.name for entry in model.graph.output}
-        self._answers = [name for name in _ANSWERS if name in given]
+        self._answers = [name for name in scored_names(self.schema) if name in given]
         lookups, self._ids = split(model, self._answers)
         self._lookups = None if lookups is None else _session(lookups, folder)
         self._rest = _session(model, folder)

@@ -123,12 +123,12 @@ class WideDeep(keras.Model):
             Regression: `prediction` `(B,)`. Binary: `probability` of the positive class and its `logit`, `(B,)`.
             Multi-class: `probability` and `logit`, `(B, C)`.
         """
-        answer = self.link(logits)
-        if self.schema.task == "regression":
-            return {"prediction": tf.squeeze(answer, 1)}
-        if self.schema.task == "binary":
-            return {"probability": tf.squeeze(answer, 1), "logit": tf.squeeze(logits, 1)}
-        return {"probability": answer, "logit": logits}
+        found = {self.schema.answer: self.link(logits)}
+        if self.schema.task != "regression":
+            found["logit"] = logits
+        if self.schema.task == "multiclass":
+            return found
+        return {name: tf.squeeze(values, 1) for name, values in found.items()}
 
     def is_prepared(self, inputs: Any) -> bool:
         """Whether a batch has been through the transform: a raw one may have further keys of any name."""

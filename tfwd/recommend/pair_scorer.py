@@ -24,11 +24,10 @@ from tfwd.layers.cross_features import crosses_of
 from tfwd.model.wide_deep import WideDeep
 from tfwd.recommend.inputs import item_inputs, user_inputs
 from tfwd.recommend.pair_crosses import Combined, Keys, cross, keys_of, numbered, numbers, user_combinations
-from tfwd.schema import DTYPES, MISSING_INTEGER, Input, Kind
+from tfwd.schema import DTYPES, MISSING, Input
 
 Tensors = dict[str, tf.Tensor]
 
-_MISSING: dict[Kind, Any] = {"string": "", "integer": MISSING_INTEGER, "float": np.nan}
 # Pairs whose weights are tabulated at a time.
 _TABULATED = 2**20
 
@@ -110,7 +109,7 @@ class PairScorer:
         absent = {
             entry.name: tf.fill(
                 tf.stack([count, entry.length if entry.fixed else 1]) if entry.length else tf.reshape(count, [1]),
-                tf.constant(_MISSING[entry.kind], DTYPES[entry.kind]),
+                tf.constant(MISSING[entry.kind], DTYPES[entry.kind]),
             )
             for entry in missing
         }
