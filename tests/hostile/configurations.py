@@ -104,7 +104,7 @@ OVERRIDES = ["", "null", "[", "{a: 1}", "&a [*a]", "3", "-1", "1e400", ".nan", "
 
 def seeds() -> list[dict[str, Any]]:
     """Valid configurations: the presets, and one with every section."""
-    folder = importlib.resources.files("tfwd") / "configs"
+    folder = importlib.resources.files("tfwd.config") / "presets"
     texts = [entry.read_text(encoding="utf-8") for entry in sorted(folder.iterdir(), key=str)]
     full = yaml12.load(FULL)
     small = {"data": {"label": "y"}, "features": [{"type": "categorical", "column": "city", "embedding": 4}]}
