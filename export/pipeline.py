@@ -170,7 +170,7 @@ def measured(run: Run, file: Path) -> str:
         return f"No labelled rows to measure that on: {error}"
     found = []
     for scorer in (keras_scorer(run.model), load_scorer(file)):
-        answers = scorer.score(batch.inputs)["prediction" if schema.task == "regression" else "probability"]
+        answers = scorer.score(batch.inputs)[schema.answer]
         metrics = metrics_of(schema.measures, answers.shape[-1])
         metrics.add(batch.label[:, 0], answers, batch.weight)
         found.append(metrics.result())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,6 +17,8 @@ TASKS = ("binary", "multiclass", "regression")
 LONGEST_LIST = 2**20
 # A missing integer on the road to a graph: int64 has no null, and nobody's category is this number.
 MISSING_INTEGER = -(2**63)
+# What is missing of a kind, as a graph takes it.
+MISSING: dict[Kind, Any] = {"string": "", "integer": MISSING_INTEGER, "float": math.nan}
 # An ONNX input with this ending takes the 64-bit fingerprints of the input before it.
 FINGERPRINT_SUFFIX = "_fingerprint"
 
@@ -93,6 +96,18 @@ class Schema:
         """The number of logits: one a class of a multi-class task, else 1."""
         return len(self.classes) if self.task == "multiclass" else 1
 
+    @property
+    def answer(self) -> str:
+        """The name of the main answer: `prediction` of a regression, else `probability`."""
+        return "prediction" if self.task == "regression" else "probability"
+
+    @property
+    def answer_names(self) -> tuple[str, ...]:
+        """All answers of an export in order: `prediction`, or `probability`, `logit` and, if multi-class, `classes`."""
+        if self.task == "regression":
+            return (self.answer,)
+        return (self.answer, "logit", "classes") if self.task == "multiclass" else (self.answer, "logit")
+
     def to_dict(self) -> dict[str, Any]:
         """A JSON-able dict that `from_dict` reads, and versions before 0.5 where no input is a moment."""
         found = dataclasses.asdict(self)
@@ -145,6 +160,11 @@ class Schema:
             version=_text(entries.get("version", ""), "schema.version"),
             counts=counts,
         )
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a text, a whole number or a number, as a graph takes it, is the missing one of its kind."""
+    return value == "" if isinstance(value, str) else bool(value != value or value == MISSING_INTEGER)
 
 
 def _input(values: Any, where: str) -> Input:

@@ -19,7 +19,6 @@ from tfwd.data.reading import Reading
 from tfwd.data.rows import Rows
 from tfwd.data.source import Source
 from tfwd.errors import DataError, ExportError
-from tfwd.inference.answers import Answer
 from tfwd.inference.scorer import Scorer
 from tfwd.metrics.tasks import HIGHER_IS_BETTER, metrics_of
 from tfwd.run_folder.record import FRAMES
@@ -160,7 +159,7 @@ def compare(new: Scorer, old: Scorer, rows: Rows, limits: Limits | None = None) 
     count = 0
     for batch, old_batch in zip(rows.batches(_BATCH), _reading(old_rows, name), strict=True):
         assert batch.label is not None
-        answers = (_scores(new.score(batch.inputs)), _scores(old.score(old_batch.inputs)))
+        answers = (new.score(batch.inputs)[new.schema.answer], old.score(old_batch.inputs)[old.schema.answer])
         if task == "multiclass":
             answers = (answers[0], _aligned(answers[1], old.schema.classes, new.schema.classes))
         for found, kept, answer in zip(metrics, answered, answers, strict=True):
@@ -263,10 +262,6 @@ def _reading(rows: Rows, name: str) -> Iterator[Any]:
         yield from rows.batches(_BATCH)
     except DataError as error:
         raise DataError(f"The baseline cannot score the rows of {name}: {error}") from None
-
-
-def _scores(answer: Answer) -> Scores:
-    return answer["prediction"] if "prediction" in answer else answer["probability"]
 
 
 def _aligned(scores: Scores, classes: tuple[str, ...], wanted: tuple[str, ...]) -> Scores:

@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 
 from tfwd.errors import DataError
 from tfwd.layers.calendar import seconds_of
-from tfwd.schema import MISSING_INTEGER, Input, Kind, Schema
+from tfwd.schema import MISSING, MISSING_INTEGER, Input, Kind, Schema
 from tfwd.utils.naming import nearest
 
-MISSING: dict[Kind, Any] = {"string": "", "integer": MISSING_INTEGER, "float": np.nan}
 _WANTED: dict[Kind, str] = {"string": "text", "integer": "whole numbers", "float": "numbers"}
 _MOMENTS = "moments, int64 seconds since 1970-01-01 UTC or datetime64"
 _DTYPES: dict[Kind, Any] = {"string": object, "integer": np.int64, "float": np.float32}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from tfwd.config.features.base import MAX_ROWS, Combiner, Feature
 from tfwd.config.features.bucketized import Bucketized
@@ -101,6 +101,27 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Block:
+    """Columns `[start, start + size)` of what the tower reads: those of one feature, or one number.
+
+    Attributes:
+        kind: how they enter.
+        name: of the feature, or of the column of the numeric matrix.
+        start: the first column.
+        size: how many.
+        slot: of a feature with ids, its columns in their matrix.
+        table: of an embedding, where its rows stand.
+    """
+
+    kind: Literal["embedding", "one_hot", "number"]
+    name: str
+    start: int
+    size: int
+    slot: Slot | None = None
+    table: Table | None = None
+
+
+@dataclass(frozen=True)
 class Layout:
     """The tables and the columns of the other inputs of the heads.
 
@@ -135,6 +156,23 @@ class Layout:
     def embeddings(self) -> tuple[Table, ...]:
         """The embedding tables, by width."""
         return tuple(table for table in self.tables if table.name != "wide")
+
+    def tower_blocks(self) -> tuple[Block, ...]:
+        """What the tower reads, in the order in which `DeepHead.tower_inputs` joins it."""
+        found: list[Block] = []
+
+        def add(kind: Literal["embedding", "one_hot", "number"], name: str, size: int, *rest: Any) -> None:
+            start = found[-1].start + found[-1].size if found else 0
+            found.append(Block(kind, name, start, size, *rest))
+
+        for table in self.embeddings:
+            for slot in table.slots:
+                add("embedding", slot.feature, table.dim, slot, table)
+        for entry, slot in zip(self.one_hot, self.one_hot_slots, strict=True):
+            add("one_hot", entry.feature, entry.rows, slot)
+        for column in self.deep_numeric:
+            add("number", self.numeric[column], 1)
+        return tuple(found)
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-able dict that `from_dict` reads."""

@@ -8,8 +8,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfwd.data.raw import MISSING, choose, raw_arrays, refuse_dtype, refuse_lengths, refuse_shape, refuse_weights
-from tfwd.schema import DTYPES, Input, Schema
+from tfwd.data.raw import choose, raw_arrays, refuse_dtype, refuse_lengths, refuse_shape, refuse_weights
+from tfwd.schema import DTYPES, MISSING, Input, Schema
 
 Tensors = dict[str, tf.Tensor]
 

@@ -134,9 +134,9 @@ def check_graph(
     missing = [name for name in named if name not in inputs and name not in hashed.values()]
     if missing:
         raise _disagree(where, f"it names the input {missing[0]!r}, which the graph does not take")
-    answer = "prediction" if schema.task == "regression" else "probability"
-    if answer not in set(outputs):
-        raise _disagree(where, f"of the task {schema.task} it would answer {answer!r}, which the graph does not give")
+    if schema.answer not in set(outputs):
+        would = f"of the task {schema.task} it would answer {schema.answer!r}"
+        raise _disagree(where, f"{would}, which the graph does not give")
     return hashed
 
 

@@ -217,3 +217,8 @@ class CrossFeatures(keras.layers.Layer):
             "hashed": self.hashed,
             "lengths": self.lengths,
         }
+
+
+def crosses_of(transform: keras.Model) -> CrossFeatures | None:
+    """The layer of all crosses of a transform, if it has any."""
+    return next((layer for layer in transform.layers if isinstance(layer, CrossFeatures)), None)

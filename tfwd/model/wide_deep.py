@@ -19,6 +19,7 @@ from tfwd.features.raw_tensors import raw_tensors
 from tfwd.layers.vocabulary_lookup import VocabularyLookup
 from tfwd.model.finite import finite_after
 from tfwd.model.losses import expected_count, task_loss, task_metrics
+from tfwd.model.ranker import Heads
 from tfwd.model.train_function import steps_function
 from tfwd.optimizers import JointOptimizer, LazyAdam, SparseFtrl
 from tfwd.schema import DTYPES, Schema
@@ -72,6 +73,11 @@ class WideDeep(keras.Model):
         self.built = True
         self._knows_its_data = True
 
+    @property
+    def heads(self) -> Heads:
+        """The layers that make and sum the logits."""
+        return Heads.of(self.ranker)
+
     def __call__(self, inputs: Any, *rest: Any, **options: Any) -> Any:
         """As `call`. Inputs are chosen before Keras sees them, which would wrap the error of a missing one."""
         return super().__call__(self._chosen(inputs), *rest, **options)
@@ -117,12 +123,12 @@ class WideDeep(keras.Model):
             Regression: `prediction` `(B,)`. Binary: `probability` of the positive class and its `logit`, `(B,)`.
             Multi-class: `probability` and `logit`, `(B, C)`.
         """
-        answer = self.link(logits)
-        if self.schema.task == "regression":
-            return {"prediction": tf.squeeze(answer, 1)}
-        if self.schema.task == "binary":
-            return {"probability": tf.squeeze(answer, 1), "logit": tf.squeeze(logits, 1)}
-        return {"probability": answer, "logit": logits}
+        found = {self.schema.answer: self.link(logits)}
+        if self.schema.task != "regression":
+            found["logit"] = logits
+        if self.schema.task == "multiclass":
+            return found
+        return {name: tf.squeeze(values, 1) for name, values in found.items()}
 
     def is_prepared(self, inputs: Any) -> bool:
         """Whether a batch has been through the transform: a raw one may have further keys of any name."""
@@ -162,16 +168,11 @@ class WideDeep(keras.Model):
         """
         if jit_compile not in (False, "auto"):
             raise ValueError("jit_compile=True cannot be: XLA knows neither strings nor sparse updates.")
-        heads = {layer.name for layer in self.ranker.layers}
+        heads = self.heads
         super().compile(
             optimizer=optimizer
-            or JointOptimizer(
-                wide=SparseFtrl() if "wide" in heads else None,
-                deep=LazyAdam() if "deep" in heads else None,
-            ),
-            loss=loss
-            if loss is not None
-            else task_loss(self.schema, float(self.ranker.get_layer("logit").scale.numpy())),
+            or JointOptimizer(wide=SparseFtrl() if heads.wide else None, deep=LazyAdam() if heads.deep else None),
+            loss=loss if loss is not None else task_loss(self.schema, float(heads.logit.scale.numpy())),
             metrics=metrics if metrics is not None else task_metrics(self.schema),
             jit_compile=False,
             steps_per_execution=steps_per_execution,

@@ -15,7 +15,7 @@ from tfwd.data.rows import Rows
 from tfwd.data.source import Source
 from tfwd.errors import DataError
 from tfwd.recommend.inputs import item_inputs
-from tfwd.schema import MISSING_INTEGER, Input, Schema
+from tfwd.schema import MISSING, Input, Schema
 
 # Rows that are read at a time.
 _ROWS = 8192
@@ -45,7 +45,8 @@ class Catalogue:
     @property
     def missing(self) -> str | int:
         """What stands for no item."""
-        return "" if self.input.kind == "string" else MISSING_INTEGER
+        found: str | int = MISSING[self.input.kind]
+        return found
 
 
 def read_catalogue(source: Source, schema: Schema, ranking: RankingConfig) -> Catalogue:

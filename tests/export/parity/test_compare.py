@@ -16,6 +16,7 @@ from export.parity import compare as parity
 from export.parity.answers import tables
 from export.parity.rows import LONG, as_rows, hostile_rows, known_values, ordinary_rows, tensors
 from tfwd.errors import ExportError
+from tfwd.inference.onnx_scorer import OnnxScorer
 from tfwd.model.wide_deep import WideDeep
 from tfwd.schema import MISSING_INTEGER
 
@@ -85,6 +86,20 @@ def test_the_tower_is_named(file: Path, models: dict[str, WideDeep]) -> None:
     onnx_format.save(proto, str(file))
     with pytest.raises(ExportError, match="in the tower or the sum of the heads"):
         parity.check_onnx(models["binary"], file, random_rows(50))
+
+
+def test_what_tfwd_scores_otherwise_than_the_graph_is_named(
+    file: Path, models: dict[str, WideDeep], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    score = OnnxScorer._score
+
+    def moved(self: OnnxScorer, columns: Any) -> dict[str, np.ndarray]:
+        return {name: values + np.float32(1e-3) for name, values in score(self, columns).items()}
+
+    monkeypatch.setattr(OnnxScorer, "_score", moved)
+    wanted = r"^The ONNX file in tfwd, on real row 0, disagrees .*is in how tfwd runs the graph, which itself agrees"
+    with pytest.raises(ExportError, match=wanted):
+        parity.check_onnx(models["binary"], file, random_rows(50), hostile=0)
 
 
 def test_a_savedmodel_of_another_model_is_named(

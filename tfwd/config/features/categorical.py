@@ -151,7 +151,7 @@ def whole_numbers(texts: Iterable[str]) -> list[int]:
     """The numbers of a vocabulary of integers.
 
     Raises:
-        ValueError: a text is not a whole number of 64 bits, or two are one number.
+        ValueError: a text is not a 64-bit integer, or two are one number.
     """
     numbers: dict[int, str] = {}
     for text in texts:
