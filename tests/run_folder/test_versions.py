@@ -15,7 +15,13 @@ import tfwd
 from tfwd.run_folder.record import FORMAT
 
 FILES = Path(__file__).parent / "files"
-VERSIONS = ["0.3.0", "0.4.0"]
+VERSIONS = ["0.3.0", "0.4.0", "0.5.0"]
+
+
+def rows_of(version: str) -> pd.DataFrame:
+    """The rows that the run was trained on; those of 0.5.0 have a day."""
+    own = FILES / version / "rows.csv"
+    return pd.read_csv(own if own.exists() else FILES / "rows.csv")
 
 
 def answers(version: str) -> dict[str, Any]:
@@ -36,21 +42,24 @@ def test_a_finished_run_answers_as_it_did(version: str) -> None:
     expected = answers(version)
     assert run.head.version == version
     assert run.metrics == expected["metrics"]
-    rows = pd.read_csv(FILES / "rows.csv")
+    rows = rows_of(version)
     found = run.predict(rows.head(40))["probability"]
     np.testing.assert_allclose(found, expected["probability"], rtol=1e-6)
     assert run.evaluate(rows)["auc"] == pytest.approx(expected["metrics"]["test"]["auc"], abs=1e-9)
-    assert {"town", "town_x_job_x_age_buckets"} <= set(run.wide_weights()["feature"])
+    expected_names = {"town", "town_x_job_x_age_buckets", *(["day_month"] if "day" in rows else [])}
+    assert expected_names <= set(run.wide_weights()["feature"])
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_keras_file_answers_as_it_did(version: str) -> None:
     scorer = tfwd.load_scorer(FILES / version / "finished" / "model.keras")
     # A file of 0.3.0 does not say how it reads rows, so that a cell of several tags is for the caller to split.
-    rows = pd.read_csv(FILES / "rows.csv").head(40)
+    rows = rows_of(version).head(40)
     batch = {name: rows[name].to_numpy() for name in ("income", "age", "town", "job")}
     batch["town"] = rows["town"].fillna("").to_numpy()
     batch["tags"] = [text.split("|") if isinstance(text, str) else [] for text in rows["tags"]]
+    if "day" in rows:
+        batch["day"] = pd.to_datetime(rows["day"]).to_numpy()
     found = scorer.score(batch)["probability"]
     np.testing.assert_allclose(found, answers(version)["probability"], rtol=1e-6)
 
