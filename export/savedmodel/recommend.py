@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from export.parity.rows import Rows, tensors
+from tfwd.config.ranking import REQUEST_INPUTS
 from tfwd.errors import ExportError
 from tfwd.model.wide_deep import WideDeep
 from tfwd.recommend.top_k import ListMaker
@@ -17,7 +18,6 @@ from tfwd.schema import DTYPES
 Tensors = dict[str, tf.Tensor]
 
 RECOMMEND = "recommend"
-OPTIONS = ("k", "candidates", "exclude")
 _TOLERANCE = 1e-6
 _USERS = 20
 
@@ -42,7 +42,7 @@ def signature(lists: ListMaker, k: int) -> Any:
     items = tf.constant([*catalogue.ids.tolist(), catalogue.missing], dtype)
     titles = None if catalogue.titles is None else tf.constant([*catalogue.titles, ""])
     users = {e.name: tf.TensorSpec(e.shape, DTYPES[e.kind], e.name) for e in lists.scorer.user_inputs}
-    listed = [tf.TensorSpec([None, None], dtype, name) for name in OPTIONS[1:]]
+    listed = [tf.TensorSpec([None, None], dtype, name) for name in REQUEST_INPUTS[1:]]
     usual, none = tf.constant(k), tf.constant([[catalogue.missing]], dtype)
 
     @functools.partial(tf.function, input_signature=[users, tf.TensorSpec([], tf.int32, "k"), *listed], autograph=False)

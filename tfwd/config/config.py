@@ -19,13 +19,12 @@ from tfwd.config.data import CsvConfig, DataConfig, LabelConfig
 from tfwd.config.export import ExportConfig
 from tfwd.config.features.any import AnyFeature, expanded
 from tfwd.config.features.base import Embedded, Feature
-from tfwd.config.features.categorical import Categorical
 from tfwd.config.messages import explain
 from tfwd.config.model import ModelConfig
-from tfwd.config.optimizers import OptimizerConfig, ScheduleConfig
+from tfwd.config.optimizers import OptimizerConfig, ScheduleConfig, refuse_decay_of_fixed, refuse_falling_rate
 from tfwd.config.overrides import assign, override, resolve_paths
 from tfwd.config.preparation import HistoryConfig, JoinConfig, SplitConfig
-from tfwd.config.ranking import RankingConfig, sides
+from tfwd.config.ranking import RankingConfig, check_ranking, refuse_names_of_requests
 from tfwd.config.section import Section
 from tfwd.config.training import MONITORS, EarlyStoppingConfig, TrainConfig
 from tfwd.config.tree import check_tree, short, shown, unshared
@@ -96,20 +95,10 @@ class Config(Section):
 
     def _check_training(self) -> None:
         train = self.train
-        for head, chosen in (("wide", train.wide_optimizer), ("deep", train.deep_optimizer)):
-            if chosen.name in ("sparse_ftrl", "ftrl") and not isinstance(chosen.learning_rate, float):
-                start = chosen.learning_rate.start if isinstance(chosen.learning_rate, ScheduleConfig) else 0.1
-                raise ConfigError(
-                    f"train.{head}_optimizer.learning_rate: {chosen.name} needs a fixed rate: its weights are sums "
-                    "times the current rate, so that a falling rate would shrink the weights themselves. Its own "
-                    f"1/sqrt(n) slows every weight down. Give a number, such as {start:g}."
-                )
+        refuse_falling_rate(train.wide_optimizer, "train.wide_optimizer")
+        refuse_falling_rate(train.deep_optimizer, "train.deep_optimizer")
         fixed = [f.name for f in self.features if isinstance(f, Embedded) and not f.embedding_trainable]
-        if fixed and train.deep_optimizer.options.get("weight_decay"):
-            raise ConfigError(
-                "train.deep_optimizer.weight_decay: it draws every row of a table to zero, those of "
-                f"{fixed[0]!r} too, which has embedding_trainable: false. Leave weight_decay out."
-            )
+        refuse_decay_of_fixed(train.deep_optimizer, "train.deep_optimizer", fixed)
         if train.class_weights is not None and self.task == "regression":
             raise ConfigError("train.class_weights needs classes: a regression has none. Use data.weight.")
 
@@ -122,39 +111,8 @@ class Config(Section):
                 "ranking needs one score per row: task binary or regression. A multi-class task has none."
             )
         read = self.input_names()
-        for key, columns in (("item", (ranking.item,)), ("item_columns", ranking.item_columns)):
-            for column in columns:
-                if column not in read:
-                    raise ConfigError(f"ranking.{key}: no feature reads the column {column!r}.{nearest(column, read)}")
-        for key, given in (("user", ranking.user), ("title", ranking.title)):
-            if given == self.data.label.column:
-                raise ConfigError(f"ranking.{key}: {given!r} is the label's column.")
-        for feature in self.features:
-            if ranking.item in feature.columns and not (
-                isinstance(feature, Categorical) and feature.max_length is None
-            ):
-                raise ConfigError(
-                    f"ranking.item: the feature {feature.name!r} reads {ranking.item!r}, but not as one category. An "
-                    "item is told by a categorical feature without max_length."
-                )
-        sides(self.model_features, ranking)  # refuses a feature of both
-        taken = {"k", "candidates", "exclude"} & {
-            read[c] for c in read if c not in (ranking.item, *ranking.item_columns)
-        }
-        if taken:
-            name = min(taken)
-            column = next(column for column in read if read[column] == name)
-            raise ConfigError(
-                f"Column {column!r} becomes the input {name!r}, which says in a request for a list what is listed. "
-                f"Rename it in data.names, for example {{{column!r}: {name}_2}}."
-            )
-        made = [history.name for history in self.data.history]
-        for column in (*(c for c in read if c not in (ranking.item, *ranking.item_columns)), *made, ranking.user):
-            if column.lower() == "seen":
-                raise ConfigError(
-                    f"ranking: the column {column!r} of a request would stand beside `seen`, the list of what a user "
-                    "has seen. Give it another name, for example in data.columns or data.history."
-                )
+        check_ranking(ranking, self.model_features, read, self.data.label.column)
+        refuse_names_of_requests(ranking, read, [history.name for history in self.data.history])
 
     def monitor(self) -> str:
         """The metric on the validation rows that tells which step is the best.

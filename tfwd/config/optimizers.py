@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, model_validator
@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from tfwd.config.section import LARGEST, MOST, Count, Section, fault
 from tfwd.config.tree import shown
+from tfwd.errors import ConfigError
 from tfwd.utils.naming import nearest
 
 OptimizerName = Literal["sparse_ftrl", "lazy_adam", "adagrad", "rmsprop", "sgd", "ftrl", "adam"]
@@ -201,6 +202,43 @@ class OptimizerConfig(Section):
         if found is not None:
             raise fault(*found)
         return self
+
+
+def refuse_falling_rate(chosen: OptimizerConfig, where: str) -> None:
+    """Refuses a schedule for FTRL, whose weights are sums times the current rate.
+
+    Args:
+        chosen: the optimizer.
+        where: the path of its section, for the message.
+
+    Raises:
+        ConfigError: it is FTRL, and its rate is no number.
+    """
+    if chosen.name in ("sparse_ftrl", "ftrl") and not isinstance(chosen.learning_rate, float):
+        start = chosen.learning_rate.start if isinstance(chosen.learning_rate, ScheduleConfig) else 0.1
+        raise ConfigError(
+            f"{where}.learning_rate: {chosen.name} needs a fixed rate: its weights are sums "
+            "times the current rate, so that a falling rate would shrink the weights themselves. Its own "
+            f"1/sqrt(n) slows every weight down. Give a number, such as {start:g}."
+        )
+
+
+def refuse_decay_of_fixed(chosen: OptimizerConfig, where: str, fixed: Sequence[str]) -> None:
+    """Refuses weight decay where rows of a table must stay as they are.
+
+    Args:
+        chosen: the optimizer.
+        where: the path of its section, for the message.
+        fixed: the features whose embeddings do not learn.
+
+    Raises:
+        ConfigError: there are such features, and it decays weights.
+    """
+    if fixed and chosen.options.get("weight_decay"):
+        raise ConfigError(
+            f"{where}.weight_decay: it draws every row of a table to zero, those of "
+            f"{fixed[0]!r} too, which has embedding_trainable: false. Leave weight_decay out."
+        )
 
 
 def unfit(name: str, options: Mapping[str, Any]) -> tuple[str, str] | None:

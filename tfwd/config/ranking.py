@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from pydantic import Field, model_validator
 
 from tfwd.config.features.base import Feature
+from tfwd.config.features.categorical import Categorical
 from tfwd.config.features.cross import Cross
 from tfwd.config.section import Section, refuse_twice
 from tfwd.errors import ConfigError
+from tfwd.utils.naming import nearest
 
 
 class RankingConfig(Section):
@@ -69,3 +72,65 @@ def sides(features: tuple[Feature, ...], ranking: RankingConfig) -> dict[str, Si
             keys = {found[key] for key in feature.keys}
             found[feature.name] = keys.pop() if len(keys) == 1 else "both"
     return found
+
+
+def check_ranking(ranking: RankingConfig, features: tuple[Feature, ...], read: Mapping[str, str], label: str) -> None:
+    """Checks the section against the features of its configuration.
+
+    Args:
+        ranking: the section.
+        features: as they were declared.
+        read: data column -> graph input name.
+        label: the label's column.
+
+    Raises:
+        ConfigError: a column that no feature reads or that is the label's, an item that is no category, or a feature
+            of both sides.
+    """
+    for key, columns in (("item", (ranking.item,)), ("item_columns", ranking.item_columns)):
+        for column in columns:
+            if column not in read:
+                raise ConfigError(f"ranking.{key}: no feature reads the column {column!r}.{nearest(column, read)}")
+    for key, given in (("user", ranking.user), ("title", ranking.title)):
+        if given == label:
+            raise ConfigError(f"ranking.{key}: {given!r} is the label's column.")
+    for feature in features:
+        if ranking.item in feature.columns and not (isinstance(feature, Categorical) and feature.max_length is None):
+            raise ConfigError(
+                f"ranking.item: the feature {feature.name!r} reads {ranking.item!r}, but not as one category. An "
+                "item is told by a categorical feature without max_length."
+            )
+    sides(features, ranking)
+
+
+# What a request for a list says beside the user: as inputs of a SavedModel's signature, and as a column in Python.
+REQUEST_INPUTS = ("k", "candidates", "exclude")
+SEEN = "seen"
+
+
+def refuse_names_of_requests(ranking: RankingConfig, read: Mapping[str, str], made: Iterable[str]) -> None:
+    """Refuses columns of the user that would have the name of something else in a request for a list.
+
+    Args:
+        ranking: the section.
+        read: data column -> graph input name.
+        made: the columns that histories make.
+
+    Raises:
+        ConfigError: names the column, and what would be right.
+    """
+    of_user = {column: name for column, name in read.items() if column not in (ranking.item, *ranking.item_columns)}
+    taken = set(REQUEST_INPUTS) & set(of_user.values())
+    if taken:
+        name = min(taken)
+        column = next(column for column in read if read[column] == name)
+        raise ConfigError(
+            f"Column {column!r} becomes the input {name!r}, which says in a request for a list what is listed. "
+            f"Give it another in data.names, as in {{{column!r}: {name}_2}}."
+        )
+    for column in (*of_user, *made, ranking.user):
+        if column.lower() == SEEN:
+            raise ConfigError(
+                f"ranking: the column {column!r} of a request would stand beside `{SEEN}`, the list of what a user "
+                "has seen. Name it otherwise, as in data.columns or data.history."
+            )

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import tensorflow as tf
 
+from tfwd.config.ranking import SEEN
 from tfwd.data.lists import value_type
 from tfwd.data.rows import Batch, Rows
 from tfwd.data.source import Source
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 
 ITEMS, USERS = "items.parquet", "users.parquet"
-SEEN = "seen"
 
 # Users who are answered in one call.
 _USERS = 64
