@@ -40,7 +40,7 @@ MaxChange = Annotated[
     ),
 ]
 MaxPsi = Annotated[float | None, typer.Option(help="The largest population stability index. [default: 0.25]")]
-Force = Annotated[bool, typer.Option("--force", help="Export all the same, and say what speaks against it.")]
+Force = Annotated[bool, typer.Option("--force", help="Export anyway, and say what speaks against it.")]
 Source = Annotated[Path, typer.Argument(help="A run directory or a .keras file.")]
 
 
@@ -67,7 +67,7 @@ def savedmodel(
     # The lists are of the very model that is saved: opened once more, the run would load another.
     ranked = recommended(found.run) if found.run is not None else {}
     written = save(found.model, output or found.place, name=name or found.name, rows=rows, version=version, **ranked)
-    say(f"SavedModel in {written}, equal to the model on {_compared(rows)} and hostile rows.")
+    say(f"SavedModel in {written}, verified against the model on {_compared(rows)} and hostile rows.")
     for line in client_lines(found.model, found.run):
         say(line)
     say(f"Serve it: python -m export.serving {written.parent.parent}")
@@ -114,7 +114,7 @@ def onnx(
         rows=rows,
     )
     with_rounded = " with its tables rounded to half precision" if half_tables else ""
-    say(f"ONNX in {written.file}, equal to the model{with_rounded} on {_compared(rows)} and hostile rows.")
+    say(f"ONNX in {written.file}, verified against the model{with_rounded} on {_compared(rows)} and hostile rows.")
     for line in written.report():
         say(line)
     if half_tables and found.run is not None:
@@ -163,7 +163,7 @@ def baseline(
             f"{new} should not replace {old}: {'; '.join(faults)}. Allow more with --tolerance, --max-change or "
             "--max-psi."
         )
-    say(f"It may replace {old}.")
+    say(f"It can replace {old}.")
 
 
 def _compared(rows: Mapping[str, Any] | None) -> str:
@@ -178,7 +178,7 @@ def _limits(
     psi: float | None,
     force: bool = False,
 ) -> dict[str, float]:
-    """The limits that are given, by name; a baseline that is not there, or is not given, is found before it matters."""
+    """The limits that are given, by name; a baseline that does not exist, or is missing, is found before it matters."""
     given = {"tolerance": tolerance, "change": change, "psi": psi}
     limits = {key: value for key, value in given.items() if value is not None}
     if baseline is None and (force or data is not None or limits):
@@ -204,9 +204,9 @@ def _compare(run: Path, model: WideDeep, baseline: str | None, data: str | None,
     if faults and not force:
         raise ExportError(
             f"{run} is not exported, since it should not replace {baseline}: {'; '.join(faults)}. "
-            "Export it all the same with --force, or allow more with --tolerance, --max-change or --max-psi."
+            "Export it anyway with --force, or allow more with --tolerance, --max-change or --max-psi."
         )
-    say(f"Exported all the same: {'; '.join(faults)}." if faults else f"It may replace {baseline}.")
+    say(f"Exported anyway: {'; '.join(faults)}." if faults else f"It can replace {baseline}.")
 
 
 def _faults(new: Path, scorer: Scorer, old: str, data: str | None, limits: Any) -> list[str]:
@@ -226,7 +226,7 @@ def _faults(new: Path, scorer: Scorer, old: str, data: str | None, limits: Any) 
 
 
 def _load(source: Path) -> tuple[Opened, Mapping[str, Any] | None]:
-    """What there is to export, and rows of its data if there are any; what is not there is said before TensorFlow."""
+    """What there is to export, and rows of its data if there are any; what does not exist is said before TensorFlow."""
     from tfwd.inference.load import existing
     from tfwd.run import Run
 

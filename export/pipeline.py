@@ -80,7 +80,7 @@ def export_savedmodel(
     """Writes `OUTPUT/<name>/<version>/`, compared with the model row by row before it appears.
 
     The model of a run is compared on rows of its data too, and gets `recommend` if the run has a catalogue. See
-    `export.savedmodel.writer.save` for the signatures and errors.
+    `export.savedmodel.save` for the signatures and errors.
 
     Args:
         source: a run, a run directory, a `.keras` file or a model.
@@ -111,7 +111,7 @@ def export_onnx(
 ) -> Path:
     """Writes an ONNX file, compared with the model row by row before it appears: on a run's own rows too.
 
-    See `export.onnx.writer.save` for the file, the options and the errors.
+    See `export.onnx.save` for the file, the options and the errors.
 
     Args:
         source: a run, a run directory, a `.keras` file or a model.
@@ -143,7 +143,7 @@ def real_rows(run: Run) -> Mapping[str, Any] | None:
         return run.sample(REAL_ROWS)
     except DataError as error:
         # A run may outlive the data that it was trained on.
-        console.print(f"Compared on made-up rows only: {error}", markup=False)
+        console.print(f"Compared on synthetic rows only: {error}", markup=False)
         return None
 
 
@@ -170,7 +170,7 @@ def measured(run: Run, file: Path) -> str:
         return f"No labelled rows to measure that on: {error}"
     found = []
     for scorer in (keras_scorer(run.model), load_scorer(file)):
-        answers = scorer.score(batch.inputs)["prediction" if schema.task == "regression" else "probability"]
+        answers = scorer.score(batch.inputs)[schema.answer]
         metrics = metrics_of(schema.measures, answers.shape[-1])
         metrics.add(batch.label[:, 0], answers, batch.weight)
         found.append(metrics.result())

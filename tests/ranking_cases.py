@@ -61,7 +61,7 @@ def items() -> pd.DataFrame:
 
 @functools.cache
 def people() -> pd.DataFrame:
-    """One row a user; `taste` is what decides, and is no feature."""
+    """One row a user; `taste` is what decides, and is not a feature."""
     generator = np.random.default_rng(1)
     taste = [GENRES[number % len(GENRES)] for number in range(USERS)]
     city = [f"{genre} Town" if generator.random() < 0.7 else "Elsewhere" for genre in taste]

@@ -106,7 +106,7 @@ def test_an_export_says_its_own_words_alone(watched: Watched) -> None:
     """In a fresh process, where TensorFlow has not yet said what it says at its start."""
     assert watched.err.startswith("END\n")
     said = watched.out.partition("END\n")[0]
-    assert said.startswith(f"ONNX in {watched.folder / 'small.onnx'}, equal to the model on ")
+    assert said.startswith(f"ONNX in {watched.folder / 'small.onnx'}, verified against the model on ")
 
 
 def test_onnx_runtime_is_imported_in_one_place() -> None:

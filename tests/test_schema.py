@@ -5,7 +5,10 @@ from __future__ import annotations
 import dataclasses
 import json
 
-from tfwd.schema import MISSING_INTEGER, Input, Schema
+import numpy as np
+import pytest
+
+from tfwd.schema import DTYPES, MISSING, MISSING_INTEGER, Input, Schema, is_missing
 
 
 def test_survives_json() -> None:
@@ -48,3 +51,24 @@ def test_missing_integer_is_the_least_int64() -> None:
 def test_a_schema_without_moments_is_read_by_versions_that_know_none() -> None:
     schema = Schema((Input("x", "x", "float"), Input("at", "at", "integer", moment="")), "binary", "y", ("0", "1"))
     assert ["moment" in entry for entry in schema.to_dict()["inputs"]] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("schema", "names"),
+    [
+        (Schema((), "binary", "y", ("no", "yes")), ("probability", "logit")),
+        (Schema((), "multiclass", "y", ("a", "b", "c")), ("probability", "logit", "classes")),
+        (Schema((), "regression", "y"), ("prediction",)),
+        (Schema((), "regression", "y", counts=True), ("prediction",)),
+    ],
+)
+def test_the_main_answer_stands_first(schema: Schema, names: tuple[str, ...]) -> None:
+    assert schema.answer_names == names
+    assert schema.answer == names[0]
+
+
+def test_what_is_missing_of_each_kind_is_told_from_what_is_there() -> None:
+    assert all(is_missing(MISSING[kind]) for kind in DTYPES)
+    assert is_missing(np.float32(np.nan))
+    assert is_missing(np.int64(MISSING_INTEGER))
+    assert not any(map(is_missing, (" ", "nan", 0, MISSING_INTEGER + 1, 0.0, np.inf)))

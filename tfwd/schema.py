@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,6 +17,8 @@ TASKS = ("binary", "multiclass", "regression")
 LONGEST_LIST = 2**20
 # A missing integer on the road to a graph: int64 has no null, and nobody's category is this number.
 MISSING_INTEGER = -(2**63)
+# What is missing of a kind, as a graph takes it.
+MISSING: dict[Kind, Any] = {"string": "", "integer": MISSING_INTEGER, "float": math.nan}
 # An ONNX input with this ending takes the 64-bit fingerprints of the input before it.
 FINGERPRINT_SUFFIX = "_fingerprint"
 
@@ -93,6 +96,18 @@ class Schema:
         """The number of logits: one a class of a multi-class task, else 1."""
         return len(self.classes) if self.task == "multiclass" else 1
 
+    @property
+    def answer(self) -> str:
+        """The name of the main answer: `prediction` of a regression, else `probability`."""
+        return "prediction" if self.task == "regression" else "probability"
+
+    @property
+    def answer_names(self) -> tuple[str, ...]:
+        """All answers of an export in order: `prediction`, or `probability`, `logit` and, if multi-class, `classes`."""
+        if self.task == "regression":
+            return (self.answer,)
+        return (self.answer, "logit", "classes") if self.task == "multiclass" else (self.answer, "logit")
+
     def to_dict(self) -> dict[str, Any]:
         """A JSON-able dict that `from_dict` reads, and versions before 0.5 where no input is a moment."""
         found = dataclasses.asdict(self)
@@ -119,7 +134,9 @@ class Schema:
         lists = {entry.column for entry in inputs if entry.length and entry.weighs is None}
         for entry in inputs:
             if entry.weighs is not None and (entry.kind != "float" or not entry.length or entry.weighs not in lists):
-                raise ValueError(f"schema.inputs: {entry.name!r} weighs {entry.weighs!r}, which is no list of values.")
+                raise ValueError(
+                    f"schema.inputs: {entry.name!r} weighs {entry.weighs!r}, which is not a list of values."
+                )
         task = _one_of(entries["task"], "schema.task", TASKS)
         classes = entries.get("classes", ())
         if not isinstance(classes, list | tuple):
@@ -143,6 +160,11 @@ class Schema:
             version=_text(entries.get("version", ""), "schema.version"),
             counts=counts,
         )
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a text, a whole number or a number, as a graph takes it, is the missing one of its kind."""
+    return value == "" if isinstance(value, str) else bool(value != value or value == MISSING_INTEGER)
 
 
 def _input(values: Any, where: str) -> Input:
@@ -184,7 +206,7 @@ def _section(values: Any, where: str, kind: type[Any]) -> dict[str, Any]:
             raise ValueError(f"{where}: unknown key {_shown(key)}.")
     for key, needed in fields.items():
         if needed and key not in values:
-            raise ValueError(f"{where}: the key {key!r} is needed and not there.")
+            raise ValueError(f"{where}: the required key {key!r} is missing.")
     return values
 
 
@@ -194,7 +216,7 @@ def _text(value: Any, where: str) -> str:
             return value
     except UnicodeEncodeError:
         pass  # half of a surrogate pair, which JSON can say and no file can hold
-    raise ValueError(f"{where}: expected a text. Received: {_shown(value)}")
+    raise ValueError(f"{where}: expected a string. Received: {_shown(value)}")
 
 
 def _one_of(value: Any, where: str, choices: tuple[Any, ...]) -> Any:

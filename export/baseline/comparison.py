@@ -19,7 +19,6 @@ from tfwd.data.reading import Reading
 from tfwd.data.rows import Rows
 from tfwd.data.source import Source
 from tfwd.errors import DataError, ExportError
-from tfwd.inference.answers import Answer
 from tfwd.inference.scorer import Scorer
 from tfwd.metrics.tasks import HIGHER_IS_BETTER, metrics_of
 from tfwd.run_folder.record import FRAMES
@@ -134,7 +133,7 @@ class Comparison:
 def compare(new: Scorer, old: Scorer, rows: Rows, limits: Limits | None = None) -> Comparison:
     """Lets two models score the same rows.
 
-    The scores of all rows are kept in memory: 8 bytes a row, or a row and class.
+    The scores of all rows are kept in memory: 8 bytes per row, or a row and class.
 
     Args:
         new: the model that is to replace the other.
@@ -160,7 +159,7 @@ def compare(new: Scorer, old: Scorer, rows: Rows, limits: Limits | None = None) 
     count = 0
     for batch, old_batch in zip(rows.batches(_BATCH), _reading(old_rows, name), strict=True):
         assert batch.label is not None
-        answers = (_scores(new.score(batch.inputs)), _scores(old.score(old_batch.inputs)))
+        answers = (new.score(batch.inputs)[new.schema.answer], old.score(old_batch.inputs)[old.schema.answer])
         if task == "multiclass":
             answers = (answers[0], _aligned(answers[1], old.schema.classes, new.schema.classes))
         for found, kept, answer in zip(metrics, answered, answers, strict=True):
@@ -194,7 +193,7 @@ def comparison_rows(
         reading: how the model reads a file, if it says so.
 
     Raises:
-        ExportError: there are none, or the run has learnt from them in a refit, and no file is given.
+        ExportError: there are none, or the run has learned from them in a refit, and no file is given.
     """
     run = run_of(source)
     if data is not None:
@@ -216,7 +215,7 @@ def comparison_rows(
         path = run.rows("test")
         if path is None and run.config.train.refit:
             raise ExportError(
-                f"{source} has no test rows to compare the models on, and has learnt from its validation rows too, as "
+                f"{source} has no test rows to compare the models on, and has learned from its validation rows too, as "
                 "train.refit says. Give labelled rows: --data FILE"
             )
         path = path or held_out
@@ -229,7 +228,7 @@ def comparison_rows(
         if any(run.was_frame(part) for part in FRAMES):
             raise ExportError(
                 f"{source} was trained on frames, which it does not hold: it has no rows to compare the models on. "
-                "Give labelled rows that neither has learnt from: --data FILE"
+                "Give labelled rows that neither has learned from: --data FILE"
             )
     raise ExportError(
         f"{source} has neither test nor validation rows to compare the models on. Give labelled rows: --data FILE"
@@ -263,10 +262,6 @@ def _reading(rows: Rows, name: str) -> Iterator[Any]:
         yield from rows.batches(_BATCH)
     except DataError as error:
         raise DataError(f"The baseline cannot score the rows of {name}: {error}") from None
-
-
-def _scores(answer: Answer) -> Scores:
-    return answer["prediction"] if "prediction" in answer else answer["probability"]
 
 
 def _aligned(scores: Scores, classes: tuple[str, ...], wanted: tuple[str, ...]) -> Scores:

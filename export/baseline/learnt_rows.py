@@ -1,4 +1,4 @@
-"""Whether the rows on which two models are compared are rows that one of them has learnt from."""
+"""Whether the rows on which two models are compared are rows that one of them has learned from."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Told(NamedTuple):
 
 
 def told_apart(who: str, path: str | Path, schema: Schema, rows: Rows) -> Told:
-    """Looks for rows among those that a model has learnt from.
+    """Looks for rows among those that a model has learned from.
 
     A run keeps a fingerprint of its training rows: see `tfwd.data.fingerprint`. Rows that stand among them no more
     often than training rows stand there twice have nothing to do with them.
@@ -38,20 +38,20 @@ def told_apart(who: str, path: str | Path, schema: Schema, rows: Rows) -> Told:
     run = run_of(path)
     provenance = run.provenance if run else None
     if run is None or provenance is None:
-        return Told(note=f"Which rows {who} has learnt from is not recorded: these may be among them.")
+        return Told(note=f"Which rows {who} has learned from is not recorded: these may be among them.")
     known = provenance.learnt(run.config.train.refit)
     try:
         found = known.seen(Rows(rows.source, schema, split=rows.split, fraction=rows.fraction).hashes())
     except DataError as error:
-        return Told(note=f"Whether {who} has learnt from these rows cannot be told: {error}")
+        return Told(note=f"Whether {who} has learned from these rows cannot be told: {error}")
     if not found.told:
-        return Told(note=f"Whether {who} has learnt from these rows cannot be told: they are too few.")
+        return Told(note=f"Whether {who} has learned from these rows cannot be told: they are too few.")
     if not found.too_many:
         return Told()
     usual = f", where {found.chance:.0%} are by chance" if found.chance >= 0.005 else ""
     return Told(
-        fault=f"{who} has learnt from about {found.share:.0%} of the rows of {rows.source.name}{usual}, so that they "
-        "say nothing of it: give rows that neither model has learnt from, with --data FILE"
+        fault=f"{who} has learned from about {found.share:.0%} of the rows of {rows.source.name}{usual}, so that they "
+        "say nothing of it: give rows that neither model has learned from, with --data FILE"
     )
 
 

@@ -23,7 +23,7 @@ from export.onnx.operations import CONVERTED, refuse_unknown
 from export.onnx.session import OPSET, rounds_name, table_name, transform_name
 from export.onnx.small_ranker import small_ranker
 from export.onnx.small_transform import rounds, small_transform
-from export.parity.answers import answer_names, answers, tables, transformed_names
+from export.parity.answers import answers, tables, transformed_names
 from export.quiet import quiet
 from tfwd.errors import ExportError
 from tfwd.layers.direct_lookup import Fingerprint
@@ -55,7 +55,7 @@ def convert(model: WideDeep, fingerprint_inputs: bool = False) -> onnx.ModelProt
         transform, vocabularies = small_transform(model)
         held = rounds(transform)
         transform, sources = _after_hashing(model, transform, fingerprint_inputs)
-    twins = sorted(set(sources.values()) & set(answer_names(model.schema)))
+    twins = sorted(set(sources.values()) & set(model.schema.answer_names))
     if twins:
         raise ExportError(
             f"ONNX tells inputs and outputs apart by name, and {twins} would be both. Rename the inputs in data.names."
@@ -194,7 +194,7 @@ def _specs(model: WideDeep) -> dict[str, keras.KerasTensor]:
     shape = (None, classes) if model.schema.task == "multiclass" else (None,)
     specs = {
         name: keras.KerasTensor(shape, "string" if name == "classes" else "float32")
-        for name in answer_names(model.schema)
+        for name in model.schema.answer_names
     }
     prepared = zip(transformed_names(model.layout), model.transform.outputs, strict=True)
     return specs | {transform_name(name): keras.KerasTensor(t.shape, t.dtype) for name, t in prepared}

@@ -58,7 +58,7 @@ def _one_hot(graph: Any, node: Any, name: str, arguments: list[Any]) -> None:
     """`tf.one_hot` as what it says: where the index is the place of the column, one value, else the other.
 
     ONNX' OneHot counts negative indices from the end, where TensorFlow has no column for them. ONNX Runtime before 1.27
-    ends its process by a division by zero for a OneHot of no rows, and tf2onnx gives it a depth that is no scalar.
+    ends its process by a division by zero for a OneHot of no rows, and tf2onnx gives it a depth that is not a scalar.
     """
     indices, _, on, off = node.input
     rank = graph.get_rank(indices)
@@ -134,5 +134,5 @@ def refuse_unknown(graph: onnx.GraphProto) -> None:
         place = unknown[0].name.partition("export.whole")[2].partition("/")[2]
         raise ExportError(
             f"ONNX has no operation {unknown[0].op_type!r}, which {place} needs. "
-            "Choose another model.activation, or another layer in your own tower."
+            "Choose another model.activation, or another layer in your custom tower."
         )

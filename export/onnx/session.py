@@ -13,9 +13,8 @@ import onnx
 
 from export.parity.rows import Rows
 from tfwd.errors import ExportError
-from tfwd.inference.onnx_runtime import onnxruntime
-from tfwd.layers.direct_lookup import fingerprints
-from tfwd.schema import FINGERPRINT_SUFFIX
+from tfwd.inference.onnx_runtime import new_session, onnxruntime, with_fingerprints
+from tfwd.layers.direct_lookup import fingerprints as fingerprints  # `export.onnx.fingerprints`
 from tfwd.utils.files import hidden_folder, link_or_copy
 
 OPSET = 18
@@ -45,7 +44,7 @@ def open_session(file: Path, transformed: tuple[str, ...] = (), tables: tuple[st
     """An exported file in ONNX Runtime, as it is, with more outputs.
 
     Args:
-        file: that `export.onnx.writer.save` wrote; external data lie beside it.
+        file: that `export.onnx.save` wrote; external data lie beside it.
         transformed: outputs of the transform to give as well.
         tables: tables to give rows of.
 
@@ -64,9 +63,6 @@ def open_session(file: Path, transformed: tuple[str, ...] = (), tables: tuple[st
         more.graph.node.append(onnx.helper.make_node("Cast", [stored], [result], to=_FLOAT))
         outputs.append((result, _FLOAT))
     more.graph.output.extend(onnx.helper.make_tensor_value_info(name, kind, None) for name, kind in outputs)
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(file.parent.resolve()))
     # ONNX Runtime keeps the bytes that it is given, but not a file; a published one is not written to.
     beside = os.access(file.parent, os.W_OK)
     with hidden_folder(file.parent / "tmp") if beside else tempfile.TemporaryDirectory(prefix=".tmp-") as own:
@@ -84,7 +80,7 @@ def open_session(file: Path, transformed: tuple[str, ...] = (), tables: tuple[st
             # Protobuf reads two messages in a row as their sum, so that the file need not be taken apart.
             out.write(more.SerializeToString())
         try:
-            session = onnxruntime.InferenceSession(str(copy), options, providers=["CPUExecutionProvider"])
+            session = new_session(copy, file.parent)
         except Exception as error:  # classes of its own, without a common base
             why = (str(error).splitlines() or [type(error).__name__])[0]
             raise ExportError(f"{file} cannot be read as an ONNX model: {why}") from None
@@ -120,11 +116,7 @@ class OnnxSession:
 
     def run(self, rows: Rows) -> dict[str, np.ndarray]:
         """The outputs for rows as `as_rows` makes them, those of the transform under its own names."""
-        feeds = {
-            name: rows[name] if name in rows else fingerprints(rows[name[: -len(FINGERPRINT_SUFFIX)]])
-            for name in self.inputs
-        }
-        values = self._session.run(self._outputs, self._nothing | feeds)
+        values = self._session.run(self._outputs, self._nothing | with_fingerprints(self.inputs, rows))
         return {name.removeprefix("transform/"): value for name, value in zip(self._outputs, values, strict=True)}
 
     def table(self, name: str, start: int, stop: int) -> np.ndarray:

@@ -21,7 +21,7 @@ from export.onnx.session import DOMAINS, rounds_name
 from export.onnx.small_transform import rounds
 from export.onnx.storage import Storage
 from export.parity import compare as parity
-from export.parity.answers import answer_names, tables
+from export.parity.answers import tables
 from tfwd.errors import ExportError
 from tfwd.inference import metadata
 from tfwd.model.wide_deep import WideDeep
@@ -230,7 +230,7 @@ def _gate(model: WideDeep, file: Path, fingerprint_inputs: bool) -> None:
         name for name in inputs if name not in expected and name.removesuffix(FINGERPRINT_SUFFIX) not in expected
     ]
     outputs = tuple(entry.name for entry in proto.graph.output)
-    if unknown or outputs != answer_names(model.schema):
+    if unknown or outputs != model.schema.answer_names:
         raise ExportError(
-            f"The converted graph maps {inputs} to {outputs}. Expected: {expected} to {answer_names(model.schema)}"
+            f"The converted graph maps {inputs} to {outputs}. Expected: {expected} to {model.schema.answer_names}"
         )

@@ -11,18 +11,12 @@ import tensorflow as tf
 
 from tfwd.features.layout import Layout, weights_name
 from tfwd.layers.vocabulary_lookup import VocabularyLookup
+from tfwd.model.ranker import Heads
 from tfwd.model.wide_deep import WideDeep
 from tfwd.schema import Schema
 
 # In numbers: 4 MB of float32.
 _BLOCK = 2**20
-
-
-def answer_names(schema: Schema) -> tuple[str, ...]:
-    """The names of the outputs: `prediction`, or `probability` and `logit`, with `classes` where there are several."""
-    if schema.task == "regression":
-        return ("prediction",)
-    return ("probability", "logit") if schema.task == "binary" else ("probability", "logit", "classes")
 
 
 def answers(model: WideDeep, logits: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -51,11 +45,11 @@ def transformed_names(layout: Layout) -> tuple[str, ...]:
 
 def tables(ranker: keras.Model) -> dict[str, keras.Variable]:
     """The variables of the tables of a ranker, by table name."""
-    heads = {layer.name: layer for layer in ranker.layers}
+    heads = Heads.of(ranker)
     found = {}
-    if "wide" in heads and heads["wide"].table is not None:
-        found["wide"] = heads["wide"].table.table
-    for embedding in heads["deep"].embeddings if "deep" in heads else ():
+    if heads.wide is not None and heads.wide.table is not None:
+        found["wide"] = heads.wide.table.table
+    for embedding in heads.deep.embeddings if heads.deep is not None else ():
         found[embedding.name] = embedding.table
     return found
 

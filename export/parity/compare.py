@@ -19,6 +19,8 @@ from export.parity.answers import answers, blocks, tables, transformed_names
 from export.parity.rows import Rows, as_rows, hostile_rows, known_values, length, narrowed, part, tensors
 from tfwd.errors import ExportError
 from tfwd.features.layout import Layout, Range, columns_of, weights_name
+from tfwd.inference.answers import scored_names
+from tfwd.inference.onnx_scorer import OnnxScorer
 from tfwd.model.wide_deep import WideDeep
 
 Results = dict[str, np.ndarray]
@@ -63,13 +65,15 @@ def check_savedmodel(
         found = {**loaded.signatures["transform"](**raw), **loaded.signatures["serving_default"](**raw)}
         return {name: tensor.numpy() for name, tensor in found.items()}
 
-    _compare(model, results, rows, hostile, "The SavedModel")
+    _compare(model, results, _rows(model, rows, hostile), "The SavedModel")
 
 
 def check_onnx(
     model: WideDeep, file: str | Path, rows: Mapping[str, Any] | None = None, hostile: int | None = None
 ) -> float:
-    """Compares an ONNX file, run by ONNX Runtime on the CPU, with its model.
+    """Compares an ONNX file with its model: as ONNX Runtime on the CPU runs it, then as tfwd scores with it.
+
+    `tfwd.inference` cuts the graph in two. Of what it answers a batch of every kind of rows is compared.
 
     Args:
         model: what was exported.
@@ -83,11 +87,20 @@ def check_onnx(
 
     Raises:
         ExportError: a difference, by feature.
+        RunError: tfwd cannot score with the file.
     """
     names = tuple(tables(model.ranker))
     session = open_session(Path(file), transformed_names(model.layout), names)
-    _compare_tables(model, session.table, "The ONNX file", session.half)
-    return _compare(model, session.run, rows, hostile, "The ONNX file", session.half)
+    half = session.half
+    _compare_tables(model, session.table, "The ONNX file", half)
+    chosen = _rows(model, rows, hostile)
+    largest = _compare(model, session.run, chosen, "The ONNX file", half)
+    # Its tables are in memory once: they go before the file is loaded again.
+    del session
+    first = {kind: part(batch, 0, _BATCH) for kind, batch in chosen.items()}
+    # What `load_scorer` makes of a file that is called .onnx, which this one need not be.
+    _compare(model, OnnxScorer(Path(file)).score, first, "The ONNX file in tfwd", half, whole=False)
+    return largest
 
 
 def _compare_tables(
@@ -117,42 +130,51 @@ def _feature(ranges: tuple[Range, ...], row: int) -> tuple[str, int]:
     return (found.feature, row - found.start) if found else ("padding", row)
 
 
-def _compare(
-    model: WideDeep,
-    results: Callable[[Rows], Results],
-    rows: Mapping[str, Any] | None,
-    hostile: int | None,
-    what: str,
-    half: bool = False,
-) -> float:
+def _rows(model: WideDeep, rows: Mapping[str, Any] | None, hostile: int | None) -> dict[str, Rows]:
+    """The rows on which to compare, by what they are."""
     real = {} if rows is None else {"real row": as_rows(model.schema, rows)}
     count = HOSTILE_ROWS if hostile is None else hostile
     made = {"hostile row": hostile_rows(model.schema, known_values(model), count)} if count else {}
     if count and any(entry.length and not entry.fixed for entry in model.schema.inputs):
         some = part(made["hostile row"], 0, _NARROW)
         made |= {f"hostile row {kind}": narrowed(model.schema, some, share) for kind, share in _NARROWED.items()}
+    return real | made
+
+
+def _compare(
+    model: WideDeep,
+    results: Callable[[Rows], Results],
+    rows: Mapping[str, Rows],
+    what: str,
+    half: bool = False,
+    whole: bool = True,
+) -> float:
     rounding = RoundedRanker(model, _BATCH) if half else None
     largest = 0.0
-    for kind, batchable in (real | made).items():
+    for kind, batchable in rows.items():
         for start in range(0, length(batchable), _BATCH):
             batch = part(batchable, start, start + _BATCH)
-            distance = _compare_batch(model, batch, results(batch), f"{what}, on {kind}", start, rounding)
+            distance = _compare_batch(model, batch, results(batch), f"{what}, on {kind}", start, rounding, whole)
             largest = max(largest, distance)
     return largest
 
 
 def _compare_batch(
-    model: WideDeep, batch: Rows, received: Results, what: str, start: int, rounding: RoundedRanker | None
+    model: WideDeep, batch: Rows, received: Results, what: str, start: int, rounding: RoundedRanker | None, whole: bool
 ) -> float:
     prepared = model.transform(tensors(batch))
     own = answers(model, model.ranker(prepared, training=False))
     found = own if rounding is None else answers(model, rounding(prepared))
-    expected = {name: tensor.numpy() for name, tensor in {**prepared, **found}.items()}
+    if not whole:
+        # A scorer gives neither the transform's outputs nor the names of the classes.
+        found = {name: found[name] for name in scored_names(model.schema)}
+    transformed = prepared if whole else {}
+    expected = {name: tensor.numpy() for name, tensor in {**transformed, **found}.items()}
     for name, values in expected.items():
         if received[name].shape != values.shape:
             raise ExportError(f"{what}s: {name!r} has the shape {received[name].shape}. Expected: {values.shape}")
     features = _column_features(model.layout)
-    for name in prepared:
+    for name in transformed:
         wrong = np.argwhere(_differs(name, expected[name], received[name], 1.0))
         if len(wrong):
             row, column = map(int, wrong[0])
@@ -169,7 +191,7 @@ def _compare_batch(
             f"{what} {start + row}: {name} of the model itself is {expected[name][row]}, where every input must have a "
             f"finite answer. The inputs: { {key: _short(values[row]) for key, values in batch.items()} }"
         )
-    scale = float(model.ranker.get_layer("logit").scale)
+    scale = float(model.heads.logit.scale)
     rounded_off = _ROUNDINGS * 2.0**-24 * last_terms(model, prepared)
     for name in found:
         pair = (expected[name], received[name])
@@ -179,13 +201,14 @@ def _compare_batch(
         wrong = np.argwhere(_differs(name, *pair, scale, rounded_off))
         if len(wrong):
             row = int(wrong[0][0])
+            place = "the tower or the sum of the heads" if whole else "how tfwd runs the graph, which itself agrees"
             raise ExportError(
                 f"{what} {start + row}, disagrees with the model: {name} is {received[name][row]}. Expected: "
-                f"{expected[name][row]}. Tables, ids and numbers are equal, so that the difference is in the tower or "
-                f"the sum of the heads. The inputs: { {key: _short(values[row]) for key, values in batch.items()} }"
+                f"{expected[name][row]}. Tables, ids and numbers are equal, so that the difference is in {place}. "
+                f"The inputs: { {key: _short(values[row]) for key, values in batch.items()} }"
             )
-    answer = "prediction" if model.schema.task == "regression" else "probability"
-    return float(np.abs(own[answer].numpy() - received[answer]).max())
+    main = model.schema.answer
+    return float(np.abs(own[main].numpy() - received[main]).max())
 
 
 def _column_features(layout: Layout) -> dict[str, list[str]]:
@@ -207,7 +230,7 @@ def _not_finite(names: Iterable[str], expected: Results) -> tuple[str, int] | No
     return None
 
 
-def last_terms(model: WideDeep, prepared: Mapping[str, tf.Tensor]) -> np.ndarray:
+def last_terms(model: WideDeep, prepared: dict[str, tf.Tensor]) -> np.ndarray:
     """The sum of the absolute terms of the last layer, which bounds what its rounding may come to.
 
     Args:
@@ -218,16 +241,15 @@ def last_terms(model: WideDeep, prepared: Mapping[str, tf.Tensor]) -> np.ndarray
         float64 `(B, outputs)`: of the deep head's last product and its bias, and of the wide head's numbers.
     """
     count = len(next(iter(prepared.values())))
-    heads = {layer.name: layer for layer in model.ranker.layers}
+    wide, deep = model.heads.wide, model.heads.deep
     total = np.zeros((count, model.schema.outputs))
-    if "deep" in heads:
-        deep = heads["deep"]
+    if deep is not None:
         units = np.abs(deep.tower(deep.tower_inputs(prepared), training=False).numpy().astype(np.float64))
         kernel, bias = (np.abs(variable.numpy().astype(np.float64)) for variable in deep.logits.weights)
         total += units @ kernel + bias
-    if "wide" in heads and heads["wide"].numeric:
-        numbers = np.abs(prepared["numeric"].numpy()[:, list(heads["wide"].numeric)].astype(np.float64))
-        total += numbers @ np.abs(heads["wide"].kernel.numpy().astype(np.float64))
+    if wide is not None and wide.numeric:
+        numbers = np.abs(prepared["numeric"].numpy()[:, list(wide.numeric)].astype(np.float64))
+        total += numbers @ np.abs(wide.kernel.numpy().astype(np.float64))
     return total
 
 

@@ -20,11 +20,9 @@ from tfwd.layers.join_columns import JoinColumns
 from tfwd.layers.numeric_scaling import NumericScaling
 from tfwd.layers.vocabulary_lookup import VocabularyLookup
 from tfwd.model.wide_deep import WideDeep
-from tfwd.schema import MISSING_INTEGER, Input, Kind, Schema
+from tfwd.schema import MISSING, MISSING_INTEGER, Input, Kind, Schema
 
 Rows = dict[str, np.ndarray]
-
-_PADDING: dict[Kind, Any] = {"string": "", "integer": MISSING_INTEGER, "float": np.nan}
 
 LONG = 100_000
 _LONG_CELLS = 20
@@ -91,7 +89,7 @@ def as_rows(schema: Schema, rows: Mapping[str, Any]) -> Rows:
 
     Raises:
         ExportError: an input is missing, columns differ in length, a vector has another length than its input, a string
-            is not valid UTF-8, or a value is no number where there must be one, or no whole one.
+            is not valid UTF-8, or a value is not a number where there must be one, or no whole one.
     """
     absent = [entry.name for entry in schema.inputs if entry.name not in rows]
     if absent:
@@ -148,7 +146,7 @@ def _integer(name: str, value: Any) -> int:
         number = None
     # Not truncated, nor wrapped: 3.0 is 3, and 3.7 is none.
     if number is None or (not isinstance(value, str | bytes) and number != value) or not -(2**63) <= number < 2**63:
-        raise ExportError(f"The input {name!r} takes a whole number of 64 bits. Received: {value!r}")
+        raise ExportError(f"The input {name!r} takes a 64-bit integer. Received: {value!r}")
     return number
 
 
@@ -273,7 +271,7 @@ def ordinary_rows(schema: Schema, known: Mapping[str, np.ndarray], n: int, seed:
         made[entry.name] = values[generator.integers(len(values), size=_shape(entry, n))]
         if entry.length:
             places = np.arange(made[entry.name].shape[1])
-            made[entry.name][places >= generator.integers(len(places) + 1, size=(n, 1))] = _PADDING[entry.kind]
+            made[entry.name][places >= generator.integers(len(places) + 1, size=(n, 1))] = MISSING[entry.kind]
     return made
 
 
@@ -316,7 +314,7 @@ def hostile_rows(schema: Schema, vocabularies: Mapping[str, np.ndarray], n: int,
             made[entry.name] = np.where(np.isfinite(weights), np.clip(weights, -_MOST_WEIGHT, _MOST_WEIGHT), weights)
         if entry.length:
             # Lists of any length, some without a value, with gaps in them.
-            made[entry.name][generator.random(shape) < generator.random((n, 1)) * 1.2] = _PADDING[entry.kind]
+            made[entry.name][generator.random(shape) < generator.random((n, 1)) * 1.2] = MISSING[entry.kind]
     return made
 
 

@@ -80,7 +80,7 @@ def check(model: WideDeep, lists: ListMaker, loaded: Any, rows: Rows) -> None:
         ExportError: a list that differs, with its user and place.
     """
     catalogue = lists.catalogue
-    score = "prediction" if model.schema.task == "regression" else "probability"
+    score = model.schema.answer
     users = {entry.name: rows[entry.name][:_USERS] for entry in lists.scorer.user_inputs}
     asked = requests(lists, users, len(catalogue))
     got = {name: tensor.numpy() for name, tensor in loaded.signatures[RECOMMEND](**tensors(asked)).items()}
@@ -89,7 +89,7 @@ def check(model: WideDeep, lists: ListMaker, loaded: Any, rows: Rows) -> None:
         scores = loaded.signatures["serving_default"](**tensors({**own, **catalogue.inputs}))[score].numpy()
         values = [value.decode() if isinstance(value, bytes) else value for value in got["items"][row].tolist()]
         by_item = dict(zip(catalogue.ids.tolist(), scores.tolist(), strict=True))
-        tolerance = _TOLERANCE * max(1.0, float(np.abs(scores).max()) if score == "prediction" else 1.0)
+        tolerance = _TOLERANCE * max(1.0, float(np.abs(scores).max()) if model.schema.task == "regression" else 1.0)
         if set(values) != set(by_item):
             raise ExportError(
                 f"recommend lists {len(set(values))} items. Expected: the {len(by_item)} of the catalogue."

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -21,7 +20,7 @@ from tensorflow_serving.apis import (
 )
 
 from export.parity.rows import Rows, length, part
-from tfwd.schema import MISSING_INTEGER, Schema
+from tfwd.schema import Schema, is_missing
 
 # TF Serving refuses a file with more than 1,000 records.
 _SINGLE, _BATCHES = 16, (32, 256)
@@ -99,7 +98,7 @@ def _example(schema: Schema, rows: Rows, index: int) -> tf.train.Example:
     for entry in schema.inputs:
         # Of a list padding goes along: what belongs to its values, their weights, stands at the same places.
         values = np.reshape(rows[entry.name][index], -1)
-        if not entry.length and _is_missing(values[0]):
+        if not entry.length and is_missing(values[0]):
             continue
         if entry.kind == "string":
             texts = [value.encode() for value in values]
@@ -109,7 +108,3 @@ def _example(schema: Schema, rows: Rows, index: int) -> tf.train.Example:
         else:
             features[entry.name] = tf.train.Feature(float_list=tf.train.FloatList(value=values))
     return tf.train.Example(features=tf.train.Features(feature=features))
-
-
-def _is_missing(value: Any) -> bool:
-    return value == "" if isinstance(value, str) else bool(value != value or value == MISSING_INTEGER)

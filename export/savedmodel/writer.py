@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from export.parity import compare as parity
@@ -25,7 +24,7 @@ from tfwd.errors import ExportError
 from tfwd.inference import metadata
 from tfwd.model.wide_deep import WideDeep
 from tfwd.recommend.top_k import ListMaker
-from tfwd.schema import DTYPES, MISSING_INTEGER, Schema
+from tfwd.schema import DTYPES, MISSING, Schema
 from tfwd.utils.files import disk_errors, hidden_folder, left_folders, remove
 from tfwd.utils.naming import is_valid
 
@@ -33,7 +32,6 @@ Tensors = dict[str, tf.Tensor]
 
 DEFAULT, TRANSFORM, CLASSIFY, REGRESS = "serving_default", "transform", "classify", "regress"
 _METHODS = {CLASSIFY: "tensorflow/serving/classify", REGRESS: "tensorflow/serving/regress"}
-_MISSING: dict[str, Any] = {"string": "", "integer": MISSING_INTEGER, "float": np.nan}
 _ROWS = 256
 _STAGING = "tmp"
 _LARGEST = 2**63 - 1
@@ -189,14 +187,13 @@ def _signatures(model: WideDeep) -> tuple[dict[str, Any], Any]:
         return dict(model.transform(inputs))
 
     def classify(inputs: tf.Tensor) -> Tensors:
-        scores = predict(_parsed(schema, inputs))["probability"]
+        scores = predict(_parsed(schema, inputs))[schema.answer]
         if schema.task == "binary":
             scores = tf.stack([1.0 - scores, scores], axis=1)
         return {"classes": class_names(schema, scores), "scores": scores}
 
     def regress(inputs: tf.Tensor) -> Tensors:
-        answer = predict(_parsed(schema, inputs))
-        return {"outputs": answer["probability" if schema.task == "binary" else "prediction"][:, tf.newaxis]}
+        return {"outputs": predict(_parsed(schema, inputs))[schema.answer][:, tf.newaxis]}
 
     functions = {DEFAULT: (predict, raw), TRANSFORM: (transform, raw)}
     if schema.task != "regression":
@@ -213,11 +210,11 @@ def _signatures(model: WideDeep) -> tuple[dict[str, Any], Any]:
 def _parsed(schema: Schema, examples: tf.Tensor) -> Tensors:
     """Serialized `tf.Example`s as a raw batch; lists are padded to the longest of all."""
     features = {
-        entry.name: tf.io.FixedLenFeature([entry.length], tf.float32, [_MISSING["float"]] * entry.length)
+        entry.name: tf.io.FixedLenFeature([entry.length], tf.float32, [MISSING["float"]] * entry.length)
         if entry.fixed
         else tf.io.RaggedFeature(tf.as_dtype(DTYPES[entry.kind]))
         if entry.length
-        else tf.io.FixedLenFeature([], tf.as_dtype(DTYPES[entry.kind]), _MISSING[entry.kind])
+        else tf.io.FixedLenFeature([], tf.as_dtype(DTYPES[entry.kind]), MISSING[entry.kind])
         for entry in schema.inputs
     }
     parsed = tf.io.parse_example(examples, features)
@@ -233,8 +230,8 @@ def _parsed(schema: Schema, examples: tf.Tensor) -> Tensors:
     lists = [entry for entry in schema.inputs if entry.length and not entry.fixed]
     longest = [parsed[entry.name].bounding_shape(1) for entry in lists]
     for entry in lists:
-        values = parsed[entry.name].to_tensor(_MISSING[entry.kind])
+        values = parsed[entry.name].to_tensor(MISSING[entry.kind])
         missing = tf.cast(tf.reduce_max(tf.stack(longest)), tf.int32) - tf.shape(values)[1]
-        fill = tf.constant(_MISSING[entry.kind], values.dtype)
+        fill = tf.constant(MISSING[entry.kind], values.dtype)
         parsed[entry.name] = tf.pad(values, [[0, 0], [0, missing]], constant_values=fill)
     return parsed

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from string import Template
@@ -19,7 +18,7 @@ from tensorflow_serving.config import model_server_config_pb2
 
 from tfwd.errors import ExportError
 from tfwd.inference.metadata import Metadata, of_saved_model
-from tfwd.schema import MISSING_INTEGER, Input, Kind, Schema
+from tfwd.schema import Input, Kind, Schema, is_missing
 from tfwd.utils.files import write_text
 
 _WARMUP = ("assets.extra", "tf_serving_warmup_requests")
@@ -31,7 +30,7 @@ def write(output: str | Path) -> Path:
     """Writes `OUT/serving/models.config` and `OUT/serving/README.md` for all models in a folder.
 
     Args:
-        output: the folder that `export.savedmodel.writer.save` wrote to.
+        output: the folder that `export.savedmodel.save` wrote to.
 
     Returns:
         `OUT/serving`.
@@ -78,7 +77,6 @@ def _page(output: Path, name: str, version: Path) -> str:
     described = of_saved_model(version)
     schema = described.schema
     row = _example(version, schema)
-    answer = "prediction" if schema.task == "regression" else "probability"
     signature = "regress" if schema.task == "regression" else "classify"
     return Template(_PAGE.read_text(encoding="utf-8")).substitute(
         models=output.resolve(),
@@ -87,7 +85,7 @@ def _page(output: Path, name: str, version: Path) -> str:
         shell_row=_in_shell(row),
         inputs="\n".join(f"| `{e.name}` | {_type(e)} | {_missing(e.kind)} |" for e in schema.inputs),
         outside=_outside(described),
-        answer=answer,
+        answer=schema.answer,
         signature=signature,
         lists=_lists(name, version, schema),
         python_row="\n".join(f"        {key!r}: [{value!r}]," for key, value in row.items()),
@@ -136,7 +134,7 @@ def _example(version: Path, schema: Schema) -> dict[str, Any]:
     """A row of the warm-up file."""
     found = [_row(inputs, schema) for inputs in _asked(version, "serving_default")]
     if not found:
-        raise ExportError(f"{version.joinpath(*_WARMUP)} is damaged: it asks for nothing. Export the model once more.")
+        raise ExportError(f"{version.joinpath(*_WARMUP)} is damaged: it asks for nothing. Export the model again.")
     return _best(found)
 
 
@@ -144,7 +142,7 @@ def _asked(version: Path, signature: str) -> Iterator[dict[str, NDArray[Any]]]:
     """The inputs of a signature in the requests of the warm-up file.
 
     Raises:
-        ExportError: the file is not there, or damaged.
+        ExportError: the file does not exist, or damaged.
     """
     file = version.joinpath(*_WARMUP)
     try:
@@ -154,7 +152,7 @@ def _asked(version: Path, signature: str) -> Iterator[dict[str, NDArray[Any]]]:
             if log.WhichOneof("log_type") == "predict_log" and request.model_spec.signature_name == signature:
                 yield {key: tf.make_ndarray(value) for key, value in request.inputs.items()}
     except (tf.errors.OpError, DecodeError, TypeError, ValueError) as error:
-        raise ExportError(f"{file} is damaged: {str(error).splitlines()[0]}. Export the model once more.") from None
+        raise ExportError(f"{file} is damaged: {str(error).splitlines()[0]}. Export the model again.") from None
 
 
 def _row(inputs: dict[str, NDArray[Any]], schema: Schema) -> dict[str, Any]:
@@ -167,7 +165,7 @@ def _row(inputs: dict[str, NDArray[Any]], schema: Schema) -> dict[str, Any]:
             if entry.length and not entry.fixed:
                 # Weights stand at the places of their values.
                 own = value if entry.weighs is None else _plain(inputs[by_column[entry.weighs]][0])
-                last = max((place for place, one in enumerate(own) if not _is_missing(one)), default=0)
+                last = max((place for place, one in enumerate(own) if not is_missing(one)), default=0)
                 value = value[: last + 1]
             row[entry.name] = value
     return row
@@ -175,16 +173,12 @@ def _row(inputs: dict[str, NDArray[Any]], schema: Schema) -> dict[str, Any]:
 
 def _best(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Preferably one without a missing value, which JSON may not be able to write."""
-    complete = (r for r in rows if not any(map(_is_missing, (one for v in r.values() for one in _listed(v)))))
+    complete = (r for r in rows if not any(map(is_missing, (one for v in r.values() for one in _listed(v)))))
     return next(complete, rows[0])
 
 
 def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
-
-
-def _is_missing(value: Any) -> bool:
-    return value in ("", MISSING_INTEGER) or (isinstance(value, float) and math.isnan(value))
 
 
 def _plain(value: Any) -> Any:

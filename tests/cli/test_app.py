@@ -85,7 +85,7 @@ def test_train_says_what_came_of_it_and_what_to_do_next(
     assert "Warning" not in shown.err
     (run.path / "notes.txt").write_text("mine")
     assert tfwd(*command, "--overwrite") == 2
-    assert "also holds notes.txt, which is no part of a run" in " ".join(capfd.readouterr().err.split())
+    assert "also holds notes.txt, which is not part of a run" in " ".join(capfd.readouterr().err.split())
     assert tfwd("train", "--output", run.path, "--resume", "--overwrite") == 2
 
 
@@ -149,7 +149,7 @@ def test_resume_is_of_the_run_alone(tmp_path: Path, capfd: pytest.CaptureFixture
 def test_an_interrupt_ends_with_130_and_a_run_that_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """And at its end what comes next is no evaluation on the rows that it has learnt from."""
+    """And at its end what comes next is not an evaluation on the rows that it has learned from."""
     monkeypatch.chdir(tmp_path)
     output = tmp_path / "runs" / "my census"
     config = written(tmp_path / "my census.yaml", epochs=4, early_stopping=None)
@@ -218,11 +218,11 @@ HELP = (
 )
 ABSENT = {
     ("export.onnx", "absent"): "absent is not",
-    ("export.savedmodel", "RUN", "--baseline", "absent"): "absent is not there.",
+    ("export.savedmodel", "RUN", "--baseline", "absent"): "absent does not exist.",
     ("export.onnx", "RUN", "--tolerance", "1"): "--data, --tolerance",
-    ("export.baseline", "RUN", "absent"): "absent is not there.",
+    ("export.baseline", "RUN", "absent"): "absent does not exist.",
     ("tfwd.predict", "RUN", "--data", "absent.csv", "--output", "x.csv"): "There is no file absent.csv.",
-    ("tfwd.evaluate", "absent", "--data", "census:test"): "absent is not there.",
+    ("tfwd.evaluate", "absent", "--data", "census:test"): "absent does not exist.",
 }
 
 

@@ -49,8 +49,8 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         "cyclic[0]: expected 'hour', 'weekday' or 'month'. Received: 'day'.",
     ),
     "parts are a text": ({"parts": "month"}, "parts: expected a list. Received: 'month'."),
-    "a part twice": ({"parts": ["month", "hour", "month"]}, "parts: 'month' stands there twice."),
-    "a cycle twice": ({"cyclic": ["hour", "hour"]}, "cyclic: 'hour' stands there twice."),
+    "a part twice": ({"parts": ["month", "hour", "month"]}, "parts: 'month' is listed twice."),
+    "a cycle twice": ({"cyclic": ["hour", "hour"]}, "cyclic: 'hour' is listed twice."),
     "parts without a place": (
         {"parts": ["month"], "wide": False},
         "its parts must go somewhere: wide, embedding or one_hot",
@@ -59,7 +59,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"parts": ["month"], "embedding": "city"},
         "embedding: expected 'auto' or a whole number. Received: 'city'.",
     ),
-    "an empty format": ({"parts": ["month"], "format": ""}, "format: expected a text of at least 1 character."),
+    "an empty format": ({"parts": ["month"], "format": ""}, "format: expected a string of at least 1 character."),
     "a format without a day": (
         {"parts": ["hour"], "format": "%H:%M"},
         "format: '%H:%M' tells no day: it needs %Y (or %y), %m (or %b) and %d, or %Y and %j, or %G, %V and %u. "
@@ -70,23 +70,23 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "seconds in capitals": ({"parts": ["hour"], "format": "Seconds"}, "For whole seconds since 1970 say seconds."),
     "an unknown directive": (
         {"parts": ["hour"], "format": "%Y-%m-%d %Q"},
-        "format: '%Y-%m-%d %Q' holds %Q, which is no directive of a date: see strptime of Python.",
+        "format: '%Y-%m-%d %Q' holds %Q, which is not a directive of a date: see strptime of Python.",
     ),
-    "seconds among directives": ({"parts": ["hour"], "format": "%Y-%m-%d %s"}, "holds %s, which is no directive"),
-    "a sign at the end": ({"parts": ["hour"], "format": "%Y-%m-%d %"}, "holds %, which is no directive"),
+    "seconds among directives": ({"parts": ["hour"], "format": "%Y-%m-%d %s"}, "holds %s, which is not a directive"),
+    "a sign at the end": ({"parts": ["hour"], "format": "%Y-%m-%d %"}, "holds %, which is not a directive"),
     "age to another's column": (
         {"age_in_days": "dropoff"},
-        "age_in_days of 'pickup' is counted to 'dropoff', which is no day or moment, such as 2024-06-30, and no "
+        "age_in_days of 'pickup' is counted to 'dropoff', which is not a day or moment, such as 2024-06-30, and no "
         "column that a datetime feature reads.",
     ),
     "age to its own column": (
         {"age_in_days": "pickup"},
         "age_in_days: 'pickup' is the feature's own column, from which its age is 0.",
     ),
-    "age to no day": ({"age_in_days": "2024-02-30"}, "counted to '2024-02-30', which is no day or moment"),
-    "age to a number": ({"age_in_days": 20240630}, "age_in_days: expected a text. Received: 20240630."),
-    "age to a time of day": ({"age_in_days": "03:00:00"}, "counted to '03:00:00', which is no day or moment"),
-    "age to nothing": ({"age_in_days": ""}, "age_in_days: expected a text of at least 1 character."),
+    "age to no day": ({"age_in_days": "2024-02-30"}, "counted to '2024-02-30', which is not a day or moment"),
+    "age to a number": ({"age_in_days": 20240630}, "age_in_days: expected a string. Received: 20240630."),
+    "age to a time of day": ({"age_in_days": "03:00:00"}, "counted to '03:00:00', which is not a day or moment"),
+    "age to nothing": ({"age_in_days": ""}, "age_in_days: expected a string of at least 1 character."),
     "unknown key": ({"parts": ["month"], "embeding": 3}, "embeding: unknown key. Did you mean 'embedding'?"),
 }
 
@@ -115,7 +115,7 @@ def _in_python(options: dict[str, Any]) -> None:
 CLASHES: dict[str, tuple[list[dict[str, Any]], str]] = {
     "age to a column that is read as something else": (
         [moment(age_in_days="age")],
-        "features[2]: age_in_days of 'pickup' is counted to 'age', which is no day or moment",
+        "features[2]: age_in_days of 'pickup' is counted to 'age', which is not a day or moment",
     ),
     "age to a column whose name is near": (
         [moment(age_in_days="drop_off"), moment("dropoff", parts=["hour"])],

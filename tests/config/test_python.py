@@ -74,8 +74,11 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (lambda: tfwd.OptimizerConfig("adagrad", l1=1), "OptimizerConfig: l1: the optimizer 'adagrad' has no option 'l1'."),
     (lambda: tfwd.OptimizerConfig(learning_rate=1.0), "OptimizerConfig: name: this key is needed and not there."),
     (lambda: tfwd.Categorical("c", vocabulary={"a", "b"}), "vocabulary is a list: a set has another order in every"),
-    (lambda: tfwd.Categorical("c", vocabulary=["a\ud800"]), "Categorical 'c': vocabulary[0]: expected a text that can"),
-    (lambda: tfwd.Categorical("c", vocabulary=["a\0"]), "vocabulary[0]: expected a text without the character NUL"),
+    (
+        lambda: tfwd.Categorical("c", vocabulary=["a\ud800"]),
+        "Categorical 'c': vocabulary[0]: expected a string that can",
+    ),
+    (lambda: tfwd.Categorical("c", vocabulary=["a\0"]), "vocabulary[0]: expected a string without the character NUL"),
     (lambda: tfwd.Config(data=tfwd.DataConfig(label="y"), features=[]), "Config: features: expected a list of at lea"),
     (lambda: tfwd.Config(data="x.csv", features=[tfwd.Numeric("x")]), "Config: data: expected a section of keys."),
     (lambda: tfwd.Config.model_validate({}), "data: this key is needed and not there."),

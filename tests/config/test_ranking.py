@@ -51,7 +51,7 @@ def test_without_it_nothing_is_ranked() -> None:
         ),
         (
             {"user": "user_id", "item": "movie_id", "item_columns": ["genres", "genres"]},
-            "ranking.item_columns: 'genres' stands there twice",
+            "ranking.item_columns: 'genres' is listed twice",
         ),
         (
             {"user": "user_id", "item": "movie_id", "item_columns": ["movie_id"]},
@@ -73,7 +73,7 @@ def test_it_refuses(ranking: dict[str, Any], message: str) -> None:
 
 
 def test_a_task_of_many_classes_has_no_one_score() -> None:
-    with pytest.raises(ConfigError, match="ranking needs one score a row"):
+    with pytest.raises(ConfigError, match="ranking needs one score per row"):
         of({"user": "user_id", "item": "movie_id"}, task="multiclass")
 
 

@@ -58,7 +58,7 @@ REFUSED: dict[str, Refused] = {
         lambda: of(export={"zzzz": 1}),
         "export.zzzz: unknown key. There is: formats, name.",
     ),
-    "missing key": (lambda: of(numeric(column=None)), "features[4].column: expected a text. Received: None."),
+    "missing key": (lambda: of(numeric(column=None)), "features[4].column: expected a string. Received: None."),
     "missing label": (lambda: of(data={"train": "x"}), "data.label: this key is needed and not there."),
     "missing keys of a cross": (
         lambda: of({"type": "cross", "bins": 3, "name": "c"}),
@@ -141,12 +141,12 @@ REFUSED: dict[str, Refused] = {
     ),
     "text": (
         lambda: of(data=data(weight=3)),
-        "data.weight: expected a text. Received: 3. Did you mean '3', in quotes?",
+        "data.weight: expected a string. Received: 3. Did you mean '3', in quotes?",
     ),
     "list": (lambda: of(model={"hidden_units": 64}), "model.hidden_units: expected a list. Received: 64."),
     "length of a text": (
         lambda: of(data=data(csv={"quote": "''"})),
-        "data.csv.quote: expected a text of at most 1 character. Received: \"''\".",
+        "data.csv.quote: expected a string of at most 1 character. Received: \"''\".",
     ),
     "length of a list": (lambda: of(model={"heads": []}), "model.heads: expected a list of at least 1. Received: []."),
     "tower without layers": (
@@ -158,9 +158,12 @@ REFUSED: dict[str, Refused] = {
         "model.heads[0]: expected 'wide' or 'deep'. Received: 'wid'. Did you mean 'wide'?",
     ),
     "section is empty": (lambda: of(model=None), "model: expected a section of keys. Received: None."),
-    "key that is no text": (lambda: of(category(**{"name": "job"}) | {1: 2}), "keys are texts. Received the key 1"),
+    "key that is not a string": (
+        lambda: of(category(**{"name": "job"}) | {1: 2}),
+        "keys are strings. Received the key 1",
+    ),
     # What pydantic alone would not find.
-    "head twice": (lambda: of(model={"heads": ["wide", "wide"]}), "model.heads: 'wide' stands there twice."),
+    "head twice": (lambda: of(model={"heads": ["wide", "wide"]}), "model.heads: 'wide' is listed twice."),
     "csv without names": (
         lambda: of(data=data(csv={"header": False})),
         "data.csv: a file without a header needs its columns' names in data.csv.columns",
@@ -188,7 +191,8 @@ REFUSED: dict[str, Refused] = {
     ),
     "inputs of one name": (
         lambda: of(category(column="a b", name="one"), category(column="a-b", name="two")),
-        "Columns 'a b' and 'a-b' both become the input 'a_b'. Tell them apart in data.names, as in {'a-b': a_b_2}.",
+        "Columns 'a b' and 'a-b' both become the input 'a_b'. Rename one of them in data.names, for example "
+        "{'a-b': a_b_2}.",
     ),
     "reserved input name": (
         lambda: of(category(column="numeric")),

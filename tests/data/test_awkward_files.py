@@ -234,7 +234,7 @@ FRAMES: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], str]] = {
     ),
     "a surrogate in a name": (
         lambda f: f.set_axis(pd.Index(["wo\ud800", "number", "y"], dtype=object), axis=1),
-        "a column whose name is no text",
+        "a column whose name is not a string",
     ),
     "mixed types": (lambda f: f.assign(word=pd.Series(["a", 1] * 6, dtype=object)), "mixes types"),
     "objects": (lambda f: f.assign(word=pd.Series([object()] * 12, dtype=object)), "mixes types"),

@@ -1,4 +1,4 @@
-"""Files that change or go between one reading and the next, and what is no file of rows at all."""
+"""Files that change or go between one reading and the next, and what is not a file of rows at all."""
 
 from __future__ import annotations
 

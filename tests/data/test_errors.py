@@ -320,7 +320,7 @@ def test_vocabulary_files(tmp_path: Path, configure: Any) -> None:
     frame = pd.DataFrame({"word": [1, 2], "y": [0, 1]})
     file = tmp_path / "words.txt"
     config = configure([{**WORD, "vocabulary_file": str(file)}])
-    refused(lambda: study(frame, config), "is not there", "words.txt", error=ConfigError)
+    refused(lambda: study(frame, config), "does not exist", "words.txt", error=ConfigError)
     for text, part in (("", "is empty"), ("1\n\n2\n", "value 2"), ("1\n1\n", "'1' twice"), ("1\nx\n", "whole numbers")):
         file.write_text(text)
         refused(lambda: study(frame, config), "words.txt", part, error=ConfigError)

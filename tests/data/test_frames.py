@@ -61,13 +61,13 @@ def test_floats_in_lists_too(configure: Any) -> None:
     [
         ({"column": "user"}, [1.0, 2.5, None], "found 2.5 in row 2"),
         ({"column": "user", "identity": 3}, [1.0, np.inf, None], "found inf in row 2"),
-        ({"column": "user", "dtype": "string"}, [1.0, 2.0, None], "it has no one text"),
+        ({"column": "user", "dtype": "string"}, [1.0, 2.0, None], "it has no unique string form"),
         ({"column": "user", "max_length": 2}, [[1.0], [3.0, 0.5], None], "found 0.5 in row 2"),
     ],
 )
 def test_a_fraction_is_no_category(feature: dict[str, Any], column: list[Any], found: str, configure: Any) -> None:
     frame = pd.DataFrame({"user": column, "y": [0, 1, 1]})
-    with pytest.raises(ConfigError, match=f"a number with a fraction is no category, {found}"):
+    with pytest.raises(ConfigError, match=f"a number with a fraction is not a category, {found}"):
         resolve_schema(configure([{"type": "categorical", **feature}]), Source.open(frame))
 
 

@@ -251,19 +251,22 @@ def bag(column: str = "bag", **options: Any) -> dict[str, Any]:
     [
         ([{"type": "categorical", "column": "bag"}], ["'bag'", "VARCHAR[]", "max_length"]),
         ([{"type": "numeric", "column": "number"}], ["'number'", "DOUBLE[]", "shape, how many numbers"]),
-        ([{"type": "bucketized", "column": "ids", "quantiles": 3}], ["BIGINT[]", "one number a row"]),
+        ([{"type": "bucketized", "column": "ids", "quantiles": 3}], ["BIGINT[]", "one number per row"]),
         ([bag("text")], ["'text'", "VARCHAR", "a delimiter"]),
-        ([bag("id")], ["'id'", "BIGINT", "a list a row"]),
-        ([bag("id", delimiter="|")], ["'id'", "BIGINT", "a list a row"]),
+        ([bag("id")], ["'id'", "BIGINT", "one list per row"]),
+        ([bag("id", delimiter="|")], ["'id'", "BIGINT", "one list per row"]),
         ([bag("parts")], ["DOUBLE[]", "fraction"]),
         ([bag("nested")], ["VARCHAR[][]", "text or whole number"]),
         ([bag("text", delimiter="|"), bag("text", name="b", delimiter=",")], ["'text' and 'b'", "'|'", "','"]),
         ([bag("text", delimiter="|"), {"type": "categorical", "column": "text", "name": "b"}], ["both max_length"]),
-        ([bag(weights="one")], ["'one'", "DOUBLE", "a list a row"]),
+        ([bag(weights="one")], ["'one'", "DOUBLE", "one list per row"]),
         ([bag(weights="other")], []),
         ([bag(weights="text")], ["'text'", "a delimiter"]),
         ([bag(weights="nested")], ["'nested'", "list of numbers"]),
-        ([{"type": "categorical", "column": "id", "weights": "number"}], ["'number'", "DOUBLE[]", "one number a row"]),
+        (
+            [{"type": "categorical", "column": "id", "weights": "number"}],
+            ["'number'", "DOUBLE[]", "one number per row"],
+        ),
         ([bag(weights="number"), bag("other", weights="number")], ["'bag' and 'other'", "own column"]),
         ([bag(weights="bag")], ["both read 'bag'"]),
         ([bag(), bag("ids", vocabulary_of="bag")], ["'ids'", "'bag'", "integer", "string", "same dtype"]),
@@ -286,10 +289,10 @@ def test_what_lists_cannot_be(configure: Any, features: list[dict[str, Any]], pa
         ({"weight": [[1.0], [1.0, 2.0]]}, "row 2, column 'weight': expected a weight for each value of 'bag', found 2"),
         ({"weight": [[1.0], []]}, "row 2, column 'weight': expected a weight for each value of 'bag', found 0 weights"),
         ({"bag": [["1"], None], "weight": [[1.0], [2.0]]}, "found 1 weights for 0 values"),
-        ({"bag": [["1"], ["2", "", "x"]]}, "row 2, column 'bag': expected a whole number of 64 bits, found 'x'"),
-        ({"bag": [["1"], ["2", "3.0"]]}, "row 2, column 'bag': expected a whole number of 64 bits, found '3.0'"),
+        ({"bag": [["1"], ["2", "", "x"]]}, "row 2, column 'bag': expected a 64-bit integer, found 'x'"),
+        ({"bag": [["1"], ["2", "3.0"]]}, "row 2, column 'bag': expected a 64-bit integer, found '3.0'"),
         ({"bag": [["1"], [str(2**63)]]}, f"found '{2**63}'"),
-        ({"bag": [[1.0], [2.5]]}, "row 2, column 'bag': expected a whole number of 64 bits, found '2.5'"),
+        ({"bag": [[1.0], [2.5]]}, "row 2, column 'bag': expected a 64-bit integer, found '2.5'"),
         ({"bag": [1, 2]}, "Column 'bag' is BIGINT in DataFrame, and the model takes lists"),
         ({"bag": ["1", "2"]}, "Column 'bag' is VARCHAR in DataFrame, and the model takes lists for it"),
         ({"weight": [["1"], ["x"]]}, "row 2, column 'weight': expected a number, found 'x'"),
@@ -316,5 +319,5 @@ def test_a_column_without_a_value_has_no_lists(nothing: list[None]) -> None:
 
 def test_a_list_where_the_model_takes_one_value() -> None:
     schema = Schema((Input("bag", "bag", "string"),), "regression", "y")
-    with pytest.raises(DataError, match=r"'bag' is VARCHAR\[\] in DataFrame, .* one value a row"):
+    with pytest.raises(DataError, match=r"'bag' is VARCHAR\[\] in DataFrame, .* one value per row"):
         Rows(Source.open(pa.table({"bag": [["1"]], "y": [1.0]})), schema)

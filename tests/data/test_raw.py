@@ -79,17 +79,21 @@ def test_what_is_taken(kind: str, value: Any, expected: list[Any]) -> None:
         ("string", np.array([1.5]), "takes text. Received: float64 values, such as 1.5"),
         ("string", ["a", "\ud800"], r"takes text. Received: '\\ud800' in row 2, which is not valid Unicode"),
         ("string", [b"a", b"\xff"], r"takes text. Received: b'\\xff' in row 2, which is not valid UTF-8"),
-        ("string", [["a", "b"], ["c"]], r"takes one value a row, \(B,\) or \(B, 1\). Received: lists of different len"),
-        ("string", "a", r"takes one value a row, \(B,\) or \(B, 1\). Received: str 'a'"),
-        ("integer", [1.0, 3.7], "takes whole numbers. Received: 3.7 in row 2, which is none of 64 bits"),
+        (
+            "string",
+            [["a", "b"], ["c"]],
+            r"takes one value per row, \(B,\) or \(B, 1\). Received: lists of different len",
+        ),
+        ("string", "a", r"takes one value per row, \(B,\) or \(B, 1\). Received: str 'a'"),
+        ("integer", [1.0, 3.7], "takes whole numbers. Received: 3.7 in row 2, which is not a 64-bit integer"),
         ("integer", [1, 2**63], "takes whole numbers. Received: 9223372036854775808 in row 2, which 64 bits don't"),
         ("integer", np.array([2**63], np.uint64), "takes whole numbers. Received: 9223372036854775808 in row 1"),
         ("integer", ["1"], "takes whole numbers. Received: '1' in row 1"),
         ("integer", [np.inf], "takes whole numbers. Received: inf in row 1"),
         ("float", ["39"], "takes numbers. Received: '39' in row 1"),
         ("float", np.array(["2020-01-01"], "M8[D]"), r"takes numbers. Received: datetime64\[D\] values, such as 2020"),
-        ("float", np.zeros((2, 2)), r"takes one value a row, \(B,\) or \(B, 1\). Received: shape \(2, 2\)"),
-        ("float", 39, r"takes one value a row, \(B,\) or \(B, 1\). Received: int 39"),
+        ("float", np.zeros((2, 2)), r"takes one value per row, \(B,\) or \(B, 1\). Received: shape \(2, 2\)"),
+        ("float", 39, r"takes one value per row, \(B,\) or \(B, 1\). Received: int 39"),
     ],
 )
 def test_what_is_refused(kind: str, value: Any, message: str) -> None:
@@ -107,7 +111,7 @@ def test_lists_of_any_length_are_padded() -> None:
     assert one("float", [3.0, 4.0], 2) == [3.0, 4.0]
     with pytest.raises(DataError, match="takes whole numbers. Received: 2.5 in row 2"):
         one("integer", [[1], [1, 2.5]], 2)
-    with pytest.raises(DataError, match=r"takes a list a row, \(B, K\). Received: shape \(1, 1, 1\)"):
+    with pytest.raises(DataError, match=r"takes one list per row, \(B, K\). Received: shape \(1, 1, 1\)"):
         one("integer", np.zeros((1, 1, 1), int), 2)
 
 

@@ -1,4 +1,4 @@
-"""Synthetic clicks: reproducible, true to their rule, and not to be learnt without crosses."""
+"""Synthetic clicks: reproducible, true to their rule, and not to be learned without crosses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Versions of a SavedModel are what TF Serving reads in the names of folders: whole numbers of 64 bits."""
+"""Versions of a SavedModel are what TF Serving reads in the names of folders: 64-bit integers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Datetime features from the data to the answer: what is learnt of them is what the graph computes of them."""
+"""Datetime features from the data to the answer: what is learned of them is what the graph computes of them."""
 
 from __future__ import annotations
 

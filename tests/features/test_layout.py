@@ -5,14 +5,18 @@ from __future__ import annotations
 import dataclasses
 import json
 
+import bag_cases
+import numpy as np
 import pytest
+import tensorflow as tf
 from feature_cases import kitchen_sink, raw_columns, statistics_of
 
 from tfwd.analysis.statistics import VocabularyStatistics
 from tfwd.config.config import Config
 from tfwd.errors import ConfigError
-from tfwd.features.layout import Layout, build_layout
+from tfwd.features.layout import Layout, bag_columns, build_layout, columns_of, weights_name
 from tfwd.features.space import AUTO_WIDTHS, FeatureSpace, embedding_width
+from tfwd.model.ranker import Heads, build_ranker
 
 CONFIG = kitchen_sink()
 STATISTICS = statistics_of(CONFIG, raw_columns(2000))
@@ -129,3 +133,34 @@ def test_refuses_an_exact_cross_of_too_many_combinations() -> None:
     config = config_of(*identities, {"type": "cross", "keys": ["c0", "c1"], "bins": "exact"})
     with pytest.raises(ConfigError, match=r"'c0_x_c1' has 2,500,200,004 combinations, too many for bins: exact"):
         build_layout(FeatureSpace(config.features, dataclasses.replace(STATISTICS, vocabularies={})), ("wide",), 1)
+
+
+@pytest.mark.parametrize("cases", ["of one value", "of bags"])
+def test_the_tower_reads_its_blocks_in_their_order(cases: str) -> None:
+    config, found = (CONFIG, layout()) if cases == "of one value" else (bag_cases.CONFIG, bag_cases.LAYOUT)
+    deep = Heads.of(build_ranker(found, config.model)).deep
+    assert deep is not None
+    inputs = {name: np.array([[slot.start for slot in columns_of(slots)]]) for name, slots in found.matrices.items()}
+    weighted = {name: slots for name, slots in found.matrices.items() if any(slot.weighted for slot in slots)}
+    inputs |= {weights_name(name): np.ones((1, bag_columns(slots)), np.float32) for name, slots in weighted.items()}
+    inputs["numeric"] = np.zeros((1, len(found.numeric)), np.float32)
+
+    def read(**changed: np.ndarray) -> np.ndarray:
+        return deep.tower_inputs({name: tf.constant(array) for name, array in {**inputs, **changed}.items()}).numpy()[0]
+
+    usual, stop = read(), 0
+    for block in found.tower_blocks():
+        # Another first id, or another number, of this block alone.
+        matrix = {"number": "numeric", "one_hot": "one_hot_ids"}.get(block.kind) or block.table.ids
+        changed = inputs[matrix].copy()
+        if block.kind == "number":
+            changed[:, found.numeric.index(block.name)] = 1
+        else:
+            changed[:, [slot.feature for slot in columns_of(found.matrices[matrix])].index(block.name)] += 1
+        columns = np.flatnonzero(read(**{matrix: changed}) != usual)
+        assert len(columns), block
+        assert block.start == stop <= columns.min(), block
+        stop = block.start + block.size
+        assert columns.max() < stop, block
+        assert block.kind != "embedding" or len(columns) == block.size == block.table.dim
+    assert stop == len(usual)

@@ -84,7 +84,7 @@ def built(given: Config, data: Any) -> tuple[WideDeep, Rows, FeatureStatistics]:
 
 
 def test_a_vector_is_as_many_numbers() -> None:
-    """What is learnt and what is computed are those of single columns with the same numbers."""
+    """What is learned and what is computed are those of single columns with the same numbers."""
     model, rows, statistics = built(config(vector(**FORMS), vector(name="w", fill=2.5)), frame())
     single = frame()
     for place in range(3):
@@ -181,9 +181,9 @@ def test_what_is_no_number_is_refused_with_its_place(tmp_path: Path) -> None:
     [
         ([vector(shape=None)], "a list. Give the feature shape, how many numbers each has"),
         ([vector(column="city")], "give the feature a delimiter"),
-        ([vector(column="y2")], "shape needs a list a row, or text with a delimiter"),
+        ([vector(column="y2")], "shape needs one list per row, or text with a delimiter"),
         ([vector(), vector(name="w", shape=2)], "one as a vector of 3 numbers and one as a vector of 2 numbers"),
-        ([vector(), {"type": "bucketized", "column": "v", "quantiles": 3}], "needs one number a row"),
+        ([vector(), {"type": "bucketized", "column": "v", "quantiles": 3}], "needs one number per row"),
         ([vector(column="words")], "a list of numbers is needed"),
         ([vector(column="four")], r"vectors of 4 numbers, and the feature has shape: 3"),
         ([vector(), {"type": "numeric", "column": "y2", "name": "v_1"}], "both make the number 'v_1'"),
@@ -297,7 +297,7 @@ def test_vectors_of_both_sides_are_ranked() -> None:
 
 
 def test_raw_batches_of_vectors(run: Run) -> None:
-    """Arrays, lists, tensors: of n numbers a row, or refused in one sentence by model and scorer."""
+    """Arrays, lists, tensors: of n numbers per row, or refused in one sentence by model and scorer."""
     model, cities = run.model, ["Rome", "Oslo"]
     given = np.array([[1.0, 2.0, 3.0], [math.nan] * 3], np.float32)
     expected = model({"v": tf.constant(given), "city": tf.constant(cities)}).numpy()
@@ -310,7 +310,7 @@ def test_raw_batches_of_vectors(run: Run) -> None:
         ([[1.0, 2.0, 3.0], [1.0]], "1 in row 2"),
         (np.ones(2, np.float32), r"shape \(2, 1\)"),
     ):
-        with pytest.raises(DataError, match=rf"'v' takes 3 numbers a row, \(B, 3\). Received: {shown}"):
+        with pytest.raises(DataError, match=rf"'v' takes 3 numbers per row, \(B, 3\). Received: {shown}"):
             keras_scorer(model).score({"v": wrong, "city": cities})
-    with pytest.raises(DataError, match=r"'v' takes 3 numbers a row, \(B, 3\). Received: shape \(2, 4\)"):
+    with pytest.raises(DataError, match=r"'v' takes 3 numbers per row, \(B, 3\). Received: shape \(2, 4\)"):
         model({"v": tf.ones((2, 4)), "city": tf.constant(cities)})

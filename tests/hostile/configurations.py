@@ -253,7 +253,7 @@ def override(rng: random.Random, seed: dict[str, Any]) -> str:
 
 _PATH = re.compile(
     r"(task|data|features|model|train|export|ranking|[^ ]+: unknown key|is not YAML|must hold|the list has no|--set|"
-    r"expected (at most|a text|a number of)|keys are texts)"
+    r"expected (at most|a text|a number of)|keys are strings)"
 )
 
 

@@ -77,7 +77,7 @@ def test_no_rows_are_a_file_with_no_rows(ending: str, scorer: Scorer, tmp_path: 
     ("output", "key", "message"),
     [
         ("answers.txt", (), r"written as \.parquet or \.csv. Received: '\.txt'"),
-        ("absent/answers.csv", (), "the folder .*absent is not there"),
+        ("absent/answers.csv", (), "the folder .*absent does not exist"),
         ("answers.csv", ("idd",), "no column 'idd', which data.key reads. Did you mean 'id'"),
         ("answers.csv", ("probability",), "The key 'probability' has the name of an answer's column"),
     ],

@@ -107,7 +107,7 @@ def test_what_is_nothing_to_score_with(tmp_path: Path) -> None:
     described = json.dumps({"schema": trained().model.schema.to_dict()})
     (tmp_path / "half" / "assets.extra" / "tfwd.json").write_text(described)
     for name, message in {
-        "absent": r"absent is not there. Give a run directory, a \.keras file",
+        "absent": r"absent does not exist. Give a run directory, a \.keras file",
         "text.txt": "neither a run directory",
         ".": "neither a run directory",
         "damaged.onnx": "cannot be read as an ONNX model",
@@ -160,7 +160,7 @@ def test_a_batch_is_refused_in_the_same_words_by_all() -> None:
         "missing": (without, "The batch has no input 'age'. Did you mean 'agee'?"),
         "text": ({**inputs, "age": inputs["education"]}, "The input 'age' takes numbers. Received: "),
         "number": ({**inputs, "education": inputs["age"]}, "The input 'education' takes text. Received: float32"),
-        "wide": ({**inputs, "age": np.zeros((50, 2))}, "'age' takes one value a row, .*Received: shape .50, 2."),
+        "wide": ({**inputs, "age": np.zeros((50, 2))}, "'age' takes one value per row, .*Received: shape .50, 2."),
         "short": (
             {**inputs, "education": inputs["education"][:3]},
             "one number of rows. Received: 3 of 'educ.* 50 of 'occ",

@@ -1,4 +1,4 @@
-"""Crosses equal Keras' and TensorFlow's own, and stay where they are when a vocabulary is learnt again."""
+"""Crosses equal Keras' and TensorFlow's own, and stay where they are when a vocabulary is learned again."""
 
 from __future__ import annotations
 

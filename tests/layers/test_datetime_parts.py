@@ -69,7 +69,7 @@ def by_pandas(seconds: np.ndarray) -> np.ndarray:
 
 
 def some_moments(count: int, seed: int) -> np.ndarray:
-    """Of all years, with what is no moment at the end."""
+    """Of all years, with what is not a moment at the end."""
     drawn = np.random.default_rng(seed).integers(FIRST_SECOND, LAST_SECOND + 1, count)
     return np.concatenate([drawn, [FIRST_SECOND, LAST_SECOND, -1, 0, 1], OUTSIDE])
 

@@ -103,7 +103,7 @@ def test_the_spread_of_the_model_is_that_of_features_that_name_none() -> None:
 
 FIXED = [
     word(embedding_trainable=False),
-    word(name="learnt", column="other"),
+    word(name="learned", column="other"),
     {**word(name="list", column="list"), "max_length": 4, "embedding": "word"},
     {**word(name="bag", column="list"), "max_length": 4, "embedding_trainable": False},
     {**word(name="learnt_bag", column="list"), "max_length": 4},
@@ -126,7 +126,7 @@ def test_rows_that_do_not_learn_stay_as_they_are_to_the_bit(optimizer: dict[str,
     after = fit(Config.of(given), tmp_path / "run", train=frame()).model
     for name in ("word", "bag", "age_buckets", "age_buckets_x_word"):
         np.testing.assert_array_equal(rows_of(after, name), rows_of(before, name))
-    for name in ("learnt", "learnt_bag"):
+    for name in ("learned", "learnt_bag"):
         moved = np.abs(rows_of(after, name) - rows_of(before, name)).max(axis=1) > 0
         # Of OOV, missing and 200 words, those that the rows have and whose units are not off.
         assert 100 < moved.sum() <= 150
@@ -170,7 +170,7 @@ def test_a_warm_start_brings_an_embedding_that_is_then_kept(tmp_path: Path) -> N
         (word(embedding=None, embedding_trainable=False), "embedding_trainable belongs to a feature with an embedding"),
         (word(embedding=None, embedding_initializer="zeros"), "embedding_initializer belongs to"),
         (
-            {"type": "categorical", "column": "o", "embedding": "learnt", "embedding_scale": 1},
+            {"type": "categorical", "column": "o", "embedding": "learned", "embedding_scale": 1},
             "embedding_scale belongs to a feature with an embedding of its own",
         ),
         (word(embedding_initializer="zeros", embedding_scale=0.1), "begins at zeros has no embedding_scale"),
@@ -181,7 +181,7 @@ def test_a_warm_start_brings_an_embedding_that_is_then_kept(tmp_path: Path) -> N
 )
 def test_what_an_embedding_cannot_be_is_refused(feature: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        Config.of(values(feature, word(name="learnt", column="other")))
+        Config.of(values(feature, word(name="learned", column="other")))
 
 
 def test_weight_decay_would_move_what_does_not_learn() -> None:

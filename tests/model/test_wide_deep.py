@@ -164,7 +164,7 @@ TRAINED = small(model__dropout=0.3)
 
 @pytest.fixture(scope="module")
 def trained() -> tuple[list[float], list[np.ndarray]]:
-    """The losses of an epoch of raw batches, and what was learnt in it."""
+    """The losses of an epoch of raw batches, and what was learned in it."""
     model = model_of(TRAINED)
     model.compile(metrics=[])
     with no_warnings():
@@ -393,9 +393,9 @@ def test_datasets_of_tensorflow_train_by_name(tmp_path: Path) -> None:
         ({"city": None, "citty": ["Paris"] * ROWS}, "The batch has no input 'city'. Did you mean 'citty'?"),
         ({"age": tf.fill([ROWS], "39")}, "The input 'age' takes numbers. Received: a tensor of string"),
         ({"city": tf.fill([ROWS], 39)}, "The input 'city' takes text. Received: a tensor of int32"),
-        ({"age": tf.zeros((ROWS, 2))}, r"The input 'age' takes one value a row, .* Received: shape \(256, 2\)"),
+        ({"age": tf.zeros((ROWS, 2))}, r"The input 'age' takes one value per row, .* Received: shape \(256, 2\)"),
         ({"age": tf.zeros(3)}, "one number of rows. Received: 256 of 'city' and 3 of 'age'"),
-        ({"city": tf.ragged.constant([["a"]] * ROWS)}, "'city' takes one value a row, .* Received: a RaggedTensor"),
+        ({"city": tf.ragged.constant([["a"]] * ROWS)}, "'city' takes one value per row, .* Received: a RaggedTensor"),
     ],
 )
 def test_a_batch_that_is_none_of_the_models_is_refused_in_one_sentence(change: dict[str, Any], message: str) -> None:
@@ -439,7 +439,7 @@ def test_keras_own_export_before_a_call_and_after(tmp_path: Path) -> None:
     for name in ("before", "after"):
         loaded = tf.saved_model.load(tmp_path / name)
         np.testing.assert_allclose(loaded.serve(raw), expected, atol=1e-6)
-    with pytest.raises(ExportError, match=r"no vocabularies in 'onnx'. Use export.onnx.writer.save\(model, file\)"):
+    with pytest.raises(ExportError, match=r"no vocabularies in 'onnx'. Use export.onnx.save\(model, file\)"):
         model.export(tmp_path / "m.onnx", format="onnx")
 
 

@@ -73,7 +73,7 @@ def test_joins_that_cannot_be(write: Any) -> None:
         assert message in str(caught.value)
 
     twice = pd.concat([ITEMS, ITEMS[ITEMS["item"] == 7]])
-    refused(twice, "items.parquet has 2 rows of item = 7, and a row can be joined with one. Leave one row a key.")
+    refused(twice, "items.parquet has 2 rows of item = 7, and a row can be joined with one. Keep one row per key.")
     refused(ITEMS, "data.join[0]: DataFrame has no column 'itm' to join", on="itm")
     refused(ITEMS.rename(columns={"item": "id"}), "items.parquet has no column 'item', which data.join[0].on reads.")
     refused(ITEMS.rename(columns={"price": "USER"}), "'USER' of")
@@ -144,7 +144,7 @@ def test_names_of_columns_that_cannot_be() -> None:
     history = {"name": "x", "user": "user", "item": "item", "time": "at"}
     with pytest.raises(ConfigError, match="columns and history make two columns of the name 'x'"):
         config({"columns": {"x": "1"}, "history": history})
-    with pytest.raises(ConfigError, match=r"data\.history: 'x' stands there twice"):
+    with pytest.raises(ConfigError, match=r"data\.history: 'x' is listed twice"):
         config({"history": [history, history]})
 
 

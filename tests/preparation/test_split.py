@@ -194,7 +194,7 @@ def test_a_filter_comes_before_the_split_and_after_the_history() -> None:
         ({"by": "random", "test": 0.6, "validation": 0.4}, ConfigError, "must leave some to train on"),
         ({"by": "random", "user": "user"}, ConfigError, "a split by random has no use for `user`"),
         ({"by": "last", "user": "user"}, ConfigError, "a split by last needs the column in `time`"),
-        ({"by": "last", "user": "user", "time": "at", "test": 0.1}, ConfigError, "test is a number of events a user"),
+        ({"by": "last", "user": "user", "time": "at", "test": 0.1}, ConfigError, "test is a number of events per user"),
     ],
 )
 def test_refused(how: dict[str, Any], error: type[Exception], message: str) -> None:
@@ -207,7 +207,7 @@ def test_refused(how: dict[str, Any], error: type[Exception], message: str) -> N
 
 
 def test_one_log_only() -> None:
-    with pytest.raises(ConfigError, match="part the log with data.split"):
+    with pytest.raises(ConfigError, match="split the log with data.split"):
         config({"test": "other.parquet", "split": {"by": "random"}})
     with pytest.raises(ConfigError, match="give it as `train`, and no other frame"):
         made(config({"split": {"by": "random"}}), train=log(), test=log())

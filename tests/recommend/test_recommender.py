@@ -182,7 +182,7 @@ def test_the_command_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFi
     cases_of: list[tuple[list[Any], str]] = [
         (["--user", "77"], "has no user '77'. There is, among others: 7"),
         ([], "Give --user for a list to read, or --output"),
-        (["--user", "7", "--candidates", empty], "has no items. Expected: one a line"),
+        (["--user", "7", "--candidates", empty], "has no items. Expected: one per line"),
         (["--user", "7", "--candidates", tmp_path / "none.txt"], "none.txt"),
         (["--output", tmp_path / "lists.txt"], "written as .parquet or .csv"),
     ]

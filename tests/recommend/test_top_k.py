@@ -128,7 +128,7 @@ def every_score(model: WideDeep, lists: ListMaker, raw: dict[str, tf.Tensor]) ->
 
 
 def own_tower() -> keras.layers.Layer:
-    """A tower whose first layer is no sum."""
+    """A tower whose first layer is not a sum."""
     return keras.Sequential([keras.layers.LayerNormalization(), keras.layers.Dense(6, activation="tanh")])
 
 

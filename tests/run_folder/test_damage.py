@@ -136,7 +136,7 @@ def test_a_file_that_is_none(run: Path) -> None:
             read(run)
         (run / name).rmdir()
         os.symlink("/dev/zero", run / name)
-        with pytest.raises(RunError, match=f"{Path(name).name} is damaged: it is no file"):
+        with pytest.raises(RunError, match=f"{Path(name).name} is damaged: it is not a file"):
             read(run)
         (run / name).unlink()
         (run / name).write_bytes(whole)

@@ -84,7 +84,7 @@ def test_damaged_model(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"model\.keras cannot be read as a Keras model, it may be damaged"):
         _ = Run.open(path).model
     (path / "model.keras").unlink()
-    with pytest.raises(RunError, match=r"is not there. In a run it means that the training has not come to"):
+    with pytest.raises(RunError, match=r"does not exist. In a run it means that the training has not come to"):
         _ = Run.open(path).model
 
 

@@ -212,7 +212,7 @@ def test_what_is_no_run_or_more_than_one_is_never_replaced(tmp_path: Path) -> No
     (tmp_path / "link").symlink_to(run.path)
     refused(tmp_path / "link", "is a link. Only a run is overwritten")
     (run.path / "notes.txt").write_text("mine")
-    refused(run.path, r"run also holds notes\.txt, which is no part of a run. Move it away")
+    refused(run.path, r"run also holds notes\.txt, which is not part of a run. Move it away")
     (run.path / "notes.txt").unlink()
     (run.path / "data").mkdir()
     frame().to_csv(run.path / "data" / "train.csv")

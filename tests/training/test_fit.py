@@ -258,7 +258,7 @@ def test_tower_of_ones_own(of_one_step: Run) -> None:
         ({"validation_fraction": 0.0}, {}, "early_stopping needs validation rows"),
         ({"validation_fraction": 0.0}, {"early_stopping": None, "refit": True}, "refit needs validation rows"),
         ({"validation": "census:test"}, {"refit": True}, "refit needs validation rows"),
-        ({}, {"class_weights": {">5OK": 2.0}}, "'>5OK', which is no class. Did you mean '>50K'"),
+        ({}, {"class_weights": {">5OK": 2.0}}, "'>5OK', which is not a class. Did you mean '>50K'"),
         ({}, {"wide_optimizer": {"name": "sparse_ftrl", "l1": 0.1}}, "no option 'l1'"),
     ],
 )

@@ -82,7 +82,7 @@ ALL: dict[str, Any] = {"train": 0, "validation": 0, "tower": 0, "callbacks": 0}
         ({"validation": None}, r"validation=frame\)"),
         ({"tower": None}, r"tower=Tower\(\.\.\.\)\)"),
         ({"tower": None, "train": None}, r"train=frame, tower=Tower\(\.\.\.\)\)"),
-        ({"callbacks": None}, r"callbacks=\[Breaks\(\.\.\.\)\]\) \(callbacks=\[\] goes on without them\)"),
+        ({"callbacks": None}, r"callbacks=\[Breaks\(\.\.\.\)\]\) \(callbacks=\[\] resumes without them\)"),
         ({"tower": Tower(7)}, r"with another Tower: units was 6 and is 7"),
         ({"tower": keras.layers.Dense(6)}, r"begun with the tower .*Tower\. Received: .*Dense"),
         ({"test": frame("test", 300)}, r"begun without a frame for test= .*Leave test= out"),
@@ -131,7 +131,7 @@ def begun_on_a_file(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Pat
 def test_what_was_not_given_is_not_taken(begun_on_a_file: tuple[Path, Path]) -> None:
     path, _ = begun_on_a_file
     for given, message in (
-        ({"tower": Tower()}, "begun without a tower of its own"),
+        ({"tower": Tower()}, "begun without a custom tower"),
         ({"train": frame()}, r"without a frame for train= \(train rows: .*train.csv\)"),
         ({"validation": frame()}, r"validation rows: rows of the training data"),
     ):

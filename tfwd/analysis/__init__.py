@@ -1,1 +1,1 @@
-"""What is learnt from the training rows before training: vocabularies, quantiles, the label's base rate."""
+"""What is learned from the training rows before training: vocabularies, quantiles, the label's base rate."""

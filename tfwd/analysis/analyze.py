@@ -1,4 +1,4 @@
-"""Everything that is learnt from the training rows before training."""
+"""Everything that is learned from the training rows before training."""
 
 from __future__ import annotations
 

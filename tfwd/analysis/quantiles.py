@@ -17,7 +17,7 @@ import numpy as np
 
 from tfwd.analysis.workspace import Workspace
 
-# Values that DuckDB gathers as a list: it is faster there, and takes 8 bytes a value.
+# Values that DuckDB gathers as a list: it is faster there, and takes 8 bytes per value.
 _GATHERED = 2**21
 # Bins of a pass, and rows of all wanted bins together that are read value by value.
 _BINS, _READ = 2**14, 2**22

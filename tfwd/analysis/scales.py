@@ -34,7 +34,7 @@ def fill_value(feature: Numeric, statistics: NumericStatistics) -> float:
 
 
 def scale_of(form: str, statistics: NumericStatistics) -> Scale:
-    """The shift and spread of a normalization, learnt from the training rows.
+    """The shift and spread of a normalization, learned from the training rows.
 
     Args:
         form: `none`, `zscore`, `minmax`, `log`, `quantile` or `missing`.

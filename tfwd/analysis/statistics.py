@@ -1,4 +1,4 @@
-"""What is learnt from the training rows before training: vocabularies, quantiles, ranges, the label's base rate."""
+"""What is learned from the training rows before training: vocabularies, quantiles, ranges, the label's base rate."""
 
 from __future__ import annotations
 
@@ -80,12 +80,12 @@ class LabelStatistics:
 
 @dataclass(frozen=True)
 class FeatureStatistics:
-    """Everything learnt from the training rows, by feature name.
+    """Everything learned from the training rows, by feature name.
 
     Attributes:
         rows: the number of training rows.
         label: of the label.
-        vocabularies: of each categorical feature that has a vocabulary, learnt or given.
+        vocabularies: of each categorical feature that has a vocabulary, learned or given.
         numerics: of each numeric and bucketized feature; of a vector `v` of each number, `v[0]`, `v[1]`, ...
     """
 
@@ -184,13 +184,13 @@ def _filled(kind: type[Any], values: dict[str, Any]) -> Any:
         elif isinstance(value, list) and kept == "tuple[str, ...]":
             fits = all(isinstance(part, str) for part in value) and len(set(value)) == len(value)
             if not fits:
-                raise ValueError(f"{name} are no texts, each once")
+                raise ValueError(f"{name} are not strings, each once")
         elif isinstance(value, list) and kept == "tuple[float, ...]":
             numbers = [_finite(part) for part in value]
             if name != "shares" and any(after <= before for before, after in itertools.pairwise(numbers)):
                 raise ValueError(f"{name} do not rise")
         else:
-            raise ValueError(f"{name} is {type(value).__name__}, which is no {kept}")
+            raise ValueError(f"{name} is {type(value).__name__}, which is not a {kept}")
     return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
 
 
@@ -208,7 +208,7 @@ def _finite(value: Any) -> float:
 
 def _plain(name: str) -> str:
     if Path(name).name != name:
-        raise ValueError(f"{name!r:.80} is no feature's name")
+        raise ValueError(f"{name!r:.80} is not a feature's name")
     return name
 
 

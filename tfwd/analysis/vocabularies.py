@@ -1,4 +1,4 @@
-"""Vocabularies: the values of a column by how often they occur, learnt or given."""
+"""Vocabularies: the values of a column by how often they occur, learned or given."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def vocabulary(
         workspace: the training rows.
         feature: without `hash_bins` and `identity`, and not with the vocabulary of another.
         kind: of the feature's input.
-        may_be_empty: whether nothing need be learnt.
+        may_be_empty: whether nothing need be learned.
 
     Raises:
-        DataError: nothing was learnt, and had to be.
+        DataError: nothing was learned, and had to be.
         ConfigError: a given vocabulary cannot be read or does not fit the column.
     """
     values, total, empty = _values(workspace, feature)
@@ -109,10 +109,10 @@ def given_values(feature: Categorical, kind: Kind) -> list[str] | list[int]:
 def _lines(file: str, name: str) -> list[str]:
     found = what_it_is(file)
     if found is None:
-        raise ConfigError(f"The vocabulary_file of {name!r} is not there: {file}")
+        raise ConfigError(f"The vocabulary_file of {name!r} does not exist: {file}")
     if found != "a file":
         raise ConfigError(
-            f"The vocabulary_file of {name!r}, {file}, is {found}: expected a file, with one category a line."
+            f"The vocabulary_file of {name!r}, {file}, is {found}: expected a file, with one category per line."
         )
     try:
         text = Path(file).read_text(encoding="utf-8-sig")
@@ -124,7 +124,7 @@ def _lines(file: str, name: str) -> list[str]:
     if lines[-1] == "":
         lines.pop()
     if not lines:
-        raise ConfigError(f"{file}, the vocabulary_file of {name!r}, is empty: expected one category a line.")
+        raise ConfigError(f"{file}, the vocabulary_file of {name!r}, is empty: expected one category per line.")
     return [line.removesuffix("\r") for line in lines]
 
 

@@ -33,7 +33,8 @@ class Workspace:
     """A relation of typed rows and the engine that answers Ibis expressions about it.
 
     Attributes:
-        table: one column an input, by its data column's position in the schema (`x0`, `x1`, ...), NULL where missing (a
+        table: one column per input, by its data column's position in the schema (`x0`, `x1`, ...), NULL where missing
+        (a
             float also where infinite) and an array where there are several values, or of a vector one a number
             (`x2_0`, `x2_1`, ...), then `label` (a number, or a class
             as text or whole number) and, if there is one, `weight`.
@@ -59,7 +60,7 @@ class Workspace:
         self.rows = int(self.record(self.table.aggregate(rows=self.table.count()))["rows"])
 
     def column(self, feature: OnColumn, place: int | None = None) -> str:
-        """The table's column that a feature is learnt of, or for the number at a place of its vectors."""
+        """The table's column that a feature is learned of, or for the number at a place of its vectors."""
         name = self._computed.get(feature.name) or self._columns[feature.column]
         return name if place is None else f"{name}_{place}"
 

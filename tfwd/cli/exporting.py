@@ -38,7 +38,7 @@ def export_module(name: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name not in ("export", f"export.{name}"):
             raise
-        raise ExportError("The package export, which comes with tfwd, is not there. Install tfwd again.") from None
+        raise ExportError("The package export, which comes with tfwd, is missing. Install tfwd again.") from None
 
 
 def refuse_other_export() -> None:

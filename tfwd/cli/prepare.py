@@ -17,7 +17,7 @@ def prepare(
     config: Annotated[str, typer.Option(metavar="PRESET|FILE", help="A preset or a YAML file.")],
     output: Annotated[Path, typer.Option(metavar="FOLDER", help="The folder to make.")],
     set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Overrides a key, as data.path=ml-1m.")
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key, such as data.path=ml-1m.")
     ] = None,
 ) -> None:
     """Writes the rows that a training would read, joined, computed and split, as Parquet files.

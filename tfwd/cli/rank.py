@@ -19,13 +19,13 @@ def rank(
     user: Annotated[str | None, typer.Option(help="The user to answer.", show_default=False)] = None,
     k: Annotated[int | None, typer.Option(help="The length of a list.", show_default="ranking.k")] = None,
     data: Annotated[
-        str | None, typer.Option("--data", help="A row a user.", show_default="the users of the training")
+        str | None, typer.Option("--data", help="One row per user.", show_default="the users of the training")
     ] = None,
     output: Annotated[Path | None, typer.Option(help="The .csv or .parquet file for the lists of all users.")] = None,
     items: Annotated[str | None, typer.Option(help="A catalogue in place of the run's own.")] = None,
-    candidates: Annotated[str | None, typer.Option(help="A file of the items to choose from, one a line.")] = None,
+    candidates: Annotated[str | None, typer.Option(help="A file of the items to choose from, one per line.")] = None,
     include_seen: Annotated[bool, typer.Option("--include-seen", help="List what the user has seen too.")] = False,
-    why: Annotated[bool, typer.Option(help="Say what carried each item.")] = True,
+    why: Annotated[bool, typer.Option(help="Explain what contributed to each item.")] = True,
 ) -> None:
     """Answers a user with the best items of the catalogue, and says why; or all users of a file.
 

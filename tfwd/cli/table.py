@@ -21,7 +21,7 @@ def lines(found: pd.DataFrame, ranking: RankingConfig, reasons: Sequence[str] | 
     Args:
         found: as `Recommender.recommend` gives it, of one user.
         ranking: names the columns.
-        reasons: one an item.
+        reasons: one per item.
     """
     if not len(found):
         return ["Nothing is left to list."]

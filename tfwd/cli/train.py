@@ -34,15 +34,15 @@ def train(
         typer.Option(metavar="FOLDER", help="The run directory to make.", show_default="runs/NAME, numbered"),
     ] = None,
     set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Overrides a key, as train.epochs=3.")
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key, such as train.epochs=3.")
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --output.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume the run in --output.")] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a run that is there, once the new one's data was read.")
     ] = False,
     warm_start_from: Annotated[
         Path | None,
-        typer.Option(metavar="RUN", help="Carry over what a finished run has learnt.", show_default="a cold start"),
+        typer.Option(metavar="RUN", help="Carry over what a finished run has learned.", show_default="a cold start"),
     ] = None,
     from_: Annotated[
         str | None, typer.Option("--from", metavar="TIME", help="Train on rows of this time and later: data.since.")
@@ -59,9 +59,9 @@ def train(
     started = time.monotonic()
     if resume:
         if output is None:
-            raise ConfigError("--resume needs the run to go on with: --output RUN.")
+            raise ConfigError("--resume needs the run to resume: --output RUN.")
         if config is not None or set_ or overwrite or any(x is not None for x in (warm_start_from, from_, to)):
-            raise ConfigError("--resume goes on with the run's own configuration: leave all other options out.")
+            raise ConfigError("--resume uses the run's own configuration: leave all other options out.")
     else:
         source = config or "census"
         short = {"data.since": from_, "data.until": to}
@@ -85,14 +85,14 @@ def train(
         exported = _export(run)
     except (TfwdError, OSError, KeyboardInterrupt):
         console.print(
-            f"The training is whole, its export is not. Go on with: python -m tfwd.train --output "
+            f"Training finished but the export failed. Retry the export with: python -m tfwd.train --output "
             f"{shlex.quote(str(run.path))} --resume",
             markup=False,
         )
         raise
     say(f"Done in {time.monotonic() - started:.0f} s. The run is in {run.path}")
     for path in exported:
-        say(f"Exported, equal to the model: {path}")
+        say(f"Exported and verified against the model: {path}")
     for line in _client_lines(run) if exported else ():
         say(line)
     say("Next:")
@@ -159,7 +159,8 @@ def resumable(output: Path) -> Iterator[None]:
             console.print("Interrupted.")
         if (output / "run.json").is_file():
             console.print(
-                f"What was written whole is kept. Go on with: python -m tfwd.train --output {shlex.quote(str(output))} "
+                "Completed checkpoints are kept. Resume with: python -m tfwd.train --output "
+                f"{shlex.quote(str(output))} "
                 "--resume",
                 markup=False,
             )

@@ -77,7 +77,7 @@ def check_features(declared: Sequence[Feature]) -> None:
         length = feature.length(by_name)
         if length is not None and length > MAX_COMBINATIONS:
             raise ConfigError(
-                f"features[{index}]: the cross {feature.name!r} has up to {length:,} combinations a row, of which "
+                f"features[{index}]: the cross {feature.name!r} has up to {length:,} combinations per row, of which "
                 f"{MAX_COMBINATIONS:,} are allowed. Lower the max_length of its keys."
             )
         hashed = [k for k in keys if isinstance(k, Categorical) and root(k, by_name).hash_bins is not None]
@@ -96,7 +96,7 @@ def _check_datetimes(declared: Sequence[Feature]) -> None:
             assert feature.reference_column is not None
             raise ConfigError(
                 f"features[{index}]: age_in_days of {feature.name!r} is counted to {feature.reference_column!r}, which "
-                "is no day or moment, such as 2024-06-30, and no column that a datetime feature reads."
+                "is not a day or moment, such as 2024-06-30, and no column that a datetime feature reads."
                 f"{nearest(feature.reference_column, [c for c in columns if c != feature.column])}"
             )
 
@@ -119,7 +119,7 @@ def _check_tables(places: Iterable[tuple[int, Feature]], by_name: dict[str, Feat
 
 
 def _check_owner(where: str, feature: Categorical, by_name: dict[str, Feature]) -> None:
-    """Refuses a shared vocabulary or embedding that is not there to be shared."""
+    """Refuses a shared vocabulary or embedding that does not exist to be shared."""
     assert feature.owner is not None
     key = "embedding" if feature.embedding_of else "vocabulary_of"
     owner = by_name.get(feature.owner)

@@ -118,7 +118,9 @@ class Config(Section):
         if ranking is None:
             return
         if self.task == "multiclass":
-            raise ConfigError("ranking needs one score a row: task binary or regression. A multi-class task has none.")
+            raise ConfigError(
+                "ranking needs one score per row: task binary or regression. A multi-class task has none."
+            )
         read = self.input_names()
         for key, columns in (("item", (ranking.item,)), ("item_columns", ranking.item_columns)):
             for column in columns:
@@ -144,14 +146,14 @@ class Config(Section):
             column = next(column for column in read if read[column] == name)
             raise ConfigError(
                 f"Column {column!r} becomes the input {name!r}, which says in a request for a list what is listed. "
-                f"Give it another in data.names, as in {{{column!r}: {name}_2}}."
+                f"Rename it in data.names, for example {{{column!r}: {name}_2}}."
             )
         made = [history.name for history in self.data.history]
         for column in (*(c for c in read if c not in (ranking.item, *ranking.item_columns)), *made, ranking.user):
             if column.lower() == "seen":
                 raise ConfigError(
                     f"ranking: the column {column!r} of a request would stand beside `seen`, the list of what a user "
-                    "has seen. Name it otherwise, as in data.columns or data.history."
+                    "has seen. Give it another name, for example in data.columns or data.history."
                 )
 
     def monitor(self) -> str:
@@ -217,12 +219,12 @@ class Config(Section):
             if twin != column:
                 raise ConfigError(
                     f"Columns {twin!r} and {column!r} both become the input {name!r}. "
-                    f"Tell them apart in data.names, as in {{{column!r}: {name}_2}}."
+                    f"Rename one of them in data.names, for example {{{column!r}: {name}_2}}."
                 )
             if is_reserved(name):
                 raise ConfigError(
                     f"Column {column!r} becomes the input {name!r}, which is the name of one of the model's own "
-                    f"matrices. Give it another in data.names, as in {{{column!r}: {name}_2}}."
+                    f"matrices. Rename it in data.names, for example {{{column!r}: {name}_2}}."
                 )
         return names
 

@@ -42,9 +42,9 @@ class CsvConfig(Section):
         signs = {"delimiter": self.delimiter, "quote": self.quote, "escape": self.escape}
         for name, sign in signs.items():
             if any(part in sign for part in "\r\n\0"):
-                raise fault(name, f"{sign!r} ends a line, and cannot stand in one.")
+                raise fault(name, f"{sign!r} ends a line, and cannot be part of one.")
             if name != "delimiter" and len(sign.encode("utf-8", "replace")) > 1:
-                raise fault(name, f"{sign!r} is no sign of ASCII, which a quote and its escape are.")
+                raise fault(name, f"{sign!r} is not an ASCII character, which a quote and its escape are.")
         if not self.null:
             raise fault("null", "expected at least one text that stands for a missing value, as ''.")
         for name in ("quote", "escape"):
@@ -54,7 +54,7 @@ class CsvConfig(Section):
             for name in ("delimiter", "quote", "escape"):
                 if signs[name] and signs[name] in text:
                     raise fault(
-                        "null", f"{text!r} holds the {name} {signs[name]!r}, so that it cannot stand in a field."
+                        "null", f"{text!r} holds the {name} {signs[name]!r}, so that it cannot be part of a field."
                     )
 
 
@@ -64,7 +64,7 @@ class LabelConfig(Section):
     Args:
         column: the data column.
         positive: binary only: the value that is the positive class. Without it the label must be 0/1 or boolean.
-        classes: multi-class only: the classes in order; learnt from the training rows (sorted) when not given.
+        classes: multi-class only: the classes in order; learned from the training rows (sorted) when not given.
     """
 
     positional: ClassVar[tuple[str, ...]] = ("column",)
@@ -174,7 +174,7 @@ class DataConfig(Section):
             other = next((other for other in ("validation", "test") if getattr(self, other) is not None), None)
             if getattr(self, key) and other is not None:
                 raise ValueError(
-                    f"{key} is made of one log, data.train: leave data.{other} out, and part the log with data.split"
+                    f"{key} is made of one log, data.train: leave data.{other} out, and split the log with data.split"
                 )
         if self.ranged and self.event_time is None:
             raise ValueError("since and until choose rows by their time: name its column in data.time")
@@ -202,6 +202,6 @@ class DataConfig(Section):
             if not is_valid(name):
                 raise ValueError(
                     f"names: {column!r} is mapped to {name!r}; an input name is made of letters, digits and _, "
-                    "a letter first, and is no word of Python"
+                    "a letter first, and is not a Python keyword"
                 )
         return self

@@ -24,7 +24,7 @@ class ModelConfig(Section):
             `l2_regularization_strength`).
         embedding_dropout: the share of the tower's inputs dropped.
         embedding_stddev: of the truncated normal initial embeddings; null is 1 / sqrt(width). Small ones let values
-            that were seen rarely say little until they have learnt something.
+            that were seen rarely say little until they have learned something.
         loss: of a regression, `poisson` where the label is a count: the answer is its expectation, exp(logit), and the
             loss the Poisson deviance. null is the task's own.
     """

@@ -40,7 +40,7 @@ def resolve_paths(values: dict[str, Any], folder: Path) -> None:
         try:
             return str(folder / Path(value).expanduser())
         except RuntimeError:
-            raise ConfigError(f"{shown(value)} names the home of a user whom this machine does not know.") from None
+            raise ConfigError(f"{shown(value)} names the home directory of an unknown user.") from None
 
     data = values.get("data")
     for key in ("train", "path", "validation", "test"):

@@ -16,8 +16,8 @@ class JoinConfig(Section):
     """A table whose columns are added to the rows.
 
     Args:
-        data: a source like `data.train`, with at most one row a key.
-        on: the column of this name on both sides. A row whose key is not there has nulls.
+        data: a source like `data.train`, with at most one row per key.
+        on: the column of this name on both sides. A row whose key does not exist has nulls.
     """
 
     data: PathText | Annotated[tuple[PathText, ...], Field(min_length=1)]
@@ -55,7 +55,7 @@ class SplitConfig(Section):
             together), `time` (train before validation before test; rows of one time stay together) or `last` (the last
             events of each user).
         validation: the share of rows, or of users; by `time` also the moment of the first validation row, as
-            `2000-11-20`; by `last` the number of events a user, 1 unless given. 0 makes no such part.
+            `2000-11-20`; by `last` the number of events per user, 1 unless given. 0 makes no such part.
         test: likewise. By `last` they are those after the validation events.
         time: the column of the event's time, for `time` and `last`.
         user: the column that tells users apart, for `user` and `last`.
@@ -85,7 +85,7 @@ class SplitConfig(Section):
             share = getattr(self, part)
             if self.by == "last":
                 if isinstance(share, str) or share < 0 or not share < 2**31 or share != int(share):
-                    raise ValueError(f"by last, {part} is a number of events a user, as 1. Received: {share!r}")
+                    raise ValueError(f"by last, {part} is a number of events per user, such as 1. Received: {share!r}")
             elif self.by != "time" and (isinstance(share, str) or not 0 <= share < 1):
                 raise ValueError(f"by {self.by}, {part} is a share from 0 to below 1. Received: {share!r}")
             elif not isinstance(share, str) and share < 0:

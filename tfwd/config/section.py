@@ -113,7 +113,7 @@ def refuse_twice(key: str, names: Iterable[str]) -> None:
     seen: set[str] = set()
     for name in names:
         if name in seen:
-            raise fault(key, f"{shown(name)} stands there twice.")
+            raise fault(key, f"{shown(name)} is listed twice.")
         seen.add(name)
 
 

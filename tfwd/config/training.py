@@ -29,12 +29,12 @@ class TrainConfig(Section):
     Args:
         epochs: passes over the training rows, at the most.
         max_steps: batches, at the most.
-        batch_size: rows a step.
+        batch_size: rows per step.
         seed: of the weights, the order of the rows and the dropout.
         wide_optimizer: of the wide head.
         deep_optimizer: of the deep head.
         early_stopping: null trains all epochs; the best step is kept in any case.
-        refit: once more from new weights on training and validation rows together, for as many steps an epoch count
+        refit: once more from new weights on training and validation rows together, for as many steps per epoch count
             as validation chose.
         evaluate_every: evaluate after so many steps instead of after every epoch.
         checkpoint_every: checkpoint after so many steps, beside every evaluation.
@@ -47,8 +47,8 @@ class TrainConfig(Section):
         steps_per_execution: steps in one call of the compiled loop.
         deterministic: TensorFlow's op determinism: the same weights to the bit, more slowly.
         tensorboard: write TensorBoard logs.
-        warm_start_from: a finished run: what it has learnt is carried over by name, optimizer state included.
-        warm_start_vocabulary: of learnt vocabularies: `new` are the values of the training rows, `grow` those of the
+        warm_start_from: a finished run: what it has learned is carried over by name, optimizer state included.
+        warm_start_vocabulary: of learned vocabularies: `new` are the values of the training rows, `grow` those of the
             older run too; `auto` is `grow` where `data.since` or `data.until` chooses the rows.
     """
 

@@ -54,7 +54,7 @@ def _first(values: Any) -> list[Any]:
 
 
 def check_tree(values: Any, where: str) -> None:
-    """Refuses what is no tree of reasonable size, of texts that can be written and keys that are texts.
+    """Refuses what is not a tree of reasonable size, of texts that can be written and keys that are texts.
 
     Args:
         values: nested dicts, lists and scalars; anything else is left alone.
@@ -89,7 +89,7 @@ def check_tree(values: Any, where: str) -> None:
         size, levels, named = 1, 0, isinstance(node, dict)
         for key, value in node.items() if named else enumerate(node):
             if named and not isinstance(key, str) and not (path[-1:] == ["class_weights"] and _is_label(key)):
-                raise refuse(f"keys are texts. Received the key {shown(key)} beside {shown(value)}.")
+                raise refuse(f"keys are strings. Received the key {shown(key)} beside {shown(value)}.")
             path.append(key)
             if named and isinstance(key, str):
                 _check_text(key, refuse)
@@ -121,13 +121,13 @@ def _check_text(text: str, refuse: Any) -> None:
     if text.isascii() and "\0" not in text and len(text) <= _MAX_TEXT:
         return
     if len(text) > _MAX_TEXT:
-        raise refuse(f"expected a text of at most {_MAX_TEXT:,} characters. Received one of {len(text):,}.")
+        raise refuse(f"expected a string of at most {_MAX_TEXT:,} characters. Received one of {len(text):,}.")
     if "\0" in text:
-        raise refuse(f"expected a text without the character NUL. Received: {shown(text)}.")
+        raise refuse(f"expected a string without the character NUL. Received: {shown(text)}.")
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
         raise refuse(
-            f"expected a text that can be written as UTF-8, without half a pair of surrogates, as character "
+            f"expected a string that can be written as UTF-8, without half a pair of surrogates, as character "
             f"{error.start + 1} is. Received: {shown(text)}."
         ) from None

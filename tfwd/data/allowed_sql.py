@@ -145,7 +145,7 @@ def refuse_others(tree: exp.Expression, key: str) -> None:
                 f"calculate with them and use {', '.join(sorted(_FUNCTIONS.values()))}."
             )
         elif not _has_known_texts(node):
-            raise ConfigError(f"{key}: {node.this!r} is not allowed where it stands. Write the expression otherwise.")
+            raise ConfigError(f"{key}: {node.this!r} is not allowed there. Write the expression otherwise.")
 
 
 def characters(node: exp.Expression, sizes: Mapping[str, int], key: str) -> int:
@@ -200,7 +200,7 @@ def _check_type(node: exp.DataType, key: str) -> None:
 
 def _check_unit(node: exp.Var, key: str) -> None:
     if not isinstance(node.parent, exp.Extract) or node.arg_key != "this":
-        raise ConfigError(f"{key}: the word {node.name!r} is not allowed where it stands.")
+        raise ConfigError(f"{key}: the word {node.name!r} is not allowed there.")
     if node.name.lower() not in _UNITS:
         raise ConfigError(f"{key}: extract has no part {node.name!r}. Its parts are {', '.join(sorted(_UNITS))}.")
 

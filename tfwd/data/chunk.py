@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from tfwd.data.labels import LARGEST_LABEL, LARGEST_WEIGHT, LabelCoder
 from tfwd.data.query import Query
-from tfwd.schema import DTYPES, MISSING_INTEGER, Input
+from tfwd.schema import DTYPES, MISSING, Input
 
 _NOTHING = pa.array([""])
 
@@ -71,7 +71,7 @@ def decode(table: pa.Table, query: Query, coder: LabelCoder) -> Chunk:
             dictionaries[entry.name] = pa.concat_arrays([dictionary, _NOTHING]) if entry.length else dictionary
         else:
             numbers = found.to_numpy().astype(DTYPES[entry.kind], copy=False)
-            missing = MISSING_INTEGER if entry.kind == "integer" else np.nan
+            missing = MISSING[entry.kind]
         values[entry.name] = _padded(numbers, column, entry.length, missing) if entry.length else numbers
     return Chunk(
         inputs=inputs,

@@ -32,7 +32,7 @@ def value(columns: dict[str, str], name: str, expression: str, sizes: dict[str, 
     """
     twin = next((column for column in columns if column.lower() == name.lower() and column != name), None)
     if twin is not None:
-        raise ConfigError(f"{key_of(name)} differs from the column {twin!r} only in case. Name it otherwise.")
+        raise ConfigError(f"{key_of(name)} differs from the column {twin!r} only in case. Give it another name.")
     written, sizes[name.lower()] = measured(expression, columns, key_of(name), sizes)
     return written
 

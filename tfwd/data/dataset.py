@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -13,8 +12,12 @@ import tensorflow as tf
 
 from tfwd.data.chunk import Chunk
 from tfwd.data.labels import weights_of
-from tfwd.errors import ConfigError, DataError
+from tfwd.errors import ConfigError, TfwdError
 from tfwd.schema import DTYPES, Input, Schema
+
+# What the readers of datasets have raised, for each `original_errors` that is open. TensorFlow runs a generator in a
+# thread of its own, which knows no context of the one that iterates.
+_raised: dict[object, list[TfwdError]] = {}
 
 
 def dataset(
@@ -29,7 +32,7 @@ def dataset(
     Args:
         schema: of the rows.
         labelled: whether the chunks have labels.
-        batch_size: rows a batch; the last may be smaller.
+        batch_size: rows per batch; the last may be smaller.
         chunks: called at every iteration of the dataset; chunks of whole batches, but for the last.
         class_weights: label value -> a factor of the row's weight.
 
@@ -43,8 +46,13 @@ def dataset(
         factors = weights_of(class_weights, schema.classes)
 
     def parts() -> Iterator[dict[str, np.ndarray]]:
-        for chunk in chunks():
-            yield _arrays(chunk, factors)
+        try:
+            for chunk in chunks():
+                yield _arrays(chunk, factors)
+        except TfwdError as error:
+            for cell in list(_raised.values()):
+                cell.append(error)
+            raise
 
     weighted = labelled and (factors is not None or schema.weight is not None)
     signature = _signature(schema, labelled, weighted)
@@ -66,14 +74,30 @@ def without_autotune(dataset: tf.data.Dataset) -> tf.data.Dataset:
 
 @contextmanager
 def original_errors() -> Iterator[None]:
-    """Inside, a `DataError` that TensorFlow wrapped while it iterated a dataset of rows comes out as it was."""
+    """Inside, a tfwd error that TensorFlow wrapped while it iterated a dataset of rows comes out as the object it was.
+
+    Of the errors that were raised meanwhile, by datasets of other threads too, it is the one that TensorFlow names.
+    """
+    here = object()
+    cell = _raised[here] = []
     try:
         yield
-    except tf.errors.OpError as error:
-        match = re.search(r"(?:ConfigError|DataError): (.*?)(?:\nTraceback|\n\n|$)", str(error), re.DOTALL)
-        if match is None:
+    except tf.errors.OpError as wrapped:
+        found = next((error for error in reversed(cell) if _shown(error) in str(wrapped)), None)
+        if found is None:
             raise
-        raise DataError(match[1].strip()) from None
+        raise found from found.__cause__
+    finally:
+        del _raised[here]
+
+
+def _shown(error: TfwdError) -> str:
+    """An error as TensorFlow shows it: to the first NUL, and without a text that is no UTF-8."""
+    try:
+        text = str(error).encode().decode()
+    except UnicodeEncodeError:
+        text = ""
+    return f"{type(error).__name__}: {text.partition(chr(0))[0]}"
 
 
 class _Layout(NamedTuple):

@@ -42,7 +42,7 @@ def explain(error: BaseException, name: str) -> DataError:
         # Where a file is gone, DuckDB looks for a folder in its place.
         asked = given_name(barred.split("/**/")[0])
         if "/**/" in barred:
-            return DataError(f"{asked} is gone: it was there when it was opened.")
+            return DataError(f"{asked} no longer exists: it existed when it was opened.")
         return DataError(f"{name} cannot be read: {asked} is none of the files that were opened.")
     line = _find(r"CSV Error on Line: (\d+)", message)
     expected = re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", message)
@@ -56,7 +56,7 @@ def explain(error: BaseException, name: str) -> DataError:
         )
     if "not valid utf8" in message.lower():
         return DataError(
-            f"{file}: a text is not UTF-8: {_find(r'value (.*) is not valid', message)}. Write the column as UTF-8 "
+            f"{file}: a string is not UTF-8: {_find(r'value (.*) is not valid', message)}. Write the column as UTF-8 "
             "text, or leave it out of the file."
         )
     if "not utf-8" in message.lower() or "invalid unicode" in message.lower():

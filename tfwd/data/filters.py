@@ -116,7 +116,7 @@ def _parsed(text: str, shown: str, key: str) -> exp.Expression:
         reason = str(error).splitlines()[0].split(". Line")[0]
         raise ConfigError(
             f"{key}: {shown} is not an SQL expression ({reason}). "
-            'A column whose name has spaces or is a word of SQL is put in double quotes, as in "user id" = 3.'
+            'A column whose name has spaces or is an SQL keyword is put in double quotes, as in "user id" = 3.'
         ) from None
     if len(trees) != 1 or trees[0] is None:
         raise ConfigError(f"{key}: {shown} must be one SQL expression, as in rating != 3.")

@@ -79,7 +79,7 @@ def arrow_table(data: Any) -> pa.Table:
         )
     for column in map(str, data.columns):
         if not is_text(column):
-            raise DataError(f"The DataFrame has a column whose name is no text: {column!r}. Rename it.")
+            raise DataError(f"The DataFrame has a column whose name is not a string: {column!r}. Rename it.")
     data = data.rename(columns=str)
     twins = data.columns[data.columns.duplicated()]
     if len(twins):
@@ -96,8 +96,8 @@ def arrow_table(data: Any) -> pa.Table:
             arrays[column] = pa.Array.from_pandas(data[column])
         except UnicodeEncodeError as error:
             raise DataError(
-                f"The DataFrame's column {column!r}{_row_of(data[column])} holds a text that is none: {error.reason}. "
-                "Leave such signs out, as with .str.encode('utf-8', 'replace').str.decode('utf-8')."
+                f"The DataFrame's column {column!r}{_row_of(data[column])} holds an invalid string: {error.reason}. "
+                "Remove such characters, as with .str.encode('utf-8', 'replace').str.decode('utf-8')."
             ) from None
         except (pa.ArrowException, OverflowError, TypeError, ValueError) as error:
             # Arrow's own errors are some of these; Python's come of whole numbers beyond 64 bits and of Decimals.

@@ -43,7 +43,7 @@ class LabelCoder:
             self._codes = {text: index for pair in PLAIN for index, text in enumerate(pair)}
 
     def code(self, text: str | None) -> int:
-        """The class's index; -1 for a text that is no class, -2 for a missing label."""
+        """The class's index; -1 for a text that is not a class, -2 for a missing label."""
         if is_missing(text):
             return -2
         return self._codes.get(text_of(text), -1)
@@ -57,14 +57,14 @@ def weights_of(class_weights: dict[str, float], classes: tuple[str, ...]) -> np.
     """The weight of each class, (C,) float32; 1 for those not named.
 
     Raises:
-        ConfigError: a key is no class, or a weight is too large.
+        ConfigError: a key is not a class, or a weight is too large.
     """
     weights = np.ones(len(classes), np.float32)
     coder = LabelCoder(classes)
     for value, weight in class_weights.items():
         index = coder.code(value)
         if index < 0:
-            raise ConfigError(f"train.class_weights names {value!r}, which is no class.{nearest(value, classes)}")
+            raise ConfigError(f"train.class_weights names {value!r}, which is not a class.{nearest(value, classes)}")
         if not weight <= LARGEST_CLASS_WEIGHT:
             raise ConfigError(
                 f"train.class_weights: a weight is at most {LARGEST_CLASS_WEIGHT:g}. Received {weight:g} for "

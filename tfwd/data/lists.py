@@ -26,13 +26,13 @@ class Items(NamedTuple):
 
 
 def value_type(duckdb_type: str) -> str | None:
-    """The type of a list's values, None for what is no list. Lists of a fixed length are lists."""
+    """The type of a list's values, None for what is not a list. Lists of a fixed length are lists."""
     match = re.fullmatch(r"(.+)\[\d*\]", duckdb_type, re.DOTALL)
     return match[1] if match else None
 
 
 def fixed_length(duckdb_type: str) -> int | None:
-    """The length of lists that all have one, None for others and for what is no list."""
+    """The length of lists that all have one, None for others and for what is not a list."""
     match = re.fullmatch(r".+\[(\d+)\]", duckdb_type, re.DOTALL)
     return int(match[1]) if match else None
 

@@ -27,7 +27,7 @@ def is_moment(duckdb_type: str) -> bool:
 def seconds(column: str, duckdb_type: str, moment: str) -> str:
     """A column as seconds since 1970-01-01 UTC, BIGINT, rounded down; NULL where it is missing.
 
-    A value that is no moment of the years 1 to 9999 is a conversion error.
+    A value that is not a moment of the years 1 to 9999 is a conversion error.
 
     Args:
         column: its name.
@@ -65,7 +65,7 @@ def expected(duckdb_type: str, moment: str) -> str:
 
 
 def advice(value: str, duckdb_type: str, moment: str) -> str:
-    """What a value may stand for that is no moment, for a message; "" where nothing is likely."""
+    """What a value may stand for that is not a moment, for a message; "" where nothing is likely."""
     is_seconds = duckdb_type != "VARCHAR" or moment == SECONDS
     for digits, unit in ((13, "milliseconds"), (16, "microseconds"), (19, "nanoseconds")):
         if is_seconds and re.fullmatch(rf"[12]\d{{{digits - 1}}}(\.0)?", value):

@@ -1,4 +1,4 @@
-"""What each split of a training was: whether it is still the same, and what was learnt from, can be told later."""
+"""What each split of a training was: whether it is still the same, and what was learned from, can be told later."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class FileMark(NamedTuple):
         """As it is now.
 
         Raises:
-            OSError: it is not there.
+            OSError: it does not exist.
         """
         status = os.stat(path)
         return cls(os.path.abspath(path), status.st_size, status.st_mtime_ns)
@@ -98,10 +98,10 @@ class Provenance:
     splits: dict[str, SplitMark]
 
     def learnt(self, refit: bool) -> Fingerprint:
-        """Of all rows that the model has learnt from.
+        """Of all rows that the model has learned from.
 
         Args:
-            refit: whether it has learnt from its validation rows too.
+            refit: whether it has learned from its validation rows too.
         """
         train, validation = self.splits["train"], self.splits.get("validation")
         if refit and validation is not None:

@@ -102,7 +102,7 @@ class Query:
     def _unfiltered(self, error: BaseException) -> DataError:
         # What follows the first sentence is DuckDB's advice, with SQL that no configuration may have.
         reason = str(error).splitlines()[0].partition("Error: ")[2].split(". ")[0].split(" in expression (")[0]
-        return DataError(f"data.filter cannot be told for every row of {self.source.name}: {reason.rstrip('.')}.")
+        return DataError(f"data.filter cannot be evaluated for every row of {self.source.name}: {reason.rstrip('.')}.")
 
     def refuse_label(self, text: str | None) -> DataError:
         """The error for a label's text that is missing or no class, with its first place."""
@@ -186,10 +186,11 @@ class Query:
             if not moments.is_moment(found) and self.source.has_values(entry.column):
                 raise DataError(f"{where} a day, a moment, text or whole seconds since 1970 for it.")
         elif value_type(found) is not None:
-            raise DataError(f"{where} one value a row for it, not a list.")
+            raise DataError(f"{where} one value per row for it, not a list.")
         if entry.kind == "string" and is_fractional(found) and entry.length:
             raise DataError(
-                f"{where} text for it: a number with a fraction has no one text. Convert the column to text or to "
+                f"{where} text for it: a number with a fraction has no unique string form. Convert the column to "
+                "text or to "
                 "whole numbers."
             )
 
@@ -231,7 +232,7 @@ def _not_finite(value: str) -> str:
 
 
 def _advice(value: str, is_csv: bool) -> str:
-    """What a value may stand for that is no number."""
+    """What a value may stand for that is not a number."""
     if value.strip().lower() in _MISSING_MARKS:
         cure = f"name it in data.csv.null, as null: ['', {value!r}]" if is_csv else "write it as null"
         return f" If it stands for a missing value, {cure}."
@@ -244,7 +245,7 @@ def _advice(value: str, is_csv: bool) -> str:
 
 def _expected(kind: Kind) -> str:
     return {
-        "string": "text or a whole number, as a number with a fraction has no one text",
-        "integer": "a whole number of 64 bits",
+        "string": "text or a whole number, as a number with a fraction has no unique string form",
+        "integer": "a 64-bit integer",
         "float": "a number",
     }[kind]

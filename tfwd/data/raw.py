@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 
 from tfwd.errors import DataError
 from tfwd.layers.calendar import seconds_of
-from tfwd.schema import MISSING_INTEGER, Input, Kind, Schema
+from tfwd.schema import MISSING, MISSING_INTEGER, Input, Kind, Schema
 from tfwd.utils.naming import nearest
 
-MISSING: dict[Kind, Any] = {"string": "", "integer": MISSING_INTEGER, "float": np.nan}
 _WANTED: dict[Kind, str] = {"string": "text", "integer": "whole numbers", "float": "numbers"}
 _MOMENTS = "moments, int64 seconds since 1970-01-01 UTC or datetime64"
 _DTYPES: dict[Kind, Any] = {"string": object, "integer": np.int64, "float": np.float32}
@@ -24,13 +23,13 @@ def choose(schema: Schema, inputs: Any) -> dict[str, Any]:
     """The inputs of a schema out of a batch, by their names and in its order; what else the batch holds is left out.
 
     Raises:
-        DataError: the batch is no dict of inputs, or lacks one; names the nearest key.
+        DataError: the batch is not a dict of inputs, or lacks one; names the nearest key.
     """
     if not isinstance(inputs, Mapping):
         names = ", ".join(repr(entry.name) for entry in schema.inputs[:3])
         more = ", ..." if len(schema.inputs) > 3 else ""
         raise DataError(
-            f"A batch is a dict of inputs by name, {{{names}{more}}}, each an array of one value a row. "
+            f"A batch is a dict of inputs by name, {{{names}{more}}}, each an array of one value per row. "
             f"Received: {type(inputs).__name__}"
         )
     for entry in schema.inputs:
@@ -48,7 +47,8 @@ def _instead(entry: Input, inputs: Collection[Any]) -> str:
 def raw_arrays(schema: Schema, inputs: Any) -> dict[str, NDArray[Any]]:
     """A batch as every scorer takes it, checked.
 
-    An input of one value a row is given as `(B,)` or `(B, 1)`, one of lists as `(B, K)`, as lists of any length or as a
+    An input of one value per row is given as `(B,)` or `(B, 1)`, one of lists as `(B, K)`, as lists of any length or
+    as a
     RaggedTensor, or `(B,)` where each has one value; one of vectors as `(B, n)`, or as lists of n numbers. None, NaN
     and pandas' NA are missing values in any of them.
 
@@ -91,9 +91,9 @@ def refuse_lengths(rows: Mapping[str, int]) -> None:
 
 def refuse_shape(entry: Input, shape: str) -> DataError:
     """The error for an input of another shape."""
-    wanted = "a list a row, (B, K)" if entry.length else "one value a row, (B,) or (B, 1)"
+    wanted = "one list per row, (B, K)" if entry.length else "one value per row, (B,) or (B, 1)"
     if entry.fixed:
-        wanted = f"{entry.length} numbers a row, (B, {entry.length})"
+        wanted = f"{entry.length} numbers per row, (B, {entry.length})"
     return DataError(f"The input {entry.name!r} takes {wanted}. Received: {shape}")
 
 
@@ -281,9 +281,9 @@ def _numbers(entry: Input, flat: NDArray[Any], row_of: Callable[[int], int]) -> 
         if gone:
             continue
         if isinstance(item, float | np.floating) and not float(item).is_integer():
-            raise refuse_dtype(entry, f"{item} in row {row_of(at) + 1}, which is none of 64 bits")
+            raise refuse_dtype(entry, f"{item} in row {row_of(at) + 1}, which is not a 64-bit integer")
         if not MISSING_INTEGER <= item < 2**63:
-            raise refuse_dtype(entry, f"{item} in row {row_of(at) + 1}, which 64 bits don't hold")
+            raise refuse_dtype(entry, f"{item} in row {row_of(at) + 1}, which does not fit in 64 bits")
     return np.array([MISSING_INTEGER if gone else int(item) for item, gone in zip(items, missing, strict=True)])
 
 
@@ -299,7 +299,7 @@ def _integers(entry: Input, flat: NDArray[Any], row_of: Callable[[int], int]) ->
         values = flat.astype(np.int64)
     if bad.any():
         at = int(bad.argmax())
-        raise refuse_dtype(entry, f"{flat[at]} in row {row_of(at) + 1}, which is none of 64 bits")
+        raise refuse_dtype(entry, f"{flat[at]} in row {row_of(at) + 1}, which is not a 64-bit integer")
     return values
 
 

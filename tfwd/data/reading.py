@@ -179,7 +179,7 @@ class Reading(Section):
             if name in source.columns and self.columns.get(name, sql) != sql:
                 raise DataError(
                     f"{source.name} was prepared with {key_of(name)} = {sql}, and the model reads "
-                    f"{self.columns[name]}. Give the rows that it was prepared from, or prepare them anew."
+                    f"{self.columns[name]}. Give the rows that it was prepared from, or prepare them again."
                 )
         return source.computed
 

@@ -119,7 +119,7 @@ class Rows:
         """Batches of `batch_size` rows; the last may be smaller.
 
         Args:
-            batch_size: rows a batch.
+            batch_size: rows per batch.
             order: (seed, epoch): a shuffled order that is the same in every process; None is the order of the files.
             shuffle_rows: rows in the shuffle's pool.
             skip: batches to leave out at the start: what follows is what would have followed.
@@ -156,7 +156,7 @@ class Rows:
         It knows how many they are, or Keras would take their end for a mistake; for that the rows are counted once.
 
         Args:
-            batch_size: rows a batch.
+            batch_size: rows per batch.
             order: as in `batches`.
             shuffle_rows: as in `batches`.
             skip: as in `batches`.

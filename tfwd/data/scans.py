@@ -48,7 +48,7 @@ class Scan(Protocol):
         connection: of DuckDB, that reads these files and no others.
         lists_of_one: whether a column of single values may be one of lists, none of which has more than one value.
         computed: columns that a preparation has computed of the others already -> their SQL.
-        levels: the names of a frame's index, which is no column.
+        levels: the names of a frame's index, which is not a column.
         is_csv: whether the columns are text of CSV files.
         sizes: computed columns, in lower case -> about how long their texts are.
     """

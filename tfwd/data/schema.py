@@ -38,7 +38,7 @@ def resolve_schema(config: Config, source: Source) -> Schema:
         `data.label.classes`).
 
     Raises:
-        DataError: a column is not there; names the nearest.
+        DataError: a column does not exist; names the nearest.
         ConfigError: a feature cannot read its column, two features need different forms of one column, or a feature
             has the vocabulary of one of another kind.
     """
@@ -163,7 +163,7 @@ def _reading(feature: Numeric | Bucketized | Categorical | Datetime, found: str,
             raise ConfigError(f"{where}: a list. Give the feature shape, how many numbers each has.")
         if isinstance(feature, Categorical):
             raise ConfigError(f"{where}: a list. Give the feature max_length, the most values that are kept of a row.")
-        raise ConfigError(f"{where}; a {feature.type} feature needs one number a row.")
+        raise ConfigError(f"{where}; a {feature.type} feature needs one number per row.")
     fraction = None
     if isinstance(feature, Categorical) and is_fractional(found):
         condition = is_bad(feature.column, found, "integer")
@@ -177,7 +177,7 @@ def _reading_of_weights(feature: Categorical, column: str, found: str, source: S
     if length:
         found, weighs = _items(feature, column, where, source).type, feature.column
     if not _may_be_number(found):
-        raise ConfigError(f"{where}; {'a list of numbers is' if length else 'one number a row is'} needed.")
+        raise ConfigError(f"{where}; {'a list of numbers is' if length else 'one number per row is'} needed.")
     return _Reading(feature, "float", length, feature.delimiter, weighs)
 
 
@@ -185,9 +185,11 @@ def _items(feature: Numeric | Categorical, column: str, where: str, source: Sour
     items = source.items(column, feature.delimiter)
     if items is None:
         if source.columns[column] == "VARCHAR":
-            raise ConfigError(f"{where}: give the feature a delimiter, which parts the text into the values of a list.")
+            raise ConfigError(
+                f"{where}: give the feature a delimiter, which separates the values of a list in the string."
+            )
         key = "shape" if isinstance(feature, Numeric) else "max_length"
-        raise ConfigError(f"{where}; {key} needs a list a row, or text with a delimiter.")
+        raise ConfigError(f"{where}; {key} needs one list per row, or text with a delimiter.")
     return items
 
 
@@ -216,7 +218,7 @@ def _kind(feature: Numeric | Bucketized | Categorical, found: str, where: str, f
         feature: what reads it.
         found: the type of its values.
         where: begins a message.
-        fraction: of floats the first that is no whole number. Without one they are whole numbers: pandas makes floats
+        fraction: of floats the first that is not an integer. Without one they are whole numbers: pandas makes floats
             of those of a column in which any is missing.
     """
     if not isinstance(feature, Categorical):
@@ -224,15 +226,17 @@ def _kind(feature: Numeric | Bucketized | Categorical, found: str, where: str, f
             return "float"
         raise ConfigError(f"{where}; a {feature.type} feature needs numbers.")
     if is_fractional(found) and (fraction is not None or feature.dtype == "string"):
-        found = f"found {fraction.value} in row {fraction.row}" if fraction is not None else "it has no one text"
+        found = (
+            f"found {fraction.value} in row {fraction.row}" if fraction is not None else "it has no unique string form"
+        )
         raise ConfigError(
-            f"{where}: a number with a fraction is no category, {found}. Use a bucketized feature with exact: true, "
+            f"{where}: a number with a fraction is not a category, {found}. Use a bucketized feature with exact: true, "
             "which makes each distinct value a bucket."
         )
     if is_fractional(found):
         return "integer"
     if not is_scalar(found):
-        raise ConfigError(f"{where}; a categorical feature needs one text or whole number a row.")
+        raise ConfigError(f"{where}; a categorical feature needs one string or whole number per row.")
     if feature.dtype == "string":
         return "string"
     wants_integer = feature.dtype == "integer" or feature.identity is not None

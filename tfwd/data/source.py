@@ -189,7 +189,7 @@ class Source:
         """Rows in the order of the source, in record batches of at most about a block's rows, memory bounded.
 
         Raises:
-            DataError: a file is another one than when it was opened: what was learnt of it would not fit any more.
+            DataError: a file is another one than when it was opened: what was learned of it would not fit any more.
         """
         query = self.select(expressions, block=block)
         connection = self.connect(block)
@@ -241,7 +241,7 @@ class Source:
                 continue
             now = _stamp(path)
             if now is None:
-                raise DataError(f"{self._scan.parts[part]} is gone: it was there when it was opened.")
+                raise DataError(f"{self._scan.parts[part]} no longer exists: it existed when it was opened.")
             if now != stamp:
                 raise DataError(
                     f"{self._scan.parts[part]} has changed since it was opened. Rows are read several times: read a "

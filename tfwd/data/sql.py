@@ -58,7 +58,7 @@ def as_text(column: str, duckdb_type: str) -> str:
 
 
 def as_double(column: str, duckdb_type: str) -> str:
-    """A column as DOUBLE; empty text is NULL, other text that is no number is a conversion error."""
+    """A column as DOUBLE; empty text is NULL, other text that is not a number is a conversion error."""
     name = identifier(column)
     if duckdb_type == "DOUBLE":
         return name

@@ -24,7 +24,7 @@ def writing(output: str | Path) -> Iterator[Writer]:
     """
     output = Path(output)
     if not output.parent.is_dir():
-        raise DataError(f"{output} cannot be written: the folder {output.parent} is not there.")
+        raise DataError(f"{output} cannot be written: the folder {output.parent} does not exist.")
     if output.suffix not in (".parquet", ".csv"):
         raise DataError(f"{output}: predictions are written as .parquet or .csv. Received: {output.suffix!r}")
     try:

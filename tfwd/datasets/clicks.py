@@ -48,7 +48,7 @@ def write(
         seed: of the rows and of the rule.
         categorical: how many columns c1, c2, ... of strings, 2 or more.
         numeric: how many columns x1, x2, ... of float32: in turn normal and log-normal.
-        cardinality: how many categories a column has; a sequence gives one number a column.
+        cardinality: how many categories a column has; a sequence gives one number per column.
         exponent: of the power law of categories; 0 makes all of a column equally frequent.
         positive_rate: the expected share of clicks.
         rows_per_file: how many rows a file of a folder has at most.
@@ -162,7 +162,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         type=int,
         nargs="+",
         default=[1_000],
-        help="categories: one number, or one a column",
+        help="categories: one number, or one per column",
     )
     parser.add_argument("--exponent", type=float, default=1.1, help="of the power law; 0: uniform")
     parser.add_argument("--positive-rate", type=float, default=0.07, help="expected share of clicks")

@@ -1,14 +1,15 @@
 """The layout: which rows of which table belong to which feature, and which name each row has.
 
 All features with a place in the wide head share one `(rows, outputs)` table, all embeddings of one width share one
-`(rows, width)` table. Row 0 of a table is padding, is never trained and stays zero. A batch is then one gather a table.
+`(rows, width)` table. Row 0 of a table is padding, is never trained and stays zero. A batch is then one gather per
+table.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from tfwd.config.features.base import MAX_ROWS, Combiner, Feature
 from tfwd.config.features.bucketized import Bucketized
@@ -74,7 +75,7 @@ class Table:
         name: `wide` or `embedding_<width>`.
         dim: columns: the number of logits (wide) or the width of the embedding.
         ranges: the rows of each feature that has rows of its own.
-        slots: one a feature, in the order of the id matrix's columns: those of one value first, then the bags; among
+        slots: one per feature, in the order of the id matrix's columns: those of one value first, then the bags; among
             either first those that learn.
     """
 
@@ -97,6 +98,27 @@ class Table:
     def rows(self) -> int:
         """All rows, the padding row 0 included."""
         return self.ranges[-1].start + self.ranges[-1].rows if self.ranges else 1
+
+
+@dataclass(frozen=True)
+class Block:
+    """Columns `[start, start + size)` of what the tower reads: those of one feature, or one number.
+
+    Attributes:
+        kind: how they enter.
+        name: of the feature, or of the column of the numeric matrix.
+        start: the first column.
+        size: how many.
+        slot: of a feature with ids, its columns in their matrix.
+        table: of an embedding, where its rows stand.
+    """
+
+    kind: Literal["embedding", "one_hot", "number"]
+    name: str
+    start: int
+    size: int
+    slot: Slot | None = None
+    table: Table | None = None
 
 
 @dataclass(frozen=True)
@@ -135,6 +157,23 @@ class Layout:
         """The embedding tables, by width."""
         return tuple(table for table in self.tables if table.name != "wide")
 
+    def tower_blocks(self) -> tuple[Block, ...]:
+        """What the tower reads, in the order in which `DeepHead.tower_inputs` joins it."""
+        found: list[Block] = []
+
+        def add(kind: Literal["embedding", "one_hot", "number"], name: str, size: int, *rest: Any) -> None:
+            start = found[-1].start + found[-1].size if found else 0
+            found.append(Block(kind, name, start, size, *rest))
+
+        for table in self.embeddings:
+            for slot in table.slots:
+                add("embedding", slot.feature, table.dim, slot, table)
+        for entry, slot in zip(self.one_hot, self.one_hot_slots, strict=True):
+            add("one_hot", entry.feature, entry.rows, slot)
+        for column in self.deep_numeric:
+            add("number", self.numeric[column], 1)
+        return tuple(found)
+
     def to_dict(self) -> dict[str, Any]:
         """A JSON-able dict that `from_dict` reads."""
         return dataclasses.asdict(self)
@@ -166,7 +205,7 @@ def build_layout(space: FeatureSpace, heads: tuple[str, ...], outputs: int) -> L
     """Gives every feature its rows.
 
     Args:
-        space: the features, and what was learnt of them.
+        space: the features, and what was learned of them.
         heads: `wide`, `deep` or both; a feature's places in a head that is left out are left out.
         outputs: the number of logits: 1, or the number of classes.
 

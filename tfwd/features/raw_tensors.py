@@ -8,8 +8,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfwd.data.raw import MISSING, choose, raw_arrays, refuse_dtype, refuse_lengths, refuse_shape, refuse_weights
-from tfwd.schema import DTYPES, Input, Schema
+from tfwd.data.raw import choose, raw_arrays, refuse_dtype, refuse_lengths, refuse_shape, refuse_weights
+from tfwd.schema import DTYPES, MISSING, Input, Schema
 
 Tensors = dict[str, tf.Tensor]
 
@@ -25,7 +25,7 @@ def raw_tensors(schema: Schema, inputs: Any) -> Tensors:
 
     Args:
         schema: the inputs.
-        inputs: by name, tensors or arrays; other keys are ignored. An input of one value a row is `(B,)` or `(B, 1)`,
+        inputs: by name, tensors or arrays; other keys are ignored. An input of one value per row is `(B,)` or `(B, 1)`,
             one of lists `(B, K)`, `(B,)`, a RaggedTensor or a SparseTensor, one of vectors `(B, n)`.
 
     Returns:
@@ -131,5 +131,5 @@ def _as_long(entry: Input, other: Input, given: dict[str, Any], made: Tensors) -
             return tf.cast(_dense(entry, weights, width), tf.float32)
     found = made[entry.name].shape[1], made[other.name].shape[1]
     if None not in found and found[0] != found[1]:
-        raise refuse_weights(entry.name, other.name, f"{found[0]} weights for {found[1]} values a row")
+        raise refuse_weights(entry.name, other.name, f"{found[0]} weights for {found[1]} values per row")
     return made[entry.name]

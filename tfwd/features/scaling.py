@@ -1,4 +1,4 @@
-"""What a column of numbers is filled, clipped and scaled with, of its declaration and of what was learnt of it."""
+"""What a column of numbers is filled, clipped and scaled with, of its declaration and of what was learned of it."""
 
 from __future__ import annotations
 

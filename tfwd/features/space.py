@@ -1,6 +1,6 @@
 """The features of a model: what was declared, and what the training rows have said of it.
 
-Whoever needs to know how many ids a feature has, how many values a row brings, or what an id is called, asks here: a
+Whoever needs to know how many ids a feature has, how many values per row brings, or what an id is called, asks here: a
 kind of feature is told apart in this module and in its declaration, and nowhere else.
 """
 

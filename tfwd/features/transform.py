@@ -36,7 +36,7 @@ def build_transform(space: FeatureSpace, schema: Schema, layout: Layout) -> kera
     """Builds the transform.
 
     Args:
-        space: the features, and what was learnt of them.
+        space: the features, and what was learned of them.
         schema: the raw inputs.
         layout: the rows of the tables.
 

@@ -17,10 +17,15 @@ Answer = dict[str, NDArray[np.float32]]
 Raw = Mapping[str, Any]
 
 
+def scored_names(schema: Schema) -> tuple[str, ...]:
+    """The answers that a scorer gives: all but the names of the classes, which the schema knows."""
+    return tuple(name for name in schema.answer_names if name != "classes")
+
+
 def no_answer(schema: Schema) -> Answer:
     """The answer to no rows."""
     none = np.zeros((0, len(schema.classes)) if schema.task == "multiclass" else 0, np.float32)
-    return {"prediction": none} if schema.task == "regression" else {"probability": none, "logit": none}
+    return dict.fromkeys(scored_names(schema), none)
 
 
 class AnswersRows(Protocol):

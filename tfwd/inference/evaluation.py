@@ -37,7 +37,7 @@ def evaluate(
     Args:
         scorer: what is evaluated.
         rows: labelled rows.
-        batch_size: rows a call.
+        batch_size: rows per call.
         advance: called with the number of rows after every batch.
         ranking: adds the metrics by user. The candidates of a user are the user's rows.
 
@@ -55,7 +55,7 @@ def evaluate(
         rows = Rows(rows.source, rows.schema, split=rows.split, fraction=rows.fraction, key=key)
     for batch in rows.batches(batch_size):
         answer = scorer.score(batch.inputs)
-        answers = answer["prediction" if scorer.schema.task == "regression" else "probability"]
+        answers = answer[scorer.schema.answer]
         found.add(batch.label, answers, batch.weight)
         if by_user is not None:
             assert batch.key is not None

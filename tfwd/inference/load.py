@@ -45,7 +45,7 @@ def existing(path: str | Path) -> Path:
     """
     path = Path(path)
     if not path.exists():
-        raise RunError(f"{path} is not there. Give a run directory, a .keras file, a SavedModel or an .onnx file.")
+        raise RunError(f"{path} does not exist. Give a run directory, a .keras file, a SavedModel or an .onnx file.")
     return path
 
 

@@ -70,7 +70,7 @@ def of_saved_model(folder: Path) -> Metadata:
     """
     file = folder.joinpath(*DESCRIBED)
     if not file.is_file():
-        raise RunError(f"{folder} was not exported by tfwd: {'/'.join(DESCRIBED)} is not there.")
+        raise RunError(f"{folder} was not exported by tfwd: {'/'.join(DESCRIBED)} does not exist.")
     values = read_json(file)
     if "schema" not in values:
         raise RunError(f"{file} is damaged: it has no schema.")
@@ -134,9 +134,9 @@ def check_graph(
     missing = [name for name in named if name not in inputs and name not in hashed.values()]
     if missing:
         raise _disagree(where, f"it names the input {missing[0]!r}, which the graph does not take")
-    answer = "prediction" if schema.task == "regression" else "probability"
-    if answer not in set(outputs):
-        raise _disagree(where, f"of the task {schema.task} it would answer {answer!r}, which the graph does not give")
+    if schema.answer not in set(outputs):
+        would = f"of the task {schema.task} it would answer {schema.answer!r}"
+        raise _disagree(where, f"{would}, which the graph does not give")
     return hashed
 
 

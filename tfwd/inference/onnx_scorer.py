@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,29 +18,19 @@ from numpy.typing import NDArray
 from tfwd.data.chunk import Chunk
 from tfwd.data.raw import raw_arrays
 from tfwd.errors import RunError
-from tfwd.inference.answers import no_answer
+from tfwd.inference.answers import no_answer, scored_names
 from tfwd.inference.metadata import check_classes, check_graph, of_onnx
-from tfwd.inference.onnx_runtime import onnxruntime
+from tfwd.inference.onnx_runtime import Message, new_session, with_fingerprints
 from tfwd.inference.onnx_split import split
 from tfwd.schema import Kind, Schema
 
 # Rows that a thread scores in one call: the intermediate values of more leave its cache.
 _ROWS = 4096
-# Initializers of so many bytes are handed over as they are, and don't pass through the message again.
-_LARGE = 2**20
-_NUMBERS = (
-    onnx.TensorProto.FLOAT,
-    onnx.TensorProto.FLOAT16,
-    onnx.TensorProto.INT32,
-    onnx.TensorProto.INT64,
-    onnx.TensorProto.UINT64,
-)
 _KINDS: dict[int, Kind] = {
     onnx.TensorProto.STRING: "string",
     onnx.TensorProto.INT64: "integer",
     onnx.TensorProto.FLOAT: "float",
 }
-_ANSWERS = ("prediction", "probability", "logit")
 
 
 class _Column(NamedTuple):
@@ -67,10 +58,17 @@ class OnnxScorer:
     """
 
     def __init__(self, path: Path) -> None:
-        try:
+        lookups, rest = self._read_model(path)
+        with _readable(path):
+            self._lookups = None if lookups is None else new_session(lookups, path.parent, threads=1)
+            self._rest = new_session(rest, path.parent, threads=1)
+        self._read = [entry.name for entry in self._rest.get_inputs()]
+        self._cores = ThreadPoolExecutor(_core_count())
+
+    def _read_model(self, path: Path) -> tuple[Message | None, Message]:
+        """The lookups, if there are any, and the rest of the graph; what holds the tables a second time ends here."""
+        with _readable(path):
             model = onnx.load(str(path), load_external_data=False)
-        except Exception as error:  # protobuf raises classes of its own, without a common base
-            raise _unreadable(path, error) from None
         described = of_onnx(((entry.key, entry.value) for entry in model.metadata_props), path)
         self.schema, self.reading = described.schema, described.reading
         graph = model.graph
@@ -82,22 +80,13 @@ class OnnxScorer:
             outputs,
         )
         if self.schema.task == "multiclass":
-            dimensions = outputs["probability"].shape.dim
+            dimensions = outputs[self.schema.answer].shape.dim
             check_classes(self.schema, path, (dimensions[-1].dim_value or None) if len(dimensions) == 2 else None)
-        try:
-            self._open(model, path.parent)
-        except Exception as error:  # onnxruntime raises classes of its own, without a common base
-            raise _unreadable(path, error) from None
-
-    def _open(self, model: onnx.ModelProto, folder: Path) -> None:
-        self._inputs = [entry.name for entry in model.graph.input]
-        given = {entry.name for entry in model.graph.output}
-        self._answers = [name for name in _ANSWERS if name in given]
-        lookups, self._ids = split(model, self._answers)
-        self._lookups = None if lookups is None else _session(lookups, folder)
-        self._rest = _session(model, folder)
-        self._read = [entry.name for entry in self._rest.get_inputs()]
-        self._cores = ThreadPoolExecutor(_core_count())
+        self._inputs = [entry.name for entry in graph.input]
+        self._answers = [name for name in scored_names(self.schema) if name in outputs]
+        with _readable(path):
+            lookups, self._ids = split(model, self._answers)
+            return None if lookups is None else Message.of(lookups), Message.of(model)
 
     def score(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
         """The answers to a batch of raw rows; see `tfwd.inference.scorer.Scorer`.
@@ -136,13 +125,10 @@ class OnnxScorer:
         return self._score(columns)
 
     def _score(self, columns: dict[str, _Column]) -> dict[str, NDArray[np.float32]]:
+        taken = with_fingerprints(self._inputs, {name: column.values for name, column in columns.items()})
         for name in self._inputs:
             if name not in columns:
-                # Here, as it needs TensorFlow.
-                from tfwd.layers.direct_lookup import fingerprints
-
-                hashed = columns[self._hashed[name]]
-                columns[name] = hashed._replace(values=fingerprints(hashed.values))
+                columns[name] = columns[self._hashed[name]]._replace(values=taken[name])
         if self._lookups is not None:
             names = [name for made in self._ids.values() for name in made]
             sources = [source for source, made in self._ids.items() for _ in made]
@@ -163,35 +149,17 @@ class OnnxScorer:
         return {name: np.concatenate(some) for name, some in zip(self._answers, zip(*parts, strict=True), strict=True)}
 
 
-def _unreadable(path: Path, error: Exception) -> RunError:
-    why = (str(error).splitlines() or [type(error).__name__])[0]
-    return RunError(f"{path} cannot be read as an ONNX model: {why}")
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # protobuf and onnxruntime raise classes of their own, without a common base
+        why = (str(error).splitlines() or [type(error).__name__])[0]
+        raise RunError(f"{path} cannot be read as an ONNX model: {why}") from None
 
 
 def _kind_and_rank(tensor: onnx.TypeProto.Tensor) -> tuple[Kind | None, int | None]:
     return _KINDS.get(tensor.elem_type), len(tensor.shape.dim) if tensor.HasField("shape") else None
-
-
-def _session(model: onnx.ModelProto, folder: Path) -> onnxruntime.InferenceSession:
-    """The model in ONNX Runtime, a thread to a call; large initializers are taken out of the message."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    # Loaded from memory, the session has to be told where the external data lie.
-    options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder.resolve()))
-    names, values = [], []
-    for entry in model.graph.initializer:
-        if entry.data_type in _NUMBERS and len(entry.raw_data) >= _LARGE:
-            dtype = onnx.helper.tensor_dtype_to_np_dtype(entry.data_type)
-            array = np.frombuffer(entry.raw_data, dtype).reshape(tuple(entry.dims))
-            names.append(entry.name)
-            values.append(onnxruntime.OrtValue.ortvalue_from_numpy(array))
-            entry.ClearField("raw_data")
-            entry.data_location = onnx.TensorProto.EXTERNAL
-            entry.external_data.add(key="location", value="in memory")
-    if names:
-        options.add_external_initializers(names, values)
-    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
 def _core_count() -> int:

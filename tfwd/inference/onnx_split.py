@@ -84,7 +84,7 @@ def _cast_kind(node: onnx.NodeProto, read: int) -> int:
 
 
 def _id_kind(node: onnx.NodeProto, read: int) -> int:
-    """The type of what a lookup gives, or UNDEFINED if the node is no lookup, or one that gives strings."""
+    """The type of what a lookup gives, or UNDEFINED if the node is not a lookup, or one that gives strings."""
     attributes = {entry.name: entry for entry in node.attribute}
     if node.op_type == "CategoryMapper" and read == _STRING:
         return _INTEGER

@@ -1,4 +1,4 @@
-"""Batch prediction: a file in, a file with one row a row out."""
+"""Batch prediction: a file in, a file with one answer per row out."""
 
 from __future__ import annotations
 
@@ -108,11 +108,11 @@ def _tables(scorer: AnswersRows, rows: Rows) -> Generator[pa.Table, None, None]:
 def answer_table(schema: Schema, answer: Answer) -> pa.Table:
     """Answers as named columns; see `predict`."""
     if schema.task == "regression":
-        return pa.table({"prediction": answer["prediction"]})
-    probability = answer["probability"]
+        return pa.table({schema.answer: answer[schema.answer]})
+    probability = answer[schema.answer]
     classes = pa.array(schema.classes, pa.string())
     if schema.task == "binary":
         predicted = classes.take(pa.array((probability >= 0.5).astype(np.int8)))
-        return pa.table({"probability": probability, "logit": answer["logit"], "predicted": predicted})
-    columns = {f"probability_{name}": probability[:, index] for index, name in enumerate(schema.classes)}
+        return pa.table({schema.answer: probability, "logit": answer["logit"], "predicted": predicted})
+    columns = {f"{schema.answer}_{name}": probability[:, index] for index, name in enumerate(schema.classes)}
     return pa.table({**columns, "predicted": classes.take(pa.array(probability.argmax(axis=1)))})

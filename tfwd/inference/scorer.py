@@ -50,7 +50,7 @@ class Scorer:
             key: columns to pass through; by default those of `data.key` that are there.
 
         Returns:
-            A frame with a row a row: the key, then the columns of `tfwd.inference.prediction.predict`. It is of
+            A frame with one answer per row: the key, then the columns of `tfwd.inference.prediction.predict`. It is of
             polars where the rows are, else of pandas, with the index of the rows.
 
         Raises:

@@ -12,7 +12,7 @@ import pyarrow as pa
 from tfwd.data.chunk import Chunk
 from tfwd.data.raw import raw_arrays
 from tfwd.errors import RunError
-from tfwd.inference.answers import Answer, Raw, no_answer
+from tfwd.inference.answers import Answer, Raw, no_answer, scored_names
 from tfwd.inference.metadata import check_classes, check_graph, of_saved_model
 from tfwd.inference.scorer import Scorer
 from tfwd.schema import DTYPES, Schema
@@ -61,12 +61,12 @@ def saved_model_scorer(folder: Path) -> Scorer:
         gives,
     )
     if described.schema.task == "multiclass":
-        shape = gives["probability"].shape
+        shape = gives[described.schema.answer].shape
         check_classes(described.schema, folder, shape[-1] if shape.rank == 2 else None)
 
     def score(inputs: dict[str, tf.Tensor]) -> Answer:
         answer = signature(**inputs)
-        return {name: answer[name].numpy() for name in ("prediction", "probability", "logit") if name in answer}
+        return {name: answer[name].numpy() for name in scored_names(described.schema) if name in answer}
 
     # The closures hold `loaded`: its tables go when it goes.
     score.keep = loaded  # type: ignore[attr-defined]

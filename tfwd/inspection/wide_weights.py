@@ -13,6 +13,7 @@ from tfwd.analysis.statistics import FeatureStatistics
 from tfwd.config.features.base import Feature
 from tfwd.config.features.cross import Cross
 from tfwd.features.space import FeatureSpace
+from tfwd.layers.cross_features import crosses_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,11 +47,12 @@ def wide_weights(
     """
     import pandas as pd
 
-    if "wide" not in {layer.name for layer in model.ranker.layers}:
+    head = model.heads.wide
+    if head is None:
         raise ValueError("The model has no wide head.")
-    head = model.ranker.get_layer("wide")
     owners, names, values = _others(model, head)
     if model.layout.wide is not None:
+        assert head.table is not None
         weights = head.table.table.numpy()
         space = FeatureSpace(features, statistics)
         for entry in reversed(model.layout.wide.ranges):
@@ -97,7 +99,8 @@ def _cross_names(cross: Cross, bins: NDArray[np.integer], space: FeatureSpace, m
     if any(map(space.is_hashed, cross.keys)) or math.prod(sizes) > MAX_COMBINATIONS:
         return [f"{' x '.join(cross.keys)} in bin {index}" for index in bins]
     combinations = np.stack(np.unravel_index(np.arange(math.prod(sizes)), sizes), axis=1)
-    layer = model.transform.get_layer("features.crosses")
+    layer = crosses_of(model.transform)
+    assert layer is not None
     crosses = [feature.name for feature in space.features if isinstance(feature, Cross)]
     found = layer.single(crosses.index(cross.name), tf.constant(combinations, tf.int64)).numpy()
     parts = [row_names(key, np.arange(size), space, model) for key, size in zip(cross.keys, sizes, strict=True)]

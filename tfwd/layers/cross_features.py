@@ -21,7 +21,7 @@ class CrossFeatures(keras.layers.Layer):
     """The ids of crosses of two or more keys, each a column of ids or, of a multivalent feature, several.
 
     A key with a vocabulary is represented by the fingerprints of its categories, so that a cross keeps its bins when
-    the vocabulary is learnt again in another order; other keys (buckets, integers) by their ids. A hashed cross equals
+    the vocabulary is learned again in another order; other keys (buckets, integers) by their ids. A hashed cross equals
     `keras.layers.HashedCrossing` on the raw strings and on the ids. An exact one numbers every combination.
 
     With multivalent keys a cross has a column a combination of their columns, the last key's fastest. Where a key has
@@ -96,7 +96,7 @@ class CrossFeatures(keras.layers.Layer):
 
     def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
         """The ids of all crosses; see the class."""
-        # A column a row, so that choosing keys copies rows.
+        # One column per row, so that choosing keys copies rows.
         given = tf.transpose(tf.cast(inputs[0], tf.int64))
         ids = tf.maximum(given, 0) if any(self.lengths) else given
         first, later = self.rounds(ids, tf.transpose(inputs[1]) if self.hashed else None)
@@ -217,3 +217,8 @@ class CrossFeatures(keras.layers.Layer):
             "hashed": self.hashed,
             "lengths": self.lengths,
         }
+
+
+def crosses_of(transform: keras.Model) -> CrossFeatures | None:
+    """The layer of all crosses of a transform, if it has any."""
+    return next((layer for layer in transform.layers if isinstance(layer, CrossFeatures)), None)

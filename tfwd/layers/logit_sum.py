@@ -21,7 +21,7 @@ class LogitSum(keras.layers.Layer):
         outputs: the number of logits.
 
     Call:
-        a list of float32 `(B, outputs)`, one a head -> float32 `(B, outputs)`.
+        a list of float32 `(B, outputs)`, one per head -> float32 `(B, outputs)`.
     """
 
     def __init__(self, outputs: int = 1, **options: Any) -> None:

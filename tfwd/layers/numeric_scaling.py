@@ -126,6 +126,6 @@ class NumericScaling(keras.layers.Layer):
         return keras.KerasTensor((inputs.shape[0], len(self.forms)), "float32")
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments; what was learnt is in weights."""
+        """The constructor's arguments; what was learned is in weights."""
         names = ("sources", "forms", "quantiles", "exponents")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}

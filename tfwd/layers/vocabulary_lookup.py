@@ -20,8 +20,8 @@ class VocabularyLookup(keras.layers.Layer):
     """Looks a category up: 0 is out-of-vocabulary, 1 missing, then the vocabulary in order.
 
     Integers are formatted in decimal first, so that there is one kind of vocabulary. `keras.layers.StringLookup` keeps
-    its vocabulary one a line, which a category with a line break breaks, and has no id for a missing value. May be used
-    inside `tf.data`.
+    its vocabulary one per line, which a category with a line break breaks, and has no id for a missing value. May be
+    used inside `tf.data`.
 
     Args:
         size: the number of categories in the vocabulary.

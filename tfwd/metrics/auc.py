@@ -78,7 +78,7 @@ class Ranking:
             start = part.stop
 
     def result(self) -> list[Ranked]:
-        """A `Ranked` a column. It is the end: no more rows can be added."""
+        """One `Ranked` per column. It is the end: no more rows can be added."""
         if self._file is None:
             return [_ranked([entries]) for entries in self._sorted()]
         self._write()

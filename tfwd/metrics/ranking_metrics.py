@@ -1,4 +1,4 @@
-"""Metrics of ranked lists, one list a user, as arithmetic on sorted rows.
+"""Metrics of ranked lists, one list per user, as arithmetic on sorted rows.
 
 Rows of one user with equal scores have no order. What is computed is the expected value over all orders that they may
 stand in (McSherry and Najork 2008), so that neither the order of the file nor chance shows in a metric.
@@ -94,7 +94,7 @@ class ListMetrics:
         self._areas.add([area[both] / (positives * (rows - positives))[both]], rows[both])
         some = positives > 0
         found = lists.of_groups(hits * lists.shown / lists.sizes)
-        # The groups that hold the first positive of a user, of which there is one a user who has any.
+        # The groups that hold the first positive of a user, of which there is one per user who has any.
         first = np.flatnonzero((hits > 0) & (before == 0))
         hit, reciprocal = _first_hits(lists, first, hits[first].astype(np.int64))
         self._hits.add([found[some] / positives[some], hit, reciprocal], None)

@@ -11,7 +11,7 @@ from tfwd.data.reading import Reading
 from tfwd.features.layout import build_layout
 from tfwd.features.space import FeatureSpace
 from tfwd.features.transform import build_transform
-from tfwd.model.ranker import build_ranker, start_embeddings
+from tfwd.model.ranker import Heads, build_ranker, start_embeddings
 from tfwd.model.wide_deep import WideDeep
 from tfwd.schema import Schema
 
@@ -37,7 +37,7 @@ def build_model(
     if "deep" in config.model.heads:
         start_embeddings(ranker, layout, config)
     base, scale = base_logits(statistics, schema)
-    ranker.get_layer("logit").set_base(base, scale)
+    Heads.of(ranker).logit.set_base(base, scale)
     return WideDeep(transform, ranker, schema, layout, Reading.of(config), name="wide_deep")
 
 

@@ -1,4 +1,4 @@
-"""Whether what a model has learnt is still made of numbers: a step's share of it, or all of it, and what isn't."""
+"""Whether what a model has learned is still made of numbers: a step's share of it, or all of it, and what isn't."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def refuse_step(model: keras.Model, variables: Sequence[keras.Variable], step: i
 
     Args:
         model: a `tfwd.WideDeep`, as the step left it, or later ones.
-        variables: where such numbers were found; none where the loss alone is no number.
+        variables: where such numbers were found; none where the loss alone is not a number.
         step: the number of the step.
         loss: the mean since the last evaluation.
 
@@ -86,7 +86,8 @@ def refuse_broken(model: keras.Model, step: int) -> None:
 
 
 def refuse_undefined(metrics: Mapping[str, float], rows: str, step: int) -> None:
-    """Refuses a model whose loss on some rows is no number. Other metrics may be undefined, as the AUC of one class is.
+    """Refuses a model whose loss on some rows is not a number. Other metrics may be undefined, as the AUC of one class
+    is.
 
     Args:
         metrics: of the rows.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from dataclasses import dataclass
 
 import keras
 import numpy as np
@@ -17,6 +18,29 @@ from tfwd.layers.deep_head import DeepHead, tower
 from tfwd.layers.logit_sum import LogitSum
 from tfwd.layers.wide_head import WideHead
 from tfwd.utils.naming import nearest
+
+
+@dataclass(frozen=True)
+class Heads:
+    """The layers of a ranker.
+
+    No tuple, nor attributes of the model: Keras would save their weights under these names, and not under the ranker's.
+
+    Attributes:
+        wide: the wide head, if there is one.
+        deep: the deep head, if there is one.
+        logit: their sum.
+    """
+
+    wide: WideHead | None
+    deep: DeepHead | None
+    logit: LogitSum
+
+    @classmethod
+    def of(cls, ranker: keras.Model) -> Heads:
+        """Those of a ranker."""
+        layers = {layer.name: layer for layer in ranker.layers}
+        return cls(layers.get("wide"), layers.get("deep"), layers["logit"])
 
 
 def build_ranker(
@@ -100,7 +124,9 @@ def start_embeddings(ranker: keras.Model, layout: Layout, config: Config) -> Non
         own = [entry for entry in table.ranges if starts_otherwise(by_name[entry.feature])]
         if not own:
             continue
-        variable = next(e for e in ranker.get_layer("deep").embeddings if e.name == table.name).table
+        deep = Heads.of(ranker).deep
+        assert deep is not None
+        variable = next(e for e in deep.embeddings if e.name == table.name).table
         values = variable.numpy()
         for entry in own:
             feature = by_name[entry.feature]
@@ -172,5 +198,5 @@ def check_activation(name: str) -> None:
     if not kept:
         raise ConfigError(
             f"model.activation: {name!r} does not make one value of each, which a layer's activation does. "
-            "Take another, such as 'relu', or give fit a tower of your own."
+            "Take another, such as 'relu', or pass fit a custom tower."
         )

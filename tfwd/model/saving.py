@@ -29,7 +29,7 @@ def load_model(path: str | Path) -> WideDeep:
 
     path = Path(path)
     if not path.is_file():
-        raise RunError(f"{path} is not there. In a run it means that the training has not come to an evaluation yet.")
+        raise RunError(f"{path} does not exist. In a run it means that the training has not come to an evaluation yet.")
     try:
         model = keras.saving.load_model(path)
     except Exception as error:  # zip, HDF5 and Keras raise what they like on a damaged file

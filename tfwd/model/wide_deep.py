@@ -19,6 +19,7 @@ from tfwd.features.raw_tensors import raw_tensors
 from tfwd.layers.vocabulary_lookup import VocabularyLookup
 from tfwd.model.finite import finite_after
 from tfwd.model.losses import expected_count, task_loss, task_metrics
+from tfwd.model.ranker import Heads
 from tfwd.model.train_function import steps_function
 from tfwd.optimizers import JointOptimizer, LazyAdam, SparseFtrl
 from tfwd.schema import DTYPES, Schema
@@ -31,11 +32,11 @@ class WideDeep(keras.Model):
     """Wide & Deep (Cheng et al. 2016): `link(ranker(transform(raw)))`.
 
     A Keras model like any other: `compile`, `fit`, `evaluate`, `predict`, `save("m.keras")` and
-    `keras.saving.load_model`. It takes raw batches, or prepared ones (see `prepare`); what is learnt is the same.
+    `keras.saving.load_model`. It takes raw batches, or prepared ones (see `prepare`); what is learned is the same.
     Inputs go by name: whatever else a batch holds is ignored, as the label's column among them.
 
     A model made of a configuration alone (`from_config`, `keras.models.clone_model`, `model_from_json`) lacks what was
-    learnt of the data, and says so where it is used: vocabularies, boundaries and ranges are in `.keras` files.
+    learned of the data, and says so where it is used: vocabularies, boundaries and ranges are in `.keras` files.
 
     Args:
         transform: raw inputs to ids and numbers, from `build_transform`.
@@ -46,8 +47,8 @@ class WideDeep(keras.Model):
 
     Call:
         `{input: (B,)}` or the transform's outputs -> float32: the probability of the positive class `(B, 1)`, the
-        probabilities of the classes `(B, C)`, or the prediction `(B, 1)`. An input of one value a row may be `(B, 1)`,
-        one of lists `(B, K)`, a RaggedTensor or a SparseTensor.
+        probabilities of the classes `(B, C)`, or the prediction `(B, 1)`. An input of one value per row may be `(B,
+        1)`, one of lists `(B, K)`, a RaggedTensor or a SparseTensor.
 
     Raises:
         DataError: an input is missing, or of another shape or type than the schema says.
@@ -71,6 +72,11 @@ class WideDeep(keras.Model):
         self.reading = reading if reading is None or isinstance(reading, Reading) else Reading.from_dict(reading)
         self.built = True
         self._knows_its_data = True
+
+    @property
+    def heads(self) -> Heads:
+        """The layers that make and sum the logits."""
+        return Heads.of(self.ranker)
 
     def __call__(self, inputs: Any, *rest: Any, **options: Any) -> Any:
         """As `call`. Inputs are chosen before Keras sees them, which would wrap the error of a missing one."""
@@ -117,12 +123,12 @@ class WideDeep(keras.Model):
             Regression: `prediction` `(B,)`. Binary: `probability` of the positive class and its `logit`, `(B,)`.
             Multi-class: `probability` and `logit`, `(B, C)`.
         """
-        answer = self.link(logits)
-        if self.schema.task == "regression":
-            return {"prediction": tf.squeeze(answer, 1)}
-        if self.schema.task == "binary":
-            return {"probability": tf.squeeze(answer, 1), "logit": tf.squeeze(logits, 1)}
-        return {"probability": answer, "logit": logits}
+        found = {self.schema.answer: self.link(logits)}
+        if self.schema.task != "regression":
+            found["logit"] = logits
+        if self.schema.task == "multiclass":
+            return found
+        return {name: tf.squeeze(values, 1) for name, values in found.items()}
 
     def is_prepared(self, inputs: Any) -> bool:
         """Whether a batch has been through the transform: a raw one may have further keys of any name."""
@@ -162,16 +168,11 @@ class WideDeep(keras.Model):
         """
         if jit_compile not in (False, "auto"):
             raise ValueError("jit_compile=True cannot be: XLA knows neither strings nor sparse updates.")
-        heads = {layer.name for layer in self.ranker.layers}
+        heads = self.heads
         super().compile(
             optimizer=optimizer
-            or JointOptimizer(
-                wide=SparseFtrl() if "wide" in heads else None,
-                deep=LazyAdam() if "deep" in heads else None,
-            ),
-            loss=loss
-            if loss is not None
-            else task_loss(self.schema, float(self.ranker.get_layer("logit").scale.numpy())),
+            or JointOptimizer(wide=SparseFtrl() if heads.wide else None, deep=LazyAdam() if heads.deep else None),
+            loss=loss if loss is not None else task_loss(self.schema, float(heads.logit.scale.numpy())),
             metrics=metrics if metrics is not None else task_metrics(self.schema),
             jit_compile=False,
             steps_per_execution=steps_per_execution,
@@ -298,8 +299,8 @@ class WideDeep(keras.Model):
         """
         if format != "tf_saved_model":
             raise ExportError(
-                f"Keras' own export knows no vocabularies in {format!r}. Use export.onnx.writer.save(model, file) or "
-                "export.savedmodel.writer.save(model, folder, name=...)."
+                f"Keras' own export knows no vocabularies in {format!r}. Use export.onnx.save(model, file) or "
+                "export.savedmodel.save(model, folder, name=...)."
             )
         self._refuse_without_data()
         if options.get("input_signature") is None:
@@ -308,7 +309,7 @@ class WideDeep(keras.Model):
         super().export(filepath, format, *rest, **options)
 
     def load_own_variables(self, store: Any) -> None:
-        """Called by Keras where a file gives the model, made of its configuration, what was learnt."""
+        """Called by Keras where a file gives the model, made of its configuration, what was learned."""
         super().load_own_variables(store)
         self._knows_its_data = True
 
@@ -318,7 +319,7 @@ class WideDeep(keras.Model):
         self._knows_its_data = True
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments; vocabularies are assets, what was learnt is in weights."""
+        """The constructor's arguments; vocabularies are assets, what was learned is in weights."""
         return {
             **super().get_config(),
             "transform": keras.saving.serialize_keras_object(self.transform),
@@ -330,7 +331,7 @@ class WideDeep(keras.Model):
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> WideDeep:
-        """The model that `get_config` described, without what was learnt of its data; see the class."""
+        """The model that `get_config` described, without what was learned of its data; see the class."""
         parts = {
             key: keras.saving.deserialize_keras_object(_by_name(config[key]), custom_objects=custom_objects)
             for key in ("transform", "ranker")

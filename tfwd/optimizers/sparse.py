@@ -191,7 +191,7 @@ class RowSparseL2(RowSparseUpdates):
         **options: as in `RowSparseUpdates`.
 
     Raises:
-        ConfigError: If the strength is no such number, or as in `RowSparseUpdates`.
+        ConfigError: If the strength is not such a number, or as in `RowSparseUpdates`.
     """
 
     def __init__(self, l2_regularization_strength: float = 0.0, **options: Any) -> None:

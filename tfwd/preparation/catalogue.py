@@ -18,7 +18,7 @@ from tfwd.preparation.split import require_time
 
 
 def items(database: Database, config: Config, tables: list[Source], row: str) -> str:
-    """The query of the catalogue: `item`, `title` and `item_columns`, a row an item, in the order of the items.
+    """The query of the catalogue: `item`, `title` and `item_columns`, one row per item, in the order of the items.
 
     The items are those of the log, as of their last event, and those of a table that is joined on the item: what
     nobody has rated yet can be recommended all the same.

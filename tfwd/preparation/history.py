@@ -2,7 +2,7 @@
 
 The listed events of a user are numbered by time (those of one time by item) and cut into pieces as long as a list may
 be. An event that `known` listed events precede finds its list in the piece where number `known` lies and the one
-before it: two short lists a row, however long the log is, made by sorting, grouping and joining, all of which DuckDB
+before it: two short lists per row, however long the log is, made by sorting, grouping and joining, all of which DuckDB
 does on disk where memory ends.
 """
 

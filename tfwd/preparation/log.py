@@ -25,7 +25,7 @@ def make_log(database: Database, source: Source, joined: list[Source], data: Dat
         row: the name of the column that numbers the rows from 1.
 
     Raises:
-        ConfigError: a column is computed of one that is not there, or of what does not go together.
+        ConfigError: a column is computed of one that does not exist, or of what does not go together.
         DataError: a table to join has a key twice, or a value cannot be computed.
     """
     source.attach(database.connection)
@@ -112,7 +112,7 @@ def load_table(database: Database, table: Source, on: str, key: str) -> None:
     if twice:
         raise DataError(
             f"{key}: {table.name} has {twice[0][1]} rows of {on} = {twice[0][0]!r}, and a row can be joined with one. "
-            "Leave one row a key."
+            "Keep one row per key."
         )
 
 

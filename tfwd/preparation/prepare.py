@@ -85,7 +85,7 @@ def prepared_beside(
     validation: pd.DataFrame | None = None,
     test: pd.DataFrame | None = None,
 ) -> Iterator[Path | None]:
-    """The files of a run that is not there yet, in a folder that is removed unless the run took it.
+    """The files of a run that does not exist yet, in a folder that is removed unless the run took it.
 
     Args:
         output: where the run will be; the folder is on the same disk, so that it becomes the run's by being renamed.
@@ -175,7 +175,7 @@ class _Preparation:
             self._require(column, key)
         require_time(self.database, LOG, history.time, key)
         if history.name.lower() in map(str.lower, known):
-            raise ConfigError(f"{key}: {self.source.name} has a column of that name already. Name it otherwise.")
+            raise ConfigError(f"{key}: {self.source.name} has a column of that name already. Give it another name.")
         where = f"{key}.where"
         listed = f"({checked(history.where, known, where, self.database.sizes)})" if history.where else "true"
         self.database.create(f"events_{index}", events(self.database, history, listed, self.row), where)

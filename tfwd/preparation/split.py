@@ -129,14 +129,16 @@ def moment(value: str | float, found: str, key: str) -> str:
     """
     if not isinstance(value, str):
         if not is_number(found):
-            raise ConfigError(f"{key}: {value!r} is a number and the time is {found}: give a date, as 2000-12-01.")
+            raise ConfigError(f"{key}: {value!r} is a number and the time is {found}: give a date, such as 2000-12-01.")
         return repr(value)
     if found.startswith(MOMENTS):
         return f"CAST({literal(value)} AS {found})"
     try:
         given = datetime.fromisoformat(value)
     except ValueError:
-        raise ConfigError(f"{key}: {value!r} is no date or moment, as 2000-12-01 or 2000-12-01T12:00.") from None
+        raise ConfigError(
+            f"{key}: {value!r} is not a date or moment, such as 2000-12-01 or 2000-12-01T12:00."
+        ) from None
     if found not in INTEGERS:
         raise ConfigError(f"{key}: the time is {found}, and a date stands for whole seconds since 1970: give a number.")
     return repr(int((given if given.tzinfo else given.replace(tzinfo=UTC)).timestamp()))

@@ -15,7 +15,7 @@ from tfwd.data.rows import Rows
 from tfwd.data.source import Source
 from tfwd.errors import DataError
 from tfwd.recommend.inputs import item_inputs
-from tfwd.schema import MISSING_INTEGER, Input, Schema
+from tfwd.schema import MISSING, Input, Schema
 
 # Rows that are read at a time.
 _ROWS = 8192
@@ -30,7 +30,7 @@ class Catalogue:
     Attributes:
         input: the model's input that tells the item.
         ids: `(N,)` str objects or int64, as that input takes them.
-        titles: one an item, or None.
+        titles: one per item, or None.
         inputs: the items' raw inputs, `(N,)` or `(N, K)` each.
     """
 
@@ -45,19 +45,20 @@ class Catalogue:
     @property
     def missing(self) -> str | int:
         """What stands for no item."""
-        return "" if self.input.kind == "string" else MISSING_INTEGER
+        found: str | int = MISSING[self.input.kind]
+        return found
 
 
 def read_catalogue(source: Source, schema: Schema, ranking: RankingConfig) -> Catalogue:
     """Reads the items.
 
     Args:
-        source: a row an item: the item, its title and the item columns.
+        source: one row per item: the item, its title and the item columns.
         schema: of the model.
         ranking: names the columns.
 
     Raises:
-        DataError: there are no items, one stands there twice or is missing, or a column is missing.
+        DataError: there are no items, one is listed twice or is missing, or a column is missing.
     """
     inputs = item_inputs(schema, ranking)
     if ranking.title:

@@ -8,7 +8,7 @@ item, and a part of the pair, and only the last and the rest of the tower are co
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import keras
@@ -18,16 +18,16 @@ import tensorflow as tf
 from tfwd.config.features.base import Feature
 from tfwd.config.features.cross import Cross
 from tfwd.config.ranking import RankingConfig, Side, sides
-from tfwd.features.layout import Slot, columns_of, weights_name
+from tfwd.features.layout import Block, Slot, columns_of, weights_name
 from tfwd.features.space import number_owners
+from tfwd.layers.cross_features import crosses_of
 from tfwd.model.wide_deep import WideDeep
 from tfwd.recommend.inputs import item_inputs, user_inputs
 from tfwd.recommend.pair_crosses import Combined, Keys, cross, keys_of, numbered, numbers, user_combinations
-from tfwd.schema import DTYPES, MISSING_INTEGER, Input, Kind
+from tfwd.schema import DTYPES, MISSING, Input
 
 Tensors = dict[str, tf.Tensor]
 
-_MISSING: dict[Kind, Any] = {"string": "", "integer": MISSING_INTEGER, "float": np.nan}
 # Pairs whose weights are tabulated at a time.
 _TABULATED = 2**20
 
@@ -68,10 +68,9 @@ class PairScorer:
         self.item_inputs = item_inputs(model.schema, ranking)
         self._model = model
         self._sides = sides(features, ranking)
-        heads = {layer.name: layer for layer in model.ranker.layers}
-        self._wide: Any = heads.get("wide")
-        self._deep: Any = heads.get("deep")
-        self._sum = heads["logit"]
+        self._wide: Any = model.heads.wide
+        self._deep: Any = model.heads.deep
+        self._sum = model.heads.logit
         self._transform, self._crosses = with_keys(model.transform)
         self._places = _cross_places(features, self._sides)
         wide = model.layout.wide.slots if self._wide is not None and model.layout.wide is not None else ()
@@ -80,7 +79,8 @@ class PairScorer:
         self._in_tower = {slot.feature for slots in towers for slot in slots} & set(self._places)
         self._numeric = _numeric_sides(features, self._sides, model.layout.numeric)
         self._first = _first_layer(self._deep)
-        self._columns = _tower_columns(model, self._sides, self._numeric)
+        self._blocks = model.layout.tower_blocks()
+        self._columns = _tower_columns(self._blocks, self._sides, number_owners(features))
 
     def user(self, raw: Mapping[str, tf.Tensor]) -> SideParts:
         """The part of users, from their raw inputs `(N,)` or `(N, K)`."""
@@ -109,7 +109,7 @@ class PairScorer:
         absent = {
             entry.name: tf.fill(
                 tf.stack([count, entry.length if entry.fixed else 1]) if entry.length else tf.reshape(count, [1]),
-                tf.constant(_MISSING[entry.kind], DTYPES[entry.kind]),
+                tf.constant(MISSING[entry.kind], DTYPES[entry.kind]),
             )
             for entry in missing
         }
@@ -155,8 +155,8 @@ class PairScorer:
     def tables(self, items: SideParts, most_bytes: int) -> dict[str, tf.Tensor]:
         """What crosses add to the wide head's logit, tabulated: float32 `(U, N)`, the user's combinations by items.
 
-        A user is then answered with a sum of rows, without a hash and without a lookup a pair. The smallest tables are
-        made first.
+        A user is then answered with a sum of rows, without a hash and without one lookup per pair. The smallest tables
+        are made first.
 
         Args:
             items: from `items`.
@@ -241,18 +241,18 @@ class PairScorer:
     def _tower_inputs_of_pairs(self, crossed: dict[str, Combined]) -> list[tf.Tensor]:
         """The tower's inputs that depend on both sides, float32 `(N, columns)` each, in their order."""
         found = []
-        for embedding in self._deep.embeddings:
-            table = next(table for table in self._model.layout.embeddings if table.name == embedding.name)
-            for slot in table.slots:
-                if slot.feature in crossed:
-                    combined = crossed[slot.feature]
-                    vectors = tf.reduce_sum(embedding(_rows(combined, slot.start)), axis=[0, 1])
-                    count = tf.shape(combined.ids)[0] * _of_items(combined)
-                    found.append(vectors / tf.reshape(_divisor(count, slot), [-1, 1]))
-        for entry in self._model.layout.one_hot:
-            if entry.feature in crossed:
-                places = tf.one_hot(_rows(crossed[entry.feature], 0, padding=-1), entry.rows)
+        embeddings = {embedding.name: embedding for embedding in self._deep.embeddings}
+        for block in self._blocks:
+            if block.slot is None or block.name not in crossed:
+                continue
+            combined = crossed[block.name]
+            if block.table is None:
+                places = tf.one_hot(_rows(combined, 0, padding=-1), block.size)
                 found.append(tf.reduce_sum(places, axis=[0, 1]))
+                continue
+            vectors = tf.reduce_sum(embeddings[block.table.name](_rows(combined, block.slot.start)), axis=[0, 1])
+            count = tf.shape(combined.ids)[0] * _of_items(combined)
+            found.append(vectors / tf.reshape(_divisor(count, block.slot), [-1, 1]))
         return found
 
 
@@ -261,10 +261,10 @@ _KEYS = ("keys.ids", "keys.fingerprints")
 
 def with_keys(transform: keras.Model) -> tuple[keras.Model, Any]:
     """The transform with what its crosses read among its outputs, and their layer."""
-    layers = {layer.name: layer for layer in transform.layers}
-    crosses = layers.get("features.crosses")
+    crosses = crosses_of(transform)
     if crosses is None:
         return transform, None
+    layers = {layer.name: layer for layer in transform.layers}
     outputs = dict(zip(transform.output_names, transform.outputs, strict=True))
     for name, inner in zip(_KEYS, ("features.keys", "features.fingerprints"), strict=True):
         if inner in layers:
@@ -295,15 +295,11 @@ def _first_layer(deep: Any) -> keras.layers.Dense | None:
     return first if type(first) is keras.layers.Dense and first.compute_dtype == "float32" else None
 
 
-def _tower_columns(model: WideDeep, of: dict[str, Side], numeric: list[Side]) -> dict[Side, np.ndarray]:
+def _tower_columns(blocks: Iterable[Block], of: dict[str, Side], owners: dict[str, str]) -> dict[Side, np.ndarray]:
     """Which of the tower's inputs depend on which side."""
     found: list[Side] = []
-    for table in model.layout.embeddings:
-        for slot in table.slots:
-            found += [of[slot.feature]] * table.dim
-    for entry in model.layout.one_hot:
-        found += [of[entry.feature]] * entry.rows
-    found += [numeric[column] for column in model.layout.deep_numeric]
+    for block in blocks:
+        found += [of[owners[block.name] if block.kind == "number" else block.name]] * block.size
     places = np.array(found)
     return {side: np.flatnonzero(places == side) for side in ("user", "item", "both")}
 

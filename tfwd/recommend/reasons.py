@@ -55,7 +55,7 @@ class Reasons:
         Args:
             user: raw inputs, one row.
             rows: of the catalogue.
-            count: reasons an item, at the most.
+            count: reasons per item, at the most.
         """
         catalogue = self._lists.catalogue
         repeated = {name: np.repeat(values, len(rows), axis=0) for name, values in user.items()}
@@ -73,12 +73,12 @@ class Reasons:
         return "; ".join(f"{name} {value:+.2f}" for value, name in reasons[:count])
 
     def _wide(self, found: dict[str, NDArray[Any]], row: int) -> list[tuple[float, str]]:
-        heads = {layer.name: layer for layer in self._model.ranker.layers}
-        layout, head = self._model.layout, heads.get("wide")
+        layout, head = self._model.layout, self._model.heads.wide
         reasons: list[tuple[float, str]] = []
         if head is None:
             return reasons
         if layout.wide is not None:
+            assert head.table is not None
             ids = found["wide_ids"][row]
             weights = tf.gather(head.table.table.value, ids).numpy()[:, 0]
             factors = np.ones(len(ids), np.float32)

@@ -40,7 +40,8 @@ class Recommender:
 
     Args:
         run: a run whose configuration has a ranking section.
-        items: the catalogue, as `Source.open` takes it: a row an item, with the columns that `ranking` names. Without
+        items: the catalogue, as `Source.open` takes it: one row per item, with the columns that `ranking` names.
+        Without
             it, the one that training has left in the run.
 
     Raises:
@@ -74,7 +75,7 @@ class Recommender:
         """The best items for some users.
 
         Args:
-            users: as `Source.open` takes it, a frame or a file: a row a user, with the column `ranking.user`, those
+            users: as `Source.open` takes it, a frame or a file: one row per user, with the column `ranking.user`, those
                 that the model reads of a request and, if there is one, `seen`, a list of the items to leave out.
             k: the length of the lists; `ranking.k` when None.
             candidates: items to choose from; the whole catalogue when None.
@@ -151,7 +152,7 @@ class Recommender:
         Args:
             users: as in `recommend`; the first is meant.
             items: of the catalogue.
-            count: how many reasons an item, at the most.
+            count: how many reasons per item, at the most.
 
         Raises:
             DataError: there is no user, or an item that is not in the catalogue.
@@ -176,7 +177,7 @@ class Recommender:
         if candidates is None:
             return self._padded([[]])
         if isinstance(candidates, str | bytes):
-            raise DataError(f"candidates are a list of items, as [{candidates!r}]. Received: {candidates!r}")
+            raise DataError(f"candidates are a list of items, such as [{candidates!r}]. Received: {candidates!r}")
         candidates = list(candidates)
         if not any(str(candidate) in self._row_of for candidate in candidates):
             raise DataError(
@@ -235,7 +236,7 @@ def _check_seen(source: Source) -> None:
     if value_type(found) not in (*TEXTS, *INTEGERS, *WIDE_INTEGERS, "NULL") and source.has_values(SEEN):
         raise DataError(
             f"{source.name}, column {SEEN!r}: expected lists of items, text or whole numbers, found {found}. Use a "
-            "Parquet file, since a CSV file has no lists, or name the column otherwise."
+            "Parquet file, since a CSV file has no lists, or give the column another name."
         )
 
 
@@ -248,10 +249,10 @@ def file_of(run: RunFolder, name: str) -> Path:
     """A file that training leaves in `RUN/data`.
 
     Raises:
-        DataError: it is not there.
+        DataError: it does not exist.
     """
     path = run.path / "data" / name
     if not path.is_file():
         what = "catalogue" if name == ITEMS else "users"
-        raise DataError(f"{path} is not there: the run has no {what}. Give a file of your own.")
+        raise DataError(f"{path} does not exist: the run has no {what}. Give a file of your own.")
     return path

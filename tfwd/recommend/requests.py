@@ -21,7 +21,7 @@ def a_user(source: Source, column: str) -> str | None:
     """The text form of the first user of a file, if it names one.
 
     Args:
-        source: a row a user.
+        source: one row per user.
         column: tells users apart.
     """
     return next(iter(_names(source, column, 1)), None)
@@ -31,7 +31,7 @@ def find_user(source: Source, column: str, user: str) -> pa.Table:
     """The row of a user.
 
     Args:
-        source: a row a user.
+        source: one row per user.
         column: tells users apart.
         user: the text form of the one that is asked for.
 
@@ -63,19 +63,19 @@ def _names(source: Source, column: str, most: int) -> list[str]:
 
 
 def read_candidates(path: str) -> list[str]:
-    """The items of a text file, one a line; empty lines are left out.
+    """The items of a text file, one per line; empty lines are left out.
 
     Raises:
         DataError: it cannot be read, or has none.
     """
     kind = what_it_is(path)
     if kind != "a file":
-        raise DataError(f"{path} is {kind or 'not there'}: expected a file, with an item a line.")
+        raise DataError(f"{path} is {kind or 'not there'}: expected a file, with one item per line.")
     try:
         lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError:
-        raise DataError(f"{path} is not UTF-8 text, with an item a line.") from None
+        raise DataError(f"{path} is not UTF-8 text, with one item per line.") from None
     found = [line.strip() for line in lines if line.strip()]
     if not found:
-        raise DataError(f"{path} has no items. Expected: one a line.")
+        raise DataError(f"{path} has no items. Expected: one per line.")
     return found

@@ -3,10 +3,10 @@
     config.yaml      the complete configuration, from which the run can be repeated
     run.json         format, version of tfwd, how far the run is, what the training was given beside its configuration
     rows.json        what each split was: its files, the number of its rows, their fingerprint
-    statistics/      what was learnt from the training rows
+    statistics/      what was learned from the training rows
     model.keras      the full state of the best step, optimizer slots included
     metrics.json     exact metrics: {"validation": {...}, "test": {...}}
-    history.csv      a line an evaluation
+    history.csv      one line per evaluation
     checkpoints/     the full state of the last step
     data/            the prepared rows, where the configuration asks for preparation
     origin/          while it trains, what is needed of the run that it goes on from
@@ -120,7 +120,7 @@ class RunFolder:
         """Opens a run that was made before.
 
         Raises:
-            RunError: the path is no run, a damaged one, or one of a version that this one cannot read.
+            RunError: the path is not a run, a damaged one, or one of a version that this one cannot read.
         """
         path = Path(path)
         Head.load(path)
@@ -161,7 +161,7 @@ class RunFolder:
 
     @cached_property
     def statistics(self) -> FeatureStatistics:
-        """What was learnt from the training rows; read once.
+        """What was learned from the training rows; read once.
 
         Raises:
             RunError: a file is missing, damaged or of another version.
@@ -182,7 +182,7 @@ class RunFolder:
         if not same:
             raise RunError(
                 f"{self.path}: the features of config.yaml with the statistics make other tables than model.keras has: "
-                "one of them was changed after the training. Bring the file back, or train again."
+                "one of them was changed after the training. Restore the file, or train again."
             )
 
     @property
@@ -199,7 +199,7 @@ class RunFolder:
             return {}
         for part, values in found.items():
             if not isinstance(values, dict) or not all(_is_metric(value) for value in values.values()):
-                raise RunError(f"{path} is damaged: {part} is no object of numbers. Take it away, or train again.")
+                raise RunError(f"{path} is damaged: {part} is not an object of numbers. Take it away, or train again.")
         return found
 
     @property

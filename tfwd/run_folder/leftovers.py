@@ -54,7 +54,7 @@ def refuse_foreign(path: str | Path) -> None:
     """Refuses to overwrite anything but a run, and a run in which somebody keeps other things too.
 
     Raises:
-        RunError: the path is no run, or holds what is no part of one.
+        RunError: the path is not a run, or holds what is not part of one.
     """
     path = Path(path)
     if not os.path.lexists(path):
@@ -67,7 +67,7 @@ def refuse_foreign(path: str | Path) -> None:
     strange = sorted({entry.name for entry in path.iterdir()} - {*_FILES, *_FOLDERS, LOCK} - _left_in(path))
     if strange:
         raise RunError(
-            f"{path} also holds {', '.join(strange[:3])}, which is no part of a run. Move it away, or choose another "
+            f"{path} also holds {', '.join(strange[:3])}, which is not part of a run. Move it away, or choose another "
             "folder."
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,10 @@ import tfwd.version
 from tfwd.errors import RunError
 from tfwd.utils.files import read_json, write_text
 
-FORMAT = 3
+FORMAT = 4
+# From each older format to the next: 4 may have datetime features, which versions before 0.5 cannot read; all else is
+# as in 3.
+MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {3: lambda values: {**values, "format": 4}}
 STATUSES = ("created", "training", "finished")
 FRAMES = ("train", "validation", "test")
 
@@ -60,19 +64,22 @@ class Head:
             found = read_json(path / "run.json")
         except (FileNotFoundError, NotADirectoryError):
             raise RunError(f"{path} is not a run directory: it has no run.json.") from None
-        if found.get("format") != FORMAT or isinstance(found.get("format"), bool | float) or "status" not in found:
+        written = found.get("format")
+        if type(written) is not int or written not in (*MIGRATIONS, FORMAT) or "status" not in found:
             version = found.get("version")
             raise RunError(
                 f"{path} was written by tfwd {version if isinstance(version, str) else 'of an unknown version'} in run "
-                f"format {_short(found.get('format'))}; this is tfwd {tfwd.version.__version__}, which reads format "
-                f"{FORMAT}. Train again, or use that version."
+                f"format {_short(written)}; this is tfwd {tfwd.version.__version__}, which reads the formats "
+                f"{min(MIGRATIONS)} to {FORMAT}. Train again, or use that version."
             )
+        while found["format"] in MIGRATIONS:
+            found = MIGRATIONS[found["format"]](found)
         return cls(
             version=str(found.get("version")),
             status=_checked(path, "status", found["status"], found["status"] in STATUSES, " or ".join(STATUSES)),
             given=_given(path, found["given"]) if "given" in found else None,
             exported=_checked(
-                path, "exported", found.get("exported", {}), _is_texts(found.get("exported", {})), "names and texts"
+                path, "exported", found.get("exported", {}), _is_texts(found.get("exported", {})), "names and strings"
             ),
         )
 

@@ -1,6 +1,6 @@
 """One MLflow run of a training, where MLflow's autologging for Keras is on.
 
-MLflow makes a run of every call of `keras.Model.fit`, of which a training has one an evaluation. It is kept out of
+MLflow makes a run of every call of `keras.Model.fit`, of which a training has one per evaluation. It is kept out of
 these, and what it would have logged is logged here.
 """
 

@@ -123,7 +123,7 @@ class BestModel(keras.callbacks.Callback):
 
 
 class History(keras.callbacks.Callback):
-    """Writes `history.csv`, a line an evaluation, and a line to the console.
+    """Writes `history.csv`, one line per evaluation, and a line to the console.
 
     Args:
         state: holds the history.

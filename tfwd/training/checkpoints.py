@@ -39,7 +39,7 @@ class State:
         best_metrics: all validation metrics there.
         waited: evaluations since then.
         total: steps of this phase, at the most.
-        history: a dict an evaluation, both phases.
+        history: one dict per evaluation, both phases.
     """
 
     phase: str = "fit"
@@ -125,7 +125,7 @@ def _state(file: Path) -> State:
     try:
         found = read_json(file, nan=True)
     except (FileNotFoundError, NotADirectoryError):
-        raise _damaged(file, "it is not there") from None
+        raise _damaged(file, "it does not exist") from None
     except RunError as error:
         raise RunError(f"{error} This run cannot go on: train again.") from None
     fields = {entry.name for entry in dataclasses.fields(State)}

@@ -60,15 +60,15 @@ def fit(
         callbacks: Keras callbacks; their logs hold the exact validation metrics, as `val_auc`.
         warm_start_from: a finished run to go on from, in place of `train.warm_start_from`.
         overwrite: replace a run that is there, as a notebook's cell does that is run again. The old one stays until
-            configuration and data were checked and read; what is no run is never removed.
+            configuration and data were checked and read; what is not a run is never removed.
 
     Returns:
         The finished run.
 
     Raises:
         ConfigError, DataError: before anything is made.
-        RunError: the directory exists or cannot be made, the run to go on from is none, or the loss is not a number.
-        OSError: the disk became full in the middle; `resume` goes on when there is room.
+        RunError: the directory exists or cannot be made, the run to warm-start from is not a run, or the loss is not a
+        number. OSError: the disk became full in the middle; `resume` goes on when there is room.
     """
     if warm_start_from is not None:
         options = {"warm_start_from": str(Path(warm_start_from).absolute())}
@@ -88,7 +88,7 @@ def fit(
     given = describe({"train": train, "validation": validation, "test": test}, tower, callbacks)
     origin = None
     if config.train.warm_start_from is not None:
-        with console.status("Opening the run to go on from"):
+        with console.status("Opening the run to warm-start from"):
             origin = open_origin(config.train.warm_start_from, config)
         config = with_widths(config, origin)
     with prepared_beside(output, config, train, validation, test) as folder:

@@ -49,7 +49,7 @@ def refuse_other(run: Run, now: Given, without_callbacks: bool) -> None:
     if began.callbacks and not now.callbacks and not without_callbacks:
         missing.append(f"callbacks=[{', '.join(f'{_last(name)}(...)' for name in began.callbacks)}]")
     if missing:
-        hint = " (callbacks=[] goes on without them)" if missing[-1].startswith("callbacks") else ""
+        hint = " (callbacks=[] resumes without them)" if missing[-1].startswith("callbacks") else ""
         raise RunError(
             f"{run.path} was given more than its configuration, which it does not hold and needs again. Go on in "
             f"Python: tfwd.resume({str(run.path)!r}, {', '.join(missing)}){hint}"
@@ -58,19 +58,19 @@ def refuse_other(run: Run, now: Given, without_callbacks: bool) -> None:
     if strange and run.data is None:
         part = strange[0]
         read = getattr(run.config.data, part) or ("rows of the training data" if part == "validation" else "none")
-        raise RunError(f"{run.path} was begun without a frame for {part}= ({part} rows: {read}). Leave {part}= out.")
+        raise RunError(f"{run.path} was started without a frame for {part}= ({part} rows: {read}). Leave {part}= out.")
     if now.tower is not None and began.tower is None:
-        raise RunError(f"{run.path} was begun without a tower of its own. Leave tower= out.")
+        raise RunError(f"{run.path} was started without a custom tower. Leave tower= out.")
     if now.tower is not None and began.tower is not None:
         _refuse_tower(run, now.tower, began.tower)
 
 
 def _refuse_tower(run: Run, now: dict[str, Any], began: dict[str, Any]) -> None:
     if now["class"] != began["class"]:
-        raise RunError(f"{run.path} was begun with the tower {began['class']}. Received: {now['class']}")
+        raise RunError(f"{run.path} was started with the tower {began['class']}. Received: {now['class']}")
     if now.get("config") != began.get("config"):
         where = _difference(began.get("config"), now.get("config"), "")
-        raise RunError(f"{run.path} was begun with another {_short(began)}: {where}. Give it as it was.")
+        raise RunError(f"{run.path} was started with another {_short(began)}: {where}. Give it as it was.")
 
 
 def _difference(began: Any, now: Any, path: str) -> str:

@@ -27,7 +27,7 @@ class KnownRows:
 
         Args:
             run: which has begun.
-            rows: as many training rows as its statistics were learnt of.
+            rows: as many training rows as its statistics were learned of.
 
         Raises:
             DataError: the file has changed since then.
@@ -51,13 +51,13 @@ class KnownRows:
         known = run.provenance
         for name, mark in known.splits.items() if known else ():
             if name not in self._splits:
-                raise RunError(f"{run.path} was begun with {name} rows, and now there are none. Put them back.")
-            with console.status("Comparing the rows with those that the training began with"):
+                raise RunError(f"{run.path} was started with {name} rows, and now there are none. Restore them.")
+            with console.status("Comparing the rows with those that the training started with"):
                 difference = mark.difference(self._splits[name])
             if difference is not None:
                 raise RunError(
-                    f"The {name} rows of {run.path} are not those that it was begun with: "
-                    f"{self._splits[name].source.name} has {difference}. Put those back, or train anew."
+                    f"The {name} rows of {run.path} are not those that it was started with: "
+                    f"{self._splits[name].source.name} has {difference}. Restore those, or train again."
                 )
 
     def refuse_changed(self, *names: str) -> None:
@@ -70,5 +70,5 @@ class KnownRows:
             change = mark.change()
             if change is not None:
                 raise DataError(
-                    f"{change}, while the training was reading it. Train anew on a file that stays as it is."
+                    f"{change}, while the training was reading it. Train again on a file that stays as it is."
                 )

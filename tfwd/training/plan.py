@@ -29,7 +29,7 @@ def refit_steps(best_step: int, batch_size: int, fit_rows: int, all_rows: int) -
 
     Args:
         best_step: of the first fit.
-        batch_size: rows a step.
+        batch_size: rows per step.
         fit_rows, all_rows: how many rows the first fit had, and the refit has.
     """
     passes = best_step / math.ceil(fit_rows / batch_size)

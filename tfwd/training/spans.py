@@ -27,7 +27,7 @@ class Spans:
 
     Args:
         rows: the rows.
-        batch_size: rows a batch; the last of a pass may be smaller.
+        batch_size: rows per batch; the last of a pass may be smaller.
         seed: of the order.
         shuffle_rows: rows in the shuffle's pool.
     """

@@ -29,7 +29,7 @@ class Splits:
 
     Attributes:
         schema: of all of them.
-        fit: rows that are learnt from.
+        fit: rows that are learned from.
         validation: rows that choose the step, if any.
         everything: rows that a refit learns from.
         test: rows that are read once, at the end, if any.
@@ -56,7 +56,7 @@ class Splits:
         return {"train": self.fit, "validation": self.validation, "test": self.test}
 
     def check(self) -> None:
-        """Reads the rows that are not learnt from, which training would come to only after its first epoch.
+        """Reads the rows that are not learned from, which training would come to only after its first epoch.
 
         Raises:
             DataError: there are none, or a value or label does not fit.

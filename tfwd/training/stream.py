@@ -39,7 +39,7 @@ class Stream(ABC):
 
     Args:
         count: training rows.
-        batch_size: rows a step; the last step of a pass may have fewer.
+        batch_size: rows per step; the last step of a pass may have fewer.
         seed: of the order.
     """
 

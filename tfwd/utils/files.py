@@ -201,7 +201,7 @@ def read_json(path: Path, nan: bool = False) -> dict[str, Any]:
 
     Raises:
         RunError: it is no JSON, none that can be read (too long, nested too deep), or no object.
-        FileNotFoundError, NotADirectoryError: it is not there.
+        FileNotFoundError, NotADirectoryError: it does not exist.
     """
 
     def refuse(why: str) -> NoReturn:
@@ -209,7 +209,7 @@ def read_json(path: Path, nan: bool = False) -> dict[str, Any]:
 
     try:
         if path.stat().st_size > _LONGEST_JSON or not path.is_file():
-            refuse("it is too long" if path.is_file() else "it is no file")
+            refuse("it is too long" if path.is_file() else "it is not a file")
         text = path.read_text(encoding="utf-8")
         found = json.loads(text, parse_constant=None if nan else lambda word: refuse(f"it holds {word}"))
     except UnicodeDecodeError:

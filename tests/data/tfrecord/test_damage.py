@@ -67,12 +67,12 @@ def test_damage_is_placed(tmp_path: Path, damage: str, zipped: bool) -> None:
 
 
 PROTOS = {
-    "no example": (b"\xff\xff\xff\xff", "its data is no tf.train.Example"),
-    "a cut example": (RECORDS[BAD][:-1], "its data is no tf.train.Example"),
+    "no example": (b"\xff\xff\xff\xff", "its data is not a tf.train.Example"),
+    "a cut example": (RECORDS[BAD][:-1], "its data is not a tf.train.Example"),
     "another kind": (example(n=0.5), "the feature 'n' holds floats, and int64s in a record before"),
     "an empty list of another kind": (example(n=[]), "the feature 'n' holds bytes, and int64s in a record before"),
-    "no text": (example(word=b"caf\xe9"), "the feature 'word' holds b'caf\\xe9', which is no text in UTF-8"),
-    "no text in a list": (example(tags=[b"a", b"\xff"]), "the feature 'tags' holds b'\\xff', which is no text"),
+    "no text": (example(word=b"caf\xe9"), "the feature 'word' holds b'caf\\xe9', which is not a string in UTF-8"),
+    "no text in a list": (example(tags=[b"a", b"\xff"]), "the feature 'tags' holds b'\\xff', which is not a string"),
     "no name": (example(**{"": 1}), "a feature has no name"),
 }
 

@@ -124,7 +124,7 @@ def test_types_without_a_form_are_refused(tmp_path: Path, column: pa.Array, said
     ("options", "said"),
     [
         ({"path": "a.csv"}, "a.csv: a TFRecord file is named .tfrecord or"),
-        ({"path": "none/a.tfrecord"}, "is not there"),
+        ({"path": "none/a.tfrecord"}, "does not exist"),
         ({"path": "there.tfrecord"}, "there.tfrecord is there already"),
         ({"path": "there.tfrecord", "shards": 2}, "there.tfrecord-00001-of-00002 is there already"),
         ({"shards": 0}, "shards=0"),

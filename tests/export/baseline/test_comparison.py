@@ -98,12 +98,12 @@ def test_an_equal_model_is_exported_and_a_worse_one_by_force(
     assert result.exit_code == 0, result.output
     assert (run / "export" / "wide_deep" / "1").is_dir()
     assert "On 700 rows of" in result.output
-    assert f"It may replace {small.trained().path}." in result.output
+    assert f"It can replace {small.trained().path}." in result.output
     # What was exported is a baseline too.
     worse = spoilt(tmp_path / "worse", "moved")
     result = exported("onnx", worse, "--baseline", run / "export" / "wide_deep", "--force")
     assert result.exit_code == 0, result.output
-    assert "Exported all the same: its log_loss" in result.output
+    assert "Exported anyway: its log_loss" in result.output
     assert (worse / "export" / "wide_deep.onnx").is_file()
 
 
@@ -141,7 +141,9 @@ def test_rows_of_a_file_and_those_of_validation(tmp_path: Path) -> None:
     text = (run / "config.yaml").read_text()
     assert "refit: false" in text
     (run / "config.yaml").write_text(text.replace("refit: false", "refit: true"))
-    with pytest.raises(ExportError, match="has learnt from its validation rows too, as train.refit says.* --data FILE"):
+    with pytest.raises(
+        ExportError, match="has learned from its validation rows too, as train.refit says.* --data FILE"
+    ):
         comparison_rows(run, schema)
     with pytest.raises(ExportError, match="has neither test nor validation rows .* --data FILE"):
         comparison_rows(tmp_path / "model.keras", schema)
@@ -163,7 +165,7 @@ def test_a_baseline_that_cannot_be_compared_is_said(tmp_path: Path) -> None:
     assert "The baseline cannot score the rows of" in said
     assert "no column 'schooling'" in said
     for arguments, message in (
-        (["--baseline", tmp_path / "nowhere"], "nowhere is not there"),
+        (["--baseline", tmp_path / "nowhere"], "nowhere does not exist"),
         (["--tolerance", "0.1"], "go with --baseline OLD"),
         (["--baseline", old, "--data", tmp_path / "none.csv"], "There is no file"),
     ):
@@ -229,7 +231,7 @@ def test_an_answer_that_is_no_number_is_a_fault() -> None:
 
 
 def recorded(path: Path, train: Any) -> Path:
-    """A copy of the census run that has learnt from other rows, by its own record."""
+    """A copy of the census run that has learned from other rows, by its own record."""
     schema = census_cases.trained().model.schema
     splits = {"train": SplitMark.of(Rows(Source.open(train), schema))}
     Provenance(splits).save(census_cases.copy_of_trained(path) / "rows.json")
@@ -244,7 +246,7 @@ def test_rows_that_were_learnt_from_say_nothing(tmp_path: Path) -> None:
     for leak, share in ((test, 100), (mixed, 29)):
         leaking = recorded(tmp_path / f"leaking-{share}", leak)
         about = re.match(
-            r"it has learnt from about (\d+)% of the rows", told_apart("it", leaking, schema, rows).fault or ""
+            r"it has learned from about (\d+)% of the rows", told_apart("it", leaking, schema, rows).fault or ""
         )
         assert about is not None
         assert int(about[1]) == pytest.approx(share, abs=6)
@@ -257,8 +259,8 @@ def test_rows_that_were_learnt_from_say_nothing(tmp_path: Path) -> None:
         result = exported("savedmodel", run.path, *options, "--output", tmp_path / "out")
         said = " ".join(result.output.split())
         assert result.exit_code == 2
-        assert f"{who} has learnt from about" in said
-        assert "give rows that neither model has learnt from, with --data FILE" in said
+        assert f"{who} has learned from about" in said
+        assert "give rows that neither model has learned from, with --data FILE" in said
     assert not (tmp_path / "out").exists()
 
 
@@ -270,7 +272,7 @@ def test_rows_that_nothing_is_known_of_are_said(tmp_path: Path) -> None:
     schema = run.model.schema
     assert told_apart("it", run.path, schema, rows) == (None, None)
     assert (
-        told_apart("it", old, schema, rows).note == "Which rows it has learnt from is not recorded: "
+        told_apart("it", old, schema, rows).note == "Which rows it has learned from is not recorded: "
         "these may be among them."
     )
     shutil.copy(old / "model.keras", tmp_path / "alone.keras")
@@ -307,7 +309,7 @@ def test_the_command_compares_and_exports_nothing(tmp_path: Path) -> None:
     equal = CliRunner().invoke(app, ["baseline", str(run), str(run / "model.keras")])
     assert equal.exit_code == 0, equal.output
     assert equal.output.startswith("On 700 rows of ")
-    assert equal.output.endswith(f"It may replace {run / 'model.keras'}.\n")
+    assert equal.output.endswith(f"It can replace {run / 'model.keras'}.\n")
     refused = CliRunner().invoke(app, ["baseline", str(worse), str(run)])
     assert refused.exit_code == 2
     assert "its auc is 0." in refused.output

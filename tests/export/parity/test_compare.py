@@ -16,6 +16,7 @@ from export.parity import compare as parity
 from export.parity.answers import tables
 from export.parity.rows import LONG, as_rows, hostile_rows, known_values, ordinary_rows, tensors
 from tfwd.errors import ExportError
+from tfwd.inference.onnx_scorer import OnnxScorer
 from tfwd.model.wide_deep import WideDeep
 from tfwd.schema import MISSING_INTEGER
 
@@ -87,6 +88,20 @@ def test_the_tower_is_named(file: Path, models: dict[str, WideDeep]) -> None:
         parity.check_onnx(models["binary"], file, random_rows(50))
 
 
+def test_what_tfwd_scores_otherwise_than_the_graph_is_named(
+    file: Path, models: dict[str, WideDeep], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    score = OnnxScorer._score
+
+    def moved(self: OnnxScorer, columns: Any) -> dict[str, np.ndarray]:
+        return {name: values + np.float32(1e-3) for name, values in score(self, columns).items()}
+
+    monkeypatch.setattr(OnnxScorer, "_score", moved)
+    wanted = r"^The ONNX file in tfwd, on real row 0, disagrees .*is in how tfwd runs the graph, which itself agrees"
+    with pytest.raises(ExportError, match=wanted):
+        parity.check_onnx(models["binary"], file, random_rows(50), hostile=0)
+
+
 def test_a_savedmodel_of_another_model_is_named(
     exports: dict[str, tuple[Path, Path]], models: dict[str, WideDeep], tmp_path: Path
 ) -> None:
@@ -140,7 +155,7 @@ def test_rows_are_made_fit_or_refused(models: dict[str, WideDeep]) -> None:
     with pytest.raises(ExportError, match="one length"):
         as_rows(schema, given | {"class_": ["plain"]})
     for wrong in (3.7, np.float32(3.5), 2**63, -(2**63) - 1, 1e300, np.inf, "3.7", "x", [3]):
-        with pytest.raises(ExportError, match=r"'level' takes a whole number of 64 bits. Received: "):
+        with pytest.raises(ExportError, match=r"'level' takes a 64-bit integer. Received: "):
             as_rows(schema, given | {"level": [1, wrong]})
     whole = as_rows(schema, given | {"level": [np.float64(4.0), "3"], "age": [10**400, 1e300]})
     assert whole["level"].tolist() == [4, 3]

@@ -35,5 +35,5 @@ def test_rows_hold_moments_in_any_form(form: str) -> None:
 
 
 def test_text_is_no_moment() -> None:
-    with pytest.raises(ExportError, match="The input 'when' takes a whole number of 64 bits. Received: '2024-02-29'"):
+    with pytest.raises(ExportError, match="The input 'when' takes a 64-bit integer. Received: '2024-02-29'"):
         as_rows(SCHEMA, {"when": ["2024-02-29"]})

@@ -65,7 +65,7 @@ class Feature(Section):
         return None
 
     def known_rows(self, by_name: Mapping[str, Feature]) -> int:
-        """Its ids, as far as the declaration says how many: 0 where they are learnt."""
+        """Its ids, as far as the declaration says how many: 0 where they are learned."""
         return 0
 
     @model_validator(mode="after")

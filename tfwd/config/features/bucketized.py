@@ -27,7 +27,7 @@ class Bucketized(OnColumn, Placed, Embedded):
     Args:
         column: the data column.
         boundaries: the boundaries, rising.
-        quantiles: the number of equally full buckets, learnt from the training rows.
+        quantiles: the number of equally full buckets, learned from the training rows.
         exact: the distinct values of the training rows are the boundaries, so that each value is a category.
         min_count: with `exact`, values that are rarer share the bucket of the next lower value.
         max_size: with `exact`, at most so many values, the most frequent.
@@ -64,7 +64,7 @@ class Bucketized(OnColumn, Placed, Embedded):
         return (self.name,)
 
     def known_rows(self, by_name: Mapping[str, Feature]) -> int:
-        """The buckets, missing and, if asked for, OOV; 0 where the boundaries are learnt."""
+        """The buckets, missing and, if asked for, OOV; 0 where the boundaries are learned."""
         return len(self.boundaries) + 2 + self.oov if self.boundaries is not None else 0
 
     @model_validator(mode="after")

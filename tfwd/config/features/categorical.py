@@ -27,10 +27,11 @@ class Categorical(OnColumn, Placed, Embedded, Bag):
     """A category: a string, or an integer that is formatted as one; or several of them, a bag.
 
     Rows of its table: out-of-vocabulary (OOV), missing, then the vocabulary. At most one of `vocabulary`,
-    `vocabulary_file`, `hash_bins`, `identity` and `vocabulary_of` is given; without any, the vocabulary is learnt, of
+    `vocabulary_file`, `hash_bins`, `identity` and `vocabulary_of` is given; without any, the vocabulary is learned, of
     several values from all of them.
 
-    With `max_length` the feature is multivalent: a list a row. The order of the values says which are kept and nothing
+    With `max_length` the feature is multivalent: one list per row. The order of the values says which are kept and
+    nothing
     else: an embedding is their sum or mean, the wide head adds their weights up likewise, and a list without values
     adds nothing.
 
@@ -38,9 +39,9 @@ class Categorical(OnColumn, Placed, Embedded, Bag):
         column: the data column; with `max_length` of lists, or of text with a `delimiter`.
         dtype: `string` or `integer`; by default what the data says, and `string` for CSV.
         vocabulary: the categories.
-        vocabulary_file: a UTF-8 text file with one category a line.
-        min_count: learnt: a category seen fewer times is OOV.
-        max_size: learnt: at most so many categories, the most frequent, ties by value.
+        vocabulary_file: a UTF-8 text file with one category per line.
+        min_count: learned: a category seen fewer times is OOV.
+        max_size: learned: at most so many categories, the most frequent, ties by value.
         hash_bins: no vocabulary: Fingerprint64(value) mod so many bins.
         identity: no vocabulary: integers 0 to identity - 1 are the categories.
         vocabulary_of: no vocabulary of its own: that of the categorical feature of this name.
@@ -85,7 +86,7 @@ class Categorical(OnColumn, Placed, Embedded, Bag):
 
     @property
     def learnt(self) -> bool:
-        """Whether the vocabulary is learnt from the training rows of its own column."""
+        """Whether the vocabulary is learned from the training rows of its own column."""
         sources = (self.vocabulary, self.vocabulary_file, self.hash_bins, self.identity, self.owner)
         return all(source is None for source in sources)
 
@@ -128,9 +129,9 @@ class Categorical(OnColumn, Placed, Embedded, Bag):
         if self.vocabulary_of and self.embedding_of not in (None, self.vocabulary_of):
             raise ValueError("an embedding by name brings its vocabulary: leave vocabulary_of out")
         if self.max_length is None and self.delimiter is not None:
-            raise ValueError("a delimiter parts several values: give max_length, the most that are kept")
+            raise ValueError("a delimiter separates several values: give max_length, the most that are kept")
         if not self.learnt and (self.max_size is not None or self.min_count != 1):
-            raise ValueError("min_count and max_size belong to a learnt vocabulary of its own")
+            raise ValueError("min_count and max_size belong to a learned vocabulary of its own")
         if self.identity is not None and self.dtype == "string":
             raise ValueError("identity needs integers: dtype: string does not go with it")
         if self.vocabulary is not None:
@@ -150,12 +151,12 @@ def whole_numbers(texts: Iterable[str]) -> list[int]:
     """The numbers of a vocabulary of integers.
 
     Raises:
-        ValueError: a text is no whole number of 64 bits, or two are one number.
+        ValueError: a text is not a 64-bit integer, or two are one number.
     """
     numbers: dict[int, str] = {}
     for text in texts:
         if not re.fullmatch(r"[+-]?[0-9]{1,19}", text) or not -(2**63) <= int(text) < 2**63:
-            raise ValueError(f"expected whole numbers of 64 bits. Received: {shown(text)}")
+            raise ValueError(f"expected 64-bit integers. Received: {shown(text)}")
         twin = numbers.setdefault(int(text), text)
         if twin != text:
             raise ValueError(f"{shown(twin)} and {shown(text)} are one number")

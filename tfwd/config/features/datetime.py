@@ -171,7 +171,8 @@ def _check_format(format: str) -> None:
     unknown = [directive for directive in found if directive not in _DIRECTIVES]
     if unknown:
         raise fault(
-            "format", f"{shown(format)} holds %{unknown[0]}, which is no directive of a date: see strptime of Python."
+            "format",
+            f"{shown(format)} holds %{unknown[0]}, which is not a directive of a date: see strptime of Python.",
         )
     plain = {directive.removeprefix("-") for directive in found}
     if not any(all(plain & choice for choice in day) for day in _DAYS):

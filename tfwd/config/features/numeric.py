@@ -82,7 +82,7 @@ class Numeric(OnColumn):
     @model_validator(mode="after")
     def _check(self) -> Numeric:
         if self.shape is None and self.delimiter is not None:
-            raise ValueError("a delimiter parts the numbers of a vector: give shape, how many they are")
+            raise ValueError("a delimiter separates the numbers of a vector: give shape, how many they are")
         if not self.normalizations or len(set(self.normalizations)) != len(self.normalizations):
             raise ValueError("normalization needs at least one form, each of them once")
         if not (self.wide or self.deep):

@@ -1,4 +1,4 @@
-"""tf.Example records as Arrow columns, whose names and types are learnt from the records."""
+"""tf.Example records as Arrow columns, whose names and types are learned from the records."""
 
 from __future__ import annotations
 
@@ -50,7 +50,8 @@ class Features:
         that of the features found are looked at one by one.
 
         Raises:
-            DataError: a record is no tf.Example, has a feature of another kind than before, or text that is no UTF-8.
+            DataError: a record is not a tf.Example, has a feature of another kind than before, or text that is no
+            UTF-8.
         """
         counts = _counts(file, records)
         self._learn(file, records, range(min(_FIRST, len(counts))))
@@ -145,7 +146,8 @@ class Features:
             record = int(np.searchsorted(np.cumsum(lengths), bad, side="right"))
             raise file.error(
                 *records.place(record),
-                f"the feature {name!r} holds {_short(values[bad])}, which is no text in UTF-8. Convert it, or leave "
+                f"the feature {name!r} holds {_short(values[bad])}, which is not a string in UTF-8. Convert it, "
+                "or leave "
                 "the feature out.",
             ) from None
 
@@ -181,7 +183,7 @@ def _counts(file: RecordFile, records: Records) -> np.ndarray:
         try:
             counts[index] = len(Example.FromString(data).features.feature)
         except DecodeError:
-            raise file.error(*records.place(index), "its data is no tf.train.Example.") from None
+            raise file.error(*records.place(index), "its data is not a tf.train.Example.") from None
     return counts
 
 

@@ -20,7 +20,7 @@ from tfwd.utils.console import progress_when_slow
 
 
 class TfRecordScan(ParquetScan):
-    """TFRecord files of tf.Example, a row a record.
+    """TFRecord files of tf.Example, one row per record.
 
     Bytes are text, int64s BIGINT, floats FLOAT. A feature of which no record has more than one value is a column of
     single values, any other one of lists. A feature that a record does not have is NULL.

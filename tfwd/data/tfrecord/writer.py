@@ -36,7 +36,7 @@ def write_tfrecord(
     compression: Literal["gzip"] | None = None,
     columns: Sequence[str] | None = None,
 ) -> list[Path]:
-    """Writes rows as TFRecord of tf.Example, a record a row, in their order.
+    """Writes rows as TFRecord of tf.Example, one record per row, in their order.
 
     Text becomes bytes in UTF-8, whole numbers and truth values int64, other numbers float, lists several values. A
     missing value (NULL; of a frame also NaN) is a feature that the record does not have; inside of a list of numbers
@@ -116,7 +116,7 @@ def _form(name: str, found: str, source: Source, column: str) -> tuple[Any, str]
         return "float_list", as_float(name, found)
     raise DataError(
         f"Column {column!r} is {source.columns[column]} in {source.name}, for which tf.Example has no form: it has "
-        "text, whole numbers of 64 bits, numbers with a fraction, and lists of these. Convert the column, as to text "
+        "text, 64-bit integers, numbers with a fraction, and lists of these. Convert the column, as to text "
         "or to a number of seconds, or leave it out with `columns`."
     )
 
@@ -184,7 +184,7 @@ def _beside(parent: Path, names: list[str]) -> Iterator[Path]:
     from tfwd.utils.files import reason
 
     if not parent.is_dir():
-        raise DataError(f"{parent / names[0]} cannot be written: the folder {parent} is not there.")
+        raise DataError(f"{parent / names[0]} cannot be written: the folder {parent} does not exist.")
     _refuse_existing(parent, names)
     try:
         folder = Path(tempfile.mkdtemp(prefix=f".{names[0]}-", dir=parent))

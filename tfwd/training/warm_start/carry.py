@@ -17,7 +17,7 @@ __all__ = ["carry", "carry_base"]
 
 
 def carry(model: WideDeep, config: Config, statistics: FeatureStatistics, origin: RunFolder) -> Report:
-    """Gives a new model what an older run has learnt, optimizer state included, by name.
+    """Gives a new model what an older run has learned, optimizer state included, by name.
 
     What the older run does not have stays as it is: as a cold start begins.
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfwd.config.features.numeric import Numeric
-from tfwd.features.layout import Layout, Table
+from tfwd.features.layout import Block, Table
 from tfwd.features.space import FeatureSpace
 from tfwd.model.wide_deep import WideDeep
 from tfwd.training.warm_start.report import Counts, Report
@@ -53,7 +53,7 @@ class Mover:
 
     Args:
         new, old: the models, with the same task.
-        new_space, old_space: their features and what was learnt of them.
+        new_space, old_space: their features and what was learned of them.
         report: is filled.
     """
 
@@ -89,13 +89,15 @@ class Mover:
         return self._matches[name]
 
     def _wide(self) -> Iterator[Move]:
-        new, old = _layer(self.new, "wide"), _layer(self.old, "wide")
+        new, old = self.new.heads.wide, self.old.heads.wide
         if new is None:
             return
         if self.new.layout.wide is not None:
             table = None if old is None else self.old.layout.wide
             places = self._table_rows(self.new.layout.wide, [] if table is None else [table])
             if old is not None and table is not None:
+                assert new.table is not None
+                assert old.table is not None
                 yield Move(new.table.table, old.table.table, (places[table.name], self.classes))
         if new.numeric:
             names = [self.new.layout.numeric[index] for index in new.numeric]
@@ -139,7 +141,7 @@ class Mover:
         return {name: _joined(pairs) for name, pairs in places.items()}
 
     def _deep(self) -> Iterator[Move]:
-        new, old = _layer(self.new, "deep"), _layer(self.old, "deep")
+        new, old = self.new.heads.deep, self.old.heads.deep
         if new is None:
             return
         olds = [] if old is None else list(self.old.layout.embeddings)
@@ -178,7 +180,7 @@ class Mover:
             elif shape != old_shape:
                 why = f"had the shape {tuple(before.shape)}, has {tuple(variable.shape)}"
             elif first is None and not whole:
-                why = "the inputs of a tower of your own have changed"
+                why = "the inputs of a custom tower have changed"
             else:
                 why = ""
                 assert before is not None
@@ -189,43 +191,31 @@ class Mover:
 
     def _tower_inputs(self) -> tuple[Pairs, int, int]:
         """The columns of what the tower reads that are those of the older one, and how many there are on either."""
-        blocks, width = self._blocks(self.new.layout)
-        old_blocks, old_width = self._blocks(self.old.layout)
+        blocks = {(block.kind, block.name): block for block in self.new.layout.tower_blocks()}
+        old_blocks = {(block.kind, block.name): block for block in self.old.layout.tower_blocks()}
         found: list[Pairs] = []
-        for (kind, name), (start, size) in blocks.items():
+        for (kind, name), block in blocks.items():
             if kind != "number" and (kind, name) not in old_blocks:
                 if kind == "one_hot":
-                    self.report.add_table("one_hot", name, Match.none(size, 0, "had no place there"))
+                    self.report.add_table("one_hot", name, Match.none(block.size, 0, "had no place there"))
                 continue
             if kind == "one_hot":
                 match = self._match(name)
                 self.report.add_table("one_hot", name, match)
-                found.append((match.new + start, match.old + old_blocks[kind, name][0]))
+                found.append((match.new + block.start, match.old + old_blocks[kind, name].start))
             elif kind == "embedding":
-                before, old_size = old_blocks[kind, name]
-                if size == old_size and self._match(self.new_space.embedded_as(name).name).reason is None:
-                    found.append((np.arange(start, start + size), np.arange(before, before + size)))
+                before = old_blocks[kind, name]
+                if block.size == before.size and self._match(self.new_space.embedded_as(name).name).reason is None:
+                    columns = np.arange(block.size)
+                    found.append((columns + block.start, columns + before.start))
         names, known = _numbers_of(blocks), _numbers_of(old_blocks)
         alike = self._numbers(names, known)
         if names:
             self.report.numbers["deep"] = _counts(len(alike[0]), len(names), len(known))
-        new_starts = np.array([blocks["number", name][0] for name in names], np.int64)
-        old_starts = np.array([old_blocks["number", name][0] for name in known], np.int64)
+        new_starts = np.array([blocks["number", name].start for name in names], np.int64)
+        old_starts = np.array([old_blocks["number", name].start for name in known], np.int64)
         found.append((new_starts[alike[0]], old_starts[alike[1]]))
-        return _joined(found), width, old_width
-
-    def _blocks(self, layout: Layout) -> tuple[dict[tuple[str, str], tuple[int, int]], int]:
-        """The columns that a tower reads by what they are: where they begin, and how many; and their number."""
-        widths: list[tuple[tuple[str, str], int]] = []
-        for table in layout.embeddings:
-            widths += [(("embedding", slot.feature), table.dim) for slot in table.slots]
-        widths += [(("one_hot", entry.feature), entry.rows) for entry in layout.one_hot]
-        widths += [(("number", layout.numeric[index]), 1) for index in layout.deep_numeric]
-        found, start = {}, 0
-        for key, width in widths:
-            found[key] = (start, width)
-            start += width
-        return found, start
+        return _joined(found), _width(blocks.values()), _width(old_blocks.values())
 
     def _report_gone(self) -> None:
         """Reports the features whose rows stand in no table any more."""
@@ -234,7 +224,7 @@ class Mover:
             for table in self.old.layout.tables:
                 for entry in table.ranges if (table.name == "wide") == wide else ():
                     if entry.feature not in kept:
-                        match = Match.none(0, entry.rows, "is not there any more")
+                        match = Match.none(0, entry.rows, "no longer exists")
                         self.report.add_table(table.name, entry.feature, match)
 
     def _output_bias(self) -> Iterator[Move]:
@@ -245,13 +235,13 @@ class Mover:
 
 def output_bias(model: WideDeep) -> keras.Variable | None:
     """The bias of the logits: the deep head's, or of a wide head that is alone its own."""
-    deep, wide = _layer(model, "deep"), _layer(model, "wide")
+    deep, wide = model.heads.deep, model.heads.wide
     return deep.logits.bias if deep is not None else wide.bias if wide is not None and wide.use_bias else None
 
 
 def carry_base(new: WideDeep, old: WideDeep) -> None:
     """Lets the logits start where the older model's do, and in its unit; of new classes at their own shares."""
-    to, given = new.ranker.get_layer("logit"), old.ranker.get_layer("logit")
+    to, given = new.heads.logit, old.heads.logit
     base = to.base.numpy()
     for index, name in enumerate(new.schema.classes if len(base) > 1 else ("",)):
         if len(base) == 1:
@@ -261,12 +251,8 @@ def carry_base(new: WideDeep, old: WideDeep) -> None:
     to.set_base(base.tolist(), float(given.scale.numpy()))
 
 
-def _layer(model: WideDeep, name: str) -> keras.layers.Layer | None:
-    return next((layer for layer in model.ranker.layers if layer.name == name), None)
-
-
 def _first_kernel(tower: keras.layers.Layer) -> keras.Variable | None:
-    """The weights of what a feed-forward tower reads, a row an input; None for another kind of tower."""
+    """The weights of what a feed-forward tower reads, one row per input; None for another kind of tower."""
     layers = tower.layers if isinstance(tower, keras.Sequential) else [tower]
     return layers[0].kernel if layers and type(layers[0]) is keras.layers.Dense else None
 
@@ -285,6 +271,10 @@ def _same_weights(new: list[keras.Variable], old: list[keras.Variable]) -> dict[
 
 def _numbers_of(blocks: Iterable[tuple[str, str]]) -> list[str]:
     return [name for kind, name in blocks if kind == "number"]
+
+
+def _width(blocks: Iterable[Block]) -> int:
+    return sum(block.size for block in blocks)
 
 
 def _joined(pairs: list[Pairs]) -> Pairs:

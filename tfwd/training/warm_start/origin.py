@@ -60,7 +60,7 @@ def with_widths(config: Config, origin: RunFolder) -> Config:
 
 
 def analyze_from(rows: Rows, config: Config, origin: RunFolder | None) -> FeatureStatistics:
-    """What is learnt from the training rows, and what an older run knows.
+    """What is learned from the training rows, and what an older run knows.
 
     Boundaries, quantiles and ranges of numbers that are declared as they were are the older run's: the inputs of the
     heads mean what they meant. Vocabularies are those of the rows, or with `warm_start_vocabulary: grow` those of the
@@ -81,7 +81,7 @@ def analyze_from(rows: Rows, config: Config, origin: RunFolder | None) -> Featur
 
 
 def growing_from(rows: Rows, config: Config, origin: RunFolder) -> dict[str, VocabularyStatistics]:
-    """By feature, the older run's learnt vocabulary that it goes on from."""
+    """By feature, the older run's learned vocabulary that it goes on from."""
     kinds = {entry.column: entry.kind for entry in rows.schema.inputs}
     old_kinds = {entry.column: entry.kind for entry in origin.model.schema.inputs}
     before = {feature.name: feature for feature in origin.config.model_features}
@@ -114,7 +114,7 @@ def grown(
     config: Config,
     origin: RunFolder,
 ) -> FeatureStatistics:
-    """The statistics with learnt vocabularies, and learnt classes of a multi-class task, that have kept the old ones.
+    """The statistics with learned vocabularies, and learned classes of a multi-class task, that have kept the old ones.
 
     Counts are summed, and `max_size` keeps the most frequent of both.
     """
