@@ -29,6 +29,8 @@ def test_every_field_survives() -> None:
             Input("ids", "ids", "integer", 3, "|"),
             Input("shares", "shares", "float", 3, "|", "ids"),
             Input("v", "v", "float", 3, fixed=True),
+            Input("at", "at", "integer", moment="%d/%m/%Y"),
+            Input("since", "since", "integer", moment=""),
         ),
         "regression",
         "y",
@@ -44,6 +46,11 @@ def test_every_field_survives() -> None:
 
 def test_missing_integer_is_the_least_int64() -> None:
     assert MISSING_INTEGER == -9_223_372_036_854_775_808
+
+
+def test_a_schema_without_moments_is_read_by_versions_that_know_none() -> None:
+    schema = Schema((Input("x", "x", "float"), Input("at", "at", "integer", moment="")), "binary", "y", ("0", "1"))
+    assert ["moment" in entry for entry in schema.to_dict()["inputs"]] == [False, True]
 
 
 @pytest.mark.parametrize(

@@ -283,6 +283,7 @@ TEXTS: dict[str, tuple[str, str | None, str]] = {
     "less than the format": ("29/02/2024", "%d/%m/%Y %H:%M", "found '29/02/2024'."),
     "no day of a format": ("30/02/2024", "%d/%m/%Y", "found '30/02/2024'."),
     "two digits of a year": ("29/02/24", "%d/%m/%Y", "found '29/02/24'."),
+    "two digits of a year of weeks": ("24-W09-4", "%G-W%V-%u", "found '24-W09-4'."),
     "day 366": ("2023-366", "%Y-%j", "found '2023-366'."),
     "a fraction of a second": ("1.5", "seconds", "expected whole seconds since 1970, from the year 1 to 9999, found"),
     "a date in place of seconds": ("2024-02-29", "seconds", "expected whole seconds since 1970"),

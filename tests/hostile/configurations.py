@@ -53,6 +53,8 @@ features:
   - {type: categorical, column: town, min_count: 2, max_size: 100, embedding: 4}
   - {type: categorical, column: genres, delimiter: "|", max_length: 6, vocabulary_file: genres.txt, weights: w2}
   - {type: categorical, column: home, embedding: town}
+  - {type: datetime, column: opened, format: "%d/%m/%Y", parts: [year, hour], age_in_days: closed, cyclic: [month]}
+  - {type: datetime, column: closed, parts: [weekday], age_in_days: 2024-06-30, wide: false, one_hot: true, clip: false}
   - {type: cross, keys: [city, age_buckets], bins: exact}
   - {type: cross, keys: [city, genres, user_id], bins: 100, embedding: 4, wide_combiner: mean}
 model: {heads: [wide, deep], hidden_units: [8, 4], activation: relu, dropout: 0.1, batch_norm: true, l2: 0.001}

@@ -96,7 +96,7 @@ def _check_datetimes(declared: Sequence[Feature]) -> None:
             assert feature.reference_column is not None
             raise ConfigError(
                 f"features[{index}]: age_in_days of {feature.name!r} is counted to {feature.reference_column!r}, which "
-                "is no day or moment, such as 2024-06-30, and no column that a datetime feature reads."
+                "is not a day or moment, such as 2024-06-30, and no column that a datetime feature reads."
                 f"{nearest(feature.reference_column, [c for c in columns if c != feature.column])}"
             )
 

@@ -136,10 +136,12 @@ def _parsed(name: str, format: str) -> str:
     parsed = (
         f"CASE WHEN NOT regexp_full_match({name}, '(?i)\\s*epoch\\s*') THEN try_strptime({name}, {literal(format)}) END"
     )
-    if "Y" not in re.findall("%-?(.)", format):
+    directives = re.findall("%-?(.)", format)
+    function = "year" if "Y" in directives else "isoyear" if "G" in directives else None
+    if function is None:
         return parsed
     # Of four digits, as in Python: 24 for 2024 would be a year of the Romans.
-    year = f"year({parsed})"
+    year = f"{function}({parsed})"
     return f"CASE WHEN {year} > 999 OR contains({name}, lpad(CAST({year} AS VARCHAR), 4, '0')) THEN {parsed} END"
 
 
