@@ -24,7 +24,7 @@ _TYPES = {
     "int": "a whole number",
     "float": "a number",
     "finite": "a finite number",
-    "string": "a text",
+    "string": "a string",
     "bool": "true or false",
     "tuple": "a list",
     "list": "a list",
@@ -135,7 +135,7 @@ def _expected(problem: ErrorDetails) -> str:
     if kind in ("string_too_short", "string_too_long"):
         least = kind == "string_too_short"
         count = context["min_length" if least else "max_length"]
-        return f"a text of at {'least' if least else 'most'} {count} character{'s' * (count != 1)}"
+        return f"a string of at {'least' if least else 'most'} {count} character{'s' * (count != 1)}"
     return _TYPES.get(kind.split("_")[0], problem["msg"])
 
 

@@ -212,7 +212,7 @@ def refuse_falling_rate(chosen: OptimizerConfig, where: str) -> None:
         where: the path of its section, for the message.
 
     Raises:
-        ConfigError: it is FTRL, and its rate is no number.
+        ConfigError: it is FTRL, and its rate is not a number.
     """
     if chosen.name in ("sparse_ftrl", "ftrl") and not isinstance(chosen.learning_rate, float):
         start = chosen.learning_rate.start if isinstance(chosen.learning_rate, ScheduleConfig) else 0.1

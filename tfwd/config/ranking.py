@@ -84,7 +84,7 @@ def check_ranking(ranking: RankingConfig, features: tuple[Feature, ...], read: M
         label: the label's column.
 
     Raises:
-        ConfigError: a column that no feature reads or that is the label's, an item that is no category, or a feature
+        ConfigError: a column that no feature reads or that is the label's, an item that is not a category, or a feature
             of both sides.
     """
     for key, columns in (("item", (ranking.item,)), ("item_columns", ranking.item_columns)):
@@ -126,11 +126,11 @@ def refuse_names_of_requests(ranking: RankingConfig, read: Mapping[str, str], ma
         column = next(column for column in read if read[column] == name)
         raise ConfigError(
             f"Column {column!r} becomes the input {name!r}, which says in a request for a list what is listed. "
-            f"Give it another in data.names, as in {{{column!r}: {name}_2}}."
+            f"Rename it in data.names, for example {{{column!r}: {name}_2}}."
         )
     for column in (*of_user, *made, ranking.user):
         if column.lower() == SEEN:
             raise ConfigError(
                 f"ranking: the column {column!r} of a request would stand beside `{SEEN}`, the list of what a user "
-                "has seen. Name it otherwise, as in data.columns or data.history."
+                "has seen. Give it another name, for example in data.columns or data.history."
             )
