@@ -34,10 +34,9 @@ class Workspace:
 
     Attributes:
         table: one column per input, by its data column's position in the schema (`x0`, `x1`, ...), NULL where missing
-        (a
-            float also where infinite) and an array where there are several values, or of a vector one a number
-            (`x2_0`, `x2_1`, ...), then `label` (a number, or a class
-            as text or whole number) and, if there is one, `weight`.
+            (a float also where infinite) and an array where there are several values, or of a vector one a number
+            (`x2_0`, `x2_1`, ...), then `label` (a number, or a class as text or whole number) and, if there is one,
+            `weight`.
         rows: how many rows it has.
     """
 

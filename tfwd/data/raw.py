@@ -48,9 +48,8 @@ def raw_arrays(schema: Schema, inputs: Any) -> dict[str, NDArray[Any]]:
     """A batch as every scorer takes it, checked.
 
     An input of one value per row is given as `(B,)` or `(B, 1)`, one of lists as `(B, K)`, as lists of any length or
-    as a
-    RaggedTensor, or `(B,)` where each has one value; one of vectors as `(B, n)`, or as lists of n numbers. None, NaN
-    and pandas' NA are missing values in any of them.
+    as a RaggedTensor, or `(B,)` where each has one value; one of vectors as `(B, n)`, or as lists of n numbers. None,
+    NaN and pandas' NA are missing values in any of them.
 
     Args:
         schema: the inputs.

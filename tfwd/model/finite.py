@@ -86,8 +86,7 @@ def refuse_broken(model: keras.Model, step: int) -> None:
 
 
 def refuse_undefined(metrics: Mapping[str, float], rows: str, step: int) -> None:
-    """Refuses a model whose loss on some rows is not a number. Other metrics may be undefined, as the AUC of one class
-    is.
+    """Refuses a model whose loss on some rows is not a number. Other metrics may be undefined, such as AUC.
 
     Args:
         metrics: of the rows.

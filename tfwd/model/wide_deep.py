@@ -47,8 +47,8 @@ class WideDeep(keras.Model):
 
     Call:
         `{input: (B,)}` or the transform's outputs -> float32: the probability of the positive class `(B, 1)`, the
-        probabilities of the classes `(B, C)`, or the prediction `(B, 1)`. An input of one value per row may be `(B,
-        1)`, one of lists `(B, K)`, a RaggedTensor or a SparseTensor.
+        probabilities of the classes `(B, C)`, or the prediction `(B, 1)`. An input of one value per row may be
+        `(B, 1)`, one of lists `(B, K)`, a RaggedTensor or a SparseTensor.
 
     Raises:
         DataError: an input is missing, or of another shape or type than the schema says.

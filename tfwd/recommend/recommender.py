@@ -41,8 +41,7 @@ class Recommender:
     Args:
         run: a run whose configuration has a ranking section.
         items: the catalogue, as `Source.open` takes it: one row per item, with the columns that `ranking` names.
-        Without
-            it, the one that training has left in the run.
+            Without it, the one that training has left in the run.
 
     Raises:
         ConfigError: the run ranks nothing.
