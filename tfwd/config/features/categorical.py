@@ -31,8 +31,8 @@ class Categorical(OnColumn, Placed, Embedded, Bag):
     several values from all of them.
 
     With `max_length` the feature is multivalent: one list per row. The order of the values says which are kept and
-    nothing else: an embedding is their sum or mean, the wide head adds their weights up likewise, and a list without values
-    adds nothing.
+    nothing else: an embedding is their sum or mean, the wide head adds up their weights likewise, and a list without
+    values adds nothing.
 
     Args:
         column: the data column; with `max_length` of lists, or of text with a `delimiter`.
