@@ -41,8 +41,8 @@ def test_a_failed_export_says_that_the_training_is_whole(
     (run / "export").write_text("in the way")
     assert tfwd("train", "--output", run, "--resume") == 2
     shown = capfd.readouterr().err
-    assert "The training is whole, its export is not" in shown
-    assert f"Go on with: python -m tfwd.train --output {run} --resume" in shown
+    assert "Training finished but the export failed" in shown
+    assert f"Retry the export with: python -m tfwd.train --output {run} --resume" in shown
     assert f"Error: {run / 'export'}: File exists." in shown
     (run / "export").unlink()
     assert tfwd("train", "--output", run, "--resume") == 0
@@ -64,7 +64,7 @@ def test_train_says_what_came_of_it_and_what_to_do_next(
     with monkeypatch.context() as patch:
         patch.setattr(Run, "save_statistics", broken)
         assert tfwd(*command) == 130
-    assert "Go on with: python -m tfwd.train --output 'runs/my census-2' --resume" in capfd.readouterr().err
+    assert "Resume with: python -m tfwd.train --output 'runs/my census-2' --resume" in capfd.readouterr().err
     assert Run.open(runs / "my census-2").status == "created"
     assert tfwd(*command, "--overwrite", "--set", "data.test=nowhere.csv") == 2
     assert "metrics.json" in {path.name for path in (runs / "my census").iterdir()}
@@ -141,9 +141,9 @@ def test_a_file_of_any_name_is_read_as_the_training_file_was(tmp_path: Path, cap
 def test_resume_is_of_the_run_alone(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     for wrong in (("--config", "census"), ("--set", "train.epochs=3")):
         assert tfwd("train", "--output", trained().path, "--resume", *wrong) == 2
-        assert "--resume goes on with the run's own configuration" in capfd.readouterr().err
+        assert "--resume uses the run's own configuration" in capfd.readouterr().err
     assert tfwd("train", "--resume") == 2
-    assert "--resume needs the run to go on with: --output RUN" in capfd.readouterr().err
+    assert "--resume needs the run to resume: --output RUN" in capfd.readouterr().err
 
 
 def test_an_interrupt_ends_with_130_and_a_run_that_goes_on(
@@ -168,7 +168,7 @@ def test_an_interrupt_ends_with_130_and_a_run_that_goes_on(
     finally:
         signal.signal(signal.SIGINT, before)
     shown = capfd.readouterr()
-    assert "Go on with: python -m tfwd.train --output 'runs/my census' --resume" in shown.err
+    assert "Resume with: python -m tfwd.train --output 'runs/my census' --resume" in shown.err
     assert "Traceback" not in shown.err
     assert not (output / "metrics.json").exists()
     assert tfwd("train", "--output", output, "--resume") == 0
@@ -196,7 +196,7 @@ said = []
 for module, *arguments in json.loads(sys.argv[1]):
     code, out, err = 0, io.StringIO(), io.StringIO()
     # One may have imported another, which is run as a program all the same.
-    sys.modules.pop(module, None)
+    sys.modules.pop("tfwd.__main__" if module == "tfwd" else module, None)
     sys.argv = [module, *arguments]
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:

@@ -265,7 +265,7 @@ def test_a_disk_that_is_full_in_the_middle(tmp_path: Path, capfd: pytest.Capture
         assert tfwd("train", "--config", tmp_path / "config.yaml", "--output", disk / "run") == 2
         shown = capfd.readouterr().err
         assert "the disk is full" in shown
-        assert f"Go on with: python -m tfwd.train --output {disk / 'run'} --resume" in shown
+        assert f"Resume with: python -m tfwd.train --output {disk / 'run'} --resume" in shown
         assert "Traceback" not in shown
         kept = Run.open(disk / "run").model
         assert int(kept.optimizer.iterations) % 4 == 0

@@ -50,7 +50,7 @@ def test_a_file_and_a_model_export_to_a_path(tmp_path: Path) -> None:
             export(model)
         with pytest.raises(tfwd.RunError, match="absent"):
             export(tmp_path / "absent")
-        with pytest.raises(tfwd.RunError, match="absent.keras is not there"):
+        with pytest.raises(tfwd.RunError, match="absent.keras does not exist"):
             export(tmp_path / "absent.keras")
 
 

@@ -97,7 +97,7 @@ def test_inputs_of_a_request_have_names_of_their_own() -> None:
         "features": features,
         "ranking": {"user": "user_id", "item": "movie_id"},
     }
-    with pytest.raises(ConfigError, match=r"Column 'k' becomes the input 'k', .* as in \{'k': k_2\}"):
+    with pytest.raises(ConfigError, match=r"Column 'k' becomes the input 'k', .* for example \{'k': k_2\}"):
         Config.of(values)
     renamed = {**values, "data": {**values["data"], "names": {"k": "k_2"}}}
     assert Config.of(renamed).input_names()["k"] == "k_2"

@@ -256,7 +256,7 @@ def bag(column: str = "bag", **options: Any) -> dict[str, Any]:
         ([bag("id")], ["'id'", "BIGINT", "one list per row"]),
         ([bag("id", delimiter="|")], ["'id'", "BIGINT", "one list per row"]),
         ([bag("parts")], ["DOUBLE[]", "fraction"]),
-        ([bag("nested")], ["VARCHAR[][]", "text or whole number"]),
+        ([bag("nested")], ["VARCHAR[][]", "string or whole number"]),
         ([bag("text", delimiter="|"), bag("text", name="b", delimiter=",")], ["'text' and 'b'", "'|'", "','"]),
         ([bag("text", delimiter="|"), {"type": "categorical", "column": "text", "name": "b"}], ["both max_length"]),
         ([bag(weights="one")], ["'one'", "DOUBLE", "one list per row"]),

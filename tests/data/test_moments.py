@@ -376,7 +376,7 @@ def test_a_later_file_without_a_moment_is_read(tmp_path: Path) -> None:
 def test_periods_of_pandas_are_refused() -> None:
     """Their numbers are months here, and would be taken for seconds."""
     frame = pd.DataFrame({"when": pd.period_range("2024-01", periods=2, freq="M"), "row": [0, 1], "y": [0, 1]})
-    message = "holds periods. Convert it to moments, as with .dt.to_timestamp(), or to texts, as with .astype(str)."
+    message = "holds periods. Convert it to moments, as with .dt.to_timestamp(), or to strings, as with .astype(str)."
     assert message in refused(frame, configured())
 
 

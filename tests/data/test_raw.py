@@ -86,7 +86,11 @@ def test_what_is_taken(kind: str, value: Any, expected: list[Any]) -> None:
         ),
         ("string", "a", r"takes one value per row, \(B,\) or \(B, 1\). Received: str 'a'"),
         ("integer", [1.0, 3.7], "takes whole numbers. Received: 3.7 in row 2, which is not a 64-bit integer"),
-        ("integer", [1, 2**63], "takes whole numbers. Received: 9223372036854775808 in row 2, which 64 bits don't"),
+        (
+            "integer",
+            [1, 2**63],
+            "takes whole numbers. Received: 9223372036854775808 in row 2, which does not fit in 64 bits",
+        ),
         ("integer", np.array([2**63], np.uint64), "takes whole numbers. Received: 9223372036854775808 in row 1"),
         ("integer", ["1"], "takes whole numbers. Received: '1' in row 1"),
         ("integer", [np.inf], "takes whole numbers. Received: inf in row 1"),

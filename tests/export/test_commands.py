@@ -55,7 +55,7 @@ def test_the_forms_of_the_tables_are_said(keras_file: Path, tmp_path: Path) -> N
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
     said = " ".join(result.output.split())
-    assert "equal to the model with its tables rounded to half precision" in said
+    assert "verified against the model with its tables rounded to half precision" in said
     assert re.search(r"stored sparsely, \d+ kB instead of 2: 1,022 of 1,023 numbers", said)
     changed = float(re.search(r"changes the answers on these rows by (\S+) at most", said).group(1))
     assert 1e-6 < changed < 1e-2

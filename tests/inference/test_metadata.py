@@ -175,7 +175,7 @@ def test_bytes_that_are_no_text(tmp_path: Path) -> None:
             load_scorer(folder)
     file.unlink()
     file.mkdir()
-    with pytest.raises(RunError, match=r"tfwd\.json is"):
+    with pytest.raises(RunError, match=r"tfwd\.json does"):
         load_scorer(folder)
 
 

@@ -186,7 +186,11 @@ def test_a_filter_comes_before_the_split_and_after_the_history() -> None:
             'Make it a number or a moment in data.columns, as in user: "cast(',
         ),
         ({"by": "time", "time": "at"}, DataError, "rows of DataFrame have no at. Leave them out, as with data.filter"),
-        ({"by": "time", "time": "number", "test": "soon"}, ConfigError, "data.split.test: 'soon' is no date or moment"),
+        (
+            {"by": "time", "time": "number", "test": "soon"},
+            ConfigError,
+            "data.split.test: 'soon' is not a date or moment",
+        ),
         ({"by": "time", "time": "day", "test": "2000-13-01"}, DataError, "data.split.test cannot be computed"),
         ({"by": "time", "time": "day", "test": 30}, ConfigError, "data.split.test: 30"),
         ({"by": "time", "time": "number", "test": 1000}, DataError, "No test rows come out of DataFrame"),

@@ -76,7 +76,7 @@ def test_lists_with_what_was_seen_and_of_candidates(recommender: Recommender) ->
         with pytest.raises(DataError, match="the length of a list, is a whole number"):
             recommender.recommend(user, k=k)  # type: ignore[arg-type]
     assert len(recommender.recommend(user, k=np.int64(3))) == 3  # type: ignore[arg-type]
-    with pytest.raises(DataError, match=r"candidates are a list of items, as \['m1'\]"):
+    with pytest.raises(DataError, match=r"candidates are a list of items, such as \['m1'\]"):
         recommender.recommend(user, candidates="m1")
     series = pd.Series(["m1", "m2"])
     assert len(recommender.recommend(user, candidates=series, include_seen=True)) == 2  # type: ignore[arg-type]

@@ -62,7 +62,7 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_what_was_given_is_written_down(begun: Path) -> None:
     given = json.loads((begun / "run.json").read_text())["given"]
     assert given["frames"] == ["train", "validation"]
-    assert given["tower"]["class"].endswith("test_resume_given.Tower")
+    assert given["tower"]["class"].endswith("test_given.Tower")
     assert given["tower"]["config"]["units"] == 6
     assert [name.rpartition(".")[2] for name in given["callbacks"]] == ["Breaks"]
     known = json.loads((begun / "rows.json").read_text())
@@ -84,8 +84,8 @@ ALL: dict[str, Any] = {"train": 0, "validation": 0, "tower": 0, "callbacks": 0}
         ({"tower": None, "train": None}, r"train=frame, tower=Tower\(\.\.\.\)\)"),
         ({"callbacks": None}, r"callbacks=\[Breaks\(\.\.\.\)\]\) \(callbacks=\[\] resumes without them\)"),
         ({"tower": Tower(7)}, r"with another Tower: units was 6 and is 7"),
-        ({"tower": keras.layers.Dense(6)}, r"begun with the tower .*Tower\. Received: .*Dense"),
-        ({"test": frame("test", 300)}, r"begun without a frame for test= .*Leave test= out"),
+        ({"tower": keras.layers.Dense(6)}, r"started with the tower .*Tower\. Received: .*Dense"),
+        ({"test": frame("test", 300)}, r"started without a frame for test= .*Leave test= out"),
         ({"train": frame().head(1500)}, r"The train rows of .* DataFrame has 1,500 rows, where the training .* 2,000"),
         ({"train": frame()[::-1]}, r"The train rows of .* has the same rows in another order"),
         ({"train": frame().assign(age=frame()["age"] + 1)}, r"The train rows of .* other rows, though 2,000 as then"),
@@ -131,7 +131,7 @@ def begun_on_a_file(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Pat
 def test_what_was_not_given_is_not_taken(begun_on_a_file: tuple[Path, Path]) -> None:
     path, _ = begun_on_a_file
     for given, message in (
-        ({"tower": Tower()}, "begun without a custom tower"),
+        ({"tower": Tower()}, "started without a custom tower"),
         ({"train": frame()}, r"without a frame for train= \(train rows: .*train.csv\)"),
         ({"validation": frame()}, r"validation rows: rows of the training data"),
     ):

@@ -86,12 +86,6 @@ def arrow_table(data: Any) -> pa.Table:
         raise DataError(f"The DataFrame has the column {twins[0]!r} twice. Rename one of them.")
     arrays = {}
     for column in data.columns:
-        if type(data[column].dtype).__name__ == "PeriodDtype":
-            # Arrow would give their numbers: months since 1970 for a moment in seconds.
-            raise DataError(
-                f"The DataFrame's column {column!r} holds periods. Convert it to moments, as with .dt.to_timestamp(), "
-                "or to texts, as with .astype(str)."
-            )
         try:
             arrays[column] = pa.Array.from_pandas(data[column])
         except UnicodeEncodeError as error:

@@ -178,6 +178,8 @@ class Query:
 
     def _check(self, entry: Input) -> None:
         found = self.source.require(entry.column, f"the input {entry.name!r}")
+        if entry.moment is not None:
+            self.source.refuse_periods(entry.column)
         where = f"Column {entry.column!r} is {found} in {self.source.name}, and the model takes"
         if entry.length:
             found = self._items(entry).type

@@ -142,6 +142,7 @@ def _form(reading: _Reading) -> str:
 def _reading(feature: Numeric | Bucketized | Categorical | Datetime, found: str, source: Source) -> _Reading:
     where = f"The feature {feature.name!r} reads {feature.column!r}, which is {found} in {source.name}"
     if isinstance(feature, Datetime):
+        source.refuse_periods(feature.column)
         if not moments.is_moment(found):
             raise ConfigError(f"{where}; a datetime feature needs a day, a moment, text or whole seconds since 1970.")
         return _Reading(feature, "integer", moment=feature.format or moments.ISO)

@@ -153,6 +153,18 @@ class Source:
             raise no_column(self.name, self.columns, column, what, hint)
         return self.columns[column]
 
+    def refuse_periods(self, column: str) -> None:
+        """Refuses pandas' periods where moments are read: DuckDB sees their numbers, such as months since 1970.
+
+        Raises:
+            DataError: says what to do.
+        """
+        if isinstance(self._scan, TableScan) and column in self._scan.periods:
+            raise DataError(
+                f"The DataFrame's column {column!r} holds periods. Convert it to moments, as with .dt.to_timestamp(), "
+                "or to strings, as with .astype(str)."
+            )
+
     @property
     def is_csv(self) -> bool:
         """Whether the rows are text of CSV files."""

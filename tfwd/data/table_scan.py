@@ -13,6 +13,8 @@ from tfwd.data.scans import Block, cut, refuse_twins
 from tfwd.errors import DataError
 
 _TABLE = "tfwd_table"
+# The type of pandas' periods in Arrow.
+_PERIOD = "pandas.period"
 
 
 class TableScan:
@@ -35,6 +37,7 @@ class TableScan:
         _check_texts(table)
         if not table.num_columns:
             raise DataError("The DataFrame has no columns.")
+        self.periods = {field.name for field in table.schema if getattr(field.type, "extension_name", "") == _PERIOD}
         self._table = _plain(table)
         self.reads: Sequence[str] = []
         self.connection = connect()

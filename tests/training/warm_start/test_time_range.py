@@ -112,7 +112,7 @@ def test_the_range_is_in_the_configuration(tmp_path: Path) -> None:
         ("seconds", {"since": "2001-01-01"}, DataError, "No row .* data.since = 2001-01-01: .* 975628800 to 975866400"),
         ("seconds", {"since": "2000-12-03", "until": "2000-12-02"}, ConfigError, "must be before"),
         ("moment", {"since": "2000-12-02", "until": "2000-12-02"}, ConfigError, "must be before"),
-        ("seconds", {"until": "yesterday"}, ConfigError, "data.until: 'yesterday' is no date"),
+        ("seconds", {"until": "yesterday"}, ConfigError, "data.until: 'yesterday' is not a date"),
         ("moment", {"until": "yesterday"}, DataError, "data.until cannot be computed"),
         ("moment", {"until": 3}, ConfigError, "data.until: 3 is a number"),
         ("fraction", {"until": "2000-12-02"}, ConfigError, "give a number"),
