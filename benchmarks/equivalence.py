@@ -109,7 +109,7 @@ class Work:
         trained.fit(stream.steps(0, epochs * stream.steps_per_epoch), verbose=0)
         ranker = trained if twin else model.ranker
         test = tfwd.Rows(tfwd.Source.open(self.test), self.schema, labelled=False)
-        logits = np.concatenate([ranker(x).numpy()[:, 0] for x in model.prepare(test.dataset(READ_ROWS))])
+        logits = np.concatenate([ranker(x).numpy()[:, 0] for x in model.transformed(test.dataset(READ_ROWS))])
         return auc(self.test["clicked"].to_numpy(), logits)
 
 

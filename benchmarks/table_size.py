@@ -71,7 +71,7 @@ def batches(model: tfwd.WideDeep, sizes: Sizes, batch: int = BATCH) -> tf.data.D
     # At the end of an epoch its thread may sleep for as long again as the epoch took: that is not the step.
     options.autotune.enabled = False
     dataset = tf.data.Dataset.from_tensor_slices((raw, label)).batch(batch)
-    return model.prepare(dataset).cache().with_options(options)
+    return model.transformed(dataset).cache().with_options(options)
 
 
 def contender(sizes: Sizes) -> Callable[[], object]:

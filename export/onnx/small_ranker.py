@@ -55,11 +55,11 @@ class RoundedRanker:
         self._whole = tables(model.ranker)
         self._ranker = small_ranker(model, read.__getitem__)
 
-    def __call__(self, prepared: dict[str, tf.Tensor]) -> tf.Tensor:
+    def __call__(self, transformed: dict[str, tf.Tensor]) -> tf.Tensor:
         """The transform's outputs to logits, float32 `(B, 1)` or `(B, C)`."""
-        moved = dict(prepared)
+        moved = dict(transformed)
         for name, table in tables(self._ranker).items():
-            ids = prepared[self._ids[name]].numpy()
+            ids = transformed[self._ids[name]].numpy()
             unique, positions = np.unique(np.append(0, ids), return_inverse=True)
             values = np.zeros(table.shape, np.float32)
             values[: len(unique)] = rounded(tf.gather(self._whole[name].value, unique).numpy())

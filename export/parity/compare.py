@@ -162,13 +162,13 @@ def _compare(
 def _compare_batch(
     model: WideDeep, batch: Rows, received: Results, what: str, start: int, rounding: RoundedRanker | None, whole: bool
 ) -> float:
-    prepared = model.transform(tensors(batch))
-    own = answers(model, model.ranker(prepared, training=False))
-    found = own if rounding is None else answers(model, rounding(prepared))
+    matrices = model.transform(tensors(batch))
+    own = answers(model, model.ranker(matrices, training=False))
+    found = own if rounding is None else answers(model, rounding(matrices))
     if not whole:
         # A scorer gives neither the transform's outputs nor the names of the classes.
         found = {name: found[name] for name in scored_names(model.schema)}
-    transformed = prepared if whole else {}
+    transformed = matrices if whole else {}
     expected = {name: tensor.numpy() for name, tensor in {**transformed, **found}.items()}
     for name, values in expected.items():
         if received[name].shape != values.shape:
@@ -192,7 +192,7 @@ def _compare_batch(
             f"finite answer. The inputs: { {key: _short(values[row]) for key, values in batch.items()} }"
         )
     scale = float(model.heads.logit.scale)
-    rounded_off = _ROUNDINGS * 2.0**-24 * last_terms(model, prepared)
+    rounded_off = _ROUNDINGS * 2.0**-24 * last_terms(model, matrices)
     for name in found:
         pair = (expected[name], received[name])
         if model.schema.counts:
@@ -230,25 +230,25 @@ def _not_finite(names: Iterable[str], expected: Results) -> tuple[str, int] | No
     return None
 
 
-def last_terms(model: WideDeep, prepared: dict[str, tf.Tensor]) -> np.ndarray:
+def last_terms(model: WideDeep, matrices: dict[str, tf.Tensor]) -> np.ndarray:
     """The sum of the absolute terms of the last layer, which bounds what its rounding may come to.
 
     Args:
         model: whose heads end in that layer.
-        prepared: the transform's outputs.
+        matrices: the transform's outputs.
 
     Returns:
         float64 `(B, outputs)`: of the deep head's last product and its bias, and of the wide head's numbers.
     """
-    count = len(next(iter(prepared.values())))
+    count = len(next(iter(matrices.values())))
     wide, deep = model.heads.wide, model.heads.deep
     total = np.zeros((count, model.schema.outputs))
     if deep is not None:
-        units = np.abs(deep.tower(deep.tower_inputs(prepared), training=False).numpy().astype(np.float64))
+        units = np.abs(deep.tower(deep.tower_inputs(matrices), training=False).numpy().astype(np.float64))
         kernel, bias = (np.abs(variable.numpy().astype(np.float64)) for variable in deep.logits.weights)
         total += units @ kernel + bias
     if wide is not None and wide.numeric:
-        numbers = np.abs(prepared["numeric"].numpy()[:, list(wide.numeric)].astype(np.float64))
+        numbers = np.abs(matrices["numeric"].numpy()[:, list(wide.numeric)].astype(np.float64))
         total += numbers @ np.abs(wide.kernel.numpy().astype(np.float64))
     return total
 

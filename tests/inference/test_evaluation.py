@@ -53,7 +53,7 @@ def test_progress_counts_every_row() -> None:
 def test_while_training_the_same_as_afterwards() -> None:
     """The evaluator works on prepared batches of the model as it is trained."""
     model, table = trained().model, rows(files()["test.csv"])
-    found = Evaluator(model, model.prepare(table.dataset(100)))()
+    found = Evaluator(model, model.transformed(table.dataset(100)))()
     assert found == pytest.approx(evaluate(keras_scorer(model), table), abs=1e-6)
 
 

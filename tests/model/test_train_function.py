@@ -30,7 +30,7 @@ def compiled() -> dict[str, Any]:
 def new(**options: Any) -> tuple[WideDeep, tf.data.Dataset]:
     model = build_model(CONFIG, statistics_of(CONFIG, COLUMNS), schema_of(CONFIG))
     model.compile(**compiled(), **options)
-    return model, model.prepare(dataset(CONFIG, COLUMNS, labels(COLUMNS), SIZE))
+    return model, model.transformed(dataset(CONFIG, COLUMNS, labels(COLUMNS), SIZE))
 
 
 @pytest.fixture(scope="module")

@@ -124,7 +124,7 @@ def test_learns_saves_and_trains_each_variable_with_one_head(kind: str, tmp_path
     model.compile(steps_per_execution=4)
     before = [variable.numpy() for variable in model.trainable_variables]
     with no_warnings():
-        losses = model.fit(model.prepare(rows_of(config)), epochs=4, verbose=0, shuffle=False).history["loss"]
+        losses = model.fit(model.transformed(rows_of(config)), epochs=4, verbose=0, shuffle=False).history["loss"]
     assert losses[-1] < losses[0]
     for old, variable in zip(before, model.trainable_variables, strict=True):
         assert (old != variable.numpy()).any(), variable.path
@@ -145,17 +145,17 @@ def test_learns_saves_and_trains_each_variable_with_one_head(kind: str, tmp_path
 def test_raw_and_prepared_batches_give_the_same() -> None:
     sink = model_of(kitchen_sink())
     sinks = rows_of(kitchen_sink(), size=128)
-    for (x, _), (ids, _) in zip(sinks, sink.prepare(sinks), strict=True):
-        assert not sink.is_prepared(x)
-        assert sink.is_prepared(ids)
+    for (x, _), (ids, _) in zip(sinks, sink.transformed(sinks), strict=True):
+        assert not sink.is_transformed(x)
+        assert sink.is_transformed(ids)
         np.testing.assert_array_equal(sink(x), sink(ids))
     config = small()
     model = model_of(config)
     model.compile()
-    raw, prepared = rows_of(config), model.prepare(rows_of(config))
+    raw, prepared = rows_of(config), model.transformed(rows_of(config))
     with no_warnings():
         assert model.evaluate(raw, verbose=0) == model.evaluate(prepared, verbose=0)
-    inputs_only = model.prepare(raw.map(lambda x, y: x))
+    inputs_only = model.transformed(raw.map(lambda x, y: x))
     np.testing.assert_array_equal(model.predict(inputs_only, verbose=0), model.predict(raw, verbose=0))
 
 
@@ -177,7 +177,7 @@ def test_training_on_prepared_batches_learns_what_raw_ones_teach(
 ) -> None:
     model = model_of(TRAINED)
     model.compile(metrics=[])
-    assert model.fit(model.prepare(rows_of(TRAINED)), verbose=0).history["loss"] == trained[0]
+    assert model.fit(model.transformed(rows_of(TRAINED)), verbose=0).history["loss"] == trained[0]
     for found, expected in zip(model.variables, trained[1], strict=True):
         np.testing.assert_array_equal(found, expected)
 
@@ -244,7 +244,7 @@ def test_goes_on_after_a_save_as_without_it(tmp_path: Path) -> None:
     model = model_of(config)
     optimizer = JointOptimizer(SparseFtrl(0.2, l1_regularization_strength=1e-4), LazyAdam(0.01))
     model.compile(optimizer, metrics=[], steps_per_execution=3)
-    rows = model.prepare(rows_of(config))
+    rows = model.transformed(rows_of(config))
     model.fit(rows, verbose=0)
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")

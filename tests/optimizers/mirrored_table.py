@@ -50,7 +50,7 @@ def train(strategy: tf.distribute.Strategy) -> tuple[list[np.ndarray], list[floa
     with strategy.scope():
         model = build_model(config, statistics_of(config, columns), schema_of(config))
         model.compile(JointOptimizer(SparseSgd(0.5), SparseSgd(0.05)), metrics=[], steps_per_execution=2)
-    batches = model.prepare(dataset(config, columns, labels(columns), BATCH))
+    batches = model.transformed(dataset(config, columns, labels(columns), BATCH))
     losses = model.fit(strategy.experimental_distribute_dataset(batches), epochs=2, verbose=0).history["loss"]
     return [variable.numpy() for variable in model.trainable_variables], losses
 

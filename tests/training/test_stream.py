@@ -74,7 +74,7 @@ def test_every_row_once_an_epoch_in_another_order(kind: str, made: tuple[WideDee
     assert steps == 9
     epochs = [whole(kind)[epoch * steps : (epoch + 1) * steps] for epoch in range(2)]
     model, parts = made
-    plain = joined(rows(model.prepare(parts.fit.dataset(BATCH))))
+    plain = joined(rows(model.transformed(parts.fit.dataset(BATCH))))
     assert len(plain) == ROWS
     for epoch in epochs:
         assert [len(batch) for batch in epoch] == [64] * 8 + [ROWS - 8 * 64]

@@ -76,11 +76,11 @@ def evaluate_data(scorer: AnswersRows, data: Any) -> dict[str, float]:
 
 
 class Evaluator:
-    """Evaluates a model on a prepared dataset, again and again.
+    """Evaluates a model on a transformed dataset, again and again.
 
     Args:
         model: the model, as it is trained.
-        dataset: of prepared `(x, y)` or `(x, y, w)`.
+        dataset: of transformed `(x, y)` or `(x, y, w)`.
     """
 
     def __init__(self, model: WideDeep, dataset: tf.data.Dataset) -> None:

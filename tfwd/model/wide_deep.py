@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from tfwd.features.raw_tensors import raw_tensors
 from tfwd.layers.vocabulary_lookup import VocabularyLookup
 from tfwd.model.finite import finite_after
 from tfwd.model.losses import expected_count, task_loss, task_metrics
+from tfwd.model.older_files import inputs_by_name
 from tfwd.model.ranker import Heads
 from tfwd.model.train_function import steps_function
 from tfwd.optimizers import JointOptimizer, LazyAdam, SparseFtrl
@@ -32,8 +34,8 @@ class WideDeep(keras.Model):
     """Wide & Deep (Cheng et al. 2016): `link(ranker(transform(raw)))`.
 
     A Keras model like any other: `compile`, `fit`, `evaluate`, `predict`, `save("m.keras")` and
-    `keras.saving.load_model`. It takes raw batches, or prepared ones (see `prepare`); what is learned is the same.
-    Inputs go by name: whatever else a batch holds is ignored, as the label's column among them.
+    `keras.saving.load_model`. It takes raw batches, or transformed ones (see `transformed`); what is learned is the
+    same. Inputs go by name: whatever else a batch holds is ignored, as the label's column among them.
 
     A model made of a configuration alone (`from_config`, `keras.models.clone_model`, `model_from_json`) lacks what was
     learned of the data, and says so where it is used: vocabularies, boundaries and ranges are in `.keras` files.
@@ -83,19 +85,19 @@ class WideDeep(keras.Model):
         return super().__call__(self._chosen(inputs), *rest, **options)
 
     def call(self, inputs: Tensors, training: bool = False) -> tf.Tensor:
-        """Raw or prepared inputs to the answer; see the class."""
+        """Raw or transformed inputs to the answer; see the class."""
         return self.link(self.logits(inputs, training=training))
 
     def logits(self, inputs: Tensors, training: bool = False) -> tf.Tensor:
-        """Raw or prepared inputs to logits, float32 `(B, 1)` or `(B, C)`."""
+        """Raw or transformed inputs to logits, float32 `(B, 1)` or `(B, C)`."""
         chosen = self._chosen(inputs)
-        prepared = chosen if self.is_prepared(chosen) else self.transform(chosen)
-        return self.ranker(prepared, training=training)
+        transformed = chosen if self.is_transformed(chosen) else self.transform(chosen)
+        return self.ranker(transformed, training=training)
 
     def _chosen(self, inputs: Any) -> Tensors:
-        """The model's own inputs out of a batch, by name: the prepared ones where it has them, else the raw ones."""
+        """The model's own inputs out of a batch, by name: the transformed ones where it has them, else the raw ones."""
         self._refuse_without_data()
-        if self.is_prepared(inputs):
+        if self.is_transformed(inputs):
             return {tensor.name: inputs[tensor.name] for tensor in self.ranker.inputs}
         return raw_tensors(self.schema, inputs)
 
@@ -130,21 +132,26 @@ class WideDeep(keras.Model):
             return found
         return {name: tf.squeeze(values, 1) for name, values in found.items()}
 
-    def is_prepared(self, inputs: Any) -> bool:
+    def is_transformed(self, inputs: Any) -> bool:
         """Whether a batch has been through the transform: a raw one may have further keys of any name."""
         if not isinstance(inputs, Mapping) or all(entry.name in inputs for entry in self.schema.inputs):
             return False
         return all(tensor.name in inputs for tensor in self.ranker.inputs)
 
-    def prepare(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
+    def transformed(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
         """Maps the transform over raw `(x, y)`, `(x, y, w)` or `x` batches, in parallel to the training."""
 
         @tf.function(autograph=False)
         def transform(inputs: Tensors, *rest: Any) -> Any:
-            prepared = self.transform(raw_tensors(self.schema, inputs))
-            return (prepared, *rest) if rest else prepared
+            transformed = self.transform(raw_tensors(self.schema, inputs))
+            return (transformed, *rest) if rest else transformed
 
         return dataset.map(transform, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+
+    def prepare(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
+        """`transformed`, by its name before version 0.5; it goes in version 0.6."""
+        warnings.warn("WideDeep.prepare is WideDeep.transformed now.", DeprecationWarning, stacklevel=2)
+        return self.transformed(dataset)
 
     def compile(
         self,
@@ -333,17 +340,9 @@ class WideDeep(keras.Model):
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> WideDeep:
         """The model that `get_config` described, without what was learned of its data; see the class."""
         parts = {
-            key: keras.saving.deserialize_keras_object(_by_name(config[key]), custom_objects=custom_objects)
+            key: keras.saving.deserialize_keras_object(inputs_by_name(config[key]), custom_objects=custom_objects)
             for key in ("transform", "ranker")
         }
         model = cls(**{**config, **parts})
         model._knows_its_data = False
         return model
-
-
-def _by_name(part: dict[str, Any]) -> dict[str, Any]:
-    """A functional model as saved, its inputs a list: version 0.3.0 saved a dict, which Keras takes by sorted place."""
-    inputs = part["config"]["input_layers"]
-    if not isinstance(inputs, dict):
-        return part
-    return {**part, "config": {**part["config"], "input_layers": list(inputs.values())}}

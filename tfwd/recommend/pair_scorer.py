@@ -114,15 +114,15 @@ class PairScorer:
             for entry in missing
         }
         found = self._transform({**raw, **absent})
-        prepared = {name: value for name, value in found.items() if not name.startswith("keys.")}
+        transformed = {name: value for name, value in found.items() if not name.startswith("keys.")}
         keys = Keys(*(tf.zeros((0, count), dtype) for dtype in (tf.int64, tf.uint64, tf.uint64)))
         if self._places:
             keys = keys_of(self._crosses, [found[name] for name in _KEYS if name in found])
         if side == "user":
             keys = Keys(*map(tf.transpose, keys))
-        return SideParts(self._wide_of(prepared, side, count), self._deep_of(prepared, side, count), keys)
+        return SideParts(self._wide_of(transformed, side, count), self._deep_of(transformed, side, count), keys)
 
-    def _wide_of(self, prepared: Tensors, side: Side, count: tf.Tensor) -> tf.Tensor:
+    def _wide_of(self, transformed: Tensors, side: Side, count: tf.Tensor) -> tf.Tensor:
         """The sum of the weights of a side's own features, float32 `(N,)`."""
         terms = [tf.zeros([count])]
         head, layout = self._wide, self._model.layout
@@ -130,9 +130,9 @@ class PairScorer:
             slots = columns_of(layout.wide.slots)
             chosen = [index for index, slot in enumerate(slots) if self._sides[slot.feature] == side]
             if chosen:
-                ids, single = prepared["wide_ids"], len(slots) - head.bag_columns
+                ids, single = transformed["wide_ids"], len(slots) - head.bag_columns
                 weights = head.table(tf.gather(ids, chosen, axis=1))[:, :, 0]
-                factors = head.bag_shares(ids[:, single:], prepared.get(weights_name("wide_ids")))
+                factors = head.bag_shares(ids[:, single:], transformed.get(weights_name("wide_ids")))
                 if factors is not None:
                     factors = tf.concat([tf.ones((count, single)), factors], axis=1)
                     weights *= tf.gather(factors, chosen, axis=1)
@@ -140,14 +140,14 @@ class PairScorer:
         if head is not None and head.numeric:
             own = [place for place, column in enumerate(head.numeric) if self._numeric[column] == side]
             if own:
-                numbers = tf.gather(prepared["numeric"], [head.numeric[place] for place in own], axis=1)
+                numbers = tf.gather(transformed["numeric"], [head.numeric[place] for place in own], axis=1)
                 terms.append(tf.linalg.matvec(numbers, tf.gather(head.kernel.value, own)[:, 0]))
         return tf.add_n(terms)
 
-    def _deep_of(self, prepared: Tensors, side: Side, count: tf.Tensor) -> tf.Tensor:
+    def _deep_of(self, transformed: Tensors, side: Side, count: tf.Tensor) -> tf.Tensor:
         if self._deep is None:
             return tf.zeros((count, 0))
-        own = tf.gather(self._deep.tower_inputs(prepared), self._columns[side], axis=1)
+        own = tf.gather(self._deep.tower_inputs(transformed), self._columns[side], axis=1)
         if self._first is None:
             return own
         return tf.matmul(own, tf.gather(self._first.kernel, self._columns[side]))

@@ -189,7 +189,7 @@ class Session:
         validated = state.phase == "fit" and self._splits.validation is not None
         if validated:
             assert self._splits.validation is not None
-            dataset = model.prepare(self._splits.validation.dataset(BATCH_ROWS))
+            dataset = model.transformed(self._splits.validation.dataset(BATCH_ROWS))
             fits = self._splits.validation.count() * row_bytes(model) <= options.cache_bytes
             if options.cache != "none" and fits:
                 dataset = dataset.cache()

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 Weights = dict[str, float] | None
 
-# Prepared batches that wait for the step.
+# Transformed batches that wait for the step.
 _AHEAD = 8
 # Rows that are transformed at a time: the transform is a hundred small operations, and on more rows than a step has
 # each costs less a row. Fewer where so many values would fill the memory.
@@ -48,7 +48,7 @@ class Stream(ABC):
         self.steps_per_epoch = -(-count // batch_size)
 
     def steps(self, start: int, stop: int) -> tf.data.Dataset:
-        """The prepared batches of the global steps `start` to `stop - 1`."""
+        """The transformed batches of the global steps `start` to `stop - 1`."""
         parts = [self._part(epoch, first, last) for epoch, first, last in self._spans(start, stop)]
         dataset = parts[0]
         for part in parts[1:]:
@@ -66,7 +66,7 @@ class Stream(ABC):
 
     @abstractmethod
     def _part(self, epoch: int, first: int, last: int) -> tf.data.Dataset:
-        """The prepared batches `first` to `last - 1` of one pass."""
+        """The transformed batches `first` to `last - 1` of one pass."""
 
 
 class StreamedRows(Stream):
@@ -91,10 +91,10 @@ class StreamedRows(Stream):
         def chunks() -> Iterator[Chunk]:
             return self._reader.chunks(epoch, first, last)
 
-        prepared = self.model.prepare(
+        batches = self.model.transformed(
             dataset(self.rows.schema, True, max(self.batch_size, _read_rows(self.rows)), chunks, self.class_weights)
         )
-        return prepared.rebatch(self.batch_size)
+        return batches.rebatch(self.batch_size)
 
 
 class CachedIds(Stream):
@@ -115,7 +115,7 @@ class CachedIds(Stream):
         def chunks() -> Iterator[Chunk]:
             return rows.chunks(size, order=None, shuffle_rows=0, skip=0)
 
-        self._rows = self._read(model.prepare(dataset(rows.schema, True, size, chunks, class_weights)))
+        self._rows = self._read(model.transformed(dataset(rows.schema, True, size, chunks, class_weights)))
 
     def _read(self, dataset: tf.data.Dataset) -> tf.Tensor:
         """All of a row side by side, the bits of its floats as integers: a batch is then one gather of whole rows."""
