@@ -12,7 +12,7 @@ from tfwd.config.features.numeric import Numeric
 from tfwd.errors import ConfigError
 from tfwd.utils.naming import nearest, refuse_case_twins
 
-# Combinations of the values of a row that a cross may have at the most: all of them are computed, padding too.
+# The most combinations of values per row that a cross may have: all of them are computed, including padding.
 MAX_COMBINATIONS = 10_000
 
 
@@ -89,7 +89,7 @@ def check_features(declared: Sequence[Feature]) -> None:
 
 
 def _check_datetimes(declared: Sequence[Feature]) -> None:
-    """Refuses an age to a column that no datetime feature reads, so that nothing says how it is read."""
+    """Refuses an age relative to a column that no datetime feature reads: nothing would say how to read it."""
     columns = [feature.column for feature in declared if isinstance(feature, Datetime)]
     for index, feature in enumerate(declared):
         if isinstance(feature, Datetime) and feature.reference_column not in (None, *columns):
@@ -102,7 +102,7 @@ def _check_datetimes(declared: Sequence[Feature]) -> None:
 
 
 def _check_tables(places: Iterable[tuple[int, Feature]], by_name: dict[str, Feature]) -> None:
-    """Refuses tables of more rows than an int32 id can name, as far as the features say how many they have."""
+    """Refuses tables with more rows than int32 ids can address, as far as the features declare their size."""
     tables: dict[str, int] = {}
     for index, feature in places:
         if isinstance(feature, Numeric):
@@ -119,7 +119,7 @@ def _check_tables(places: Iterable[tuple[int, Feature]], by_name: dict[str, Feat
 
 
 def _check_owner(where: str, feature: Categorical, by_name: dict[str, Feature]) -> None:
-    """Refuses a shared vocabulary or embedding that does not exist to be shared."""
+    """Refuses sharing a vocabulary or embedding that does not exist."""
     assert feature.owner is not None
     key = "embedding" if feature.embedding_of else "vocabulary_of"
     owner = by_name.get(feature.owner)

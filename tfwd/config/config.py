@@ -1,4 +1,4 @@
-"""One YAML file as pydantic models: data, features, model, training, export, ranking.
+"""One YAML file as pydantic models: data, features, model, training, export and ranking.
 
 `Config.load` reads a preset or a file, applies `--set a.b=c` overrides and refuses unknown keys with the nearest right
 one. `Config.dump` writes the complete configuration, from which the run can be repeated.
@@ -54,7 +54,7 @@ Task = Literal["binary", "multiclass", "regression"]
 
 
 class Config(Section):
-    """The whole of a run: task, data, features, model, training and export, and ranking where items are ranked."""
+    """The complete configuration of a run: task, data, features, model, training, export and, optionally, ranking."""
 
     task: Task = "binary"
     data: DataConfig
@@ -115,7 +115,7 @@ class Config(Section):
         refuse_names_of_requests(ranking, read, [history.name for history in self.data.history])
 
     def monitor(self) -> str:
-        """The metric on the validation rows that tells which step is the best.
+        """The metric on the validation rows that selects the best step.
 
         Raises:
             ConfigError: the task has no such metric.
@@ -132,7 +132,7 @@ class Config(Section):
 
     @property
     def model_features(self) -> tuple[Feature, ...]:
-        """The features that the heads read: those that are declared, and of a datetime its parts and numbers."""
+        """The features that the heads read: the declared ones, with each datetime replaced by its parts and numbers."""
         return expanded(self.features)
 
     @property
@@ -157,7 +157,7 @@ class Config(Section):
         """Data column -> graph input name, for every column that a feature reads, in order of first use.
 
         Raises:
-            ConfigError: two columns come to one name, or differ only in case.
+            ConfigError: two columns get the same name, or differ only in case.
         """
         names: dict[str, str] = {}
         for index, feature in enumerate(self.features):
@@ -199,7 +199,7 @@ class Config(Section):
         except ValidationError as error:
             raise ConfigError(explain(error, cls, where, values)) from None
         except ConfigError as error:
-            # A name that it says may be as long as anybody makes it.
+            # A name in the message may be of any length.
             raise ConfigError(short(f"{where}: {error}", _LONGEST_MESSAGE)) from None
 
     @classmethod
@@ -209,7 +209,7 @@ class Config(Section):
         Paths inside a file are relative to that file's folder; in overrides, to the working directory.
 
         Raises:
-            ConfigError: no such preset or file, not YAML, or not a valid configuration.
+            ConfigError: there is no such preset or file, or it is not YAML or not a valid configuration.
         """
         text, folder, where = _read(source)
         try:
@@ -219,7 +219,7 @@ class Config(Section):
         if not isinstance(values, dict):
             raise ConfigError(f"{where} must hold keys such as data and features. Received: {shown(values)}")
         check_tree(values, where)
-        # Else an override would change what an anchor leads to in all its places.
+        # Otherwise an override would change every place that shares an anchor.
         values = unshared(values)
         if folder is not None:
             resolve_paths(values, folder)
@@ -230,11 +230,11 @@ class Config(Section):
         return cls.of(values, where)
 
     def dump(self) -> str:
-        """The complete configuration as YAML; `load` of it gives an equal one, if its paths are `absolute`."""
+        """The complete configuration as YAML; `load` returns an equal one from it if its paths are `absolute`."""
         return yaml12.dump(self.model_dump(mode="json"))
 
     def absolute(self) -> Config:
-        """A copy whose file paths don't depend on the working directory any more."""
+        """A copy whose file paths no longer depend on the working directory."""
         values = self.model_dump(mode="json")
         resolve_paths(values, Path.cwd())
         return Config.of(values)
@@ -277,7 +277,7 @@ def _read(source: str | Path) -> tuple[str, Path | None, str]:
             "its own, in vocabulary_file."
         )
     try:
-        # A byte order mark is no part of the text.
+        # A byte order mark is not part of the text.
         return content.decode("utf-8-sig"), path.resolve().parent, str(path)
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not UTF-8 text, as YAML is: byte {error.start + 1} is none.") from None

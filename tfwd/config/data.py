@@ -102,20 +102,20 @@ class DataConfig(Section):
         validation_fraction: the share of training rows kept for validation, chosen by a hash of the row, so that the
             choice is the same in every run and equal rows stay together.
         test: a source like `train`, read once, at the end.
-        format: by default what the file's ending says.
+        format: by default the one that the file's ending names.
         label: the label's column, or a section with `column`, `positive` or `classes`.
         weight: a column with a weight per example, at least 0.
         key: columns that `predict` passes through.
-        join: tables whose columns are added to the rows: those that are not there yet.
-        columns: columns computed of others of the row, by name, as SQL; one of a name that is there takes its place.
-        filter: an SQL condition on the columns of a row; other rows are left out, as in `rating != 3`.
+        join: tables whose columns are added to the rows, except for columns that the rows already have.
+        columns: columns computed from others of the row, by name, as SQL; one replaces an existing column of its name.
+        filter: an SQL condition on the columns of a row, such as `rating != 3`; other rows are left out.
         history: list columns of the items that a user's earlier events were about.
-        split: how the rows of `train` are parted, in place of `validation`, `validation_fraction` and `test`.
-        time: the column of an event's time, for `since` and `until`: a number, a day or a moment. By default that of
-            `split`, or of the first history.
-        since: rows of `train` before this time are left out, as `2000-12-01`; histories are made of them all the same.
-            A day or moment stands for seconds since 1970 where the time is a whole number.
-        until: likewise the rows of this time and later.
+        split: how the rows of `train` are split, in place of `validation`, `validation_fraction` and `test`.
+        time: the column of an event's time, for `since` and `until`: a number, a day or a moment. By default the time
+            column of `split`, or of the first history.
+        since: a time such as `2000-12-01`; rows of `train` before it are left out, but histories still include them.
+            A day or moment stands for seconds since 1970 if the time is a whole number.
+        until: likewise; rows of this time and later are left out.
         names: graph input names for data columns whose own names a graph cannot carry.
     """
 
@@ -141,14 +141,14 @@ class DataConfig(Section):
 
     @property
     def prepared(self) -> bool:
-        """Whether the rows are made before they are read: downloaded, joined, computed or parted."""
+        """Whether the rows are made before they are read: downloaded, joined, computed or split."""
         sources = (self.train, self.validation, self.test)
         downloaded = any(isinstance(source, str) and source.startswith("tfds:") for source in sources)
         return downloaded or bool(self.join or self.columns or self.history or self.split) or self.ranged
 
     @property
     def ranged(self) -> bool:
-        """Whether the rows to train on are those of a range of time."""
+        """Whether the training rows are restricted to a range of time."""
         return self.since is not None or self.until is not None
 
     @property

@@ -1,4 +1,4 @@
-"""What pydantic refuses, said the way a person who wrote the YAML file would say it."""
+"""Validation errors of pydantic, reworded for the person who wrote the YAML file."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from tfwd.config.synonyms import meant
 from tfwd.config.tree import shown, written
 from tfwd.utils.naming import nearest
 
-# Problems that a message lists; a file of the wrong kind has thousands.
+# The most problems that a message lists; a file of the wrong kind has thousands.
 MOST_PROBLEMS = 20
-# Of a value that may be several things there are as many problems.
+# For a value of a union type, pydantic reports problems for every member.
 _MOST_READ = 1000
 
 Path = tuple[int | str, ...]
@@ -40,19 +40,19 @@ _LIMITS = {
 
 
 def explain(error: ValidationError, model: type[BaseModel], where: str, values: Any = None) -> str:
-    """One line a problem: where it is, what was expected, what was received, what would be right.
+    """One line per problem: where it is, what was expected, what was received, what would be right.
 
     Args:
         error: what pydantic raised.
         model: the model that was validated.
         where: the file or preset, for the message.
-        values: what was validated; tells the keys of a path from pydantic's own marks.
+        values: what was validated; distinguishes the keys of a path from pydantic's own marks.
     """
     problems: dict[Path, list[ErrorDetails]] = {}
     for problem in error.errors(include_url=False)[:_MOST_READ]:
         problems.setdefault(_path(problem, values), []).append(problem)
-    # Of a value that may be one thing or another, pydantic says what is wrong with it as each of them. It was meant as
-    # the one that goes deepest.
+    # For a union, pydantic reports what is wrong with the value as each of its members. The member whose problem lies
+    # deepest is the one that was meant.
     shallow = {path[:length] for path in problems for length in range(len(path))}
     outermost = [path for path in problems if path not in shallow]
     lines = [(f"{written(path)}: " if path else "") + _say(problems[path], model) for path in outermost[:MOST_PROBLEMS]]
@@ -83,7 +83,7 @@ def _has(node: Any, part: int | str) -> bool:
 
 def _say(problems: list[ErrorDetails], model: type[BaseModel]) -> str:
     """What is wrong at one place."""
-    # What a section says of itself is more than that it is not the other thing that the value may be.
+    # A section's own message says more than that the value is not another member of the union.
     problem = next((problem for problem in problems if problem["type"] == "value_error"), problems[0])
     kind, received = problem["type"], shown(problem["input"])
     if kind == "extra_forbidden":
@@ -106,7 +106,7 @@ def _say(problems: list[ErrorDetails], model: type[BaseModel]) -> str:
         return f"type says what the feature is: {kinds}. Received: {received}.{guess}"
     if kind == "value_error":
         return f"{problem['msg'].removeprefix('Value error, ').removesuffix('.')}. Received: {received}"
-    # A bound says more than the type, which the value has.
+    # A violated bound says more than the type, which is right.
     literals = [
         word for p in problems if p["type"] == "literal_error" for word in p["ctx"]["expected"].split("'")[1::2]
     ]
@@ -140,7 +140,7 @@ def _expected(problem: ErrorDetails) -> str:
 
 
 def _sections(model: type[BaseModel], loc: Path) -> list[type[BaseModel]]:
-    """The sections that may stand at a place in the configuration."""
+    """The sections that are allowed at a place in the configuration."""
     found: list[type[BaseModel]] = []
 
     def walk(annotation: Any, rest: Path) -> None:

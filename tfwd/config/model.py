@@ -23,10 +23,10 @@ class ModelConfig(Section):
         l2: L2 penalty on the kernels of the deep head's dense layers (tables: see the optimizer's
             `l2_regularization_strength`).
         embedding_dropout: the share of the tower's inputs dropped.
-        embedding_stddev: of the truncated normal initial embeddings; null is 1 / sqrt(width). Small ones let values
-            that were seen rarely say little until they have learned something.
-        loss: of a regression, `poisson` where the label is a count: the answer is its expectation, exp(logit), and the
-            loss the Poisson deviance. null is the task's own.
+        embedding_stddev: the standard deviation of the truncated normal initial embeddings; null is 1 / sqrt(width).
+            With a small one, rarely seen values have little influence until they have learned something.
+        loss: for a regression, `poisson` if the label is a count: the answer is its expectation, exp(logit), and the
+            loss is the Poisson deviance. null is the task's default loss.
     """
 
     heads: tuple[Head, ...] = Field(default=("wide", "deep"), min_length=1)

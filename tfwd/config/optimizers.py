@@ -16,7 +16,7 @@ from tfwd.utils.naming import nearest
 OptimizerName = Literal["sparse_ftrl", "lazy_adam", "adagrad", "rmsprop", "sgd", "ftrl", "adam"]
 Rate = Annotated[float, Field(gt=0, le=LARGEST)]
 
-# The learning rate of each optimizer that is given none.
+# The default learning rate of each optimizer.
 RATES: dict[str, float] = {
     "sparse_ftrl": 0.1,
     "lazy_adam": 0.001,
@@ -38,7 +38,7 @@ _FTRL = (
 _ADAM = ("beta_1", "beta_2", "epsilon", "amsgrad")
 _CLIPS = ("clipnorm", "clipvalue")
 _SPARSE = (*_CLIPS, "l2_regularization_strength")
-# What needs the whole table at every step, by what does it for the rows of a batch.
+# Options that need the whole table at every step -> what does the same for the rows of a batch.
 DENSE = {
     "global_clipnorm": "Set clipnorm or clipvalue, which act on each variable",
     "weight_decay": "Set the optimizer's own L2, which acts on the rows that a batch touches",
@@ -46,9 +46,9 @@ DENSE = {
     "gradient_accumulation_steps": "Set a larger batch size",
     "loss_scale_factor": "Leave it out and keep the tables float32",
 }
-# What says how, and nothing while those are not set.
+# Details of these options, without effect unless they are set.
 DENSE_DETAILS = ("ema_momentum", "ema_overwrite_frequency")
-# Beside the learning rate.
+# In addition to the learning rate.
 OPTIONS: dict[str, tuple[str, ...]] = {
     "sparse_ftrl": (*_FTRL, *_CLIPS, "kernel"),
     "lazy_adam": (*_ADAM, *_SPARSE),
@@ -64,7 +64,7 @@ _COUNTS = ("gradient_accumulation_steps", "ema_overwrite_frequency")
 _SHARES = ("beta_1", "beta_2", "rho", "ema_momentum", "momentum")
 _ABOVE_0 = (*_CLIPS, "global_clipnorm", "epsilon", "loss_scale_factor")
 _KERNELS = ("auto", "fused", "gather")
-# What others call them.
+# What other libraries call them.
 _MEANT = {
     "l1": "l1_regularization_strength",
     "l2": "l2_regularization_strength",
@@ -97,7 +97,7 @@ def _is_of_keras(values: Any) -> bool:
 
 
 def _other_section() -> PydanticCustomError:
-    """What a section that is meant as another says of itself, for a message about the other alone."""
+    """The error of a section that was meant as another kind, so that the message is about that kind alone."""
     return PydanticCustomError("model_type", "a section of keys")
 
 
@@ -105,7 +105,7 @@ class KerasScheduleConfig(Section):
     """One of Keras' own schedules: `{keras: ExponentialDecay, initial_learning_rate: 0.01, decay_steps: 1000, ...}`.
 
     Args:
-        keras: its class in `keras.optimizers.schedules`. The other keys are the arguments of that.
+        keras: its class in `keras.optimizers.schedules`. The other keys are the arguments of that class.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -138,8 +138,8 @@ class ScheduleConfig(Section):
     Args:
         schedule: `cosine`, `linear` (both down to `end`), or `exponential` (times `end` after `steps`).
         start: the rate after the warm-up.
-        end: the share of `start` that is left at the end.
-        warmup: steps in which the rate rises linearly from 0.
+        end: the share of `start` that remains at the end.
+        warmup: the number of steps in which the rate rises linearly from 0.
         steps: the length of the decay, in steps.
     """
 
@@ -164,11 +164,11 @@ class ScheduleConfig(Section):
 
 
 class OptimizerConfig(Section):
-    """An optimizer by name, with its own options beside the learning rate (`beta_1`, `clipnorm`, ...).
+    """An optimizer by name, with its own options in addition to the learning rate (`beta_1`, `clipnorm`, ...).
 
     Args:
-        name: of the optimizer.
-        learning_rate: a number or a schedule; by default what `RATES` says of the optimizer.
+        name: the name of the optimizer.
+        learning_rate: a number or a schedule; by default the optimizer's rate in `RATES`.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -185,14 +185,14 @@ class OptimizerConfig(Section):
 
     @property
     def options(self) -> dict[str, Any]:
-        """What was given beside the name and the learning rate."""
+        """The options given in addition to the name and the learning rate."""
         return dict(self.model_extra or {})
 
     @model_validator(mode="before")
     @classmethod
     def _usual_rate(cls, values: Any) -> Any:
         if isinstance(values, dict) and "name" in values:
-            # A name that is none is refused later, with the nearest: not for the lack of a rate.
+            # An unknown name is refused later, with the nearest one, and not for the lack of a rate.
             return {"learning_rate": RATES.get(str(values["name"]), 0.1), **values}
         return values
 
@@ -242,11 +242,11 @@ def refuse_decay_of_fixed(chosen: OptimizerConfig, where: str, fixed: Sequence[s
 
 
 def unfit(name: str, options: Mapping[str, Any]) -> tuple[str, str] | None:
-    """The first option that an optimizer does not have, or whose value it would stumble over, in a step or later.
+    """The first option that an optimizer does not have, or whose value would make it fail in a step or later.
 
     Args:
-        name: of the optimizer.
-        options: beside the learning rate.
+        name: the name of the optimizer.
+        options: its options, without the learning rate.
 
     Returns:
         The option and what is wrong with it, or None.
@@ -281,7 +281,7 @@ def _fault_of(name: str, option: str, value: Any) -> str | None:
 
 
 def wanted(option: str, value: Any) -> str | None:
-    """What an option's value should have been, None where it is."""
+    """What an option's value should have been; None if the value is valid."""
     if option == "kernel":
         return None if value in _KERNELS else "'auto', 'fused' or 'gather'"
     if option in _TRUTHS:
@@ -293,7 +293,7 @@ def wanted(option: str, value: Any) -> str | None:
     if not abs(value) <= LARGEST:
         return "a finite number of float32"
     if option in _COUNTS:
-        # Keras takes the accumulation of one step for a mistake.
+        # Keras treats an accumulation of one step as a mistake.
         least = 2 if option == "gradient_accumulation_steps" else 1
         return None if isinstance(value, int) and value >= least else f"a whole number of at least {least}"
     if option in _SHARES:

@@ -17,12 +17,12 @@ from tfwd.errors import ConfigError
 
 
 def resolve_paths(values: dict[str, Any], folder: Path) -> None:
-    """Makes the file paths in a configuration absolute, beside the file they stand in.
+    """Makes the file paths in a configuration absolute, relative to the folder of its file.
 
     Args:
-        values: the nested dict of a configuration, changed in place. What begins with a scheme (`census:train`) is
-            no path.
-        folder: what relative paths are relative to.
+        values: the nested dict of a configuration, changed in place. A value that begins with a scheme
+            (`census:train`) is not a path.
+        folder: the folder that relative paths start from.
     """
 
     def absolute(node: Any, key: str) -> None:
@@ -55,7 +55,7 @@ def resolve_paths(values: dict[str, Any], folder: Path) -> None:
 
 
 def override(values: dict[str, Any], change: str) -> None:
-    """Carries out one `--set`, as `train.epochs=3` or `features.age.fill=0`.
+    """Carries out one `--set`, such as `train.epochs=3` or `features.age.fill=0`.
 
     Args:
         values: the nested dict of a configuration, changed in place.
@@ -81,7 +81,7 @@ def assign(values: dict[str, Any], path: Sequence[str], value: Any) -> None:
 
     Args:
         values: the nested dict of a configuration.
-        path: keys, and for elements of lists their numbers or the feature's names.
+        path: keys, and for elements of lists their numbers or the names of features.
         value: the new value.
 
     Raises:
@@ -113,7 +113,7 @@ def _index(node: list[Any], part: str, path: Sequence[str]) -> int:
     names = [_name(element) for element in node]
     if part in names:
         return names.index(part)
-    # Not isdigit, to which ² is a digit too.
+    # Not isdigit, for which ² is a digit too.
     if re.fullmatch("[0-9]{1,9}", part) and int(part) < len(node):
         return int(part)
     known = short(", ".join(str(name) for name in names if name), 500)
@@ -127,5 +127,5 @@ def _name(element: Any) -> Any:
     try:
         return default_name(element).get("name") if isinstance(element, dict) else None
     except ValueError:
-        # A column whose name no input may have, which is refused when all is checked.
+        # A column whose name is invalid for an input, which is refused when everything is checked.
         return None

@@ -1,4 +1,4 @@
-"""The sections of a configuration that make training rows of an event log: join, history and split."""
+"""The sections of a configuration that turn an event log into training rows: join, history and split."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from tfwd.config.section import PathText, Section
 
-# The most values of a list.
+# The most values in a list.
 MAX_LENGTH = 10_000
 
 
@@ -17,7 +17,7 @@ class JoinConfig(Section):
 
     Args:
         data: a source like `data.train`, with at most one row per key.
-        on: the column of this name on both sides. A row whose key does not exist has nulls.
+        on: the column of this name on both sides. A row whose key is missing from the table gets nulls.
     """
 
     data: PathText | Annotated[tuple[PathText, ...], Field(min_length=1)]
@@ -27,16 +27,16 @@ class JoinConfig(Section):
 class HistoryConfig(Section):
     """A list column: the items of the user's events strictly before the time of each row's event.
 
-    It is made of the whole log, of the rows too that `data.filter` leaves out and those of all parts of a split: what
-    was known at that time. The latest `length` are kept, the oldest first, items of one time in their own order.
+    It is made from the whole log, including the rows that `data.filter` leaves out and those of all splits: what was
+    known at that time. The latest `length` are kept, the oldest first; items of the same time are ordered by value.
 
     Args:
         name: the column.
-        user: the column that tells users apart.
+        user: the column that identifies users.
         item: the column whose values are listed.
         time: the column of the event's time: a number, a day or a moment.
-        where: an SQL condition on the columns of an event; others are not listed.
-        length: the most items of a list.
+        where: an SQL condition on the columns of an event; events that do not fulfil it are not listed.
+        length: the most items in a list.
     """
 
     name: str = Field(min_length=1)
@@ -48,17 +48,17 @@ class HistoryConfig(Section):
 
 
 class SplitConfig(Section):
-    """How the rows are parted into training, validation and test rows.
+    """How the rows are split into training, validation and test rows.
 
     Args:
         by: `random` (a hash of the row: equal rows stay together), `user` (a hash of the user: all rows of a user stay
-            together), `time` (train before validation before test; rows of one time stay together) or `last` (the last
-            events of each user).
-        validation: the share of rows, or of users; by `time` also the moment of the first validation row, as
-            `2000-11-20`; by `last` the number of events per user, 1 unless given. 0 makes no such part.
-        test: likewise. By `last` they are those after the validation events.
+            together), `time` (train before validation before test; rows of the same time stay together) or `last` (the
+            last events of each user).
+        validation: the share of rows, or of users; with `time` also the moment of the first validation row, such as
+            `2000-11-20`; with `last` the number of events per user, by default 1. 0 makes no such split.
+        test: likewise. With `last` they are the events after the validation events.
         time: the column of the event's time, for `time` and `last`.
-        user: the column that tells users apart, for `user` and `last`.
+        user: the column that identifies users, for `user` and `last`.
     """
 
     by: Literal["random", "user", "time", "last"]
@@ -95,6 +95,6 @@ class SplitConfig(Section):
         return self
 
     def share(self, part: Literal["validation", "test"]) -> float:
-        """The share of a part, 0 where it is given by a moment."""
+        """The share of a split, 0 if it is given by a moment."""
         value = self.validation if part == "validation" else self.test
         return value if not isinstance(value, str) and value < 1 else 0.0

@@ -16,14 +16,14 @@ from tfwd.utils.naming import nearest
 
 
 class RankingConfig(Section):
-    """What is ranked for whom: the rows are of a user and an item, and a user is answered with a list of items.
+    """What is ranked for whom: each row has a user and an item, and the answer for a user is a list of items.
 
     Args:
-        user: the column that tells users apart: a request names one, and the metrics by user go by it.
-        item: the column that tells items apart, which a feature reads.
-        title: a column with what an item is called, for people to read.
-        item_columns: the other columns, read by features, that say something of the item alone, such as its genres.
-            All columns that are neither these nor `item` come with the request.
+        user: the column that identifies users: a request names one, and the metrics by user are grouped by it.
+        item: the column that identifies items, which a feature must read.
+        title: a column with an item's title, for people to read.
+        item_columns: the other columns, read by features, that describe the item alone, such as its genres.
+            All columns other than these and `item` come with the request.
         k: the length of a list.
     """
 
@@ -50,10 +50,10 @@ Side = Literal["user", "item", "both"]
 
 
 def sides(features: tuple[Feature, ...], ranking: RankingConfig) -> dict[str, Side]:
-    """The side of every feature; `both` for crosses over both.
+    """The side of every feature; `both` for crosses over both sides.
 
     Raises:
-        ConfigError: a feature has its values from one side and its weights from the other.
+        ConfigError: a feature takes its values from one side and its weights from the other.
     """
     of_item = {ranking.item, *ranking.item_columns}
     found: dict[str, Side] = {}
@@ -103,13 +103,13 @@ def check_ranking(ranking: RankingConfig, features: tuple[Feature, ...], read: M
     sides(features, ranking)
 
 
-# What a request for a list says beside the user: as inputs of a SavedModel's signature, and as a column in Python.
+# What a request for a list holds besides the user: inputs of a SavedModel's signature, and a column in Python.
 REQUEST_INPUTS = ("k", "candidates", "exclude")
 SEEN = "seen"
 
 
 def refuse_names_of_requests(ranking: RankingConfig, read: Mapping[str, str], made: Iterable[str]) -> None:
-    """Refuses columns of the user that would have the name of something else in a request for a list.
+    """Refuses columns of the user whose name means something else in a request for a list.
 
     Args:
         ranking: the section.

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 else:
     ModelMetaclass = type(BaseModel)
 
-# The largest number that float32 has: what goes into a graph beyond it would be infinite there.
+# The largest float32: a number beyond it would be infinite in a graph.
 LARGEST = 3.4028234663852886e38
-# The largest number of a count: that of a column of int64.
+# The largest count: the maximum of an int64 column.
 MOST = 2**63 - 1
 
 Float32 = Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
@@ -29,7 +29,7 @@ PathText = Annotated[str, BeforeValidator(lambda value: os.fspath(value) if isin
 
 
 class _Checked(ModelMetaclass):
-    """Makes a section of what a person wrote in Python, and refuses it in the words in which YAML is refused."""
+    """Makes a section from Python arguments, and refuses them with the same messages as YAML."""
 
     def __call__(cls, *given: Any, **options: Any) -> Any:  # noqa: N805
         section: type[Section] = cls  # type: ignore[assignment]
@@ -55,10 +55,10 @@ class Section(BaseModel, metaclass=_Checked):
     """Base of all sections: frozen, no unknown keys, finite numbers.
 
     Attributes:
-        positional: the fields that the constructor takes by place.
+        positional: the fields that the constructor takes as positional arguments.
 
     Raises:
-        ConfigError: by the constructor, in the words that the same values in a YAML file would meet.
+        ConfigError: by the constructor, with the message that the same values in a YAML file would get.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -75,7 +75,7 @@ class Section(BaseModel, metaclass=_Checked):
 
     @classmethod
     def model_validate(cls, obj: Any, **options: Any) -> Self:
-        """Checks a nested dict; what is wrong is a ConfigError."""
+        """Checks a nested dict; raises a ConfigError if it is invalid."""
         try:
             return super().model_validate(obj, **options)
         except ValidationError as error:
@@ -97,19 +97,19 @@ class Section(BaseModel, metaclass=_Checked):
 
 
 def _plain(value: Any) -> Any:
-    """What NumPy and pandas hold, and what is still to be counted through, as Python's own lists and scalars."""
+    """Values of NumPy and pandas, and iterators, as Python's own lists and scalars."""
     if hasattr(value, "tolist") and not isinstance(value, type):
         return value.tolist()
     return tuple(value) if isinstance(value, Iterator) else value
 
 
 def fault(key: str, text: str) -> PydanticCustomError:
-    """What a section raises about one of its keys: the message then has the path of the key."""
+    """The error that a section raises about one of its keys, so that the message has the key's path."""
     return PydanticCustomError("key", "{text}", {"key": key, "text": text})
 
 
 def refuse_twice(key: str, names: Iterable[str]) -> None:
-    """Refuses a list in which a name stands twice, as `fault` of its key."""
+    """Refuses a list that contains a name twice, with the `fault` of its key."""
     seen: set[str] = set()
     for name in names:
         if name in seen:
@@ -118,7 +118,7 @@ def refuse_twice(key: str, names: Iterable[str]) -> None:
 
 
 def truth_values_as_text(values: Any) -> Any:
-    """`[true, 1]` as `["true", 1]`, which is how the data has them: pydantic would make true the number 1."""
+    """`[true, 1]` as `["true", 1]`, as the data has them: pydantic would turn true into the number 1."""
     if not isinstance(values, list | tuple):
         return values
     return tuple(str(value).lower() if isinstance(value, bool) else value for value in values)

@@ -19,7 +19,7 @@ _KEYS = "keys, the names of the features that are crossed"
 _UTF8 = "There is nothing to say: files are UTF-8."
 _SHUFFLED = "There is nothing to say: rows are shuffled anew in every epoch, by train.seed."
 
-# What means one thing wherever it is written. A text that ends in a full stop is a sentence, any other a place.
+# Keys with the same meaning everywhere. A string that ends in a full stop is a sentence, any other is a place.
 _ANYWHERE = {
     # data
     "sep": _DELIMITER,
@@ -191,7 +191,7 @@ _CATEGORY = {
     "normalization": "normalization of a feature of type numeric",
 }
 
-# What means something of its own in one section.
+# Keys with a special meaning in one section.
 _SECTIONS: dict[str, dict[str, str]] = {
     "Numeric": _NUMBER,
     "Bucketized": {
@@ -269,11 +269,11 @@ _SECTIONS: dict[str, dict[str, str]] = {
 
 
 def meant(key: str, sections: Iterable[str]) -> str | None:
-    """Where it lives what somebody wrote as `key`, as a sentence; None where nobody would call anything that.
+    """A sentence that says where the setting written as `key` lives; None if no library has such a name.
 
     Args:
         key: what was written.
-        sections: the names of the classes of the sections that may stand there.
+        sections: the names of the classes of the sections that are allowed there.
     """
     tables = [_SECTIONS.get(name, {}) for name in sections]
     place = next((table[key.lower()] for table in [*tables, _ANYWHERE] if key.lower() in table), None)

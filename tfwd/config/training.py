@@ -1,4 +1,4 @@
-"""The section `train`: steps, optimizers, early stopping, and which metric tells the best step."""
+"""The section `train`: steps, optimizers, early stopping, and the metric that selects the best step."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class EarlyStoppingConfig(Section):
 
     Args:
         monitor: a metric of the task; `auto` is the log loss, or the RMSE of a regression.
-        patience: evaluations.
+        patience: the number of evaluations.
     """
 
     monitor: str = "auto"
@@ -27,17 +27,17 @@ class TrainConfig(Section):
     """How to train.
 
     Args:
-        epochs: passes over the training rows, at the most.
-        max_steps: batches, at the most.
+        epochs: the most passes over the training rows.
+        max_steps: the most batches.
         batch_size: rows per step.
-        seed: of the weights, the order of the rows and the dropout.
-        wide_optimizer: of the wide head.
-        deep_optimizer: of the deep head.
+        seed: the seed of the weights, the order of the rows and the dropout.
+        wide_optimizer: the optimizer of the wide head.
+        deep_optimizer: the optimizer of the deep head.
         early_stopping: null trains all epochs; the best step is kept in any case.
-        refit: once more from new weights on training and validation rows together, for as many steps per epoch count
-            as validation chose.
-        evaluate_every: evaluate after so many steps instead of after every epoch.
-        checkpoint_every: checkpoint after so many steps, beside every evaluation.
+        refit: trains once more, from new weights, on training and validation rows together, for as many
+            passes over the rows as validation chose.
+        evaluate_every: evaluate after this many steps instead of after every epoch.
+        checkpoint_every: checkpoint after this many steps, in addition to every evaluation.
         class_weights: a weight per label value.
         cache: `ids` keeps the transformed training rows in memory and shuffles all of them every epoch; `none` streams
             them, the validation rows too; `auto` chooses `ids` when there is more than one epoch and they fit
@@ -45,11 +45,11 @@ class TrainConfig(Section):
         cache_bytes: the memory that cached ids may take.
         shuffle_rows: rows in the shuffle buffer when streaming.
         steps_per_execution: steps in one call of the compiled loop.
-        deterministic: TensorFlow's op determinism: the same weights to the bit, more slowly.
+        deterministic: use TensorFlow's op determinism: bit-identical weights, more slowly.
         tensorboard: write TensorBoard logs.
         warm_start_from: a finished run: what it has learned is carried over by name, optimizer state included.
-        warm_start_vocabulary: of learned vocabularies: `new` are the values of the training rows, `grow` those of the
-            older run too; `auto` is `grow` where `data.since` or `data.until` chooses the rows.
+        warm_start_vocabulary: for learned vocabularies: `new` uses the values of the training rows, `grow` keeps those
+            of the older run too; `auto` is `grow` if `data.since` or `data.until` selects the rows.
     """
 
     epochs: Count = 10
@@ -79,7 +79,7 @@ class TrainConfig(Section):
             for key, usual in (("wide_optimizer", "sparse_ftrl"), ("deep_optimizer", "lazy_adam")):
                 given = {"name": values[key]} if isinstance(values.get(key), str) else values.get(key)
                 if isinstance(given, dict):
-                    # `--set train.wide_optimizer.beta=1` means the optimizer that is there without a section.
+                    # `--set train.wide_optimizer.beta=1` refers to the optimizer that is used without a section.
                     values = {**values, key: {"name": usual, **given}}
             weights = values.get("class_weights")
             if isinstance(weights, dict):

@@ -1,6 +1,6 @@
-"""The bounds of a configuration's values, before anything is made of them: how many, how deep, which texts and keys.
+"""Bounds on a configuration's values, checked before use: how many, how deep, which strings and keys.
 
-YAML's anchors make of ten lines a tree of billions of values, which stays small only until somebody walks it.
+With YAML's anchors ten lines make a tree of billions of values, which stays small only until something walks it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def written(path: tuple[Any, ...]) -> str:
 
 
 def short(text: str, length: int = 120) -> str:
-    """A text of at most `length` characters, which says where it was cut, and safe to print."""
+    """A string of at most `length` characters, which shows where it was cut and is safe to print."""
     cut = text if len(text) <= length else text[: length - 3] + "..."
     return cut if cut.isprintable() else "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in cut)
 
@@ -33,13 +33,13 @@ def shown(value: Any) -> str:
 
 
 def _repr(value: Any, depth: int) -> str:
-    """`repr`, of as much as a message shows: of a value that is deep or that branches, repr itself would not end."""
+    """`repr` of as much as a message shows: for a deep or branching value, repr itself would not end."""
     if isinstance(value, str):
         return repr(value[:200])
     if isinstance(value, int) and abs(value) >= 10**200:
         return f"a number of {value.bit_length()} bits"
     if isinstance(value, dict):
-        # Twelve entries are more than what is shown of them.
+        # Twelve entries are more than a message shows.
         parts = [f"{_repr(k, 1)}: {_repr(v, depth - 1)}" for k, v in _first(value.items())] if depth else ["..."]
         return "{" + ", ".join(parts) + "}"
     if type(value) in (list, tuple):
@@ -54,7 +54,7 @@ def _first(values: Any) -> list[Any]:
 
 
 def check_tree(values: Any, where: str) -> None:
-    """Refuses what is not a tree of reasonable size, of texts that can be written and keys that are texts.
+    """Refuses anything but a tree of reasonable size, with strings that can be written and keys that are strings.
 
     Args:
         values: nested dicts, lists and scalars; anything else is left alone.
@@ -64,7 +64,7 @@ def check_tree(values: Any, where: str) -> None:
         ConfigError: names the path of the key.
     """
     path: list[Any] = []
-    # What is known of a list or section that stands in several places: its values in all and its levels.
+    # What is known of a list or section that is shared by several places: its total number of values and its levels.
     known: dict[int, tuple[int, int]] = {}
 
     def refuse(fault: str) -> ConfigError:
@@ -106,7 +106,7 @@ def check_tree(values: Any, where: str) -> None:
 
 
 def unshared(values: Any) -> Any:
-    """A copy in which no dict or list stands in two places, as those that YAML's anchors lead to do."""
+    """A copy in which no dict or list is shared by two places, as YAML's anchors make them."""
     if isinstance(values, dict):
         return {key: unshared(value) for key, value in values.items()}
     return [unshared(value) for value in values] if isinstance(values, list) else values

@@ -1,7 +1,7 @@
 """YAML as people write it: the core schema of YAML 1.2, where PyYAML reads the 1.1 of 2005.
 
-With YAML 1.1 `learning_rate: 1e-3` is a text, a vocabulary of `[no, yes]` is `[false, true]`, and the postal code 00701
-is the octal number 449.
+With YAML 1.1 `learning_rate: 1e-3` is a string, a vocabulary of `[no, yes]` is `[false, true]`, and the postal code
+00701 is the octal number 449.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import yaml
 
 from tfwd.config.tree import MAX_DIGITS, MAX_VALUES, short
 
-# Of what stands between the values of a text, so that it has hardly more values than these.
+# The characters between values in YAML: a document has hardly more values than it has of these.
 _MOST_MARKS = 500_000
 _SCALARS = {
     "merge": (r"<<", ["<"]),
@@ -27,7 +27,7 @@ _SCALARS = {
 }
 
 
-# The parser in C is ten times as fast, and refuses what is nested a thousand levels deep.
+# The parser in C is ten times as fast, and refuses nesting a thousand levels deep.
 _BaseLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _BaseDumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
@@ -50,7 +50,7 @@ class _Loader(_BaseLoader):  # type: ignore[misc]
                     key.start_mark,
                 )
             if key.tag != "tag:yaml.org,2002:merge":
-                # A key is a text whatever it looks like: `null:` is a key of data.csv, `0:` one of train.class_weights.
+                # A key is always a string: `null:` is a key of data.csv, `0:` one of train.class_weights.
                 key.tag = "tag:yaml.org,2002:str"
         found: dict[Any, Any] = super().construct_mapping(node, deep)
         return found
@@ -76,13 +76,13 @@ _Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
 
 class _Dumper(_BaseDumper):  # type: ignore[misc]
     def represent_str(self, data: str) -> yaml.ScalarNode:
-        # PyYAML writes these line breaks as they are, and reads them as spaces.
+        # PyYAML writes these line breaks unescaped, and reads them as spaces.
         style = '"' if any(line_break in data for line_break in "\x85\u2028\u2029") else None
         return self.represent_scalar("tag:yaml.org,2002:str", data, style=style)
 
 
 _Dumper.add_representer(str, _Dumper.represent_str)
-# Before anything is added, which would be to a copy of YAML 1.1's.
+# Reset first: adding a resolver would extend a copy of YAML 1.1's.
 _Loader.yaml_implicit_resolvers = {}
 _Dumper.yaml_implicit_resolvers = {}
 for _name, (_pattern, _first) in _SCALARS.items():
@@ -91,25 +91,25 @@ for _name, (_pattern, _first) in _SCALARS.items():
 
 
 def load(text: str) -> Any:
-    """The value of a YAML text. What anchors lead to is one object in several places, which `check_tree` bounds.
+    """The value of a YAML string. An anchor's value is one object in several places, which `check_tree` bounds.
 
     Raises:
-        yaml.YAMLError: it is not YAML, or a key stands twice in a section.
+        yaml.YAMLError: it is not YAML, or a key occurs twice in a section.
     """
     if sum(map(text.count, "\n,:[{")) > _MOST_MARKS:
-        # Before anything of it is built, which takes seconds and much memory.
+        # Checked before anything is built, which takes seconds and much memory.
         raise yaml.YAMLError(f"more than {_MOST_MARKS:,} values: a long vocabulary is a file, in vocabulary_file")
     try:
         return yaml.load(text, Loader=_Loader)
     except RecursionError:
         raise yaml.YAMLError("too many levels of sections and lists, one inside the other") from None
     except (ValueError, TypeError, AttributeError, LookupError, ArithmeticError) as error:
-        # What PyYAML makes of a wrong value behind a tag, as `!!int one` is.
+        # What PyYAML raises for a wrong value after a tag, such as `!!int one`.
         raise yaml.YAMLError(f"a value that is not what its tag (!!) says: {error}") from None
 
 
 def reason(error: yaml.YAMLError, text: str) -> str:
-    """What is wrong with a text that is not YAML, in one line, and where."""
+    """What is wrong with a string that is not YAML, and where, in one line."""
     mark = getattr(error, "problem_mark", None)
     problem = getattr(error, "problem", None) or str(error).splitlines()[0]
     if mark is None:
@@ -126,5 +126,5 @@ def reason(error: yaml.YAMLError, text: str) -> str:
 
 
 def dump(values: Any) -> str:
-    """The YAML text of nested dicts, lists and scalars; `load` of it gives them back."""
+    """The YAML of nested dicts, lists and scalars; `load` returns them from it."""
     return yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)

@@ -1,7 +1,7 @@
-"""What SQL of a row may be made of: a closed list of parts, types and functions.
+"""What SQL on a row may consist of: a closed list of parts, types and functions.
 
-sqlglot writes some names back as they stood in quotes, without the quotes: that of a type in a CAST, the unit of an
-EXTRACT. So a part is allowed by its kind, and each text in it by where it stands.
+sqlglot writes some quoted names back without their quotes, such as the type in a CAST and the unit of an EXTRACT. So
+a part is allowed by its kind, and each string in it by its position.
 """
 
 from __future__ import annotations
@@ -112,9 +112,9 @@ _UNITS = frozenset(
         *("second", "week", "weekday", "weekofyear", "year", "yearweek"),
     }
 )
-# Of characters that an expression makes of a row: what a text column is counted as, other values, and the most.
+# Characters that an expression makes from a row: the count for a text column, for other values, and the maximum.
 _TEXT, _VALUE, MOST_CHARACTERS = 100, 32, 1_000_000
-# What puts texts one behind the other, what puts one in the places of another, and what leaves one as long as it is.
+# Functions that join strings, those that replace parts of one by another, and those that make none longer.
 _SUMS = (exp.Concat, exp.DPipe)
 _PRODUCTS = (exp.Replace, exp.RegexpReplace)
 _PARTS = (
@@ -128,7 +128,7 @@ def refuse_others(tree: exp.Expression, key: str) -> None:
     """Refuses a tree with a part that is not allowed.
 
     Args:
-        tree: as sqlglot has parsed it.
+        tree: as parsed by sqlglot.
         key: of the configuration, for messages.
 
     Raises:
@@ -149,15 +149,15 @@ def refuse_others(tree: exp.Expression, key: str) -> None:
 
 
 def characters(node: exp.Expression, sizes: Mapping[str, int], key: str) -> int:
-    """About how long a text an expression makes of a row: a few replacements inside of others are beyond any memory.
+    """About how long a string an expression makes from a row: a few nested replacements exceed any memory.
 
     Args:
-        node: of allowed parts.
-        sizes: of computed columns, by name in lower case; others are counted as 100.
+        node: an expression of allowed parts.
+        sizes: the sizes of computed columns, by name in lower case; others are counted as 100.
         key: of the configuration, for messages.
 
     Raises:
-        ConfigError: longer than a million characters, of it or of a part.
+        ConfigError: the expression or a part of it makes more than a million characters.
     """
     if isinstance(node, exp.Column):
         return sizes.get(node.name.lower(), _TEXT)
@@ -206,12 +206,12 @@ def _check_unit(node: exp.Var, key: str) -> None:
 
 
 def _has_known_texts(node: exp.Expression) -> bool:
-    """Whether the only texts in a part itself, not in those that it is made of, are ones that are quoted or known."""
+    """Whether all strings in a part itself, not in its children, are quoted or known."""
     texts = {name: value for name, value in node.args.items() if isinstance(value, str)}
     if isinstance(node, exp.Literal):
         return texts.keys() == {"this"} and (node.is_string or _NUMBER.fullmatch(node.this) is not None)
     if isinstance(node, exp.Identifier):
-        # Of a column, which is written in quotes.
+        # An identifier of a column, which is written in quotes.
         return texts.keys() == {"this"} and isinstance(node.parent, exp.Column)
     if isinstance(node, exp.Trim):
         return texts.keys() <= {"position"} and node.args.get("position") in (None, "LEADING", "TRAILING", "BOTH")

@@ -1,4 +1,4 @@
-"""Rows on the cheapest road into `tf.data`."""
+"""Rows passed into `tf.data` in the cheapest way."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from tfwd.data.labels import weights_of
 from tfwd.errors import ConfigError, TfwdError
 from tfwd.schema import DTYPES, Input, Schema
 
-# What the readers of datasets have raised, for each `original_errors` that is open. TensorFlow runs a generator in a
-# thread of its own, which knows no context of the one that iterates.
+# The errors that readers of datasets have raised, for each open `original_errors`. TensorFlow runs a generator in its
+# own thread, which does not see the context of the iterating thread.
 _raised: dict[object, list[TfwdError]] = {}
 
 
@@ -30,10 +30,10 @@ def dataset(
     """Chunks of rows as batches: `(x, y)` or `(x, y, w)`, or `x` where not labelled.
 
     Args:
-        schema: of the rows.
+        schema: the schema of the rows.
         labelled: whether the chunks have labels.
         batch_size: rows per batch; the last may be smaller.
-        chunks: called at every iteration of the dataset; chunks of whole batches, but for the last.
+        chunks: called at every iteration of the dataset; yields chunks of whole batches, except for the last.
         class_weights: label value -> a factor of the row's weight.
 
     Raises:
@@ -57,7 +57,7 @@ def dataset(
     weighted = labelled and (factors is not None or schema.weight is not None)
     signature = _signature(schema, labelled, weighted)
     unpack = _unpacker(schema, labelled, weighted)
-    # One chunk ahead, so that the next is decoded while this one is used.
+    # Prefetches one chunk, so that the next is decoded while this one is used.
     chunked = tf.data.Dataset.from_generator(parts, output_signature=signature).map(unpack).prefetch(1)
     return without_autotune(chunked.rebatch(batch_size))
 
@@ -65,7 +65,7 @@ def dataset(
 def without_autotune(dataset: tf.data.Dataset) -> tf.data.Dataset:
     """The dataset with fixed buffers and threads.
 
-    The thread that tunes them sleeps for up to some seconds at a time, and an iterator waits for it when it ends.
+    The thread that tunes them sleeps for up to several seconds at a time, and an iterator waits for it when it ends.
     """
     options = tf.data.Options()
     options.autotune.enabled = False
@@ -74,9 +74,9 @@ def without_autotune(dataset: tf.data.Dataset) -> tf.data.Dataset:
 
 @contextmanager
 def original_errors() -> Iterator[None]:
-    """Inside, a tfwd error that TensorFlow wrapped while it iterated a dataset of rows comes out as the object it was.
+    """Re-raises a tfwd error that TensorFlow wrapped while iterating a dataset of rows as the original object.
 
-    Of the errors that were raised meanwhile, by datasets of other threads too, it is the one that TensorFlow names.
+    If several were raised meanwhile, also by datasets of other threads, it is the one that TensorFlow names.
     """
     here = object()
     cell = _raised[here] = []
@@ -92,7 +92,7 @@ def original_errors() -> Iterator[None]:
 
 
 def _shown(error: TfwdError) -> str:
-    """An error as TensorFlow shows it: to the first NUL, and without a text that is no UTF-8."""
+    """An error as TensorFlow shows it: up to the first NUL, and without the message if it is not UTF-8."""
     try:
         text = str(error).encode().decode()
     except UnicodeEncodeError:
@@ -101,7 +101,7 @@ def _shown(error: TfwdError) -> str:
 
 
 class _Layout(NamedTuple):
-    """The inputs of a schema by the form in which they cross."""
+    """The inputs of a schema, grouped by the form in which they cross into TensorFlow."""
 
     strings: list[str]
     integers: list[str]
@@ -121,8 +121,8 @@ class _Layout(NamedTuple):
 
 
 def _arrays(chunk: Chunk, factors: np.ndarray | None) -> dict[str, np.ndarray]:
-    # Crossing into TensorFlow costs by the Python string and by the array. So: each distinct string crosses once,
-    # as bytes, in one dictionary of all columns, and numbers of one type cross as one matrix.
+    # Crossing into TensorFlow has a cost per Python string and per array. So each distinct string crosses once, as
+    # bytes, in one dictionary of all columns, and numbers of one type cross as one matrix.
     arrays: dict[str, np.ndarray] = {}
     layout = _Layout.of(chunk.inputs)
     if chunk.dictionaries:

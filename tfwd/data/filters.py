@@ -1,4 +1,4 @@
-"""SQL on the columns of a row: parsed, checked to be nothing else, and written out again."""
+"""SQL on the columns of a row: parsed, checked to do nothing else, and written out again."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tfwd.data.engine import is_one_expression
 from tfwd.errors import ConfigError
 from tfwd.utils.naming import nearest
 
-# What takes operands of one type, and what takes numbers only.
+# Expressions whose operands have the same type, and those that take only numbers.
 _ALIKE = (
     *(exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Between, exp.In),
     *(exp.NullSafeEQ, exp.NullSafeNEQ, exp.Coalesce, exp.Nullif, exp.Greatest, exp.Least),
@@ -23,7 +23,7 @@ _ALIKE = (
 _ARITHMETIC = (exp.Add, exp.Sub, exp.Mul, exp.Div, exp.IntDiv, exp.Mod, exp.Abs, exp.Round, exp.Floor, exp.Ceil)
 
 
-# Of an expression. Longer ones, and deeper ones than Python's stack has room for, take seconds to read.
+# The limits of an expression: longer ones, and ones too deep for Python's stack, take seconds to read.
 _CHARACTERS, _BRACKETS = 16_384, 64
 
 
@@ -33,24 +33,24 @@ NO_SIZES: Mapping[str, int] = {}
 def checked(
     condition: str, columns: dict[str, str], key: str = "data.filter", sizes: Mapping[str, int] = NO_SIZES
 ) -> str:
-    """As `measured`, without the length."""
+    """The SQL of `measured`, without the length."""
     return measured(condition, columns, key, sizes)[0]
 
 
 def measured(condition: str, columns: dict[str, str], key: str, sizes: Mapping[str, int]) -> tuple[str, int]:
-    """The SQL in which every column is quoted and every function is known to look at its row alone.
+    """The SQL with every column quoted and every function known to depend on its row alone, and its size.
 
-    Text that is compared with a number is read as a number, since all columns of a CSV file are text. Beside it about
-    how long a text it makes of a row.
+    Text that is compared with a number is read as a number, since all columns of a CSV file are text. The size is
+    about how long a string the SQL makes from a row.
 
     Args:
         condition: as the user wrote it: a condition, or the value of a column.
         columns: column -> DuckDB type.
         key: of the configuration, for messages.
-        sizes: about how long the texts of computed columns are; by name in lower case.
+        sizes: about how long the strings of computed columns are, by name in lower case.
 
     Raises:
-        ConfigError: it is no SQL of a row, names an unknown column, or holds anything beside comparisons,
+        ConfigError: it is not SQL on a row, names an unknown column, or holds anything other than comparisons,
             arithmetic and a few functions of the row's own values.
     """
     shown = _shown(condition, key)
@@ -65,7 +65,7 @@ def measured(condition: str, columns: dict[str, str], key: str, sizes: Mapping[s
                 raise ConfigError(f"{key}: there is no column {name!r}.{nearest(name, columns)}")
             column.set("this", exp.to_identifier(by_name[column.name.lower()], quoted=True))
         written = _with_numbers(tree, columns).sql(dialect="duckdb", comments=False)
-        # What was written is read once more: it is what will run.
+        # The written SQL is parsed and checked again: it is what will run.
         refuse_others(_parsed(written, shown, key), key)
         alone = is_one_expression(written)
     except (RecursionError, duckdb.ParserException) as error:
@@ -78,10 +78,10 @@ def measured(condition: str, columns: dict[str, str], key: str, sizes: Mapping[s
 
 
 def reads(expression: str, key: str) -> set[str]:
-    """The columns that an expression reads, in lower case, of which `checked` may find that they are not there.
+    """The columns that an expression reads, in lower case; `checked` may find some of them missing.
 
     Raises:
-        ConfigError: it is no SQL expression.
+        ConfigError: it is not an SQL expression.
     """
     shown = _shown(expression, key)
     try:
@@ -91,7 +91,7 @@ def reads(expression: str, key: str) -> set[str]:
 
 
 def _shown(expression: str, key: str) -> str:
-    """An expression for messages; one that is too long is refused."""
+    """An expression for messages; refuses one that is too long."""
     shown = repr(expression if len(expression) <= 200 else expression[:197] + "...")
     if len(expression) > _CHARACTERS:
         raise ConfigError(
@@ -108,7 +108,7 @@ def _too_deep(shown: str, key: str) -> ConfigError:
 def _parsed(text: str, shown: str, key: str) -> exp.Expression:
     try:
         tokens = sqlglot.tokenize(text, read="duckdb")
-        # Each makes sqlglot look at all that comes before it.
+        # For each bracket, sqlglot looks at everything before it.
         if sum(token.token_type == TokenType.L_BRACKET for token in tokens) > _BRACKETS:
             raise _too_deep(shown, key)
         trees = sqlglot.parse(text, read="duckdb")

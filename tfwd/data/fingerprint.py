@@ -1,4 +1,4 @@
-"""What tells rows from other rows without keeping them: a sum of their hashes, and the smallest of these."""
+"""Fingerprints that identify rows without keeping them: a sum of their hashes, and the smallest hashes."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from tfwd.data.rows import Rows
 
-# Hashes that are kept of the rows of a split, 8 bytes each.
+# The number of hashes kept per split, 8 bytes each.
 _SAMPLE = 4096
-# How much of some rows may stand among others beyond what chance repeats, and by how many standard deviations.
+# The share of rows that may recur among others beyond chance, and by how many standard deviations.
 _ALLOWED, _SURE = 0.05, 3.0
 
 Hashes = NDArray[np.uint64]
@@ -25,18 +25,18 @@ Hashes = NDArray[np.uint64]
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """Of rows as a model reads them: inputs, label and weight.
+    """The fingerprint of rows as a model reads them: inputs, label and weight.
 
-    A row's hash is half of the MD5 of its values' text, so that a CSV file, a Parquet file and a frame of the same
-    values have one fingerprint, on any machine.
+    A row's hash is half of the MD5 of its values' text, so that a CSV file, a Parquet file and a frame with the same
+    values have the same fingerprint, on any machine.
 
     Attributes:
-        rows: how many they are.
-        content: the sum of their hashes modulo 2^64, whatever their order.
+        rows: the number of rows.
+        content: the sum of their hashes modulo 2^64, independent of their order.
         order: the sum of odd multiples of them, by position.
-        repeated: the share of rows, of those in the sample, that stand there more than once.
-        sample: (at most 4,096,) the smallest different hashes, rising: of a row whose hash is not beyond the largest it
-            can be said whether it was there.
+        repeated: the share of the rows in the sample that occur more than once.
+        sample: (at most 4,096,) the smallest distinct hashes, in rising order. It tells of every row with a hash up to
+            the largest of them whether that row was there.
     """
 
     rows: int
@@ -66,7 +66,7 @@ class Fingerprint:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Fingerprint:
-        """Of what `to_dict` gave.
+        """Reads what `to_dict` returned.
 
         Raises:
             ValueError, TypeError, KeyError: it is something else.
@@ -78,7 +78,7 @@ class Fingerprint:
         return cls(rows, int(values["content"], 16), int(values["order"], 16), float(repeated), sample)
 
     def seen(self, hashes: Iterator[Hashes]) -> Overlap:
-        """How many of other rows were among these, in the part of both that can be told."""
+        """How many of other rows were among these, among those for which it can be decided."""
         everything = len(self.sample) < _SAMPLE
         last = self.sample[-1] if len(self.sample) and not everything else np.uint64(2**64 - 1)
         told = found = 0
@@ -91,11 +91,11 @@ class Fingerprint:
 
 @dataclass(frozen=True)
 class Overlap:
-    """How many of some rows were among those of a training.
+    """How many of some rows were among the rows of a training.
 
     Attributes:
-        told: rows of which it can be told.
-        found: those of them that were there.
+        told: the number of rows for which it can be decided.
+        found: the number of these that were there.
         chance: the share that would be there if they had nothing to do with the training: rows with few values repeat.
     """
 
@@ -105,7 +105,7 @@ class Overlap:
 
     @property
     def share(self) -> float:
-        """The share that was there; NaN where it can be told of none."""
+        """The share that was there; NaN if it cannot be decided for any row."""
         return self.found / self.told if self.told else math.nan
 
     @property
@@ -138,8 +138,8 @@ def fingerprint(rows: Rows) -> Fingerprint:
 
 
 def together(one: Fingerprint, other: Fingerprint) -> Fingerprint:
-    """Of the rows of both, whose order is lost."""
-    # Beyond the end of either sample nothing is known of its rows.
+    """The fingerprint of the rows of both, without their order."""
+    # Beyond the end of a sample nothing is known about its rows.
     ends = [part.sample[-1] for part in (one, other) if len(part.sample) == _SAMPLE]
     sample = np.union1d(one.sample, other.sample)
     if ends:

@@ -1,4 +1,4 @@
-"""Files under names that DuckDB takes as they stand, whatever they are called."""
+"""Files under names that DuckDB takes literally, whatever they are called."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pathlib import Path
 from tfwd.errors import DataError
 
 _FOLDER = "tfwd-files-"
-# DuckDB reads a path as a pattern; what comes after a question mark is no ending, and a backslash at times a slash.
+# DuckDB reads a path as a pattern, ignores an ending after a question mark, and at times reads a backslash as a slash.
 _PATTERN = frozenset("*?[\\")
 
 
 class PlainFiles:
-    """Files, each under a name that is text and no pattern: its own, or that of a link to it.
+    """Files, each under a name that is UTF-8 and not a pattern: its own, or the name of a link to it.
 
-    The links lie in a temporary folder that is removed with this.
+    The links are in a temporary folder, which is removed together with this object.
 
     Attributes:
         paths: the names, in the order of the files.
@@ -31,7 +31,7 @@ class PlainFiles:
 
     def _plain(self, file: str, index: int) -> str:
         if _PATTERN.isdisjoint(file) and is_text(file):
-            # Of a relative name DuckDB takes ~ for the home folder, and what ends in a colon for a protocol.
+            # In a relative name DuckDB reads ~ as the home folder, and a prefix that ends in a colon as a protocol.
             return file if os.path.isabs(file) else os.path.join(".", file)
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix=_FOLDER))
@@ -49,12 +49,12 @@ class PlainFiles:
 
 
 def is_text(path: str) -> bool:
-    """Whether a name is UTF-8, as DuckDB takes it; Python reads others with signs that are none."""
+    """Whether a name is UTF-8, which DuckDB needs; Python reads other names with surrogates."""
     return not any("\ud800" <= sign <= "\udfff" for sign in path)
 
 
 def given_name(path: str) -> str:
-    """What a file is called outside of `PlainFiles`."""
+    """The name of a file outside `PlainFiles`."""
     for link in (Path(path), *Path(path).parents):
         if link.parent.name.startswith(_FOLDER) and link.is_symlink():
             return str(link.readlink() / Path(path).relative_to(link))

@@ -1,4 +1,4 @@
-"""The SQL that makes typed rows of a source's columns, and where a value stands that does not fit."""
+"""The SQL that makes typed rows from a source's columns, and the place of a value that does not fit."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from tfwd.data.sql import as_double, as_float, as_text, identifier, is_bad, is_f
 from tfwd.errors import DataError
 from tfwd.schema import MISSING_INTEGER, Input, Kind, Schema
 
-# Classes in a message.
+# The most classes in a message.
 _SHOWN = 20
-# What other programs write where there is no value.
+# What other programs write for a missing value.
 _MISSING_MARKS = frozenset(
     {"na", "n/a", "#n/a", "<na>", "null", "none", "nil", "?", "-", "--", ".", "missing", "unknown", "\\n"}
 )
 
 
 class _Refusal(NamedTuple):
-    """Rows that cannot be read: where they are, and what is said of the first."""
+    """Rows that cannot be read: where they are, and the message about the first."""
 
     column: str
     condition: str
@@ -39,8 +39,8 @@ class Query:
 
     Args:
         source: where the rows come from.
-        schema: what they must be.
-        labelled: read label and weight.
+        schema: what the rows must be.
+        labelled: whether to read label and weight.
         key: columns to pass through.
 
     Raises:
@@ -65,7 +65,7 @@ class Query:
         """The typed columns: `x0`, `x1`, ... for the inputs, `label`, `weight`, `k0`, ... for the key.
 
         Args:
-            nulls: leave missing inputs NULL.
+            nulls: whether to leave missing inputs NULL.
         """
         columns = self.source.columns
         found = {f"x{index}": self._input(entry, nulls) for index, entry in enumerate(self.schema.inputs)}
@@ -100,12 +100,12 @@ class Query:
         return advice or moments.advice(value, self.source.columns[refusal.column], refusal.moment)
 
     def _unfiltered(self, error: BaseException) -> DataError:
-        # What follows the first sentence is DuckDB's advice, with SQL that no configuration may have.
+        # After the first sentence comes DuckDB's advice, with SQL that is not allowed in a configuration.
         reason = str(error).splitlines()[0].partition("Error: ")[2].split(". ")[0].split(" in expression (")[0]
         return DataError(f"data.filter cannot be evaluated for every row of {self.source.name}: {reason.rstrip('.')}.")
 
     def refuse_label(self, text: str | None) -> DataError:
-        """The error for a label's text that is missing or no class, with its first place."""
+        """The error for a label that is missing or not a class, with the place of the first."""
         same = f"{self._label()} IS NOT DISTINCT FROM {'NULL' if text is None else literal(text)}"
         where, _ = self._find(self.schema.label, same)
         if is_missing(text):
@@ -117,7 +117,7 @@ class Query:
         return DataError(f"{where}: the label {text!r} is none of the classes {classes}. {cure}.")
 
     def refuse_number_as_label(self) -> DataError:
-        """The error for a label to regress on that is missing, too large or no count, with its first place."""
+        """The error for a regression label that is missing, too large or not a count, with the place of the first."""
         label = f"TRY_CAST({self._label()} AS FLOAT)"
         bad, wanted = f"{_not_finite(label)} OR abs({label}) > {LARGEST_LABEL:g}", "a finite number"
         if self.schema.counts:
@@ -127,7 +127,7 @@ class Query:
         return DataError(f"{where}: the label must be {wanted}, {most}, found {found}.")
 
     def refuse_weight(self) -> DataError:
-        """The error for a weight that is negative, missing or too large, with its first place."""
+        """The error for a weight that is negative, missing or too large, with the place of the first."""
         assert self.schema.weight is not None
         weight = as_float(self.schema.weight, self.source.columns[self.schema.weight])
         bad = f"{_not_finite(weight)} OR {weight} < 0 OR {weight} > {LARGEST_WEIGHT:g}"
@@ -184,7 +184,7 @@ class Query:
         if entry.length:
             found = self._items(entry).type
         elif entry.moment is not None:
-            # Without any value it has the type of anything.
+            # A column without any value may have any type.
             if not moments.is_moment(found) and self.source.has_values(entry.column):
                 raise DataError(f"{where} a day, a moment, text or whole seconds since 1970 for it.")
         elif value_type(found) is not None:
@@ -234,7 +234,7 @@ def _not_finite(value: str) -> str:
 
 
 def _advice(value: str, is_csv: bool) -> str:
-    """What a value may stand for that is not a number."""
+    """What a value that is not a number may stand for."""
     if value.strip().lower() in _MISSING_MARKS:
         cure = f"name it in data.csv.null, as null: ['', {value!r}]" if is_csv else "write it as null"
         return f" If it stands for a missing value, {cure}."

@@ -1,4 +1,4 @@
-"""Raw batches by name: what a caller gives as inputs, made into what every scorer takes."""
+"""Raw batches by name: the inputs of a caller, converted to what every scorer takes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DTYPES: dict[Kind, Any] = {"string": object, "integer": np.int64, "float": np.f
 
 
 def choose(schema: Schema, inputs: Any) -> dict[str, Any]:
-    """The inputs of a schema out of a batch, by their names and in its order; what else the batch holds is left out.
+    """Selects the inputs of a schema from a batch, by name and in the schema's order; other keys are left out.
 
     Raises:
         DataError: the batch is not a dict of inputs, or lacks one; names the nearest key.
@@ -45,22 +45,22 @@ def _instead(entry: Input, inputs: Collection[Any]) -> str:
 
 
 def raw_arrays(schema: Schema, inputs: Any) -> dict[str, NDArray[Any]]:
-    """A batch as every scorer takes it, checked.
+    """A checked batch in the form that every scorer takes.
 
-    An input of one value per row is given as `(B,)` or `(B, 1)`, one of lists as `(B, K)`, as lists of any length or
-    as a RaggedTensor, or `(B,)` where each has one value; one of vectors as `(B, n)`, or as lists of n numbers. None,
-    NaN and pandas' NA are missing values in any of them.
+    An input of one value per row is given as `(B,)` or `(B, 1)`; one of lists as `(B, K)`, as lists of any length, as
+    a RaggedTensor, or as `(B,)` if each has one value; one of vectors as `(B, n)`, or as lists of n numbers. None, NaN
+    and pandas' NA are missing values in all of them.
 
     Args:
         schema: the inputs.
-        inputs: by name, arrays or what NumPy makes arrays of; other keys are ignored.
+        inputs: by name, arrays or what NumPy can convert to arrays; other keys are ignored.
 
     Returns:
         By name, in the schema's order: object arrays of `str`, int64 or float32, `(B,)` or `(B, K)`.
 
     Raises:
-        DataError: an input is missing, of another shape or type, or of another number of rows or, for the weights of a
-            list, of values than the others; names the input and where it can the row (from 1).
+        DataError: an input is missing, has the wrong shape or type or another number of rows than the others, or the
+            weights of a list have another length than the list; names the input and, if known, the row (from 1).
     """
     chosen = choose(schema, inputs)
     made = {entry.name: _array(entry, chosen[entry.name]) for entry in schema.inputs}
@@ -89,7 +89,7 @@ def refuse_lengths(rows: Mapping[str, int]) -> None:
 
 
 def refuse_shape(entry: Input, shape: str) -> DataError:
-    """The error for an input of another shape."""
+    """The error for an input of the wrong shape."""
     wanted = "one list per row, (B, K)" if entry.length else "one value per row, (B,) or (B, 1)"
     if entry.fixed:
         wanted = f"{entry.length} numbers per row, (B, {entry.length})"
@@ -97,7 +97,7 @@ def refuse_shape(entry: Input, shape: str) -> DataError:
 
 
 def refuse_dtype(entry: Input, found: str, hint: str = "") -> DataError:
-    """The error for an input of another type."""
+    """The error for an input of the wrong type."""
     wanted = _WANTED[entry.kind] if entry.moment is None else _MOMENTS
     return DataError(f"The input {entry.name!r} takes {wanted}. Received: {found}{hint}")
 
@@ -108,7 +108,7 @@ def refuse_weights(weights: str, values: str, found: str) -> DataError:
 
 
 class _Given:
-    """An input's array, and the lengths of its rows where they were given as lists."""
+    """An input's array, and the lengths of its rows if they were given as lists."""
 
     def __init__(self, array: NDArray[Any], lengths: NDArray[np.int64] | None = None) -> None:
         self.array, self.lengths = array, lengths
@@ -129,7 +129,7 @@ def _array(entry: Input, value: Any) -> _Given:
         array[np.arange(array.shape[1]) < lengths[:, np.newaxis]] = converted
         return _Given(array, lengths)
     try:
-        # A list with None is objects to NumPy, and one of texts and numbers would be texts.
+        # NumPy makes objects of a list with None, and would make strings of one that mixes strings and numbers.
         array = _objects(value) if isinstance(value, list | tuple) and _is_flat(value) else np.asarray(value)
     except (ValueError, TypeError):
         raise refuse_shape(entry, "lists of different lengths") from None
@@ -146,7 +146,7 @@ def _array(entry: Input, value: Any) -> _Given:
 
 
 def _plain(value: Any) -> Any:
-    """What NumPy would lose of as a list: rows of different lengths, and large whole numbers beside missing ones."""
+    """As a list if NumPy would lose something: rows of different lengths, large integers beside missing ones."""
     if hasattr(value, "to_pylist"):  # Arrow
         return value.to_pylist()
     if hasattr(value, "to_list") and not isinstance(getattr(value, "dtype", None), np.dtype):
@@ -157,7 +157,7 @@ def _plain(value: Any) -> Any:
 
 
 def _lists(value: Any) -> list[Any] | None:
-    """The rows of what is given as lists of any length, None for anything else."""
+    """The rows of a value given as lists of any length, None for anything else."""
     dtype = getattr(value, "dtype", None)
     if getattr(value, "ndim", 1) != 1 or not (isinstance(value, list | tuple) or getattr(dtype, "kind", "") == "O"):
         return None
@@ -182,14 +182,14 @@ def _is_missing(item: Any) -> bool:
 
 
 def _objects(items: Any) -> NDArray[Any]:
-    # np.array(items) would make of strings a fixed-width array, which cuts them off at a NUL.
+    # np.array(items) would make a fixed-width array of strings, which cuts them off at a NUL.
     made = np.empty(len(items), object)
     made[:] = items
     return made
 
 
 def _converted(entry: Input, flat: NDArray[Any], row_of: Callable[[int], int]) -> NDArray[Any]:
-    """`(N,)` values as the kind of an input."""
+    """`(N,)` values converted to the kind of an input."""
     if not flat.size:
         return np.empty(0, _DTYPES[entry.kind])
     if entry.kind == "string":
@@ -207,13 +207,13 @@ def _converted(entry: Input, flat: NDArray[Any], row_of: Callable[[int], int]) -
 
 
 def in_seconds(flat: NDArray[Any]) -> NDArray[Any]:
-    """NumPy's moments, and Python's and pandas', as seconds since 1970, rounded down; what is none of them as it is.
+    """Moments of NumPy, Python and pandas as seconds since 1970, rounded down; other values unchanged.
 
     Args:
         flat: `(N,)`, of any type.
 
     Returns:
-        `(N,)`, int64 of datetime64, else objects.
+        `(N,)`, int64 for datetime64, else objects.
     """
     if flat.dtype.kind == "M":
         missing = np.isnat(flat)
@@ -265,7 +265,7 @@ def _is_unicode(text: str) -> bool:
 
 
 def _numbers(entry: Input, flat: NDArray[Any], row_of: Callable[[int], int]) -> NDArray[Any]:
-    """Objects as numbers: of a whole one no digit is lost."""
+    """Objects as numbers, without losing a digit of whole ones."""
     items = flat.tolist()
     for at, item in enumerate(items):
         if not isinstance(item, int | float | np.number | np.bool_) and not _is_missing(item):
@@ -288,7 +288,7 @@ def _numbers(entry: Input, flat: NDArray[Any], row_of: Callable[[int], int]) -> 
 
 def _integers(entry: Input, flat: NDArray[Any], row_of: Callable[[int], int]) -> NDArray[np.int64]:
     if flat.dtype.kind == "f":
-        # A frame holds whole numbers with missing ones among them as floats.
+        # A frame holds whole numbers as floats if any of them is missing.
         missing = np.isnan(flat)
         bad = ~missing & ((flat != np.trunc(flat)) | ~(np.abs(flat) < 2**63))
         values = np.where(missing | bad, 0, flat).astype(np.int64)

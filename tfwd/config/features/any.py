@@ -18,5 +18,5 @@ AnyFeature = Annotated[Numeric | Bucketized | Categorical | Cross | Datetime, Fi
 
 
 def expanded(features: Iterable[Feature]) -> tuple[Feature, ...]:
-    """The features that the heads read: those that are declared, and of a datetime its parts and numbers."""
+    """The features that the heads read: the declared ones, with each datetime replaced by its parts and numbers."""
     return tuple(made for feature in features for made in feature.expanded())

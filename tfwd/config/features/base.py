@@ -1,4 +1,4 @@
-"""What the kinds of feature have in common: a name, a column, places in the heads."""
+"""What all kinds of feature have in common: a name, a column, places in the heads."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Initializer = Literal["truncated_normal", "normal", "uniform", "zeros"]
 
 
 MAX_BINS = 2**31 - 1
-# Of a table: ids are int32.
+# The most rows of a table: ids are int32.
 MAX_ROWS = 2**31 - 1
 
 
@@ -43,7 +43,7 @@ class Feature(Section):
         return ()
 
     def expanded(self) -> tuple[Feature, ...]:
-        """The features that the heads read in its place: itself, or what it stands for."""
+        """The features that the heads read in its place: itself, or the features that it expands to."""
         return (self,)
 
     @property
@@ -53,19 +53,19 @@ class Feature(Section):
 
     @property
     def in_deep(self) -> bool:
-        """Whether it has a place in the deep head: as a number, as an embedding, as one-hot."""
+        """Whether it has a place in the deep head: as a number, as an embedding or as one-hot."""
         return any(getattr(self, place, None) for place in ("deep", "embedding", "one_hot"))
 
     def length(self, by_name: Mapping[str, Feature]) -> int | None:
-        """The most values of a row where it is multivalent, else None.
+        """The most values per row if it is multivalent, else None.
 
         Args:
-            by_name: all features, of which a cross asks its keys.
+            by_name: all features, among which a cross looks up its keys.
         """
         return None
 
     def known_rows(self, by_name: Mapping[str, Feature]) -> int:
-        """Its ids, as far as the declaration says how many: 0 where they are learned."""
+        """The number of its ids, if the declaration says how many; 0 if they are learned."""
         return 0
 
     @model_validator(mode="after")
@@ -89,7 +89,7 @@ class OnColumn(Feature):
 
     @property
     def shown_column(self) -> str:
-        """The data column that a message names: the one that it reads, or is computed of."""
+        """The data column that a message names: the one that it reads, or is computed from."""
         return self.columns[0]
 
 
@@ -102,7 +102,7 @@ class Placed(BaseModel):
 
 
 class Embedded(BaseModel):
-    """How an embedding of its own begins, and whether it learns."""
+    """How the feature's own embedding is initialized, and whether it is trained."""
 
     embedding_initializer: Initializer | None = None
     embedding_scale: float | None = Field(default=None, gt=0, le=1e6)
@@ -128,17 +128,17 @@ class Bag(BaseModel):
 
 
 def default_name(values: Any) -> Any:
-    """The dict of a feature with the name that it has when it is given none; anything else as it is."""
+    """The dict of a feature with its default name added if it has none; anything else unchanged."""
     if not isinstance(values, dict) or values.get("name"):
         return values
     column, keys = values.get("column"), values.get("keys")
     if isinstance(column, str) and column:
-        # A number and its buckets, the two that often stand side by side, get different names.
+        # A number and its buckets, which are often declared together, get different names.
         suffix = "_buckets" if values.get("type") == "bucketized" else ""
         try:
             return {**values, "name": input_name(column) + suffix}
         except ConfigError as error:
-            # With pydantic's errors, so that the message says which feature it is.
+            # Raised as pydantic's error, so that the message says which feature it is.
             raise ValueError(str(error)) from None
     if isinstance(keys, list | tuple) and all(isinstance(key, str) for key in keys) and keys:
         return {**values, "name": "_x_".join(keys)}

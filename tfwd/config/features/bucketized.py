@@ -21,18 +21,18 @@ from tfwd.config.section import Count, Float32
 class Bucketized(OnColumn, Placed, Embedded):
     """A number as one of a row of buckets; bucket i holds boundaries[i-1] <= x < boundaries[i].
 
-    A missing value has a bucket of its own. Exactly one of `boundaries`, `quantiles` and `exact` says how the
+    A missing value has its own bucket. Exactly one of `boundaries`, `quantiles` and `exact` says how the
     buckets are made.
 
     Args:
         column: the data column.
-        boundaries: the boundaries, rising.
+        boundaries: the boundaries, in rising order.
         quantiles: the number of equally full buckets, learned from the training rows.
         exact: the distinct values of the training rows are the boundaries, so that each value is a category.
         min_count: with `exact`, values that are rarer share the bucket of the next lower value.
-        max_size: with `exact`, at most so many values, the most frequent.
-        oov: with `exact`, a value that is none of the distinct ones goes to a bucket of its own, not to that of its
-            lower neighbour.
+        max_size: with `exact`, the most values, of which the most frequent are kept.
+        oov: with `exact`, a value that is not one of the distinct ones goes to a separate bucket, not to the bucket
+            of its lower neighbour.
         wide: one weight per bucket in the wide head.
         embedding: a width, or `auto`, for an embedding in the deep head.
         embedding_initializer, embedding_scale, embedding_trainable: see `Categorical`.
@@ -49,7 +49,7 @@ class Bucketized(OnColumn, Placed, Embedded):
     oov: bool = False
 
     if TYPE_CHECKING:
-        # Written in each class: type checkers make up another constructor for a class without one.
+        # Defined in each class: type checkers synthesize a different constructor for a class without one.
         def __init__(self, column: str | None = None, /, **options: Any) -> None: ...
 
     @model_validator(mode="before")
@@ -60,11 +60,11 @@ class Bucketized(OnColumn, Placed, Embedded):
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """What its number's statistics go by: its name."""
+        """The key of its number's statistics: its name."""
         return (self.name,)
 
     def known_rows(self, by_name: Mapping[str, Feature]) -> int:
-        """The buckets, missing and, if asked for, OOV; 0 where the boundaries are learned."""
+        """The number of buckets, with missing and, if asked for, OOV; 0 if the boundaries are learned."""
         return len(self.boundaries) + 2 + self.oov if self.boundaries is not None else 0
 
     @model_validator(mode="after")

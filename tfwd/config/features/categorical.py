@@ -27,39 +27,40 @@ class Categorical(OnColumn, Placed, Embedded, Bag):
     """A category: a string, or an integer that is formatted as one; or several of them, a bag.
 
     Rows of its table: out-of-vocabulary (OOV), missing, then the vocabulary. At most one of `vocabulary`,
-    `vocabulary_file`, `hash_bins`, `identity` and `vocabulary_of` is given; without any, the vocabulary is learned, of
-    several values from all of them.
+    `vocabulary_file`, `hash_bins`, `identity` and `vocabulary_of` is given; without any, the vocabulary is learned,
+    from all values of a row if there are several.
 
-    With `max_length` the feature is multivalent: one list per row. The order of the values says which are kept and
-    nothing else: an embedding is their sum or mean, the wide head adds up their weights likewise, and a list without
-    values adds nothing.
+    With `max_length` the feature is multivalent: one list per row. The order of the values only decides which are
+    kept: an embedding is their sum or mean, the wide head combines their weights likewise, and an empty list adds
+    nothing.
 
     Args:
-        column: the data column; with `max_length` of lists, or of text with a `delimiter`.
-        dtype: `string` or `integer`; by default what the data says, and `string` for CSV.
+        column: the data column; with `max_length`, one of lists, or of text with a `delimiter`.
+        dtype: `string` or `integer`; by default the type in the data, and `string` for CSV.
         vocabulary: the categories.
         vocabulary_file: a UTF-8 text file with one category per line.
-        min_count: learned: a category seen fewer times is OOV.
-        max_size: learned: at most so many categories, the most frequent, ties by value.
-        hash_bins: no vocabulary: Fingerprint64(value) mod so many bins.
-        identity: no vocabulary: integers 0 to identity - 1 are the categories.
-        vocabulary_of: no vocabulary of its own: that of the categorical feature of this name.
-        max_length: makes it multivalent: the most values of a row, of which the latest (last) are kept.
-        delimiter: what parts the values of a text; None for a column of lists.
+        min_count: of a learned vocabulary: a category seen fewer times is OOV.
+        max_size: of a learned vocabulary: the most categories; the most frequent are kept, ties by value.
+        hash_bins: no vocabulary: Fingerprint64(value) mod this number of bins.
+        identity: no vocabulary: the integers 0 to identity - 1 are the categories.
+        vocabulary_of: the name of the categorical feature whose vocabulary this one uses instead of its own.
+        max_length: makes it multivalent: the most values per row, of which the latest (last) are kept.
+        delimiter: what separates the values in a string; None for a column of lists.
         combiner: how the embeddings of several values become one: `sum`, `mean` (divided by the sum of the weights) or
             `sqrtn` (by the root of the sum of their squares).
         wide_combiner: how their weights in the wide head become one, by the same three formulas.
-        weights: a column of numbers, the weight of the value or, as long as the list, of each value; a value without
-            a finite weight has the weight 1, and one below a millionth counts nothing. They weigh in both heads, but
-            not in crosses.
+        weights: a column of numbers: the weight of the value or, for a list, a list of equal length with the weight of
+            each value. A value without a finite weight has the weight 1, and a weight below a millionth counts as 0.
+            They apply in both heads, but not in crosses.
         wide: one weight per category in the wide head.
         embedding: a width, or `auto`, for an embedding in the deep head; or the name of a categorical feature with
             one, whose vocabulary and embedding it shares.
-        embedding_initializer: how its rows begin: `truncated_normal` (the default), `normal`, `uniform` or `zeros`.
-        embedding_scale: the standard deviation, or of `uniform` the largest absolute value; by default
+        embedding_initializer: how its rows are initialized: `truncated_normal` (the default), `normal`, `uniform` or
+            `zeros`.
+        embedding_scale: the standard deviation, or for `uniform` the largest absolute value; by default
             `model.embedding_stddev`, or 1 / sqrt(width).
-        embedding_trainable: false keeps the rows as they begin, or as a warm start brings them.
-        one_hot: one-hot in the deep head; of several values, how often each occurs.
+        embedding_trainable: false keeps the rows as they were initialized or warm-started.
+        one_hot: one-hot in the deep head; for several values, how often each occurs.
     """
 
     type: Literal["categorical"] = "categorical"
@@ -80,7 +81,7 @@ class Categorical(OnColumn, Placed, Embedded, Bag):
     _values = field_validator("vocabulary", mode="before")(truth_values_as_text)
 
     if TYPE_CHECKING:
-        # Written in each class: type checkers make up another constructor for a class without one.
+        # Defined in each class: type checkers synthesize a different constructor for a class without one.
         def __init__(self, column: str | None = None, /, **options: Any) -> None: ...
 
     @property
@@ -91,17 +92,17 @@ class Categorical(OnColumn, Placed, Embedded, Bag):
 
     @property
     def owner(self) -> str | None:
-        """The feature whose vocabulary it has, or None where it has its own."""
+        """The feature whose vocabulary it uses, or None if it has its own."""
         return self.vocabulary_of or self.embedding_of
 
     @property
     def embedding_of(self) -> str | None:
-        """The feature whose embedding it has, or None where it has its own, or none."""
+        """The feature whose embedding it uses, or None if it has its own or none."""
         return self.embedding if isinstance(self.embedding, str) and self.embedding != "auto" else None
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The data columns that the feature reads: its own and that of the weights."""
+        """The data columns that the feature reads: its own, and the column of the weights."""
         return (self.column,) if self.weights is None else (self.column, self.weights)
 
     def length(self, by_name: Mapping[str, Feature]) -> int | None:
@@ -150,7 +151,7 @@ def whole_numbers(texts: Iterable[str]) -> list[int]:
     """The numbers of a vocabulary of integers.
 
     Raises:
-        ValueError: a text is not a 64-bit integer, or two are one number.
+        ValueError: a string is not a 64-bit integer, or two are the same number.
     """
     numbers: dict[int, str] = {}
     for text in texts:
@@ -163,7 +164,7 @@ def whole_numbers(texts: Iterable[str]) -> list[int]:
 
 
 def root(feature: Categorical, by_name: Mapping[str, Feature]) -> Categorical:
-    """The feature whose vocabulary, bins or integers a categorical feature has: its owner, or itself."""
+    """The feature whose vocabulary, bins or integers a categorical feature uses: its owner, or itself."""
     owner = by_name[feature.owner] if feature.owner is not None else feature
     assert isinstance(owner, Categorical)
     return owner

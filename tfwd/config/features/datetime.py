@@ -1,4 +1,4 @@
-"""A date or a moment: parts of the calendar as categories, its age and its angles as numbers."""
+"""A date or a moment: calendar parts as categories, age and angles as numbers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tfwd.layers.calendar import PARTS, seconds_of
 Part = Literal["year", "quarter", "month", "week", "day", "weekday", "hour", "minute", "weekend"]
 Cycle = Literal["hour", "weekday", "month"]
 
-# Text that says seconds since 1970, not a date.
+# Text that holds seconds since 1970, not a date.
 SECONDS = "seconds"
 # What a format may hold: the directives of strptime that DuckDB has too. Between them they must tell a day. Of a week
 # it is told by its number, as DuckDB does not read its name there.
@@ -39,19 +39,19 @@ class DatetimePart(Categorical):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The data column that it is computed of."""
+        """The data column that it is computed from."""
         return (self.source,)
 
 
 class DatetimeNumber(Numeric):
-    """A number of a datetime feature: its age, or the sine or cosine of a part that comes around again.
+    """A number of a datetime feature: its age, or the sine or cosine of a cyclic part.
 
     Args:
         source: the data column of the moment.
         of: `age`, `sin` or `cos`.
-        cycle: of an angle, the part.
-        reference: of an age, the moment that it is counted to, seconds since 1970.
-        reference_column: or the data column of that moment.
+        cycle: for an angle, the part.
+        reference: for an age, the moment that it is counted to, in seconds since 1970.
+        reference_column: alternatively, the data column of that moment.
     """
 
     source: str
@@ -62,23 +62,23 @@ class DatetimeNumber(Numeric):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The data columns that it is computed of."""
+        """The data columns that it is computed from."""
         return (self.source,) if self.reference_column is None else (self.source, self.reference_column)
 
 
 class Datetime(OnColumn, Placed):
-    """A date or a moment, of which the model reads parts, an age and angles.
+    """A date or a moment, from which the model reads parts, an age and angles.
 
-    The column holds dates or timestamps, text of ISO 8601 or of a `format`, or whole seconds since 1970; in a request
+    The column holds dates or timestamps, text in ISO 8601 or in a `format`, or whole seconds since 1970; in a request
     for a prediction it is int64 seconds since 1970-01-01 UTC. Moments without a time zone are UTC. A missing moment has
-    a category of its own in each part, and in numbers what `fill` says. Moments outside the years 1 to 9999 are refused
-    in data, and missing in a request.
+    its own category in each part, and the value of `fill` in numbers. Moments outside the years 1 to 9999 are refused
+    in data, and count as missing in a request.
 
-    Each part is a feature of its own, called `<name>_<part>`: a cross may name it as a key.
+    Each part is a separate feature, called `<name>_<part>`, which a cross may name as a key.
 
     Args:
         column: the data column.
-        format: of text, as `%d/%m/%Y %H:%M`; `seconds` where it is whole seconds since 1970; None for ISO 8601.
+        format: of text, such as `%d/%m/%Y %H:%M`; `seconds` for whole seconds since 1970; None for ISO 8601.
         parts: categories: `year` (of the training rows), `quarter`, `month`, `week` (ISO 8601), `day`, `weekday`
             (ISO 8601, 1 is Monday), `hour`, `minute`, `weekend` (1 on Saturday and Sunday).
         age_in_days: a number: how many days it lies before a day (`2024-06-30`), a moment, or the moment in another
@@ -105,23 +105,23 @@ class Datetime(OnColumn, Placed):
     _name = model_validator(mode="before")(default_name)
 
     if TYPE_CHECKING:
-        # Written in each class: type checkers make up another constructor for a class without one.
+        # Defined in each class: type checkers synthesize a different constructor for a class without one.
         def __init__(self, column: str | None = None, /, **options: Any) -> None: ...
 
     @field_validator("age_in_days", mode="before")
     @classmethod
     def _day(cls, value: Any) -> Any:
-        # In Python a day may be a date, as YAML of an older kind reads one too.
+        # In Python a day may be a date, as it also is when YAML 1.1 reads it.
         return value.isoformat() if hasattr(value, "isoformat") else value
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The data columns that the feature reads: its own and that of the age's reference."""
+        """The data columns that the feature reads: its own, and the column of the age's reference."""
         return (self.column,) if self.reference_column is None else (self.column, self.reference_column)
 
     @property
     def reference_column(self) -> str | None:
-        """The column of the moment that the age is counted to, None where it is a given one or there is no age."""
+        """The column of the moment that the age is counted to, None if that moment is fixed or there is no age."""
         return self.age_in_days if self.age_in_days is not None and seconds_of(self.age_in_days) is None else None
 
     @model_validator(mode="after")
@@ -142,7 +142,7 @@ class Datetime(OnColumn, Placed):
         return self
 
     def expanded(self) -> tuple[Feature, ...]:
-        """Its parts, its age and its angles, as features of their own."""
+        """Its parts, its age and its angles, as separate features."""
         places = {"wide": self.wide, "embedding": self.embedding, "one_hot": self.one_hot}
         made: list[Feature] = []
         for part in self.parts:

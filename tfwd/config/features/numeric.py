@@ -22,19 +22,19 @@ class Numeric(OnColumn):
 
     Args:
         column: the data column.
-        shape: the length of a vector, where the column holds lists of so many numbers. Each of its numbers is treated
-            as a column of its own: with its own mean, quantiles and range, and its own `fill`.
-        delimiter: what parts the numbers of a text; None for a column of lists.
+        shape: the length of a vector, if the column holds lists of that many numbers. Each of its numbers is treated
+            as a separate column, with its own mean, quantiles, range and `fill`.
+        delimiter: what separates the numbers in a string; None for a column of lists.
         normalization: one or several of `none`, `zscore`, `minmax` (to [0, 1]), `log`
             (log(1 + x - min), then z-scored) and `quantile`: value -> (i - 1) / (n - 1) for the i-th of n quantiles
-            (Cheng et al. 2016, section 4.1); quantiles that fall on one value count once.
+            (Cheng et al. 2016, section 4.1); quantiles with the same value count once.
         quantiles: n of the quantile mapping.
         fill: what a missing value becomes before normalization: the `median` or `mean` of
             the training rows, or a number.
         missing_indicator: adds an input that is 1 where the value was missing, else 0.
-        clip: whether a value outside the range of the training rows becomes the nearest end of it. Without, it is
-            normalized as it is, to 1e18 in absolute value, which float32 can square; `quantile` has no other values
-            than 0 to 1, and `log` none below that of the smallest.
+        clip: whether a value outside the range of the training rows becomes the nearest end of that range. If not, it
+            is normalized unclipped, up to 1e18 in absolute value, which float32 can square; `quantile` still gives
+            only 0 to 1, and `log` nothing below its value of the smallest.
         wide: whether the wide head reads it.
         deep: whether the deep head reads it.
     """
@@ -53,7 +53,7 @@ class Numeric(OnColumn):
     _name = model_validator(mode="before")(default_name)
 
     if TYPE_CHECKING:
-        # Written in each class: type checkers make up another constructor for a class without one.
+        # Defined in each class: type checkers synthesize a different constructor for a class without one.
         def __init__(self, column: str | None = None, /, **options: Any) -> None: ...
 
     @property
@@ -63,14 +63,14 @@ class Numeric(OnColumn):
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """What its numbers' statistics go by: its name, or of a vector `name[0]`, `name[1]`, ..."""
+        """The keys of its numbers' statistics: its name, or for a vector `name[0]`, `name[1]`, ..."""
         return (self.name,) if self.shape is None else tuple(f"{self.name}[{place}]" for place in range(self.shape))
 
     @property
     def numbers(self) -> list[str]:
         """The names of its columns in the numeric matrix: its own, or `<name>_<form>`, and `<name>_missing`.
 
-        Of a vector those of `<name>_0`, then those of `<name>_1`, and so on.
+        For a vector, the names for `<name>_0` come first, then those for `<name>_1`, and so on.
         """
         forms = self.normalizations
         found = []

@@ -1,4 +1,4 @@
-"""tf.Example records as Arrow columns, whose names and types are learned from the records."""
+"""tf.Example records as Arrow columns, with names and types learned from the records."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tfwd.errors import DataError
 
 TYPES = {"bytes_list": pa.string(), "float_list": pa.float32(), "int64_list": pa.int64()}
 _WORDS = {"bytes_list": "bytes", "float_list": "floats", "int64_list": "int64s"}
-# Records whose features are looked at one by one before a chunk is parsed as a whole.
+# The number of records inspected one by one before a chunk is parsed as a whole.
 _FIRST = 100
 
 
@@ -25,8 +25,8 @@ class Features:
 
     Attributes:
         kinds: name -> the field of `tf.train.Feature` that holds the values.
-        lists: names of those of which a record has had more than one value.
-        empty: names of those that a record has had without a value in them, which is not the same as not to have them.
+        lists: names of the features with more than one value in some record.
+        empty: names of the features that some record has without a value, which differs from not having them.
     """
 
     kinds: dict[str, str] = field(default_factory=dict)
@@ -34,7 +34,7 @@ class Features:
     empty: set[str] = field(default_factory=set)
 
     def schema(self) -> pa.Schema:
-        """The columns as the records so far call for: of lists, or of single values; by name, as a map has no order."""
+        """The columns that the records so far need: lists or single values, sorted by name, as a map has no order."""
         return pa.schema(
             [
                 (name, pa.list_(TYPES[kind]) if name in self.lists else TYPES[kind])
@@ -43,14 +43,14 @@ class Features:
         )
 
     def table(self, file: RecordFile, records: Records) -> pa.Table:
-        """Records as columns of lists, or of single values as long as no record calls for more; NULL where absent.
+        """Records as columns of lists, or of single values while no record needs more; NULL where absent.
 
-        Most records are parsed by TensorFlow alone. It ignores features that it was not asked for and does not tell
-        those without values from those that are not there, so that the records whose number of features is another than
-        that of the features found are looked at one by one.
+        Most records are parsed by TensorFlow alone. It ignores features that it was not asked for, and does not
+        distinguish features without values from missing ones. So records whose number of features differs from the
+        number found are inspected one by one.
 
         Raises:
-            DataError: a record is not a tf.Example, has a feature of another kind than before, or text that is no
+            DataError: a record is not a tf.Example, has a feature of another kind than before, or has text that is not
             UTF-8.
         """
         counts = _counts(file, records)
@@ -78,12 +78,12 @@ class Features:
     def _learn(
         self, file: RecordFile, records: Records, indices: Sequence[int], filled: dict[str, list[bool]] | None = None
     ) -> dict[str, list[int]]:
-        """Adds the features of some records; returns which have a feature without a value in it.
+        """Adds the features of some records; returns which of them have a feature without a value.
 
         Args:
-            file, records: where they are.
-            indices: of the records.
-            filled: features that are known, and the records in which they are known to have values.
+            file, records: where the records are.
+            indices: their indices.
+            filled: known features, and the records in which they are known to have values.
         """
         from google.protobuf.unknown_fields import UnknownFieldSet
         from tensorflow.core.example.example_pb2 import Example
@@ -120,7 +120,7 @@ class Features:
         return empty
 
     def _parse(self, file: RecordFile, records: Records) -> dict[str, tuple[np.ndarray, Any]]:
-        """Name -> how many values each record has of it, and the values of all."""
+        """Name -> the number of values in each record, and the values of all records."""
         import tensorflow as tf
 
         types = {"bytes_list": tf.string, "float_list": tf.float32, "int64_list": tf.int64}
@@ -131,7 +131,7 @@ class Features:
             with tf.device("/CPU:0"):
                 found = tf.io.parse_example(tf.constant(records.data, tf.string), wanted)
         except tf.errors.InvalidArgumentError as error:
-            # All are records of tf.Example: a feature is of another kind, and this finds which.
+            # All records are valid tf.Examples, so a feature is of another kind; this finds which.
             self._learn(file, records, range(len(records.data)))
             raise DataError(f"{file.path} cannot be read: {str(error).splitlines()[0].rstrip('.')}.") from None
         return {name: (np.diff(ragged.row_splits.numpy()), ragged.values.numpy()) for name, ragged in found.items()}
@@ -153,9 +153,9 @@ class Features:
 
 
 def converted(column: pa.Array, as_list: bool) -> pa.Array:
-    """A column of single values as one of lists, or one of lists of at most one value as one of single values.
+    """A column of single values as lists, or a column of lists with at most one value as single values.
 
-    NULL stays NULL; so does an empty list become.
+    NULL stays NULL; an empty list also becomes NULL.
     """
     if pa.types.is_list(column.type) == as_list:
         return column

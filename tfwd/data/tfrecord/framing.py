@@ -1,4 +1,4 @@
-"""The frames of a TFRecord file: where its records stand, and which of them is damaged.
+"""The frames of a TFRecord file: where its records are, and which of them is damaged.
 
 A record is its length (uint64), the masked CRC-32C of these eight bytes, the data, and the masked CRC-32C of the data;
 all numbers are little-endian (tensorflow/core/lib/io/record_writer.h).
@@ -17,13 +17,13 @@ from typing import BinaryIO, NamedTuple
 from tfwd.data.failures import reading
 from tfwd.errors import DataError
 
-# What a frame adds to the data: the length and its checksum before it, the checksum of the data behind it.
+# What a frame adds to the data: the length and its checksum before it, the checksum of the data after it.
 HEADER, FRAME = 12, 16
 
 _GZIP = b"\x1f\x8b\x08"
 _COPIED = 1 << 20
-# Records that TensorFlow hands over at a time, and when these are enough for a chunk: large ones come to their bytes
-# before they come to their number.
+# Records that TensorFlow returns at a time, and the number or bytes that fill a chunk: large records reach the bytes
+# first.
 _BATCH = 256
 CHUNK_RECORDS, CHUNK_BYTES = 16_384, 32 * 2**20
 
@@ -41,7 +41,7 @@ _TABLE = _table()
 
 
 def masked_crc(data: bytes) -> int:
-    """The masked CRC-32C of TFRecord. Plain Python: for headers, and for the few records in which damage is sought."""
+    """The masked CRC-32C of TFRecord, in plain Python: for headers, and the few records searched for damage."""
     crc = 0xFFFFFFFF
     for byte in data:
         crc = _TABLE[(crc ^ byte) & 0xFF] ^ (crc >> 8)
@@ -50,12 +50,12 @@ def masked_crc(data: bytes) -> int:
 
 
 class Records(NamedTuple):
-    """Records that follow each other in a file.
+    """Consecutive records of a file.
 
     Attributes:
         data: their contents.
-        number: of the first, from 1.
-        offset: of the first, in bytes of the file as it is decompressed.
+        number: the number of the first, from 1.
+        offset: the offset of the first, in bytes of the decompressed file.
     """
 
     data: list[bytes]
@@ -63,12 +63,12 @@ class Records(NamedTuple):
     offset: int
 
     def place(self, index: int) -> tuple[int, int]:
-        """Number and offset of the record at an index."""
+        """The number and offset of the record at an index."""
         return self.number + index, self.offset + sum(len(record) + FRAME for record in self.data[:index])
 
 
 class RecordFile:
-    """A TFRecord file, plain or gzip, whatever its name says.
+    """A TFRecord file, plain or gzip, regardless of its name.
 
     Args:
         path: the file.
@@ -76,7 +76,7 @@ class RecordFile:
 
     Attributes:
         compressed: whether it is gzip.
-        share_read: how far `chunks` is, from 0 to 1.
+        share_read: the progress of `chunks`, from 0 to 1.
     """
 
     def __init__(self, path: str, work: Path) -> None:
@@ -84,15 +84,15 @@ class RecordFile:
         self._work = work
         with reading(path), open(path, "rb") as file:
             head = file.read(HEADER)
-        # A record of half a megabyte may begin with gzip's three bytes too, and then has a checksum.
+        # A record of half a megabyte may also begin with gzip's three bytes, but is followed by a checksum.
         self.compressed = head.startswith(_GZIP) and not _is_header(head)
         self.share_read = 0.0
 
     def chunks(self) -> Iterator[Records]:
-        """All records in order, their checksums verified, in lists of bounded size.
+        """All records in order, with verified checksums, in lists of bounded size.
 
         Raises:
-            DataError: a record is damaged or cut off, or there is none; names its number and its offset.
+            DataError: a record is damaged or cut off, or there is none; names the record's number and offset.
         """
         if not self.compressed:
             yield from self._chunks(self.path)
@@ -115,7 +115,7 @@ class RecordFile:
         return DataError(f"{self.path}, record {number} at byte {offset}{stream}: {what}")
 
     def _decompress(self, plain: Path) -> str | None:
-        """Writes the plain file; says what is wrong where the end of the stream cannot be reached."""
+        """Writes the plain file; returns what is wrong if the end of the stream cannot be reached."""
         with gzip.open(self.path) as source, open(plain, "wb") as target:
             try:
                 while part := source.read1(_COPIED):
@@ -142,7 +142,7 @@ class RecordFile:
                 place = number + len(waiting), offset + size
                 raise self._damage(plain, *place) or self._unreadable(str(error)) from None
             if batch is None and offset + size != total:
-                # TensorFlow takes a few bytes, too few for a header, for the end.
+                # TensorFlow treats bytes too few for a header as the end.
                 place = number + len(waiting), offset + size
                 raise self._damage(plain, *place) or self._unreadable("it changed while it was read")
             if batch is not None:
@@ -158,7 +158,7 @@ class RecordFile:
                 return
 
     def _damage(self, plain: str, number: int, offset: int) -> DataError | None:
-        """The first damaged record from a whole one on."""
+        """The error about the first damaged record, searched from an intact one on."""
         with open(plain, "rb") as file:
             while True:
                 file.seek(offset)
@@ -174,7 +174,7 @@ class RecordFile:
 
 
 def _examine(file: BinaryIO) -> tuple[str | None, int | None]:
-    """What is wrong with the record that begins here, and its length; no length at the end of the file."""
+    """What is wrong with the record that begins here, and its length; None as length at the end of the file."""
     start = file.tell()
     left = file.seek(0, os.SEEK_END) - start
     file.seek(start)

@@ -1,4 +1,4 @@
-"""TFRecord files of tf.Example as a relation of DuckDB: converted once, to Parquet that the one reader reads."""
+"""TFRecord files of tf.Example as a DuckDB relation: converted once to Parquet, for the one common reader."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from tfwd.utils.console import progress_when_slow
 class TfRecordScan(ParquetScan):
     """TFRecord files of tf.Example, one row per record.
 
-    Bytes are text, int64s BIGINT, floats FLOAT. A feature of which no record has more than one value is a column of
-    single values, any other one of lists. A feature that a record does not have is NULL.
+    Bytes become text, int64s BIGINT, floats FLOAT. A feature with at most one value in every record becomes a column
+    of single values, any other a column of lists. A feature that a record does not have is NULL.
 
-    The records are converted when the scan is made, a bounded number at a time, to a Parquet file for each file. These
-    lie in a temporary folder that is removed with the scan.
+    The records are converted when the scan is made, a bounded number at a time, to one Parquet file per file. These
+    are in a temporary folder, which is removed together with the scan.
 
     Args:
-        files: plain or gzip, as their first bytes say.
+        files: plain or gzip, as detected from their first bytes.
 
     Raises:
-        DataError: a record is damaged or no tf.Example, or is at odds with the others; names its file and offset.
+        DataError: a record is damaged, not a tf.Example, or inconsistent with the others; names its file and offset.
     """
 
     lists_of_one = True
@@ -71,7 +71,7 @@ def _convert(files: Sequence[str], folder: Path) -> list[str]:
 
 
 class _Segments:
-    """Parquet files of what one file holds, a new one wherever its records call for another schema than before."""
+    """The contents of one file as Parquet files, with a new one whenever its records need another schema."""
 
     def __init__(self, prefix: Path) -> None:
         self._prefix = prefix
@@ -95,7 +95,7 @@ class _Segments:
         self._writer.write_table(table)
 
     def joined(self, schema: pa.Schema) -> Path:
-        """One file of all rows under a schema that all of them fit."""
+        """One file of all rows, under a schema that fits all of them."""
         if len(self._paths) == 1 and pq.read_schema(self._paths[0]) == schema:
             return self._paths[0]
         path = self._prefix.with_name(f"{self._prefix.name}.parquet")

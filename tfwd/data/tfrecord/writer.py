@@ -38,25 +38,25 @@ def write_tfrecord(
 ) -> list[Path]:
     """Writes rows as TFRecord of tf.Example, one record per row, in their order.
 
-    Text becomes bytes in UTF-8, whole numbers and truth values int64, other numbers float, lists several values. A
-    missing value (NULL; of a frame also NaN) is a feature that the record does not have; inside of a list of numbers
-    with a fraction it is NaN. tf.Example has no other float than float32: a float64 is rounded to the nearest, and is
-    missing where it is beyond its range.
+    Text becomes bytes in UTF-8, whole numbers and truth values int64, other numbers float, lists several values. For
+    a missing value (NULL; in a frame also NaN) the record does not have the feature; inside a list of numbers with a
+    fraction it is NaN. tf.Example has no other float than float32: a float64 is rounded to the nearest, and is missing
+    if it is out of range.
 
     The files appear together when all are written.
 
     Args:
         data: a frame, an Arrow table, or a path as `Source.open` takes it.
-        path: of the file, `.tfrecord` or `.tfrecord.gz`; nothing may be there.
-        shards: with 2 and more the files are `PATH-00000-of-00002` and so on, each with a run of rows.
-        compression: None compresses where the path ends in `.gz`.
+        path: the path of the file, `.tfrecord` or `.tfrecord.gz`; it must not exist.
+        shards: with 2 or more, the files are `PATH-00000-of-00002` and so on, each with consecutive rows.
+        compression: None compresses if the path ends in `.gz`.
         columns: those to write, by default all.
 
     Returns:
         The paths of the files.
 
     Raises:
-        DataError: a column's type has no form in tf.Example, a column is named twice, a file is there already or cannot
+        DataError: a column's type has no form in tf.Example, a column is named twice, a file exists already or cannot
             be written, or there are fewer rows than files.
     """
     path = Path(path)
@@ -81,7 +81,7 @@ def write_tfrecord(
     names = [path.name] if shards == 1 else [f"{path.name}-{n:05d}-of-{shards:05d}" for n in range(shards)]
     with _beside(path.parent, names) as folder:
         zipped = compression == "gzip" or path.name.lower().endswith(".gz")
-        # The first `rows % shards` files have a row more than the others.
+        # The first `rows % shards` files have one row more than the others.
         sizes = [rows // shards + (n < rows % shards) for n in range(shards)]
         _write(_examples(source, fields), [folder / name for name in names], sizes, zipped)
     return [path.parent / name for name in names]
@@ -89,7 +89,7 @@ def write_tfrecord(
 
 @dataclass(frozen=True)
 class _Field:
-    """A column on its way to a feature: the field of `tf.train.Feature` for it, and the SQL of its values."""
+    """A column to be written as a feature: its field of `tf.train.Feature`, and the SQL of its values."""
 
     column: str
     kind: Literal["bytes_list", "int64_list", "float_list"]
@@ -135,7 +135,7 @@ def _examples(source: Source, fields: list[_Field]) -> Iterator[bytes]:
                 for field, values in zip(fields, row, strict=True):
                     if values is not None:
                         feature = getattr(features[field.column], field.kind)
-                        # A list without values is there, which a list that is missing is not.
+                        # An empty list is written as a feature, a missing list is not.
                         feature.SetInParent()
                         feature.value.extend(values)
                 # Equal rows become equal bytes: a map has no order of its own.
@@ -178,7 +178,7 @@ def _write(examples: Iterator[bytes], files: list[Path], sizes: list[int], zippe
 
 @contextmanager
 def _beside(parent: Path, names: list[str]) -> Iterator[Path]:
-    """A hidden folder to fill, whose files are moved to `parent` when all went well."""
+    """A hidden folder to fill, whose files are moved to `parent` on success."""
     from tensorflow.errors import OpError
 
     from tfwd.utils.files import reason
