@@ -13,11 +13,11 @@ from typing import Any
 
 from tfwd.registration import register_when_keras_is_imported
 
-# The public names are in the stub that type checkers read, once. Not through lazy_loader, which reads stubs too: an
-# `import tfwd` needs no other package.
+# The public names are listed only once, in the stub that type checkers read. lazy_loader reads stubs too, but without
+# it an `import tfwd` needs no other package.
 _STUB = Path(__file__).with_suffix(".pyi").read_text(encoding="utf-8")
 _PLACE = {name: f"tfwd.{module}" for module, name in re.findall(r"^from \.([\w.]+) import (\w+) as", _STUB, re.M)}
-# Modules that are commands, as `tfwd.predict`: where they are called they say what there is in Python for it.
+# Modules that are commands, such as `tfwd.predict`: when called, they name their equivalent in Python.
 _COMMANDS = ("evaluate", "predict", "prepare", "rank", "train")
 
 __all__ = sorted(_PLACE)

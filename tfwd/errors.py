@@ -1,4 +1,4 @@
-"""Errors that are the user's to mend: the command line prints them as one message and exits with 2."""
+"""Errors that the user can fix: the command line prints them as one message and exits with 2."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ class ConfigError(TfwdError):
 
 
 class DataError(TfwdError):
-    """Data that does not fit the configuration: a missing column, a text in a numeric column."""
+    """Data that does not fit the configuration: a missing column, a string in a numeric column."""
 
 
 class RunError(TfwdError):
-    """A run directory that cannot be used: it exists, it is of another version, it is incomplete."""
+    """A run directory that cannot be used: it exists already, is of another version, or is incomplete."""
 
 
 class ExportError(TfwdError):

@@ -1,4 +1,4 @@
-"""`tfwd.inference.evaluation` at the place that it had before version 0.5, for one version."""
+"""`tfwd.inference.evaluation` at its place before version 0.5, kept for one version."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """tfwd's Keras classes by the names they have in saved files, known to Keras as soon as both are imported.
 
-Keras finds a class only if the module that registers it was imported. To import all of tfwd where Keras is imported
-would cost whoever needs none of it, and could come in the middle of an import of tfwd's own. So each class is stood in
-for until a file names it.
+Keras finds a class only if the module that registers it was imported. Importing all of tfwd whenever Keras is imported
+would be a cost to those who don't need it, and could happen in the middle of tfwd's own import. So each class has a
+stand-in until a file names it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from types import ModuleType
 from typing import Any
 
 PACKAGE = "tfwd"
-# Between them they import every class.
+# Together these modules import every class.
 _MODULES = ("tfwd.model.build", "tfwd.optimizers.configured")
 CLASSES = (
     "AgeInDays",
@@ -55,7 +55,7 @@ CLASSES = (
 
 
 def register_when_keras_is_imported() -> None:
-    """Registers the classes now if Keras is imported already, else when it is; Keras need not be there."""
+    """Registers the classes now if Keras is imported already, else when it is; Keras need not be installed."""
     keras = sys.modules.get("keras")
     if keras is None:
         sys.meta_path.insert(0, _Finder())
@@ -64,7 +64,7 @@ def register_when_keras_is_imported() -> None:
 
 
 class _Finder(importlib.abc.MetaPathFinder):
-    """Finds nothing itself: has the module that the other finders find register the classes after it was run."""
+    """Finds nothing itself: makes the module found by the other finders register the classes after it has run."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -75,7 +75,7 @@ class _Finder(importlib.abc.MetaPathFinder):
         try:
             spec = importlib.util.find_spec("keras")
         finally:
-            # A spec may be asked for and nothing imported, as by those who look whether Keras is there.
+            # A spec may be requested without an import, for example to check whether Keras is installed.
             sys.meta_path.insert(0, self)
         if spec is None or spec.loader is None:
             return None
@@ -84,7 +84,7 @@ class _Finder(importlib.abc.MetaPathFinder):
 
         def run_and_register(module: ModuleType) -> None:
             loader.exec_module = run
-            # Where it cannot be imported, it may be once more.
+            # If the import fails, it may be tried again.
             run(module)
             if self in sys.meta_path:
                 sys.meta_path.remove(self)
@@ -104,7 +104,7 @@ def _stand_in(keras: Any, name: str) -> type:
     def from_config(config: dict[str, Any], **options: Any) -> Any:
         for module in _MODULES:
             importlib.import_module(module)
-        # Where it is defined the class has registered itself.
+        # The class has registered itself where it is defined.
         return keras.saving.get_custom_objects()[f"{PACKAGE}>{name}"].from_config(config, **options)
 
     return type(name, (), {"from_config": staticmethod(from_config), "__doc__": f"Stands in for tfwd's {name}."})

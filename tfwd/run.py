@@ -1,4 +1,4 @@
-"""A run: what a training has left in a directory, and all that can be asked of it."""
+"""A run: what a training has left in a directory, and everything that can be done with it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Run(RunFolder):
     """A run: its directory, and the answers of its model.
 
-    Make one with `tfwd.fit`, read one with `Run.open`. What its folder holds is in `RunFolder`.
+    Make one with `tfwd.fit`, read one with `Run.open`. The contents of its folder are described in `RunFolder`.
 
     Args:
         path: the directory.
@@ -45,11 +45,11 @@ class Run(RunFolder):
         return Recommender(self)
 
     def predict(self, data: Any, *, key: Sequence[str] | None = None) -> Any:
-        """Answers every row of a frame, or of a file, as a frame in memory; see `tfwd.Scorer.predict`."""
+        """The answers for all rows of a frame or a file, as a frame in memory; see `tfwd.Scorer.predict`."""
         return self._scorer.predict(data, key=key)
 
     def evaluate(self, data: Any) -> dict[str, float]:
-        """The exact metrics on a frame, or a file, of labelled rows; see `tfwd.Scorer.evaluate`."""
+        """The exact metrics on a frame or a file of labelled rows; see `tfwd.Scorer.evaluate`."""
         return self._scorer.evaluate(data)
 
     @cached_property

@@ -9,15 +9,15 @@ from typing import Any, Literal
 
 Kind = Literal["string", "integer", "float"]
 
-# The type that each kind has in a graph, by the name that Keras and TensorFlow share.
+# The type of each kind in a graph, by its name in both Keras and TensorFlow.
 DTYPES: dict[Kind, str] = {"string": "string", "integer": "int64", "float": "float32"}
 
 TASKS = ("binary", "multiclass", "regression")
-# The most values of a row that a description of a model may speak of.
+# The most values per row that the description of a model may declare.
 LONGEST_LIST = 2**20
-# A missing integer on the road to a graph: int64 has no null, and nobody's category is this number.
+# A missing integer on its way into a graph: int64 has no null, and nobody's category is this number.
 MISSING_INTEGER = -(2**63)
-# What is missing of a kind, as a graph takes it.
+# The missing value of each kind, as a graph takes it.
 MISSING: dict[Kind, Any] = {"string": "", "integer": MISSING_INTEGER, "float": math.nan}
 # An ONNX input with this ending takes the 64-bit fingerprints of the input before it.
 FINGERPRINT_SUFFIX = "_fingerprint"
@@ -32,14 +32,14 @@ class Input:
         column: the data column it comes from.
         kind: `string` (missing: ""), `integer` (int64; missing: `MISSING_INTEGER`) or `float` (float32;
             missing: NaN).
-        length: 0 for a scalar; of a vector its length. Otherwise the most values of an example, of which the latest are
-            kept. In `(B, K)` they stand in their natural order, the oldest first, and the missing value is padding; K
+        length: 0 for a scalar; for a vector, its length. Otherwise the most values per example, of which the latest are
+            kept. In `(B, K)` they are in their natural order, the oldest first, and the missing value is padding; K
             may be any number.
-        delimiter: what parts the values in a column of text; None where the column holds lists.
-        weighs: of several weights, the column of the values that they weigh, as they stand there.
-        fixed: whether every example has `length` values, a vector: K is `length`, and nothing is padding.
-        moment: of an integer that is seconds since 1970-01-01 UTC, how text in the data says it: a format of strptime,
-            `seconds`, or "" for ISO 8601; None of any other input.
+        delimiter: what separates the values in a column of text; None if the column holds lists.
+        weighs: for several weights, the column of the values that they weigh, in the same order.
+        fixed: whether every example has `length` values, as a vector: K is `length`, and nothing is padding.
+        moment: for an integer that is seconds since 1970-01-01 UTC, its format as text in the data: a format of
+            strptime, `seconds`, or "" for ISO 8601; None for any other input.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Input:
 
     @property
     def shape(self) -> tuple[int | None, ...]:
-        """Of the graph's input: `(None,)`, `(None, None)` where there are several values, `(None, n)` of a vector."""
+        """The shape of the graph's input: `(None,)`, `(None, None)` for several values, `(None, n)` for a vector."""
         if self.fixed:
             return (None, self.length)
         return (None, None) if self.length else (None,)
@@ -69,8 +69,8 @@ class Schema:
         label: the label's column.
         classes: binary `(negative, positive)`, multi-class all classes in order, regression empty.
         weight: the column of example weights, if any.
-        version: of tfwd, when the model was made.
-        counts: of a regression, whether the label is a count (at least 0) and the answer its expectation, exp(logit).
+        version: the version of tfwd that made the model.
+        counts: for a regression, whether the label is a count (at least 0) and the answer its expectation, exp(logit).
     """
 
     inputs: tuple[Input, ...]
@@ -83,22 +83,22 @@ class Schema:
 
     @property
     def measures(self) -> str:
-        """What the metrics go by: the task, or `counts`."""
+        """What selects the metrics: the task, or `counts`."""
         return "counts" if self.counts else self.task
 
     @property
     def width(self) -> int:
-        """The values of a row's inputs."""
+        """The number of values in a row's inputs."""
         return sum(max(entry.length, 1) for entry in self.inputs)
 
     @property
     def outputs(self) -> int:
-        """The number of logits: one a class of a multi-class task, else 1."""
+        """The number of logits: one per class for a multi-class task, else 1."""
         return len(self.classes) if self.task == "multiclass" else 1
 
     @property
     def answer(self) -> str:
-        """The name of the main answer: `prediction` of a regression, else `probability`."""
+        """The name of the main answer: `prediction` for a regression, else `probability`."""
         return "prediction" if self.task == "regression" else "probability"
 
     @property
@@ -109,7 +109,7 @@ class Schema:
         return (self.answer, "logit", "classes") if self.task == "multiclass" else (self.answer, "logit")
 
     def to_dict(self) -> dict[str, Any]:
-        """A JSON-able dict that `from_dict` reads, and versions before 0.5 where no input is a moment."""
+        """A JSON-able dict that `from_dict` reads, as do versions before 0.5 if no input is a moment."""
         found = dataclasses.asdict(self)
         found["inputs"] = [{k: v for k, v in entry.items() if (k, v) != ("moment", None)} for entry in found["inputs"]]
         return found
@@ -119,7 +119,7 @@ class Schema:
         """The schema that `to_dict` wrote, of this version or an older one.
 
         Raises:
-            ValueError: it is none: says which key is wrong, what was expected and what is there.
+            ValueError: it is invalid; says which key is wrong, what was expected and what was found.
         """
         entries = _section(values, "schema", cls)
         given = entries["inputs"]
@@ -163,7 +163,7 @@ class Schema:
 
 
 def is_missing(value: Any) -> bool:
-    """Whether a text, a whole number or a number, as a graph takes it, is the missing one of its kind."""
+    """Whether a string, an integer or a float, as a graph takes it, is the missing value of its kind."""
     return value == "" if isinstance(value, str) else bool(value != value or value == MISSING_INTEGER)
 
 
@@ -197,7 +197,7 @@ def _input(values: Any, where: str) -> Input:
 
 
 def _section(values: Any, where: str, kind: type[Any]) -> dict[str, Any]:
-    """The keys of a section that describes a dataclass: those that it needs, and no others."""
+    """The keys of a section that describes a dataclass: exactly those that it needs."""
     if not isinstance(values, dict):
         raise ValueError(f"{where}: expected a section of keys. Received: {_shown(values)}")
     fields = {field.name: field.default is dataclasses.MISSING for field in dataclasses.fields(kind)}

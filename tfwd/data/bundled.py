@@ -12,7 +12,7 @@ Split = Literal["train", "test"]
 
 
 def census(split: str) -> pathlib.Path:
-    """Where the Parquet file of a split of the census lies; see `tfwd.datasets.census`.
+    """The path of the Parquet file of a split of the census; see `tfwd.datasets.census`.
 
     Args:
         split: `train` or `test`.

@@ -1,4 +1,4 @@
-"""A few ten thousand rows as columns, strings as codes into a dictionary, on their way to batches."""
+"""Some tens of thousands of rows as columns, with strings as codes into a dictionary, before batching."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Chunk:
         label: (N, 1), float32 or int32, or None.
         weight: (N,) float32, or None.
         key: N rows of the key columns, or None.
-        rows: N.
+        rows: the number of rows, N.
     """
 
     inputs: tuple[Input, ...]
@@ -41,7 +41,7 @@ class Chunk:
     rows: int
 
     def part(self, start: int, stop: int) -> Chunk:
-        """Rows `start` to `stop - 1`, as far as there are."""
+        """Rows `start` to `stop - 1`, as far as they exist."""
         stop = min(stop, self.rows)
         return dataclasses.replace(
             self,

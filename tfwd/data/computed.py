@@ -1,4 +1,4 @@
-"""Columns that are computed of others of the row, as SQL: alike where a log is prepared and where a file is scored."""
+"""Columns computed from others of the row, as SQL, in the same way when a log is prepared and a file is scored."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def value(columns: dict[str, str], name: str, expression: str, sizes: dict[str, 
     """The SQL of a computed column.
 
     Args:
-        columns: column -> DuckDB type, of the rows that it is computed of.
-        name: the computed column's; one of this name that is there is replaced.
+        columns: column -> DuckDB type, of the rows that it is computed from.
+        name: the name of the computed column, which replaces an existing one of this name.
         expression: SQL, as the user wrote it.
-        sizes: about how long the texts of computed columns are, by name in lower case; this one's is put there.
+        sizes: about how long the strings of computed columns are, by name in lower case; this one's is added.
 
     Raises:
-        ConfigError: the expression is more than SQL of a row, or the name differs from a column's only in case.
+        ConfigError: the expression is more than SQL on a row, or the name differs from a column's only in case.
     """
     twin = next((column for column in columns if column.lower() == name.lower() and column != name), None)
     if twin is not None:
@@ -38,7 +38,7 @@ def value(columns: dict[str, str], name: str, expression: str, sizes: dict[str, 
 
 
 def selected(columns: Mapping[str, str], values: Mapping[str, str]) -> str:
-    """What stands behind SELECT for all columns and computed ones, which take the place of those of their names."""
+    """The list after SELECT of all columns and the computed ones, which replace columns of the same name."""
     named = {name: f"{sql} AS {identifier(name)}" for name, sql in values.items()}
     replaced = ", ".join(named[name] for name in named if name in columns)
     added = [named[name] for name in named if name not in columns]
@@ -46,15 +46,15 @@ def selected(columns: Mapping[str, str], values: Mapping[str, str]) -> str:
 
 
 class ComputedScan:
-    """A relation with more columns, each computed of those before it.
+    """A relation with additional columns, each computed from those before it.
 
     Args:
         scan: the rows.
         columns: computed column -> SQL, as the user wrote it, in order.
-        name: of the source, for messages.
+        name: the name of the source, for messages.
 
     Raises:
-        ConfigError: a column cannot be computed of those that are there.
+        ConfigError: a column cannot be computed from the available ones.
     """
 
     def __init__(self, scan: Scan, columns: Mapping[str, str], name: str) -> None:
@@ -111,11 +111,11 @@ class ComputedScan:
         return self._wrapped(self._scan.relation(part), len(self._selects))
 
     def block(self, block: Block) -> str:
-        """Those of one block."""
+        """The rows of one block, with the computed columns."""
         return self._wrapped(self._scan.block(block), len(self._selects))
 
     def blocks(self) -> list[Block]:
-        """As of the rows."""
+        """The blocks of the rows."""
         return self._scan.blocks()
 
     def _wrapped(self, relation: str, count: int) -> str:

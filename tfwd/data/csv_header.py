@@ -10,14 +10,14 @@ from tfwd.data.failures import reading
 from tfwd.data.gzip_check import is_gzip
 from tfwd.errors import DataError
 
-# Far beyond the names of 100,000 columns; what is longer is no first line, but a file without lines.
+# Far beyond the names of 100,000 columns; anything longer is not a first line, but a file without lines.
 _LONGEST, _LINES = 16 * 2**20, 1000
 
 
 def read_header(file: str, dialect: CsvConfig) -> list[str]:
-    """The fields of the first record, as they stand there.
+    """The fields of the first record, unchanged.
 
-    DuckDB takes seconds for a record of thousands of fields, and renames those that are alike.
+    DuckDB takes seconds for a record of thousands of fields, and renames equal ones.
 
     Args:
         file: its path.
@@ -104,7 +104,7 @@ def split_record(text: str, dialect: CsvConfig) -> list[str] | None:
 
 
 def _quoted(text: str, at: int, dialect: CsvConfig) -> tuple[str, int] | None:
-    """What stands up to the closing quote, and the place behind it."""
+    """The content up to the closing quote, and the position after it."""
     pieces = []
     while True:
         quote = text.find(dialect.quote, at)

@@ -1,7 +1,7 @@
 """DuckDB connections that reach the files they are opened for, and nothing else on the machine or the network.
 
-SQL of a configuration is looked at before it runs (`tfwd.data.filters`). This is the second wall: whatever SQL comes
-through, no other file is read or written, no extension is loaded, no host is asked, and no setting changes that.
+SQL of a configuration is checked before it runs (`tfwd.data.filters`). This is the second wall: whatever SQL gets
+through, no other file is read or written, no extension is loaded, no host is contacted, and no setting changes that.
 """
 
 from __future__ import annotations
@@ -33,21 +33,21 @@ def connect(
     Frames and Arrow tables must be registered: a query finds none by the name of a Python variable.
 
     Args:
-        reads: the files that queries read, under the names in `tfwd.data.paths`. What a link points to is allowed as
-            it is now, not where it may point later.
+        reads: the files that queries read, under the names in `tfwd.data.paths`. For a link, its present target is
+            allowed, not where it may point later.
         writes: folders in which files are read and written.
-        temporary: the folder for what memory has no room for; None, or a name with a backslash, keeps all in memory.
-        settings: DuckDB's own, by name, as `{"memory_limit": "1GB"}`: they can't be set later.
+        temporary: the folder for spilling to disk; None, or a name with a backslash, keeps everything in memory.
+        settings: DuckDB's settings by name, such as `{"memory_limit": "1GB"}`: they can't be changed later.
     """
     connection = duckdb.connect()
-    # The hour of a moment must not depend on where the machine stands; globally, for the connection's cursors too.
+    # The hour of a moment must not depend on the machine's time zone; set globally, for the connection's cursors too.
     connection.execute("SET GLOBAL TimeZone = 'UTC'")
     files = ", ".join(literal(name) for file in reads for name in _allowed(file))
     folders = ", ".join(literal(os.path.realpath(folder)) for folder in writes)
     place = "" if temporary is None else os.path.realpath(temporary)
     locked = {
         **settings,
-        # Of a backslash DuckDB makes a slash, and no folder is there.
+        # DuckDB turns a backslash into a slash, which names no existing folder.
         "temp_directory": "" if "\\" in place else place,
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
@@ -63,18 +63,18 @@ def connect(
 
 
 def _allowed(file: str) -> list[str]:
-    """The names under which a file is allowed: where it lies, also behind links, and the one that queries have."""
+    """The names under which a file is allowed: its real path, with links resolved, and the name used in queries."""
     real = os.path.realpath(file)
-    # A backslash is a slash here, so that another file would be allowed: that one is found behind its link.
+    # A backslash is a slash here, so that another file would be allowed: such a file is reached through its link.
     return [file] if "\\" in real or not is_text(real) else [real, file]
 
 
 def one(connection: duckdb.DuckDBPyConnection, query: str) -> duckdb.Statement:
-    """A query as its one statement, to run in place of the text: of a text `sql` and `execute` run every statement.
+    """A query as its one statement, to run in place of the string, of which `sql` and `execute` run every statement.
 
     Raises:
-        duckdb.Error: it is none.
-        ConfigError: it is several.
+        duckdb.Error: it is not a statement.
+        ConfigError: it holds several statements.
     """
     statements = connection.extract_statements(query)
     if len(statements) != 1:
@@ -83,10 +83,10 @@ def one(connection: duckdb.DuckDBPyConnection, query: str) -> duckdb.Statement:
 
 
 def is_one_expression(sql: str) -> bool:
-    """Whether DuckDB itself takes SQL for one expression: as all that is selected, with parentheses and without.
+    """Whether DuckDB itself reads SQL as one expression: as the only one selected, with and without parentheses.
 
     Raises:
-        duckdb.Error: it cannot make anything of it.
+        duckdb.Error: it cannot parse the SQL.
     """
     for query in (f"SELECT {sql}", f"SELECT ({sql})"):
         statements = _parser().cursor().extract_statements(query)

@@ -1,4 +1,4 @@
-"""What DuckDB and Arrow say when a file cannot be read, as one sentence for its owner."""
+"""The errors of DuckDB and Arrow for a file that cannot be read, as one sentence for its owner."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def explain(error: BaseException, name: str) -> DataError:
 
     Args:
         error: what DuckDB or Arrow raised.
-        name: the source, for when the message does not say which file.
+        name: the source, in case the message does not name the file.
     """
     message = str(error)
     found = _find(r"^\s*file = (.*)$", message) or _find(r"'([^'\n]+\.(?:parquet|pq))'", message)
@@ -39,7 +39,7 @@ def explain(error: BaseException, name: str) -> DataError:
         )
     barred = _find(r'Cannot access \w+ "(.*)" - file system operations are disabled', message)
     if barred is not None:
-        # Where a file is gone, DuckDB looks for a folder in its place.
+        # If a file is gone, DuckDB looks for a folder of its name.
         asked = given_name(barred.split("/**/")[0])
         if "/**/" in barred:
             return DataError(f"{asked} no longer exists: it existed when it was opened.")

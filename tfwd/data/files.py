@@ -33,7 +33,7 @@ _ENDINGS = {
 _FORMATS = {"csv": "CSV", "parquet": "Parquet", "tfrecord": "TFRecord"}
 
 
-# What TensorFlow adds to the name of one file of several, as in train.tfrecord-00000-of-00008.
+# What TensorFlow adds to the name of one of several files, for example train.tfrecord-00000-of-00008.
 _SHARD = re.compile(r"-[0-9*?]+(-of-[0-9*?]+)?")
 
 

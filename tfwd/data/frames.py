@@ -1,4 +1,4 @@
-"""Rows in memory that are taken as they are: frames of pandas and polars, and Arrow tables."""
+"""Rows in memory that are accepted directly: frames of pandas and polars, and Arrow tables."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def names(frame: Any) -> list[str]:
 
 
 def part(frame: Any, columns: Collection[str]) -> Any:
-    """A frame of those columns alone whose names, in lower case, are among `columns`: the others are not looked at."""
+    """A frame of only the columns whose names, in lower case, are among `columns`; the others are not inspected."""
     kept = [index for index, name in enumerate(names(frame)) if name.lower() in columns]
     if is_pandas(frame):
         return frame.iloc[:, kept]
@@ -40,7 +40,7 @@ def part(frame: Any, columns: Collection[str]) -> Any:
 
 
 def like(frame: Any, table: pa.Table) -> Any:
-    """Answers as a frame of the kind that the rows came in: of polars, or of pandas, with the index of the rows.
+    """Answers as a frame of the same library as the rows: of polars, or of pandas with the index of the rows.
 
     Columns that the frame itself has are taken from it, in its own types.
     """
@@ -49,7 +49,7 @@ def like(frame: Any, table: pa.Table) -> Any:
 
         found = polars.from_arrow(table)
         return found.with_columns(frame.get_column(name) for name in table.column_names if name in frame.columns)
-    # Without the option a whole number beside a missing one becomes a float, which rounds it.
+    # Without the option, integers become floats if any is missing, which rounds them.
     found = table.to_pandas(integer_object_nulls=True)
     if is_frame(frame) and is_pandas(frame):
         found.index = frame.index
@@ -60,7 +60,7 @@ def like(frame: Any, table: pa.Table) -> Any:
 
 
 def arrow_table(data: Any) -> pa.Table:
-    """The rows of a frame, or of anything else that gives them as Arrow does.
+    """The rows of a frame, or of anything else that exports them through Arrow's interface.
 
     Raises:
         DataError: a column's name or values have no form in Arrow; says what to do.
@@ -94,7 +94,7 @@ def arrow_table(data: Any) -> pa.Table:
                 "Remove such characters, as with .str.encode('utf-8', 'replace').str.decode('utf-8')."
             ) from None
         except (pa.ArrowException, OverflowError, TypeError, ValueError) as error:
-            # Arrow's own errors are some of these; Python's come of whole numbers beyond 64 bits and of Decimals.
+            # Some of these are Arrow's own errors; Python's come from integers beyond 64 bits and from Decimals.
             raise DataError(
                 f"The DataFrame's column {column!r} mixes types: {str(error).splitlines()[0]}. "
                 "Convert it to one, as with .astype(str)."
@@ -103,12 +103,12 @@ def arrow_table(data: Any) -> pa.Table:
 
 
 def index_names(data: Any) -> list[str]:
-    """The names in a frame's index, which are no columns."""
+    """The names in a frame's index, which are not columns."""
     return [str(name) for name in getattr(getattr(data, "index", None), "names", []) if name is not None]
 
 
 def _row_of(values: Any) -> str:
-    """In which row the first text stands that no UTF-8 can be made of."""
+    """The row of the first string that cannot be encoded as UTF-8."""
     for row, value in enumerate(values, 1):
         try:
             str(value).encode()

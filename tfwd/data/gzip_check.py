@@ -1,4 +1,4 @@
-"""Whether a gzip file is whole: its length and its checksum, which DuckDB does not look at."""
+"""Whether a gzip file is complete: its length and its checksum, which DuckDB does not check."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _READ = 2**20
 
 
 def is_gzip(file: str) -> bool:
-    """Whether a CSV file is compressed, which its name says."""
+    """Whether a CSV file is compressed, according to its name."""
     return file.lower().endswith(".gz")
 
 

@@ -13,7 +13,7 @@ from tfwd.utils.naming import MISSING_LABELS, nearest, text_of
 # The labels that need no `positive`, as (negative, positive).
 PLAIN = (("0", "1"), ("false", "true"))
 
-# Their squares are in the reach of float32, in which the loss, its gradients and their squares are summed up.
+# Their squares are in the range of float32, in which the loss, its gradients and their squares are summed up.
 LARGEST_LABEL, LARGEST_WEIGHT, LARGEST_CLASS_WEIGHT = 1e18, 1e12, 1e6
 
 
@@ -33,7 +33,7 @@ class LabelCoder:
     """Label texts -> class indices.
 
     Args:
-        classes: in order. A 0/1 label and a boolean one are read alike.
+        classes: the classes in order. A 0/1 label and a boolean one are read alike.
     """
 
     def __init__(self, classes: tuple[str, ...]) -> None:
@@ -43,13 +43,13 @@ class LabelCoder:
             self._codes = {text: index for pair in PLAIN for index, text in enumerate(pair)}
 
     def code(self, text: str | None) -> int:
-        """The class's index; -1 for a text that is not a class, -2 for a missing label."""
+        """The class's index; -1 for a string that is not a class, -2 for a missing label."""
         if is_missing(text):
             return -2
         return self._codes.get(text_of(text), -1)
 
     def codes(self, texts: Sequence[str | None]) -> np.ndarray:
-        """`code` of every text, int32."""
+        """`code` of every string, int32."""
         return np.fromiter((self.code(text) for text in texts), np.int32, len(texts))
 
 

@@ -8,17 +8,17 @@ from typing import NamedTuple
 from tfwd.data.sql import as_float, identifier, is_bad, literal, typed
 from tfwd.schema import Kind
 
-# What a lambda calls the value that it looks at; inside of it no column is read.
+# The name of a lambda's parameter; no column is read inside the lambda.
 _ITEM = "item"
 _NAME = identifier(_ITEM)
 
 
 class Items(NamedTuple):
-    """The values of a row, as they are in the data.
+    """The values of a row, as in the data.
 
     Attributes:
         sql: a list, NULL where there is none.
-        type: of a value, as DuckDB names it.
+        type: the type of a value, as DuckDB names it.
     """
 
     sql: str
@@ -26,13 +26,13 @@ class Items(NamedTuple):
 
 
 def value_type(duckdb_type: str) -> str | None:
-    """The type of a list's values, None for what is not a list. Lists of a fixed length are lists."""
+    """The type of a list's values, None for any other type. Lists of a fixed length count as lists."""
     match = re.fullmatch(r"(.+)\[\d*\]", duckdb_type, re.DOTALL)
     return match[1] if match else None
 
 
 def fixed_length(duckdb_type: str) -> int | None:
-    """The length of lists that all have one, None for others and for what is not a list."""
+    """The length of lists of a fixed length, None for any other type."""
     match = re.fullmatch(r".+\[(\d+)\]", duckdb_type, re.DOTALL)
     return int(match[1]) if match else None
 
@@ -43,11 +43,11 @@ def items(column: str, duckdb_type: str, delimiter: str | None, lists_of_one: bo
     Args:
         column: its name.
         duckdb_type: as the source reads it.
-        delimiter: what parts the values of a text; lists need none.
-        lists_of_one: whether a column of single values may be one of lists that have a value at the most.
+        delimiter: what separates the values in a string; lists need none.
+        lists_of_one: whether a column of single values may stand for lists of at most one value.
 
     Returns:
-        The lists, or None where there are none: text without a delimiter, or a single value a row.
+        The lists, or None if there are none: text without a delimiter, or a single value per row.
     """
     name = identifier(column)
     inner = value_type(duckdb_type)
@@ -61,9 +61,9 @@ def items(column: str, duckdb_type: str, delimiter: str | None, lists_of_one: bo
 
 
 def values(given: Items, kind: Kind, length: int) -> str:
-    """The list of a row's values as the kind of input that the schema says, the latest `length`; never NULL.
+    """The latest `length` of a row's values as a list of the schema's kind of input; never NULL.
 
-    Of text and whole numbers a missing value (NULL, "", NaN) is left out; of floats it is NULL.
+    A missing value (NULL, "", NaN) is left out of text and whole numbers; among floats it is NULL.
     """
     kept = given.sql
     if kind == "string" and given.type == "VARCHAR":
@@ -76,9 +76,9 @@ def values(given: Items, kind: Kind, length: int) -> str:
 
 
 def vector(given: Items, length: int) -> str:
-    """A row's vector: a list of FLOAT, NULL where a number is missing; empty where there is no vector.
+    """A row's vector: a list of FLOAT, NULL where a number is missing; empty if there is no vector.
 
-    It is a conversion error where there are more or fewer than `length` numbers.
+    More or fewer than `length` numbers are a conversion error.
     """
     numbers = f"list_transform({given.sql}, lambda {_NAME}: {as_float(_ITEM, given.type)})"
     return f"CASE WHEN {is_other_length(given, length)} THEN {_refused(given)} ELSE coalesce({numbers}, []) END"
@@ -95,20 +95,20 @@ def length_text(given: Items) -> str:
 
 
 def _refused(given: Items) -> str:
-    # Refused as a value of the wrong kind is, and like it with its place found afterwards.
+    # Refused like a value of the wrong kind, whose place is also found afterwards.
     return f"CAST('!' || CAST({given.sql} AS VARCHAR) AS FLOAT[])"
 
 
 def weights(given: Items, of: Items, kind: Kind, length: int) -> str:
     """The weights of what `values` gives: a list of FLOAT, NULL where a weight is missing; never NULL.
 
-    It is empty where a row has values and no list of weights, and a conversion error where it has both and not as many
-    of the ones as of the others.
+    It is empty if a row has values and no list of weights, and a conversion error if it has both in different
+    numbers.
 
     Args:
         given: the weights.
         of: the values.
-        kind: of the values.
+        kind: the kind of the values.
         length: as for the values.
     """
     if kind == "string" and of.type == "VARCHAR":
@@ -131,7 +131,7 @@ def uneven_text(given: Items, of: Items) -> str:
 
 
 def bad(given: Items, kind: Kind) -> tuple[str, str] | None:
-    """The condition under which `values` raises a conversion error in a row and the text of the value that it is about.
+    """The condition under which `values` raises a conversion error in a row, and the text of the value to blame.
 
     None if it never does.
     """

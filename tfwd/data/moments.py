@@ -7,7 +7,7 @@ import re
 from tfwd.data.sql import INTEGERS, WIDE_INTEGERS, as_integer, identifier, is_fractional, literal
 from tfwd.layers.calendar import FIRST_SECOND, LAST_SECOND
 
-# The value of `Input.moment` for text that says seconds, and for ISO 8601.
+# The value of `Input.moment` for text that holds seconds, and for ISO 8601.
 SECONDS, ISO = "seconds", ""
 # A day, or a moment with a time of day and perhaps an offset. DuckDB's own cast takes more: 'epoch', zones by name, BC.
 _ISO = r" *\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-](0\d|1[0-4])(:?[0-5]\d)?)?)? *"
@@ -32,10 +32,10 @@ def seconds(column: str, duckdb_type: str, moment: str) -> str:
     Args:
         column: its name.
         duckdb_type: as the source reads it.
-        moment: how text says it; see `tfwd.schema.Input`.
+        moment: the format of text; see `tfwd.schema.Input`.
     """
     if not is_moment(duckdb_type):
-        # Of another type is only a column without any value.
+        # Only a column without any value has another type.
         return "CAST(NULL AS BIGINT)"
     name, found = identifier(column), _seconds(column, duckdb_type, moment)
     # The '!' stands beside the column, since a constant would be refused before any row is read.
@@ -65,7 +65,7 @@ def expected(duckdb_type: str, moment: str) -> str:
 
 
 def advice(value: str, duckdb_type: str, moment: str) -> str:
-    """What a value may stand for that is not a moment, for a message; "" where nothing is likely."""
+    """What a value that is not a moment may stand for, for a message; "" if nothing is likely."""
     is_seconds = duckdb_type != "VARCHAR" or moment == SECONDS
     for digits, unit in ((13, "milliseconds"), (16, "microseconds"), (19, "nanoseconds")):
         if is_seconds and re.fullmatch(rf"[12]\d{{{digits - 1}}}(\.0)?", value):
@@ -94,7 +94,7 @@ def age_in_days(seconds: str, reference: str) -> str:
 
 
 def angle(function: str, value: str, first: int, count: int) -> str:
-    """The sine or cosine of a part that comes around again, FLOAT."""
+    """The sine or cosine of a cyclic part, FLOAT."""
     return f"CAST({function}(2 * pi() * (({value}) - {first}) / {count}) AS FLOAT)"
 
 
@@ -122,17 +122,17 @@ def _seconds(column: str, duckdb_type: str, moment: str) -> str:
     if duckdb_type == "DATE":
         return _floor(f"TRY_CAST({name} AS TIMESTAMP)")
     if duckdb_type.endswith("_NS"):
-        # A cast to microseconds goes towards 0, and there is none but a cast where there is a zone.
+        # A cast to microseconds rounds towards 0, and with a time zone there is no other conversion.
         return _floor(name, "ns")
     if duckdb_type.startswith("TIMESTAMP"):
-        # Those of seconds and milliseconds have no way to microseconds in the year 1 but a cast.
+        # In the year 1, only a cast converts those of seconds and milliseconds to microseconds.
         coarse = duckdb_type in ("TIMESTAMP_S", "TIMESTAMP_MS")
         return _floor(f"TRY_CAST({name} AS TIMESTAMP)" if coarse else name)
     return as_integer(column, duckdb_type)
 
 
 def _parsed(name: str, format: str) -> str:
-    # It takes this word for 1970, whatever the format.
+    # strptime reads this word as 1970, whatever the format.
     parsed = (
         f"CASE WHEN NOT regexp_full_match({name}, '(?i)\\s*epoch\\s*') THEN try_strptime({name}, {literal(format)}) END"
     )
@@ -140,12 +140,12 @@ def _parsed(name: str, format: str) -> str:
     function = "year" if "Y" in directives else "isoyear" if "G" in directives else None
     if function is None:
         return parsed
-    # Of four digits, as in Python: 24 for 2024 would be a year of the Romans.
+    # Years have four digits, as in Python: 24 for 2024 would be a year of the Romans.
     year = f"{function}({parsed})"
     return f"CASE WHEN {year} > 999 OR contains({name}, lpad(CAST({year} AS VARCHAR), 4, '0')) THEN {parsed} END"
 
 
 def _floor(timestamp: str, unit: str = "us") -> str:
-    """A timestamp's microseconds or nanoseconds as seconds: DuckDB's own division goes towards 0."""
+    """A timestamp's microseconds or nanoseconds as seconds: DuckDB's own division rounds towards 0."""
     count, second = f"epoch_{unit}({timestamp})", {"us": 10**6, "ns": 10**9}[unit]
     return f"({count} // {second} - CAST({count} % {second} < 0 AS BIGINT))"

@@ -1,4 +1,4 @@
-"""The order of rows: a function of seed and epoch alone, in memory that doesn't grow with the data."""
+"""The order of rows: a function of only seed and epoch, in memory that doesn't grow with the data."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ def generator(seed: int, epoch: int, stream: int = 0) -> np.random.Generator:
     """The random numbers of an epoch (Philox, counter-based: Salmon et al. 2011), equal in every process.
 
     Args:
-        seed: of the run.
-        epoch: of the run.
-        stream: tells independent uses within an epoch apart.
+        seed: the seed of the run.
+        epoch: the epoch of the run.
+        stream: distinguishes independent uses within an epoch.
     """
     key, counter = np.array([seed, epoch], np.uint64), np.array([0, 0, 0, stream], np.uint64)
     return np.random.Generator(np.random.Philox(key=key, counter=counter))
@@ -43,11 +43,11 @@ def pieces(tables: Iterable[pa.Table], rows: int, skip: int = 0) -> Iterator[pa.
 def shuffled(tables: Iterable[pa.Table], rows: int, random: np.random.Generator) -> Iterator[pa.Table]:
     """The rows in random order, through a pool of at most `rows` of them.
 
-    A random half of a full pool leaves at a time and the next rows take its place, so that a row may travel far
-    behind where it stood.
+    A random half of a full pool leaves at a time, and the next rows take its place, so that a row may end up far
+    behind its original position.
 
     Args:
-        tables: rows in any cut; what comes out does not depend on the cut.
+        tables: rows, divided in any way; the result does not depend on the division.
         rows: the size of the pool.
         random: where the order comes from.
     """

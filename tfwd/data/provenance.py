@@ -1,4 +1,4 @@
-"""What each split of a training was: whether it is still the same, and what was learned from, can be told later."""
+"""What each split of a training was, to tell later whether it is still the same, and what was learned from."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class FileMark(NamedTuple):
 
     @classmethod
     def of(cls, path: str) -> FileMark:
-        """As it is now.
+        """The mark of a file as it is now.
 
         Raises:
             OSError: it does not exist.
@@ -34,7 +34,7 @@ class FileMark(NamedTuple):
         return cls(os.path.abspath(path), status.st_size, status.st_mtime_ns)
 
     def change(self) -> str | None:
-        """What has become of the file since, in words; None where it is as it was."""
+        """How the file has changed since, in words; None if it has not."""
         try:
             now = FileMark.of(self.path)
         except OSError:
@@ -46,7 +46,7 @@ class FileMark(NamedTuple):
 
 
 def marks(rows: Rows) -> tuple[FileMark, ...]:
-    """Of the files of rows, as they are now; none of a frame's."""
+    """The marks of the files of rows, as they are now; none for a frame."""
     return tuple(map(FileMark.of, rows.source.files))
 
 
@@ -55,8 +55,8 @@ class SplitMark:
     """What a split was.
 
     Attributes:
-        files: those that it was read from; none of a frame.
-        fingerprint: of its rows.
+        files: the files that it was read from; none for a frame.
+        fingerprint: the fingerprint of its rows.
     """
 
     files: tuple[FileMark, ...]
@@ -65,18 +65,18 @@ class SplitMark:
     @classmethod
     def of(cls, rows: Rows) -> SplitMark:
         """Reads the rows once."""
-        # The marks first: a file that changes while it is read is another one afterwards.
+        # The marks come first, so that a file that changes while it is read has another mark afterwards.
         return cls(marks(rows), fingerprint(rows))
 
     def untouched(self, rows: Rows) -> bool:
-        """Whether the files are those, neither longer nor changed since; nothing is read. A frame's have no marks."""
+        """Whether the files are the same and unchanged, without reading them. A frame has no marks."""
         try:
             return bool(self.files) and self.files == marks(rows)
         except OSError:
             return False
 
     def difference(self, rows: Rows) -> str | None:
-        """How other rows differ from these, in words; None where they are the same in the same order."""
+        """How other rows differ from these, in words; None if they are the same in the same order."""
         if self.untouched(rows):
             return None
         found, own = fingerprint(rows), self.fingerprint
@@ -92,13 +92,13 @@ class Provenance:
     """What the splits of a training were: `rows.json`.
 
     Attributes:
-        splits: `train`, and `validation` and `test` where there were any.
+        splits: `train`, and `validation` and `test` if there were any.
     """
 
     splits: dict[str, SplitMark]
 
     def learnt(self, refit: bool) -> Fingerprint:
-        """Of all rows that the model has learned from.
+        """The fingerprint of all rows that the model has learned from.
 
         Args:
             refit: whether it has learned from its validation rows too.
@@ -109,7 +109,7 @@ class Provenance:
         return train.fingerprint
 
     def save(self, file: Path) -> None:
-        """Writes the file whole."""
+        """Writes the file atomically."""
         splits = {
             name: {"files": [list(mark) for mark in split.files], **split.fingerprint.to_dict()}
             for name, split in self.splits.items()
@@ -118,7 +118,7 @@ class Provenance:
 
     @classmethod
     def load(cls, file: Path) -> Provenance | None:
-        """Reads what `save` wrote; None where there is no file.
+        """Reads what `save` wrote; None if there is no file.
 
         Raises:
             RunError: it is damaged.

@@ -1,4 +1,4 @@
-"""How a file becomes the rows that a model takes: what the exports carry of a configuration for that, and its use."""
+"""How a file becomes the rows that a model takes: the part of a configuration in the exports, and its use."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from tfwd.schema import Schema
 
 
 class Reading(Section):
-    """What the reading of a file needs of a configuration beside the schema.
+    """What reading a file needs from a configuration in addition to the schema.
 
-    It goes with a model into `.keras` files, SavedModels and ONNX files, so that all read a file as the run does.
+    It is stored with a model in `.keras` files, SavedModels and ONNX files, so that all read a file as the run does.
 
     Args:
         csv: the dialect.
-        format: of files whose names don't say it.
+        format: the format of files whose names don't tell it.
         filter: which rows are evaluated; see `data.filter`.
         columns: computed columns; see `data.columns`.
         key: columns that are passed through.
-        joins: the columns by which tables were joined: what these add is in no single file.
+        joins: the columns by which tables were joined; what these add is in no single file.
         histories: the list columns of earlier events, which are in no single file either.
         ranking: adds the metrics by user.
     """
@@ -49,7 +49,7 @@ class Reading(Section):
 
     @classmethod
     def of(cls, config: Config) -> Reading:
-        """What a configuration says of the reading of files."""
+        """The part of a configuration that says how files are read."""
         data = config.data
         return cls(
             csv=data.csv,
@@ -71,7 +71,7 @@ class Reading(Section):
         """The reading that `to_dict` wrote.
 
         Raises:
-            ValueError: it is none; says where.
+            ValueError: it is invalid; says where.
         """
         try:
             check_tree(values, "reading")
@@ -89,21 +89,21 @@ class Reading(Section):
         delimiter: str | None = None,
         everything: bool = False,
     ) -> Source:
-        """Opens rows as the training read them, without the rows that it left out where they are labelled.
+        """Opens rows as the training read them; if labelled, without the rows that the training left out.
 
-        Columns of `data.columns` that are needed are computed, unless the file is one that a preparation wrote, or the
-        rows have one of them and not what it is computed of. Columns that nothing reads are not looked at.
+        The columns of `data.columns` that are needed are computed, unless a preparation wrote the file, or the rows
+        have such a column but not what it is computed from. Columns that nothing reads are ignored.
 
         Args:
             data: as `Source.open` takes it.
-            schema: of the model.
-            labelled: whether the label is needed, and the filter holds: for an evaluation.
-            key: columns to pass through; None is those of the reading, as far as they are there.
-            delimiter: of a CSV file, in place of the dialect's.
+            schema: the schema of the model.
+            labelled: whether the label is needed and the filter applies, as for an evaluation.
+            key: columns to pass through; None for those of the reading that exist.
+            delimiter: the delimiter of a CSV file, in place of the dialect's.
             everything: compute all columns that can be, for another model that may read them.
 
         Raises:
-            DataError: a column is neither there nor can it be computed; there is no such file.
+            DataError: a column is missing and cannot be computed, or there is no such file.
             ConfigError: an SQL expression does not fit the columns.
         """
         condition = self.filter if labelled else None
@@ -122,7 +122,7 @@ class Reading(Section):
             source = Source.open(part(data, raw))
         else:
             csv = self.csv if delimiter is None else self.csv.model_copy(update={"delimiter": delimiter})
-            # A file whose name does not say what it is, as adult.data, is what the training file was.
+            # A file whose name does not tell its format, such as adult.data, has the format of the training file.
             named = not isinstance(data, str | Path) or known_ending(str(data))
             source = Source.open(data, csv=csv, format="auto" if named else self.format)
             chosen, _ = self._plan(source.columns, wanted, self._prepared(source))
@@ -130,12 +130,12 @@ class Reading(Section):
         return source.computing(chosen, condition)
 
     def metrics_by_user(self, source: Source) -> RankingConfig | None:
-        """The ranking section, where there is one and the rows say whose they are."""
+        """The ranking section, if there is one and the rows have its user."""
         ranking = self.ranking
         return ranking if ranking is not None and ranking.user in source.columns else None
 
     def outside(self, schema: Schema) -> list[str]:
-        """The inputs that are computed before the graph, so that whoever calls it must send them: a line each."""
+        """The inputs that are computed before the graph, so that its caller must send them: one line per input."""
         lines = []
         for entry in schema.inputs:
             if entry.column in self.histories:
@@ -151,7 +151,7 @@ class Reading(Section):
     def _plan(
         self, there: Collection[str], wanted: set[str], prepared: Mapping[str, str]
     ) -> tuple[dict[str, str], set[str]]:
-        """The columns to compute, in order, and those that are read of the rows; all but the former in lower case."""
+        """The columns to compute, in order, and the columns read from the rows; only the latter in lower case."""
         known = {column.lower() for column in there}
         possible: list[tuple[str, str, set[str]]] = []
         for name, sql in self.columns.items():
@@ -170,10 +170,10 @@ class Reading(Section):
         """The columns that a preparation has computed already.
 
         Raises:
-            DataError: it has computed one of them in another way.
+            DataError: it has computed one of them differently.
         """
         if not source.computed and all(_in_a_run(name) for name in source.parts):
-            # Of a version that left no mark in its files.
+            # From a version that left no mark in its files.
             return self.columns
         for name, sql in source.computed.items():
             if name in source.columns and self.columns.get(name, sql) != sql:
@@ -184,9 +184,9 @@ class Reading(Section):
         return source.computed
 
     def _refuse_missing(self, name: str, there: set[str], needed: Mapping[str, str]) -> None:
-        """Refuses rows without a column that is needed: in one message those that more than such rows could give."""
+        """Refuses rows without a needed column; one message lists all columns that only prepared rows have."""
         lower = {column.lower() for column in there}
-        # SQL tells no case, so that what a filter reads is in lower case here.
+        # SQL ignores case, so the columns that a filter reads are in lower case here.
         missing = [c for c, what in needed.items() if c not in there and (what != "data.filter" or c not in lower)]
         lines = [line for column in missing for line in self._why(column, there)]
         if lines:
@@ -212,6 +212,6 @@ class Reading(Section):
 
 
 def _in_a_run(file: str) -> bool:
-    """Whether a file is one of those that a training prepared for its run."""
+    """Whether a file was prepared by a training for its run."""
     folder = Path(file).resolve().parent
     return folder.name == "data" and (folder.parent / "run.json").is_file()

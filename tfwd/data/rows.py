@@ -27,20 +27,20 @@ if TYPE_CHECKING:
 
 Split = Literal["train", "validation"]
 
-# Values of a chunk: as many rows as keep a chunk in the tens of megabytes. Below some ten thousand rows the cost of
-# a chunk in Python, and of its dictionaries, shows.
+# Values per chunk, which keep a chunk in the tens of megabytes. Below about ten thousand rows the cost of a chunk in
+# Python, and of its dictionaries, becomes noticeable.
 _CHUNK_VALUES = 2_000_000
 
 
 class Batch(NamedTuple):
-    """Rows that belong together.
+    """Rows of one batch.
 
     Attributes:
         inputs: input name -> (B,) str objects (missing: ""), int64 (missing: `MISSING_INTEGER`) or float32 (missing:
-            NaN); (B, length) for an input of several values, the latest in their order and then missing ones.
+            NaN); (B, length) for an input of several values: the latest, in their order, then missing ones.
         label: binary (B, 1) float32 in {0, 1}, multi-class (B, 1) int32 class index, regression (B, 1) float32.
         weight: (B,) float32.
-        key: B rows of the key columns, as they were read.
+        key: B rows of the key columns, as read.
     """
 
     inputs: dict[str, np.ndarray]
@@ -54,11 +54,11 @@ class Rows:
 
     Args:
         source: where the rows come from.
-        schema: what they must be. Without `classes`, a binary or multi-class schema serves `count` and the analysis.
+        schema: what the rows must be. A binary or multi-class schema without `classes` serves `count` and the analysis.
         split: `validation` keeps about `fraction` of the rows, chosen by a hash of the row, and `train` the others;
             None keeps all.
         fraction: the share of validation rows.
-        labelled: read label and weight; otherwise those columns need not be there.
+        labelled: whether to read label and weight; otherwise those columns may be missing.
         key: columns to pass through.
 
     Raises:
@@ -122,10 +122,10 @@ class Rows:
             batch_size: rows per batch.
             order: (seed, epoch): a shuffled order that is the same in every process; None is the order of the files.
             shuffle_rows: rows in the shuffle's pool.
-            skip: batches to leave out at the start: what follows is what would have followed.
+            skip: the number of batches to leave out at the start; the others stay the same.
 
         Raises:
-            DataError: a value that does not fit; names its file, row and column.
+            DataError: a value does not fit; names its file, row and column.
         """
         for chunk in self.chunks(batch_size, order=order, shuffle_rows=shuffle_rows, skip=skip):
             words = {name: dictionary.to_numpy(zero_copy_only=False) for name, dictionary in chunk.dictionaries.items()}
@@ -153,7 +153,7 @@ class Rows:
     ) -> tf.data.Dataset:
         """The batches of `batches` as a `tf.data.Dataset`: `(x, y)` or `(x, y, w)`, or `x` where not labelled.
 
-        It knows how many they are, or Keras would take their end for a mistake; for that the rows are counted once.
+        It knows their number, or Keras would treat their end as a mistake; for that the rows are counted once.
 
         Args:
             batch_size: rows per batch.
@@ -192,11 +192,11 @@ class Rows:
     def chunks(
         self, batch_size: int, *, order: tuple[int, int] | None, shuffle_rows: int, skip: int
     ) -> Iterator[Chunk]:
-        """The rows as decoded chunks of whole batches, on which `batches` and `dataset` stand."""
+        """The rows as decoded chunks of whole batches, on which `batches` and `dataset` are built."""
         if self.labelled and self.schema.task != "regression" and not self.schema.classes:
             raise ValueError("The schema has no classes yet: analyze the training rows, then use with_classes.")
         width = max(self.schema.width, 1)
-        # Rows of very long lists are fewer, or their padding would fill the memory.
+        # Fewer rows if their lists are very long, or the padding would fill the memory.
         fewest = min(8_192, 4 * _CHUNK_VALUES // width)
         wanted = min(max(_CHUNK_VALUES // width, fewest, 1), 131_072)
         rows = -(-wanted // batch_size) * batch_size

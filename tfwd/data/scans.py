@@ -1,4 +1,4 @@
-"""The three things that are read, CSV files, Parquet files and Arrow tables, as relations of DuckDB."""
+"""The three kinds of source, CSV files, Parquet files and Arrow tables, as DuckDB relations."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from tfwd.data.paths import PlainFiles
 from tfwd.data.sql import identifier, literal
 from tfwd.errors import DataError
 
-# Rows of a block: the unit whose order a shuffle permutes. Small enough to mix a file that one program wrote as a
-# single row group, large enough that a query a block costs little.
+# Rows per block, the unit whose order a shuffle permutes: small enough to mix a file written as a single row group,
+# large enough that one query per block costs little.
 BLOCK_ROWS = 65_536
 
 # In the metadata of a Parquet file that `tfwd.preparation` wrote: its computed columns, name -> SQL, as JSON.
@@ -31,7 +31,7 @@ _ROW_NUMBER = "file_row_number"
 
 @dataclass(frozen=True)
 class Block:
-    """Rows of one part that are read together; `stop` is None where the part cannot be cut (CSV)."""
+    """Rows of one part that are read together; `stop` is None if the part cannot be cut (CSV)."""
 
     part: int
     start: int = 0
@@ -45,12 +45,12 @@ class Scan(Protocol):
         parts: what the parts are called.
         columns: column -> DuckDB type.
         reads: what queries read, for `tfwd.data.engine.connect`.
-        connection: of DuckDB, that reads these files and no others.
-        lists_of_one: whether a column of single values may be one of lists, none of which has more than one value.
-        computed: columns that a preparation has computed of the others already -> their SQL.
+        connection: a DuckDB connection that reads these files and no others.
+        lists_of_one: whether a column of single values may stand for lists of at most one value.
+        computed: columns that a preparation has already computed from the others -> their SQL.
         levels: the names of a frame's index, which is not a column.
         is_csv: whether the columns are text of CSV files.
-        sizes: computed columns, in lower case -> about how long their texts are.
+        sizes: computed columns, in lower case -> about how long their strings are.
     """
 
     parts: Sequence[str]
@@ -67,10 +67,10 @@ class Scan(Protocol):
         """Makes the relation, or one block of it, known to a connection."""
 
     def relation(self, part: int | None = None) -> str:
-        """What stands behind FROM, for all parts in order or for one."""
+        """The SQL after FROM, for all parts in order or for one."""
 
     def block(self, block: Block) -> str:
-        """What stands behind FROM for one block."""
+        """The SQL after FROM, for one block."""
 
     def blocks(self) -> list[Block]:
         """All rows, cut where cutting is cheap."""
@@ -140,7 +140,7 @@ class CsvScan:
         return self.relation(block.part)
 
     def blocks(self) -> list[Block]:
-        """One a file: where a row begins is known only after reading what comes before."""
+        """One block per file: where a row begins is known only after reading what comes before."""
         return [Block(part) for part in range(len(self.parts))]
 
 
@@ -149,7 +149,7 @@ class ParquetScan:
 
     Args:
         files: their paths.
-        names: what they are called in messages, where that is not their paths.
+        names: their names in messages, if these differ from their paths.
     """
 
     is_csv = False
@@ -200,7 +200,7 @@ class ParquetScan:
         return f"read_parquet({_listed(files)}, binary_as_string=true, hive_partitioning=false)"
 
     def block(self, block: Block) -> str:
-        """A range of rows; DuckDB skips the row groups outside of it."""
+        """A range of rows; DuckDB skips the row groups outside it."""
         relation = self.relation(block.part)[:-1] + f", {_ROW_NUMBER}=true)"
         return (
             f"(SELECT * EXCLUDE ({_ROW_NUMBER}) FROM {relation} "
@@ -216,7 +216,7 @@ def _named(file: str, names: list[str]) -> list[str]:
     """The columns' names of a file.
 
     Raises:
-        DataError: one is empty, but for the first.
+        DataError: a name other than the first is empty.
     """
     nameless = [place for place, name in enumerate(names) if place and not name]
     if nameless:
@@ -232,7 +232,7 @@ def refuse_twins(names: Sequence[str], where: str, place: str = "") -> None:
     """Refuses two columns of one name, or of names that differ only in case.
 
     Args:
-        names: of the columns.
+        names: the names of the columns.
         where: what has them, for the message.
         place: where they can be renamed, for the message.
 
@@ -253,7 +253,7 @@ def cut(part: int, length: int) -> list[Block]:
 
 
 def _mark(metadata: dict[bytes, bytes] | None) -> dict[str, str]:
-    """The computed columns of a prepared file; of any other file, or one with a mark that is none, there are none."""
+    """The computed columns of a prepared file; empty for any other file, or one with an invalid mark."""
     try:
         found = json.loads((metadata or {}).get(COMPUTED.encode(), b"{}"))
     except (ValueError, RecursionError):

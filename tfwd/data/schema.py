@@ -1,4 +1,4 @@
-"""The schema of a run: the kind of every raw input, from what the features need and what the data holds."""
+"""The schema of a run: the kind of every raw input, decided by what the features need and the data holds."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ def resolve_schema(config: Config, source: Source) -> Schema:
     """Decides once what every raw input is; training, analysis and every export follow it.
 
     A numeric or bucketized feature makes its input a float. A categorical one makes it an integer where the data has
-    one of up to 64 signed bits, and a string otherwise: text, truth values, days, moments, and every column of a CSV
+    one of up to 64 signed bits, and a string otherwise: for text, truth values, days, moments and every column of a CSV
     file, unless the feature says `dtype`. `identity` needs an integer. A multivalent feature reads lists, or text with
     its delimiter, whose values are judged alike; its input keeps as many as the longest `max_length` on its column.
-    Weights are floats, in a list as long as that of the values. A datetime feature makes its input an integer, seconds
-    since 1970, of days, moments, text and whole numbers.
+    Weights are floats, in a list as long as the list of values. A datetime feature makes its input an integer, seconds
+    since 1970, from days, moments, text or whole numbers.
 
     Args:
         config: its features, label and weight.
         source: the training data.
 
     Returns:
-        A schema; `classes` is empty where the training rows decide (all of binary, and multi-class without
+        A schema; `classes` is empty if the training rows decide them (for binary always, for multi-class without
         `data.label.classes`).
 
     Raises:
         DataError: a column does not exist; names the nearest.
         ConfigError: a feature cannot read its column, two features need different forms of one column, or a feature
-            has the vocabulary of one of another kind.
+            shares the vocabulary of a feature of another kind.
     """
     names = config.input_names()
     readings: dict[str, _Reading] = {}
@@ -89,7 +89,7 @@ def resolve_schema(config: Config, source: Source) -> Schema:
 
 @dataclass(frozen=True)
 class _Reading:
-    """How a feature reads a column; the fields from `kind` on are those of the column's input."""
+    """How a feature reads a column; the fields from `kind` on describe the column's input."""
 
     feature: Numeric | Bucketized | Categorical | Datetime
     kind: Kind
@@ -218,9 +218,9 @@ def _kind(feature: Numeric | Bucketized | Categorical, found: str, where: str, f
     Args:
         feature: what reads it.
         found: the type of its values.
-        where: begins a message.
-        fraction: of floats the first that is not an integer. Without one they are whole numbers: pandas makes floats
-            of those of a column in which any is missing.
+        where: the beginning of a message.
+        fraction: the first float that is not an integer. Without one the floats are whole numbers: pandas turns
+            integers into floats if any in the column is missing.
     """
     if not isinstance(feature, Categorical):
         if _may_be_number(found):

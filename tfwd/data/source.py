@@ -26,7 +26,7 @@ from tfwd.utils.naming import nearest
 
 
 class Place(NamedTuple):
-    """Where a value stands: the file, the number of the row in it (from 1, without the header), the value's text."""
+    """The place of a value: the file, the number of the row in it (from 1, without the header), the value's text."""
 
     part: str
     row: int
@@ -37,13 +37,13 @@ class Source:
     """Rows with named columns, and the one reader for all that read them.
 
     Attributes:
-        name: the path as it was given, or `DataFrame`, for messages.
+        name: the path as given, or `DataFrame`, for messages.
         columns: column -> DuckDB type as read; every column of a CSV file is `VARCHAR`.
         reads: what a connection must be able to read for `attach`.
         parts: the names of the files.
         computed: columns that a preparation has computed already, with their SQL.
         filter: the condition on the rows, as checked SQL.
-        files: their paths; none of a frame.
+        files: their paths; none for a frame.
     """
 
     files: tuple[str, ...] = ()
@@ -77,10 +77,10 @@ class Source:
                 `pyarrow.Table` or anything else that gives its rows as Arrow does.
             csv: the dialect; a `.tsv` is separated by tabs unless the dialect says otherwise.
             format: `auto` goes by the ending.
-            filter: a SQL condition on the columns of a row; other rows are not there.
+            filter: an SQL condition on the columns of a row; other rows are left out.
 
         Raises:
-            DataError: there is no such file, it cannot be read, or its columns cannot be told apart.
+            DataError: there is no such file, it cannot be read, or its columns cannot be distinguished.
             ConfigError: the filter is more than a condition on known columns.
         """
         csv = csv or CsvConfig()
@@ -112,10 +112,10 @@ class Source:
             raise explain(error, self.name) from None
 
     def computing(self, columns: Mapping[str, str], filter: str | None = None) -> Source:
-        """The same rows with computed columns, each of those before it, and then a filter.
+        """The same rows with computed columns, each computed from those before it, and then a filter.
 
         Raises:
-            ConfigError: an expression is more than SQL of a row, or does not fit the columns.
+            ConfigError: an expression is more than SQL on a row, or does not fit the columns.
         """
         scan = self._scan
         if columns:
@@ -125,11 +125,11 @@ class Source:
         return made
 
     def fault(self) -> DataError | None:
-        """Why a computed column cannot be computed for all rows, if that is so."""
+        """Why a computed column cannot be computed for all rows; None if it can."""
         return self._scan.fault(self.connect()) if isinstance(self._scan, ComputedScan) else None
 
     def filter_fails(self) -> bool:
-        """Whether the rows can be read, and `data.filter` not be told for each of them."""
+        """Whether the rows can be read, but `data.filter` cannot be evaluated for each of them."""
         try:
             self._run(f"SELECT count(*) FROM {self._scan.relation()}")
         except ENGINE_ERRORS:
@@ -154,7 +154,7 @@ class Source:
         return self.columns[column]
 
     def refuse_periods(self, column: str) -> None:
-        """Refuses pandas' periods where moments are read: DuckDB sees their numbers, such as months since 1970.
+        """Refuses pandas' periods for moments: DuckDB sees their numbers, such as months since 1970.
 
         Raises:
             DataError: says what to do.
@@ -171,7 +171,7 @@ class Source:
         return self._scan.is_csv
 
     def _delimiter(self) -> str:
-        """What to say where the whole first line of a CSV file is one name, as of a file with another delimiter."""
+        """A hint if the whole first line of a CSV file is one name, as in a file with another delimiter."""
         name = next(iter(self.columns))
         marks = sorted((mark for mark in ";\t|:," if mark in name), key=name.count)
         if len(self.columns) > 1 or not marks or not self.is_csv:
@@ -201,7 +201,7 @@ class Source:
         """Rows in the order of the source, in record batches of at most about a block's rows, memory bounded.
 
         Raises:
-            DataError: a file is another one than when it was opened: what was learned of it would not fit any more.
+            DataError: a file has changed since it was opened: what was learned from it would no longer fit.
         """
         query = self.select(expressions, block=block)
         connection = self.connect(block)
@@ -214,17 +214,17 @@ class Source:
         self._refuse_changes(block)
 
     def counts(self) -> tuple[int, int]:
-        """How many rows there are, and how many of them are not a copy of one before."""
+        """The number of rows, and how many of them are not a copy of an earlier one."""
         with reading(self.name):
             ((rows, different),) = self._run(self.select(f"count(*), count(DISTINCT {digest(self.columns)})"))
         return int(rows), int(different)
 
     def items(self, column: str, delimiter: str | None) -> Items | None:
-        """A column's rows as lists, or None where they are none; see `tfwd.data.lists`."""
+        """A column's rows as lists, or None if they are not lists; see `tfwd.data.lists`."""
         return items(column, self.columns[column], delimiter, self._scan.lists_of_one)
 
     def has_values(self, column: str) -> bool:
-        """Whether any row has a value of a column. One without has the type of anything, as of a frame's."""
+        """Whether any row has a value in a column. A column without values may have any type, such as in a frame."""
         return self.first(column, f"{identifier(column)} IS NOT NULL") is not None
 
     def first(self, column: str, condition: str, found: str | None = None) -> Place | None:
@@ -233,10 +233,10 @@ class Source:
         Args:
             column: what the message is about.
             condition: SQL.
-            found: the SQL of the text that it shows, in place of the column's.
+            found: the SQL of the text to show, in place of the column's.
         """
         value = found or as_text(column, self.columns[column])
-        # A name that is longer than that of any column is the name of none.
+        # A name longer than every column's name matches none.
         row = "row" + "_" * max(map(len, self.columns))
         for part, name in enumerate(self._scan.parts):
             numbered = f"(SELECT *, row_number() OVER () AS {row} FROM {self._scan.relation(part)})"
@@ -282,11 +282,11 @@ def no_column(name: str, columns: Collection[str], column: str, what: str, hint:
     """The error for a column that a source does not have; names the nearest.
 
     Args:
-        name: of the source.
-        columns: those that it has.
-        column: the one that it has not.
-        what: reads it.
-        hint: what to do, where more is known than a name that is near.
+        name: the name of the source.
+        columns: the columns that it has.
+        column: the missing column.
+        what: what reads the column.
+        hint: what to do, if more is known than the nearest name.
     """
     twins = [there for there in columns if there.lower() == column.lower()]
     hint = hint or (f" Did you mean {twins[0]!r}?" if twins else nearest(column, columns))
@@ -294,7 +294,7 @@ def no_column(name: str, columns: Collection[str], column: str, what: str, hint:
 
 
 def _stamp(path: str) -> tuple[int, int] | None:
-    """What tells whether a file is still the one that it was."""
+    """A stamp that shows whether a file is still the same."""
     try:
         found = os.stat(path)
     except OSError:

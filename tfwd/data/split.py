@@ -1,6 +1,6 @@
-"""The validation rows of a source: decided once by the hash of each row, then remembered at one bit a row.
+"""The validation rows of a source: decided once by the hash of each row, then remembered at one bit per row.
 
-The text of a whole row and its MD5 cost several times what reading the row does, and every epoch reads it again.
+The text of a whole row and its MD5 cost several times as much as reading the row, and every epoch reads it again.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class ValidationRows:
     """Which rows are validation rows, block by block, in the order in which the source reads them.
 
     Args:
-        source: only rows that pass its filter are there.
+        source: the rows; only those that pass its filter count.
         fraction: the share of validation rows.
     """
 

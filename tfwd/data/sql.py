@@ -93,7 +93,7 @@ def as_integer(column: str, duckdb_type: str) -> str:
 
 
 def _is_whole(name: str, duckdb_type: str = "VARCHAR") -> str:
-    """The condition that a value, if there is one, is a whole number and not the one that stands for a missing one."""
+    """The condition that a value, if present, is a whole number other than the mark of a missing one."""
     if duckdb_type == "VARCHAR":
         digits = str(MISSING_INTEGER).removeprefix("-")
         return f"regexp_full_match({name}, '[+-]?[0-9]+') AND NOT regexp_full_match({name}, '-0*{digits}')"
@@ -103,7 +103,7 @@ def _is_whole(name: str, duckdb_type: str = "VARCHAR") -> str:
 
 
 def is_bad(column: str, duckdb_type: str, kind: Kind) -> str | None:
-    """The condition under which `typed` raises a conversion error in a row, None if it never does."""
+    """The condition under which `typed` raises a conversion error in a row; None if it never does."""
     name = identifier(column)
     if kind == "string" and not is_fractional(duckdb_type):
         return None
@@ -125,21 +125,21 @@ def is_bad(column: str, duckdb_type: str, kind: Kind) -> str | None:
 
 
 def typed(column: str, duckdb_type: str, kind: Kind, *, nulls: bool = False) -> str:
-    """A column as the kind of input that the schema says.
+    """A column converted to the kind of input in the schema.
 
     Args:
         column: its name.
         duckdb_type: as the source reads it.
-        kind: of the input.
-        nulls: leave missing values NULL; otherwise a missing string is "" and a missing integer
-            `MISSING_INTEGER`. A missing float is NULL in any case: it is NaN outside of SQL.
+        kind: the kind of the input.
+        nulls: whether to leave missing values NULL; otherwise a missing string is "" and a missing integer
+            `MISSING_INTEGER`. A missing float is NULL in any case: it is NaN outside SQL.
     """
     if kind == "float":
         return as_float(column, duckdb_type)
     if kind == "integer":
         value = as_integer(column, duckdb_type)
         return value if nulls else f"coalesce({value}, CAST({literal(str(MISSING_INTEGER))} AS BIGINT))"
-    # The text of a number is that of a whole one: pandas makes floats of those of a column in which any is missing.
+    # The text of a float is that of a whole number: pandas turns integers into floats if any in the column is missing.
     whole = is_fractional(duckdb_type)
     value = f"CAST({as_integer(column, duckdb_type)} AS VARCHAR)" if whole else as_text(column, duckdb_type)
     return f"NULLIF({value}, '')" if nulls else f"coalesce({value}, '')"
@@ -148,8 +148,8 @@ def typed(column: str, duckdb_type: str, kind: Kind, *, nulls: bool = False) -> 
 def in_split(columns: dict[str, str], split: str, fraction: float) -> str:
     """The condition that a row is in a split: MD5 of all of its columns, as a number in [0, 1), against `fraction`.
 
-    It depends on nothing but the row's own text, so that equal rows stay together and no run, machine, order or number
-    of files moves one. NULL and "" are different texts.
+    It depends only on the row's own text, so that equal rows stay together, and no run, machine, order or number of
+    files moves a row. NULL and "" differ.
 
     Args:
         columns: all columns of the source with their types.
@@ -167,6 +167,6 @@ def digest(columns: dict[str, str]) -> str:
 
 
 def both(conditions: Iterable[str | None]) -> str:
-    """` WHERE` all the conditions that are there, or nothing."""
+    """` WHERE` with all the conditions that are not None, or the empty string."""
     given = [f"({condition})" for condition in conditions if condition]
     return " WHERE " + " AND ".join(given) if given else ""

@@ -22,7 +22,7 @@ class TableScan:
 
     Args:
         table: its columns.
-        levels: the names of the index of the frame that it was.
+        levels: the names of the index of the frame that it was made from.
     """
 
     is_csv = False
@@ -79,7 +79,7 @@ def _check_texts(table: pa.Table) -> None:
 def _decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
     kind = column.type.value_type
     if pa.types.is_string_view(kind):
-        # As Polars has it; Arrow decodes no dictionary of such texts.
+        # Polars' type; Arrow cannot decode a dictionary of such strings.
         parts = [part.dictionary.cast(pa.large_string()).take(part.indices) for part in column.chunks]
         return pa.chunked_array(parts, pa.large_string())
     return column.cast(kind)

@@ -1,4 +1,4 @@
-"""Tables to a `.parquet` or `.csv` file, which appears when it is whole."""
+"""Writes tables to a `.parquet` or `.csv` file, which appears when it is complete."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tfwd.utils.files import file_beside, reason
 
 @contextlib.contextmanager
 def writing(output: str | Path) -> Iterator[Writer]:
-    """A writer of tables to a `.parquet` or `.csv` file, which appears when all went well.
+    """A writer of tables to a `.parquet` or `.csv` file, which appears on success.
 
     Raises:
         DataError: the file cannot be written.
@@ -33,7 +33,7 @@ def writing(output: str | Path) -> Iterator[Writer]:
     except OSError as error:
         raise DataError(f"{output} cannot be written: {reason(error)}.") from None
     except pa.ArrowException as error:
-        # As a list among the keys, for which CSV has no form.
+        # For example a list among the keys, for which CSV has no form.
         raise DataError(f"{output} cannot be written: {str(error).splitlines()[0]}.") from None
 
 

@@ -1,1 +1,1 @@
-"""What knows no feature, no row and no model: files, and who holds them."""
+"""Helpers that know nothing of features, rows or models: files and their locks, names, and the console."""

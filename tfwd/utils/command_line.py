@@ -1,4 +1,4 @@
-"""How every command speaks and fails, those of tfwd and those of the exports alike."""
+"""How all commands, of tfwd and of the exports, print their results and fail."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CONTEXT = {"help_option_names": ["-h", "--help"]}
 
 
 def guarded(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Turns what the user can mend into one message and exit code 2, and Ctrl-C into exit code 130."""
+    """Turns errors that the user can fix into one message and exit code 2, and Ctrl-C into exit code 130."""
 
     @functools.wraps(command)
     def wrapped(*arguments: Any, **options: Any) -> Any:
@@ -38,24 +38,24 @@ def guarded(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class _Command(types.ModuleType):
-    """The module of a command, which a caller takes for a function of its name."""
+    """The module of a command, which a caller may mistake for a function of its name."""
 
     def __call__(self, *_: Any, **__: Any) -> NoReturn:
         raise TypeError(f"{self.__name__} is a module and no function. {self.__doc__}")
 
 
 def refuse_calls(module: str) -> None:
-    """Lets a command's module say, where it is called, what there is in Python for it."""
+    """Makes a command's module, when it is called, name its equivalent in Python."""
     sys.modules[module].__class__ = _Command
 
 
 def say(text: str) -> None:
-    """A result, to standard output, whatever signs it holds."""
+    """Prints a result to standard output, whatever characters it holds."""
     print(text, flush=True)
 
 
 def reason_of(error: OSError) -> str:
-    """What the system refused, with the file if it names one."""
+    """Why the system refused, with the file if the error names one."""
     from tfwd.utils.files import reason
 
     return f"{error.filename}: {reason(error)}" if error.filename else reason(error)

@@ -1,4 +1,4 @@
-"""The one console: what is said to the person at the terminal goes to standard error, results to standard output."""
+"""The one console: messages to the person at the terminal go to standard error, results to standard output."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ console = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def load_tensorflow() -> None:
-    """Imports TensorFlow without the notes of its start, which a command's own words would drown in.
+    """Imports TensorFlow without its startup messages, in which a command's own messages would drown.
 
-    They are written before any logger can be asked to be quiet, in the tone of errors where there is no GPU. What its
-    C++ writes later as an error is none that stops it either: those that do are raised. Whoever sets
-    TF_CPP_MIN_LOG_LEVEL to 0 or 1 sees all of it, and everybody sees the notes when the import fails.
+    They are written before any logger can be silenced, and look like errors if there is no GPU. The errors that its C++
+    logs later don't stop it either: those that do are raised. With TF_CPP_MIN_LOG_LEVEL set to 0 or 1 everything is
+    shown, and the startup messages are always shown when the import fails.
     """
     if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") in ("0", "1"):
         return
@@ -41,7 +41,7 @@ def load_tensorflow() -> None:
 
 
 def progress() -> Progress:
-    """The progress bar of all commands: on a terminal only, gone when done."""
+    """The progress bar of all commands: only on a terminal, and removed when done."""
     return Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -54,7 +54,7 @@ def progress() -> Progress:
     )
 
 
-# Seconds after which somebody who waits wants to know for how long.
+# The seconds after which a waiting person wants to know how long it takes.
 _PATIENCE = 2.0
 
 
@@ -64,10 +64,10 @@ def progress_when_slow(label: str, total: int) -> Iterator[Callable[[float], Non
 
     Args:
         label: what is shown before the bar.
-        total: of what is counted.
+        total: the total of what is counted.
 
     Yields:
-        A function to be told how much is done.
+        A function to call with how much is done.
     """
     bar = progress()
     task = bar.add_task(label, total=total)

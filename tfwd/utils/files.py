@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, what a kill leaves of them, and JSON that is read with suspicion."""
+"""Files that appear complete or not at all, what a kill leaves of them, and JSON that is checked when read."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from typing import Any, NoReturn
 from tfwd.errors import RunError
 from tfwd.utils.locks import hold, is_abandoned
 
-# The ending of a hidden name: eight signs, as Python's own temporary names have too.
+# The ending of a hidden name: eight characters, as in Python's own temporary names.
 _RANDOM = "[a-z0-9_]{8}"
 _HIDDEN = re.compile(rf"\..+-{_RANDOM}(-old|\..+)?")
-# Far beyond what any file of a run holds, far below what fills a memory.
+# Far beyond what any file of a run holds, far below what fills the memory.
 _LONGEST_JSON = 256 * 2**20
 _KINDS = {
     "a file": stat.S_ISREG,
@@ -37,7 +37,7 @@ _ADVICE = "Resume it with --resume, replace it with --overwrite (overwrite=True)
 
 
 def what_it_is(path: str | Path) -> str | None:
-    """What lies at a path, in words; None where nothing does, or nothing can."""
+    """What exists at a path, in words; None if nothing does or can."""
     try:
         mode = os.stat(path).st_mode
     except (OSError, ValueError):
@@ -46,10 +46,10 @@ def what_it_is(path: str | Path) -> str | None:
 
 
 def refuse_existing(path: str | Path, advice: str = _ADVICE) -> Path:
-    """The path of a run or folder to be made, if nothing is there yet.
+    """The path of a run or folder to be made, if nothing exists there yet.
 
     Raises:
-        RunError: something is.
+        RunError: something exists there.
     """
     path = Path(path)
     if os.path.lexists(path):
@@ -59,9 +59,9 @@ def refuse_existing(path: str | Path, advice: str = _ADVICE) -> Path:
 
 @contextlib.contextmanager
 def file_beside(path: Path) -> Iterator[Path]:
-    """A path to write to, in the same folder and with the same ending, renamed to `path` when all went well.
+    """A path to write to, in the same folder and with the same ending, renamed to `path` on success.
 
-    It is held while it is written to, so that one that is not held is what a killed process left.
+    It is held while it is written to, so that one that is not held was left by a killed process.
     """
     temporary = _new(path, path.stem, path.suffix, _make_file)
     handle = hold(temporary)
@@ -77,11 +77,11 @@ def file_beside(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def folder_beside(path: Path, replace: bool = False) -> Iterator[Path]:
-    """A folder to fill, beside `path` and hidden, renamed to `path` when all went well.
+    """A folder to fill, beside `path` and hidden, renamed to `path` on success.
 
     Args:
         path: the folder to appear.
-        replace: whether one that is there is replaced; otherwise it must not be there.
+        replace: whether an existing one is replaced; otherwise it must not exist.
     """
     with hidden_folder(path) as temporary:
         old = Path(f"{temporary}-old")
@@ -104,7 +104,7 @@ def folder_beside(path: Path, replace: bool = False) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def hidden_folder(path: Path) -> Iterator[Path]:
-    """A new hidden folder beside `path`, held while it is used; what of it is still there in the end is removed."""
+    """A new hidden folder beside `path`, held while it is used; if it still exists at the end, it is removed."""
     temporary = _new(path, path.name, "", os.mkdir)
     handle = hold(temporary)
     try:
@@ -116,7 +116,7 @@ def hidden_folder(path: Path) -> Iterator[Path]:
 
 
 def _new(path: Path, name: str, ending: str, make: Callable[[Path], None]) -> Path:
-    # Not Python's tempfile, whose files nobody else may read, whatever the umask says.
+    # Not Python's tempfile, whose files nobody else may read, regardless of the umask.
     while True:
         temporary = path.with_name(f".{name}-{secrets.token_hex(4)}{ending}")
         try:
@@ -141,9 +141,9 @@ def left_beside(path: Path) -> Iterator[Path]:
 
 
 def left_folders(path: Path, parts: Collection[str]) -> Iterator[Path]:
-    """Of what `left_beside(path)` finds the folders that hold nothing but `parts`, and what is left of their writing.
+    """The folders among `left_beside(path)` that hold nothing but `parts` and unfinished files of them.
 
-    Who calls a folder of his own by such a name keeps it.
+    A user's own folder of such a name is kept.
     """
     for left in left_beside(path):
         if left.is_dir() and not left.is_symlink():
@@ -153,7 +153,7 @@ def left_folders(path: Path, parts: Collection[str]) -> Iterator[Path]:
 
 
 def remove(path: Path) -> None:
-    """Removes a file, a link (not what it leads to) or a folder with all that is in it."""
+    """Removes a file, a link (not its target) or a folder with everything in it."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -169,20 +169,20 @@ def link_or_copy(source: Path, target: Path) -> None:
 
 
 def to_disk(path: Path) -> None:
-    """Waits until what a file holds is on the disk."""
-    # A rename may reach the disk before what the file holds: a machine that stops then would leave an empty file.
+    """Waits until the content of a file is on the disk."""
+    # A rename may reach the disk before the content of the file: a machine that stops then would leave an empty file.
     with path.open("rb") as file:
         os.fsync(file.fileno())
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a text file beside and renames it."""
+    """Writes a text file under a temporary name beside `path` and renames it."""
     with file_beside(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def as_json(values: dict[str, Any]) -> str:
-    """JSON of metrics; one that is undefined (NaN) is null, since JSON has no word for it."""
+    """The JSON of metrics; an undefined one (NaN) is null, since JSON has no word for it."""
 
     def plain(value: Any) -> Any:
         if isinstance(value, dict):
@@ -200,7 +200,7 @@ def read_json(path: Path, nan: bool = False) -> dict[str, Any]:
         nan: whether NaN and infinity, for which JSON has no word, may be in it.
 
     Raises:
-        RunError: it is no JSON, none that can be read (too long, nested too deep), or no object.
+        RunError: it is not JSON, cannot be read (too long, nested too deep), or is not an object.
         FileNotFoundError, NotADirectoryError: it does not exist.
     """
 
@@ -229,7 +229,7 @@ def read_json(path: Path, nan: bool = False) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """A full disk is an `OSError` here, whatever the library that writes makes of it.
+    """Turns the error of a full disk into an `OSError`, whatever the writing library raises.
 
     Args:
         path: what is written, for the message.

@@ -1,4 +1,4 @@
-"""Who writes, and whether he still lives: locks of the operating system, which end with the process that holds them."""
+"""Who writes, and whether that process is still alive: locks of the operating system, which end with the process."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class HeldError(Exception):
 
 
 def hold(path: Path) -> int | None:
-    """An open file that is locked for as long as it is open, or None where that cannot be had.
+    """An open file that is locked for as long as it is open, or None if locks are not available.
 
     Args:
         path: a file or folder that is there.
@@ -49,7 +49,7 @@ def hold(path: Path) -> int | None:
 
 
 def is_abandoned(path: Path) -> bool:
-    """Whether nobody holds a file or folder any more that its maker holds while he lives."""
+    """Whether a file or folder, which its creator holds while alive, is no longer held."""
     try:
         handle = hold(path)
     except OSError:
@@ -62,16 +62,16 @@ def is_abandoned(path: Path) -> bool:
 
 @contextlib.contextmanager
 def only_holder(path: Path) -> Iterator[None]:
-    """Holds a lock file, which says who holds it and is removed in the end.
+    """Holds a lock file, which names its holder and is removed at the end.
 
-    One that a dead process left is taken over: what locks is the system, not that the file is there. Where the disk
-    knows no locks (some network disks) nobody is kept out.
+    A lock file left by a dead process is taken over: the lock is the system's, not the existence of the file. On a disk
+    without locks (some network disks) nobody is kept out.
 
     Args:
         path: the lock file.
 
     Raises:
-        HeldError: by somebody else.
+        HeldError: somebody else holds it.
         OSError: the file cannot be made.
     """
     while True:
@@ -85,7 +85,7 @@ def only_holder(path: Path) -> Iterator[None]:
         if _is(handle, path):
             found = os.fstat(handle)
             if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
-                # What is written to it would be in another file too.
+                # Anything written to it would also be in another file.
                 os.close(handle)
                 raise OSError(errno.EMLINK, f"{path.name} is another file too, a hard link, or no file")
             break

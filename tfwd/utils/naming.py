@@ -20,7 +20,7 @@ _VALID = re.compile(rf"[A-Za-z][A-Za-z0-9_]{{0,{LONGEST - 1}}}")
 _RESERVED = re.compile(r"(wide|embedding_\d+|one_hot)_(ids|weights)|numeric|probability|logit|prediction|classes")
 
 
-# The texts of a label that is not there.
+# The strings that stand for a missing label.
 MISSING_LABELS = frozenset({"", "nan", "NaN"})
 _WHOLE = re.compile(r"([+-]?\d+)\.0*")
 
@@ -28,7 +28,7 @@ _WHOLE = re.compile(r"([+-]?\d+)\.0*")
 def text_of(value: Any) -> str:
     """The form in which label values are compared, whatever type a file gives them.
 
-    `1`, `1.0`, `"1"` and `"1.0"` are one label, as are `True`, `"True"` and `"true"`.
+    `1`, `1.0`, `"1"` and `"1.0"` are the same label, as are `True`, `"True"` and `"true"`.
     """
     text = str(value)
     whole = _WHOLE.fullmatch(text)
@@ -38,9 +38,9 @@ def text_of(value: Any) -> str:
 
 
 def is_valid(name: str) -> bool:
-    """Whether `name` may be used as an input, signature and file name on every road.
+    """Whether `name` may be used as an input, signature and file name everywhere.
 
-    Python's keywords and `self` may not: TensorFlow makes parameters of a signature's inputs.
+    Python's keywords and `self` may not: TensorFlow turns a signature's inputs into parameters.
     """
     return _VALID.fullmatch(name) is not None and not _is_taken(name)
 
@@ -58,7 +58,7 @@ def input_name(column: str) -> str:
     """The graph input name of a data column: `user id` becomes `user_id`, `2nd` `x2nd` and `class` `class_`.
 
     Raises:
-        ConfigError: nothing that a graph accepts is left of the name, as for `年齢`, or it is too long.
+        ConfigError: no character of the name is valid in a graph, as for `年齢`, or it is too long.
     """
     if len(column) >= LONGEST:
         raise ConfigError(
@@ -79,7 +79,7 @@ def input_name(column: str) -> str:
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:
-    """` Did you mean 'x'?` for the choice closest to `word`, else a list of what there is."""
+    """` Did you mean 'x'?` for the choice closest to `word`, else a list of the choices."""
     options = sorted(set(choices))
     match = difflib.get_close_matches(word, options, n=1, cutoff=0.5)
     if match:
@@ -88,7 +88,7 @@ def nearest(word: str, choices: Iterable[str]) -> str:
 
 
 def refuse_case_twins(names: Iterable[str], what: str) -> None:
-    """Refuses two different names that differ only in case: SQL and some file systems take them for one.
+    """Refuses two names that differ only in case: SQL and some file systems treat them as one.
 
     Raises:
         ConfigError: names both twins.
