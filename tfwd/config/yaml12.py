@@ -57,7 +57,7 @@ class _Loader(_BaseLoader):  # type: ignore[misc]
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
         super().flatten_mapping(node)
-        # A merge of merges would double at every level: of one key the last stays, as in the dict that comes of it.
+        # A merge of merges would double at every level: the last of equal keys stays, as in the resulting dict.
         last = {key.value if isinstance(key, yaml.ScalarNode) else id(key): (key, value) for key, value in node.value}
         node.value = list(last.values())
         self._merged += len(last)

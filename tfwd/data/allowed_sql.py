@@ -129,7 +129,7 @@ def refuse_others(tree: exp.Expression, key: str) -> None:
 
     Args:
         tree: as parsed by sqlglot.
-        key: of the configuration, for messages.
+        key: the configuration's key, for messages.
 
     Raises:
         ConfigError: names the part, and what is allowed.
@@ -154,7 +154,7 @@ def characters(node: exp.Expression, sizes: Mapping[str, int], key: str) -> int:
     Args:
         node: an expression of allowed parts.
         sizes: the sizes of computed columns, by name in lower case; others are counted as 100.
-        key: of the configuration, for messages.
+        key: the configuration's key, for messages.
 
     Raises:
         ConfigError: the expression or a part of it makes more than a million characters.

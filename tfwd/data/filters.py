@@ -46,7 +46,7 @@ def measured(condition: str, columns: dict[str, str], key: str, sizes: Mapping[s
     Args:
         condition: as the user wrote it: a condition, or the value of a column.
         columns: column -> DuckDB type.
-        key: of the configuration, for messages.
+        key: the configuration's key, for messages.
         sizes: about how long the strings of computed columns are, by name in lower case.
 
     Raises:

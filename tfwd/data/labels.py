@@ -30,7 +30,7 @@ def class_order(values: Sequence[str]) -> tuple[str, ...]:
 
 
 class LabelCoder:
-    """Label texts -> class indices.
+    """Label strings -> class indices.
 
     Args:
         classes: the classes in order. A 0/1 label and a boolean one are read alike.

@@ -78,13 +78,13 @@ class Datetime(OnColumn, Placed):
 
     Args:
         column: the data column.
-        format: of text, such as `%d/%m/%Y %H:%M`; `seconds` for whole seconds since 1970; None for ISO 8601.
+        format: the format of text, such as `%d/%m/%Y %H:%M`; `seconds` for whole seconds since 1970; None for ISO 8601.
         parts: categories: `year` (of the training rows), `quarter`, `month`, `week` (ISO 8601), `day`, `weekday`
             (ISO 8601, 1 is Monday), `hour`, `minute`, `weekend` (1 on Saturday and Sunday).
         age_in_days: a number: how many days it lies before a day (`2024-06-30`), a moment, or the moment in another
             column that a datetime feature reads; negative after it.
         cyclic: numbers: the sine and cosine of `hour`, `weekday` or `month`, `<name>_<part>_sin` and `_cos`.
-        normalization, quantiles, fill, missing_indicator, clip: of the age; see `Numeric`.
+        normalization, quantiles, fill, missing_indicator, clip: for the age; see `Numeric`.
         wide: one weight per category in the wide head.
         embedding: a width, or `auto`, for an embedding of each part in the deep head.
         one_hot: each part one-hot in the deep head.
