@@ -25,7 +25,7 @@ from tfwd.schema import DTYPES, Input
 # Memory per thread before data spills to disk: enough to group by a column of many values, and for each column the
 # blocks that a thread writes to at a time, without which DuckDB refuses rows of some hundred columns.
 _THREAD_BYTES, _COLUMN_BYTES = 64 * 2**20, 2 * 2**20
-# Memory besides for the blocks of a CSV file, and per column that is read only for the hash that splits the rows.
+# Additional memory for the blocks of a CSV file, and for each column read only for the hash that splits the rows.
 _READ_BYTES, _HASHED_BYTES = 128 * 2**20, 256 * 2**10
 
 

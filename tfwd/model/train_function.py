@@ -38,7 +38,7 @@ def steps_function(model: keras.Model) -> Callable[[Iterator[Any]], dict[str, tf
     # AutoGraph would take longer to rewrite the whole step than to trace it; Keras doesn't use it either.
     @tf.function(reduce_retracing=True, autograph=False)
     def run(iterator: Any, steps: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns the steps done, and for each trained variable the step, from 1, that first left it not finite, or 0."""
+        """Returns the steps done, and per trained variable the step, from 1, that first left it not finite, or 0."""
 
         def step(done: tf.Tensor, more: tf.Tensor, broken: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
             batch = iterator.get_next_as_optional()
