@@ -22,24 +22,24 @@ from tfwd.schema import Kind
 def analyze(
     rows: Rows, config: Config, known: Mapping[str, NumericStatistics] | None = None, growing: Collection[str] = ()
 ) -> FeatureStatistics:
-    """Vocabularies, quantiles, ranges and the label's classes.
+    """Learns vocabularies, quantiles, ranges and the label's classes.
 
-    DuckDB answers: from the columns of Parquet files and frames themselves, or from a copy of the rows where a split, a
-    filter or text makes that cheaper, which goes to disk before memory grows with the rows. The result is the same to
-    the last bit whatever the order of the rows, the number of files and the number of threads.
+    DuckDB reads the columns of Parquet files and frames directly, or a copy of the rows where a split, a filter or text
+    makes that cheaper; the copy spills to disk, so memory does not grow with the rows. The result is the same to the
+    last bit whatever the order of the rows, the number of files and the number of threads.
 
     Args:
-        rows: the training rows, labelled; their schema may be without classes.
+        rows: the labelled training rows; their schema may lack classes.
         config: the features, the task and the label.
-        known: of some numeric and bucketized features, which are not looked at again.
-        growing: features that have a vocabulary already, in which nothing new need be found.
+        known: the statistics of numeric and bucketized features that are not computed again.
+        growing: features that already have a vocabulary, which need not gain any new values.
 
     Returns:
-        The statistics; `label.classes` belongs into the schema: `rows.with_classes(statistics.label.classes)`.
+        The statistics; `label.classes` belongs in the schema: `rows.with_classes(statistics.label.classes)`.
 
     Raises:
-        DataError: there are no rows, a value does not fit, a column is missing throughout, a vocabulary came out
-            empty, or the labels are not what the task needs.
+        DataError: there are no rows, a value does not fit, a column is missing in every row, a vocabulary is empty,
+            or the labels are not what the task needs.
         ConfigError: a given vocabulary cannot be read.
     """
     kinds = {entry.column: entry.kind for entry in rows.schema.inputs}
@@ -69,11 +69,11 @@ def analyze(
 
 
 def kind_of(feature: Categorical, kinds: Mapping[str, Kind]) -> Kind:
-    """The kind of the values of a feature: that of its column's input, or of what is computed of a moment.
+    """The kind of a feature's values: its input's, or the kind of what is computed from a moment.
 
     Args:
-        feature: of the model's.
-        kinds: of the inputs, by column.
+        feature: one of the model's.
+        kinds: the kinds of the inputs, by column.
     """
     return "integer" if isinstance(feature, DatetimePart) else kinds[feature.column]
 

@@ -2,7 +2,7 @@
 
 Floating-point addition isn't associative, so a parallel sum differs between runs in its last digits. Here every value
 is rounded to a whole multiple of 2^-k, with k such that the largest takes 62 bits, and whole numbers add up the same in
-any order. What the rounding takes away is below 2^-62 of the largest value a row.
+any order. Rounding loses less than 2^-62 of the largest value per row.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ BITS = 62
 
 @ibis.udf.scalar.builtin(name="round")
 def _rounded(value: float) -> float:  # type: ignore[empty-body]
-    """To the nearest whole number; what Ibis writes, `round(value, 0)`, takes DuckDB three times as long."""
+    """Rounds to the nearest whole number; Ibis' own `round(value, 0)` takes DuckDB three times as long."""
 
 
 def exponent(largest: float) -> int:
@@ -33,5 +33,5 @@ def scaled_sum(values: ir.NumericValue, k: int) -> ir.NumericScalar:
 
 
 def unscaled(total: int | None, k: int) -> Fraction:
-    """The sum that `scaled_sum` stands for; 0 of no rows."""
+    """The sum that a result of `scaled_sum` stands for; 0 without rows."""
     return Fraction(total or 0) / Fraction(2) ** k

@@ -19,12 +19,12 @@ from tfwd.errors import DataError
 from tfwd.utils.naming import text_of
 
 _SHOWN = 5
-# More numbers than this are likely to be counted or measured, not names.
+# More distinct numbers than this are likely to be counts or measurements, not class names.
 _CLASSES = 20
 
 
 def label_statistics(workspace: Workspace, rows: Rows, config: Config) -> LabelStatistics:
-    """What the label is over the training rows.
+    """Computes the statistics of the label over the training rows.
 
     Raises:
         DataError: a label or weight is missing or not what the task needs, or all labels are one class.
@@ -64,7 +64,7 @@ def label_statistics(workspace: Workspace, rows: Rows, config: Config) -> LabelS
 
 
 def _weight(workspace: Workspace, rows: Rows) -> tuple[ir.FloatingValue, int]:
-    """The weight of a row and its exponent for `scaled_sum`; 1 where there is none."""
+    """The weight of a row and its exponent for `scaled_sum`; the weight is 1 where none is declared."""
     if rows.schema.weight is None:
         return ibis.literal(1.0, type="float64"), exponent(1.0)
     weight = workspace.table.weight.cast("float64")
@@ -109,7 +109,7 @@ def _total(workspace: Workspace, values: ir.FloatingValue, weight_exponent: int,
 
 
 def _by_class(workspace: Workspace, rows: Rows, weight: tuple[ir.FloatingValue, int]) -> dict[str, Fraction]:
-    """The summed weight of every class, by its text; texts of one class are added up."""
+    """The summed weight of each class, by its string; strings that name the same class are added up."""
     weighted = workspace.table.select("label", tfwd_value=weight[0])
     grouped = weighted.group_by("label").aggregate(total=scaled_sum(weighted.tfwd_value, weight[1]))
     answer = workspace.pairs(grouped.order_by("label"))

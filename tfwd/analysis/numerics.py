@@ -1,4 +1,4 @@
-"""Numbers: range, moments, quantiles and bucket boundaries, equal between runs to the last bit."""
+"""Range, moments, quantiles and bucket boundaries of numbers, equal between runs to the last bit."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from tfwd.errors import DataError
 def numerics(workspace: Workspace, features: Iterable[Numeric | Bucketized]) -> dict[str, NumericStatistics]:
     """The statistics of every numeric and bucketized feature, by name.
 
-    All columns together are read three times for their moments, then each for its quantiles.
+    All columns are read together three times for their moments, then one by one for their quantiles.
 
     Raises:
-        DataError: a column has no finite value, or larger ones than the heads can compute with, or no value is
+        DataError: a column has no finite value, or has values larger than the heads can compute with, or no value is
             frequent enough to be a boundary.
     """
     numbers = [number for feature in features for number in _numbers(workspace, feature)]
@@ -61,7 +61,7 @@ def numerics(workspace: Workspace, features: Iterable[Numeric | Bucketized]) -> 
 
 
 class _Number(NamedTuple):
-    """A number of a feature: the key of its statistics, the table's column, and what that is called in a message."""
+    """A number of a feature: the key of its statistics, the table's column, and its name in messages."""
 
     part: str
     feature: Numeric | Bucketized
@@ -72,7 +72,7 @@ class _Number(NamedTuple):
 def _numbers(workspace: Workspace, feature: Numeric | Bucketized) -> list[_Number]:
     shown = f"The column {feature.shown_column!r}"
     if feature.column not in feature.columns:
-        # Computed of others, any of which may be why there is no number.
+        # Computed from other columns, any of which may be why there is no number.
         shown = f"The number {feature.name!r} of {' and '.join(map(repr, feature.columns))}"
     if isinstance(feature, Bucketized) or feature.shape is None:
         return [_Number(feature.name, feature, workspace.column(feature), shown)]
@@ -83,7 +83,7 @@ def _numbers(workspace: Workspace, feature: Numeric | Bucketized) -> list[_Numbe
 
 
 def _rank(numerator: int, denominator: int, count: int) -> int:
-    """The place, from 1, of a quantile among `count` sorted values: the first that so large a share doesn't exceed."""
+    """The place, from 1, of a quantile among `count` sorted values: its share of the count, rounded up."""
     return max(-(-numerator * count // denominator), 1)
 
 
@@ -110,11 +110,11 @@ def _distinct(workspace: Workspace, feature: Bucketized) -> tuple[float, ...]:
 
 
 def _moments(workspace: Workspace, columns: dict[str, str]) -> dict[str, dict[str, Any]]:
-    """By column of the table: count, minimum, maximum, mean, stddev, log_mean and log_stddev.
+    """The count, minimum, maximum, mean, stddev, log_mean and log_stddev of each column of the table.
 
     Args:
-        workspace: has the columns.
-        columns: what each is called in a message.
+        workspace: the table with the columns.
+        columns: each column's name in messages.
     """
     table = workspace.table
     asked: dict[str, ir.Scalar] = {}
@@ -136,7 +136,7 @@ def _moments(workspace: Workspace, columns: dict[str, str]) -> dict[str, dict[st
         largest |= {name: max(abs(low), abs(high)), log: math.log1p(high - low) * 1.001}
         counts |= {name: count, log: count}
     means = _means(workspace, values, largest, counts)
-    # A logarithm, 0 at least, is no further from the mean than the largest is from 0.
+    # Logarithms are at least 0, so none is further from their mean than the largest is from 0.
     furthest = largest | {n: max(high - means[n], means[n] - low) for n, (_, low, high) in ranges.items()}
     stddevs = _stddevs(workspace, values, means, furthest, counts)
     return {
@@ -180,7 +180,7 @@ def _stddevs(
     for name, value in values.items():
         deviation = value - _double(means[name])
         squares[name] = deviation * deviation
-    # A little more than the furthest value's, for the rounding of the mean.
+    # Slightly more than the square of the largest deviation, since the mean is rounded.
     largest = {name: (furthest[name] * 1.001) ** 2 for name in values}
     variances = _means(workspace, squares, largest, counts)
     return {name: math.sqrt(variance) for name, variance in variances.items()}

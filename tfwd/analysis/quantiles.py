@@ -1,8 +1,8 @@
-"""Values at places of a sorted column, exact, in bounded memory.
+"""The exact values at given places of a sorted column, in bounded memory.
 
-DuckDB's own exact quantiles gather a column as one list, which cannot go to the disk: it grows with the rows, and fails
-where it meets the memory limit. A long column is counted in bins of equal width from its lowest value to its highest
-instead, and only the bins in which a wanted place lies are looked at more closely.
+DuckDB's own exact quantiles gather a column into one list, which cannot spill to disk: it grows with the rows and fails
+at the memory limit. Instead, the values of a long column are counted in bins of equal width from the lowest to the
+highest, and only the bins that contain a wanted place are examined further.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ import numpy as np
 
 from tfwd.analysis.workspace import Workspace
 
-# Values that DuckDB gathers as a list: it is faster there, and takes 8 bytes per value.
+# Up to this many values DuckDB gathers a list, which is faster and takes 8 bytes per value.
 _GATHERED = 2**21
-# Bins of a pass, and rows of all wanted bins together that are read value by value.
+# Bins per pass, and how many rows of all wanted bins together are read value by value.
 _BINS, _READ = 2**14, 2**22
 
 
 @ibis.udf.agg.builtin
 def quantile_disc(values: float, positions: list[float]) -> list[float]:  # type: ignore[empty-body]
-    """DuckDB's exact quantiles: values of the data, not means of two."""
+    """DuckDB's exact quantiles, which are values in the data, not means of two values."""
 
 
 @dataclass(frozen=True)
 class _Span:
-    """Neighbouring values: `count` of them from `low` to `high`, and `below` lower ones in the whole column."""
+    """Neighbouring values: `count` values from `low` to `high`; the whole column has `below` lower ones."""
 
     low: float
     high: float
@@ -39,11 +39,11 @@ class _Span:
 
 
 def values_at(workspace: Workspace, column: str, moment: dict[str, Any], places: Iterable[int]) -> dict[int, float]:
-    """The values at some places of a column's sorted values.
+    """Returns the values at given places of a sorted column.
 
     Args:
-        workspace: has the column.
-        column: of numbers; missing ones are left out.
+        workspace: the table with the column.
+        column: a column of numbers; missing ones are left out.
         moment: its `minimum`, `maximum` and `count`.
         places: from 1 to the count.
 
@@ -88,7 +88,7 @@ def _rows(workspace: Workspace, column: str, span: _Span) -> ir.Table:
 
 
 def _wanted(workspace: Workspace, column: str, span: _Span, places: list[int]) -> dict[int, tuple[_Span, list[int]]]:
-    """The bins in which places lie, each with its places, by number."""
+    """The bins that contain wanted places, each with its places, by the bin's number."""
     rows = _rows(workspace, column, span)
     counted = rows.group_by("bin").aggregate(n=rows.count(), low=rows.value.min(), high=rows.value.max())
     answer = workspace.arrow(counted.order_by("bin"))

@@ -1,4 +1,4 @@
-"""The shift, the spread and the unit of each normalization, in which float32 can compute it."""
+"""The shift, the spread and the unit with which float32 can compute each normalization."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from tfwd.config.features.numeric import Numeric
 from tfwd.errors import DataError
 
 TINY = float(np.finfo(np.float32).tiny)
-# What the heads read is at most so large: its square, which optimizers sum up, is in the reach of float32.
+# The largest input of the heads: its square, which optimizers sum up, is within the range of float32.
 LARGEST_INPUT = 1e18
-# Values beyond it are computed in a unit of 2^-EXPONENT: differences of two of them, and the inverse of their spread,
-# would be out of the reach of float32.
+# Values beyond `_LARGE` are computed in a unit of 2^-EXPONENT: the difference of two of them, and the inverse of their
+# spread, would be outside the range of float32.
 _LARGE, _EXPONENT = 2.0**120, 32
-# Where values end that are not clipped, and its logarithm.
+# The limit of values that are not clipped, and its logarithm.
 _FARTHEST, _LONGEST_LOG = 2.0**126, 126 * math.log(2.0)
 
 
 class Scale(NamedTuple):
-    """What makes `(f(x) - shift) / spread` a normalization; `f` is a logarithm or nothing."""
+    """The shift and spread of a normalization `(f(x) - shift) / spread`; `f` is a logarithm or the identity."""
 
     shift: float
     spread: float
 
 
 def fill_value(feature: Numeric, statistics: NumericStatistics) -> float:
-    """What a missing value becomes before it is normalized."""
+    """The value that replaces a missing one before it is normalized."""
     return feature.fill if isinstance(feature.fill, float) else float(getattr(statistics, feature.fill))
 
 
@@ -51,10 +51,10 @@ def scale_of(form: str, statistics: NumericStatistics) -> Scale:
 
 
 def bounds_of(form: str, feature: Numeric, statistics: NumericStatistics) -> tuple[float, float]:
-    """The smallest and the largest value of a column as its normalization takes it; others become the nearer one.
+    """The smallest and the largest value that a normalization takes; values outside become the nearer one.
 
-    They are the ends of the training rows, or without `clip` those at which the normalization reaches `LARGEST_INPUT`
-    or float32 could not subtract.
+    They are the extremes of the training rows, or without `clip` the values at which the normalization reaches
+    `LARGEST_INPUT` or float32 could not subtract.
     """
     low, high = statistics.minimum, statistics.maximum
     if feature.clip or form in ("quantile", "missing"):

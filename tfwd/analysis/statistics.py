@@ -19,14 +19,14 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class VocabularyStatistics:
-    """A vocabulary, by count falling, then by value.
+    """A vocabulary, by descending count, then by value.
 
     Attributes:
         values: the categories; integers are formatted in decimal.
-        counts: the training rows of each; of lists, how often it stands in those that the model sees.
+        counts: the training rows of each; for lists, how often it occurs in the values that the model sees.
         missing: training rows without a value.
-        unlisted: training rows whose value is too rare (`min_count`) or beyond `max_size`, hence OOV; of lists, such
-            values.
+        unlisted: training rows whose value is too rare (`min_count`) or beyond `max_size`, hence OOV; for lists, the
+            number of such values.
     """
 
     values: tuple[str, ...]
@@ -44,8 +44,8 @@ class NumericStatistics:
         missing: training rows without one (NULL, NaN, infinite).
         minimum, maximum, mean, stddev, median: of the finite values; `stddev` is of the population.
         log_mean, log_stddev: of log(1 + x - minimum).
-        quantiles: rising boundaries, each once, when the feature asks for any: the inner n-quantiles.
-        boundaries: rising bucket boundaries of a bucketized feature (given, quantiles, or distinct values).
+        quantiles: ascending, distinct boundaries, if the feature asks for any: the inner n-quantiles.
+        boundaries: ascending bucket boundaries of a bucketized feature (given, quantiles, or distinct values).
     """
 
     count: int
@@ -68,7 +68,7 @@ class LabelStatistics:
     Attributes:
         mean: weighted mean: the base rate (binary), the mean value (regression), 0 for multi-class.
         stddev: population standard deviation (regression), else 1.
-        classes: binary `(negative, positive)`, multi-class all classes in order, regression empty.
+        classes: `(negative, positive)` (binary), all classes in order (multi-class), empty (regression).
         shares: the weighted share of each class.
     """
 
@@ -84,9 +84,9 @@ class FeatureStatistics:
 
     Attributes:
         rows: the number of training rows.
-        label: of the label.
-        vocabularies: of each categorical feature that has a vocabulary, learned or given.
-        numerics: of each numeric and bucketized feature; of a vector `v` of each number, `v[0]`, `v[1]`, ...
+        label: the statistics of the label.
+        vocabularies: those of the categorical features that have a vocabulary, learned or given.
+        numerics: those of the numeric and bucketized features; for a vector `v`, of each number `v[0]`, `v[1]`, ...
     """
 
     rows: int
@@ -95,7 +95,7 @@ class FeatureStatistics:
     numerics: dict[str, NumericStatistics] = field(default_factory=dict)
 
     def save(self, folder: str | Path) -> None:
-        """Writes `statistics.json` and one `vocabulary/<feature>.csv` a vocabulary, readable by a person."""
+        """Writes `statistics.json` and a human-readable `vocabulary/<feature>.csv` per vocabulary."""
         folder = Path(folder)
         (folder / "vocabulary").mkdir(parents=True, exist_ok=True)
         for name, vocabulary in self.vocabularies.items():
@@ -121,7 +121,7 @@ class FeatureStatistics:
         """Reads what `save` wrote; the result is equal to what was saved.
 
         Raises:
-            RunError: a file is missing, or of another version.
+            RunError: a file is missing, or was written by another version.
         """
         folder = Path(folder)
         file = folder / "statistics.json"
@@ -146,11 +146,11 @@ class FeatureStatistics:
 
 
 def _vocabulary(file: Path, entry: dict[str, Any]) -> VocabularyStatistics:
-    """A vocabulary from its file.
+    """Reads a vocabulary from its file.
 
     Raises:
         RunError: the file is missing or damaged.
-        ValueError, KeyError, TypeError: the entry is.
+        ValueError, KeyError, TypeError: the entry is damaged.
     """
     size, missing, unlisted = (_count(entry[key]) for key in ("size", "missing", "unlisted"))
     try:
@@ -169,10 +169,10 @@ def _vocabulary(file: Path, entry: dict[str, Any]) -> VocabularyStatistics:
 
 
 def _filled(kind: type[Any], values: dict[str, Any]) -> Any:
-    """A dataclass of numbers and tuples from what JSON holds of it, each value of its field's type.
+    """Makes a dataclass of numbers and tuples from its JSON values, which must have the types of the fields.
 
     Raises:
-        TypeError, ValueError: it is something else.
+        TypeError, ValueError: a value is of another type.
     """
     fields = {entry.name: str(entry.type) for entry in dataclasses.fields(kind)}
     for name, value in values.items():
@@ -213,7 +213,7 @@ def _plain(name: str) -> str:
 
 
 def _rows(file: Path) -> list[list[str]]:
-    # A category may be longer than the 128 KiB that Python's reader takes for a mistake.
+    # A category may be longer than 128 KiB, the default limit of Python's reader.
     usual = csv.field_size_limit(2**31 - 1)
     try:
         with file.open(encoding="utf-8", newline="") as lines:

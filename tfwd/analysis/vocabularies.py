@@ -20,19 +20,20 @@ from tfwd.utils.files import what_it_is
 def vocabulary(
     workspace: Workspace, feature: Categorical, kind: Kind, may_be_empty: bool = False
 ) -> VocabularyStatistics:
-    """The vocabulary of a feature that has one.
+    """Returns the vocabulary of a feature that has one.
 
-    Learnt: by count falling, equal counts by value rising (text by code point, integers by number). Given: in the
-    given order, with the counts of the training rows, which may be 0. Of lists all values count that the feature keeps.
+    A learned vocabulary is sorted by descending count, and equal counts by ascending value (strings by code point). A
+    given one keeps its order; its counts in the training rows may be 0. Of a list, all values that the feature keeps
+    count.
 
     Args:
         workspace: the training rows.
-        feature: without `hash_bins` and `identity`, and not with the vocabulary of another.
-        kind: of the feature's input.
-        may_be_empty: whether nothing need be learned.
+        feature: a feature without `hash_bins`, `identity` and the vocabulary of another.
+        kind: the kind of the feature's input.
+        may_be_empty: whether the vocabulary may be empty.
 
     Raises:
-        DataError: nothing was learned, and had to be.
+        DataError: the vocabulary is empty and may not be.
         ConfigError: a given vocabulary cannot be read or does not fit the column.
     """
     values, total, empty = _values(workspace, feature)
@@ -61,11 +62,11 @@ def vocabulary(
 
 
 def _values(workspace: Workspace, feature: Categorical) -> tuple[ir.Table, int, int]:
-    """A table of the feature's values, the number of values and empty lists together, and that of empty lists."""
+    """A table of the feature's values, the number of values plus empty lists, and the number of empty lists."""
     column = workspace.table[workspace.column(feature)]
     if feature.max_length is None:
         return workspace.table.select(value=column), workspace.rows, 0
-    # The input may keep more, for another feature.
+    # The input may keep more values, for another feature.
     lists = workspace.table.select(values=column[-feature.max_length :])
     length = lists["values"].length()
     asked = workspace.record(lists.aggregate(values=length.sum(), empty=(length == 0).sum()))
@@ -78,7 +79,7 @@ def _found(workspace: Workspace, counts: ir.Table) -> dict[Any, int]:
 
 
 def given_values(feature: Categorical, kind: Kind) -> list[str] | list[int]:
-    """The values of `vocabulary` or `vocabulary_file`, as the column holds them.
+    """Returns the values of `vocabulary` or `vocabulary_file` in the column's type.
 
     Raises:
         ConfigError: no such file, not UTF-8, an empty or repeated value, or text for a column of integers.

@@ -1,4 +1,4 @@
-"""The training rows, typed, as one relation of a temporary DuckDB: what all of the analysis asks."""
+"""The typed training rows as one relation of a temporary DuckDB, which the whole analysis queries."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from tfwd.data.sql import INTEGERS, identifier, in_split, is_number
 from tfwd.layers.calendar import PARTS
 from tfwd.schema import DTYPES, Input
 
-# What is kept in memory before it goes to disk, a thread: enough to group by a column of many values, and for each
-# column the blocks that a thread writes to at a time, without which rows of some hundred columns are refused.
+# Memory per thread before data spills to disk: enough to group by a column of many values, and for each column the
+# blocks that a thread writes to at a time, without which DuckDB refuses rows of some hundred columns.
 _THREAD_BYTES, _COLUMN_BYTES = 64 * 2**20, 2 * 2**20
-# What the blocks of a CSV file take beside, and a column that is only read, for the hash of the row that splits it.
+# Additional memory for the blocks of a CSV file, and for each column read only for the hash that splits the rows.
 _READ_BYTES, _HASHED_BYTES = 128 * 2**20, 256 * 2**10
 
 
@@ -34,10 +34,10 @@ class Workspace:
 
     Attributes:
         table: one column per input, by its data column's position in the schema (`x0`, `x1`, ...), NULL where missing
-            (a float also where infinite) and an array where there are several values, or of a vector one a number
-            (`x2_0`, `x2_1`, ...), then `label` (a number, or a class as text or whole number) and, if there is one,
-            `weight`.
-        rows: how many rows it has.
+            (a float also where infinite) and an array where there are several values; for a vector, one column per
+            number (`x2_0`, `x2_1`, ...). Then `label` (a number, or a class as a string or whole number) and, if there
+            is one, `weight`.
+        rows: the number of rows.
     """
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, rows: Rows, computed: Sequence[Feature]) -> None:
@@ -59,12 +59,12 @@ class Workspace:
         self.rows = int(self.record(self.table.aggregate(rows=self.table.count()))["rows"])
 
     def column(self, feature: OnColumn, place: int | None = None) -> str:
-        """The table's column that a feature is learned of, or for the number at a place of its vectors."""
+        """The table's column that a feature is learned from, or the one of the number at a place of its vectors."""
         name = self._computed.get(feature.name) or self._columns[feature.column]
         return name if place is None else f"{name}_{place}"
 
     def arrow(self, expression: ir.Table) -> pa.Table:
-        """The answer as an Arrow table.
+        """Returns the answer as an Arrow table.
 
         Raises:
             DataError: a value does not fit its column; names its file, row and column.
@@ -72,7 +72,7 @@ class Workspace:
         return self._answer(expression, "to_arrow_table")
 
     def record(self, expression: ir.Table) -> dict[str, Any]:
-        """The answer, one row, as Python values: integers of any size.
+        """Returns the answer, one row, as Python values; integers may have any size.
 
         Raises:
             DataError: as in `arrow`.
@@ -80,7 +80,7 @@ class Workspace:
         return dict(zip(expression.columns, self.pairs(expression)[0], strict=True))
 
     def pairs(self, expression: ir.Table) -> list[tuple[Any, ...]]:
-        """The answer as rows of Python values: integers of any size.
+        """Returns the answer as rows of Python values; integers may have any size.
 
         Raises:
             DataError: as in `arrow`.
@@ -89,12 +89,12 @@ class Workspace:
         return rows
 
     def given(self, values: pa.Array) -> ir.Table:
-        """A table with the one column `value`."""
+        """Returns a table with the single column `value`."""
         self._connection.register("given", pa.table({"value": values}))
         return ibis.table({"value": "int64" if pa.types.is_integer(values.type) else "string"}, name="given")
 
     def _answer(self, expression: ir.Table, form: str) -> Any:
-        # Through DuckDB itself: Ibis 12 cannot stream from DuckDB 2.0, and would narrow a 128-bit sum.
+        # DuckDB runs the query itself: Ibis 12 cannot stream from DuckDB 2.0, and would narrow a 128-bit sum.
         query = str(ibis.to_sql(expression, dialect="duckdb"))
         try:
             return getattr(self._connection.sql(one(self._connection, query)), form)()
@@ -112,21 +112,21 @@ def _type(entry: Input) -> str:
 
 @contextmanager
 def open_workspace(rows: Rows, features: Iterable[OnColumn]) -> Iterator[Workspace]:
-    """The rows as a relation that lives as long as the context.
+    """Opens the rows as a relation that lives as long as the context.
 
-    Where a column can be read without the others and as it stands, every question reads the columns that it is about
-    from the source. Otherwise the rows are read once and kept, in memory as long as there is room, then on disk.
+    Where a column can be read unchanged and without the others, every query reads the columns it needs from the
+    source. Otherwise the rows are read once and kept, in memory as long as there is room, then on disk.
 
     Args:
         rows: the training rows.
-        features: that the analysis asks about.
+        features: the features to analyze.
 
     Raises:
         DataError: a value does not fit its column; names its file, row and column.
     """
     computed = [feature for feature in features if isinstance(feature, DatetimePart | DatetimeNumber)]
     columns = {feature.column for feature in features if feature not in computed}
-    # Nothing that is asked depends on the order, and keeping it costs memory.
+    # No query depends on the order, and keeping it costs memory.
     width = sum(entry.length if entry.fixed else 1 for entry in rows.schema.inputs if entry.column in columns)
     width += len(computed)
     settings: dict[str, str | bool] = {
@@ -168,7 +168,7 @@ def _selected(rows: Rows, columns: set[str]) -> list[str]:
 
 
 def _computed(rows: Rows, features: Sequence[DatetimePart | DatetimeNumber]) -> list[str]:
-    """What datetime features make of their moments, as `tfwd.layers.datetime_parts` does."""
+    """The values of datetime features, computed from their moments as in `tfwd.layers.datetime_parts`."""
     found = rows.query.expressions(nulls=True)
     seconds = {entry.column: found[f"x{index}"] for index, entry in enumerate(rows.schema.inputs)}
     return [f"{_of_moment(feature, seconds)} AS c{index}" for index, feature in enumerate(features)]
@@ -185,12 +185,12 @@ def _of_moment(feature: DatetimePart | DatetimeNumber, seconds: Mapping[str, str
 
 
 def _finite(value: str) -> str:
-    """A number, NULL where it is not finite; zero in both signs is one value."""
+    """A number, NULL where it is not finite; -0 becomes 0."""
     return f"CASE WHEN {value} = 0 THEN CAST(0 AS FLOAT) WHEN isfinite({value}) THEN {value} END"
 
 
 def _counted(rows: Rows) -> bool:
-    """Whether the labels are classes that are whole numbers: counted as they are, they need no text a row."""
+    """Whether the labels are classes that are whole numbers, which need no string per row to be counted."""
     return rows.schema.task != "regression" and rows.source.columns[rows.schema.label] in INTEGERS
 
 

@@ -1,8 +1,8 @@
-"""The layout: which rows of which table belong to which feature, and which name each row has.
+"""The layout: which rows of which table belong to which feature, and the name of each row.
 
-All features with a place in the wide head share one `(rows, outputs)` table, all embeddings of one width share one
-`(rows, width)` table. Row 0 of a table is padding, is never trained and stays zero. A batch is then one gather per
-table.
+All features with a place in the wide head share one `(rows, outputs)` table, and all embeddings of one width share one
+`(rows, width)` table. Row 0 of a table is padding: it is never trained and stays zero. A batch then takes one gather
+per table.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tfwd.features.space import FeatureSpace
 
 @dataclass(frozen=True)
 class Range:
-    """Rows `[start, start + rows)` of a table: those of one feature, which others may share."""
+    """Rows `[start, start + rows)` of a table, which belong to one feature and which others may share."""
 
     feature: str
     start: int
@@ -34,13 +34,13 @@ class Slot:
     """A feature's columns in an id matrix.
 
     Attributes:
-        feature: whose columns they are.
+        feature: the feature.
         start: the row of its id 0.
-        width: 1, or as many as a bag has values at the most.
+        width: 1, or the largest number of values in a bag.
         bag: whether the columns are summed: several values, or one with a weight. Padding has the id 0.
-        combiner: how; see `Categorical`.
+        combiner: how they are summed; see `Categorical`.
         weighted: whether the values come with weights.
-        trainable: of an embedding, whether it learns.
+        trainable: whether an embedding learns.
     """
 
     feature: str
@@ -53,12 +53,12 @@ class Slot:
 
 
 def columns_of(slots: tuple[Slot, ...]) -> list[Slot]:
-    """For each column of an id matrix, its slot."""
+    """The slot of each column of an id matrix."""
     return [slot for slot in slots for _ in range(slot.width)]
 
 
 def bag_columns(slots: tuple[Slot, ...]) -> int:
-    """How many of the last columns of an id matrix are those of bags."""
+    """How many of the last columns of an id matrix belong to bags."""
     return sum(slot.width for slot in slots if slot.bag)
 
 
@@ -73,10 +73,10 @@ class Table:
 
     Attributes:
         name: `wide` or `embedding_<width>`.
-        dim: columns: the number of logits (wide) or the width of the embedding.
-        ranges: the rows of each feature that has rows of its own.
-        slots: one per feature, in the order of the id matrix's columns: those of one value first, then the bags; among
-            either first those that learn.
+        dim: the number of columns: the number of logits (wide) or the width of the embedding.
+        ranges: the rows of each feature that has its own.
+        slots: one per feature, in the order of the id matrix's columns: single values first, then bags; within each
+            group, those that learn come first.
     """
 
     name: str
@@ -91,26 +91,26 @@ class Table:
 
     @property
     def columns(self) -> int:
-        """The columns of its id matrix."""
+        """The number of columns of its id matrix."""
         return sum(slot.width for slot in self.slots)
 
     @property
     def rows(self) -> int:
-        """All rows, the padding row 0 included."""
+        """The number of rows, including the padding row 0."""
         return self.ranges[-1].start + self.ranges[-1].rows if self.ranges else 1
 
 
 @dataclass(frozen=True)
 class Block:
-    """Columns `[start, start + size)` of what the tower reads: those of one feature, or one number.
+    """Columns `[start, start + size)` of the tower's inputs: those of one feature, or one number.
 
     Attributes:
-        kind: how they enter.
-        name: of the feature, or of the column of the numeric matrix.
+        kind: how they enter the tower.
+        name: the name of the feature, or of the column of the numeric matrix.
         start: the first column.
-        size: how many.
-        slot: of a feature with ids, its columns in their matrix.
-        table: of an embedding, where its rows stand.
+        size: the number of columns.
+        slot: for a feature with ids, its columns in the id matrix.
+        table: for an embedding, the table that holds its rows.
     """
 
     kind: Literal["embedding", "one_hot", "number"]
@@ -127,11 +127,11 @@ class Layout:
 
     Attributes:
         tables: the wide table (if there is one) and the embedding tables.
-        one_hot: features that enter the tower as one-hot, with their numbers of rows; `start` counts tower inputs.
-        one_hot_slots: their columns in the matrix `one_hot_ids`; ids are those of the feature, of a bag one more.
-        numeric: names of the columns of the numeric matrix: those of the features that a head reads.
-        wide_numeric: indices of those that the wide head reads.
-        deep_numeric: indices of those that the deep head reads.
+        one_hot: the features that enter the tower as one-hot, with their numbers of rows; `start` counts tower inputs.
+        one_hot_slots: their columns in the matrix `one_hot_ids`; ids are the feature's own, plus 1 for a bag.
+        numeric: the names of the columns of the numeric matrix, which come from the features that a head reads.
+        wide_numeric: the indices of the columns that the wide head reads.
+        deep_numeric: the indices of the columns that the deep head reads.
     """
 
     tables: tuple[Table, ...] = ()
@@ -148,7 +148,7 @@ class Layout:
 
     @property
     def matrices(self) -> dict[str, tuple[Slot, ...]]:
-        """The id matrices among the transform's outputs by name, with their slots."""
+        """The slots of the id matrices among the transform's outputs, by name."""
         found = {table.ids: table.slots for table in self.tables}
         return {**found, "one_hot_ids": self.one_hot_slots} if self.one_hot_slots else found
 
@@ -158,7 +158,7 @@ class Layout:
         return tuple(table for table in self.tables if table.name != "wide")
 
     def tower_blocks(self) -> tuple[Block, ...]:
-        """What the tower reads, in the order in which `DeepHead.tower_inputs` joins it."""
+        """The tower's inputs, in the order in which `DeepHead.tower_inputs` joins them."""
         found: list[Block] = []
 
         def add(kind: Literal["embedding", "one_hot", "number"], name: str, size: int, *rest: Any) -> None:
@@ -202,11 +202,11 @@ class Layout:
 
 
 def build_layout(space: FeatureSpace, heads: tuple[str, ...], outputs: int) -> Layout:
-    """Gives every feature its rows.
+    """Assigns rows to every feature.
 
     Args:
-        space: the features, and what was learned of them.
-        heads: `wide`, `deep` or both; a feature's places in a head that is left out are left out.
+        space: the features, and what was learned about them.
+        heads: `wide`, `deep` or both; a feature has no place in a head that is left out.
         outputs: the number of logits: 1, or the number of classes.
 
     Raises:
@@ -230,7 +230,7 @@ def build_layout(space: FeatureSpace, heads: tuple[str, ...], outputs: int) -> L
         if feature.wide and "wide" in heads:
             members.setdefault(("wide", outputs), []).append(feature)
         if feature.embedding and "deep" in heads:
-            # A feature that shares its embedding reads the rows of another, in whose table it stands.
+            # A feature that shares its embedding reads the rows of another, in that feature's table.
             width = space.width(feature.name)
             members.setdefault((f"embedding_{width}", width), []).append(feature)
         if feature.one_hot and "deep" in heads:
@@ -241,7 +241,7 @@ def build_layout(space: FeatureSpace, heads: tuple[str, ...], outputs: int) -> L
         for (name, dim), readers in sorted(members.items(), key=lambda item: (item[0][0] != "wide", item[0][1]))
     )
     slots = _sorted([_slot(feature, 0, space) for feature in one_hot])
-    # Of a bag, id 0 is padding.
+    # In a bag, id 0 is padding.
     slots = tuple(dataclasses.replace(slot, start=1, combiner="sum") if slot.bag else slot for slot in slots)
     return Layout(
         tables,

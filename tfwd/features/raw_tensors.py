@@ -1,4 +1,4 @@
-"""Raw batches of tensors by name: what Keras hands to the model, made into what the transform takes."""
+"""Turns the raw batches that Keras hands to the model into tensors by name, which the transform takes."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ _TENSORS = (tf.Tensor, tf.Variable, keras.KerasTensor, *_SPARSE)
 
 
 def raw_tensors(schema: Schema, inputs: Any) -> Tensors:
-    """A batch as the transform takes it, by name: Keras' functional models go by the sorted place of a dict's keys.
+    """Returns a batch by name as the transform takes it: functional models match a dict by the order of sorted keys.
 
-    What is told here is told of shapes and dtypes, so that it holds inside a graph; of arrays the values are looked at
-    too, as `tfwd.data.raw.raw_arrays` does.
+    Tensors are checked by their shapes and dtypes alone, which works inside a graph; arrays are also checked by their
+    values, as in `tfwd.data.raw.raw_arrays`.
 
     Args:
         schema: the inputs.
-        inputs: by name, tensors or arrays; other keys are ignored. An input of one value per row is `(B,)` or `(B, 1)`,
+        inputs: tensors or arrays by name; other keys are ignored. An input of one value per row is `(B,)` or `(B, 1)`,
             one of lists `(B, K)`, `(B,)`, a RaggedTensor or a SparseTensor, one of vectors `(B, n)`.
 
     Returns:
         By name, in the schema's order: string, int64 or float32, `(B,)` or `(B, K)`.
 
     Raises:
-        DataError: an input is missing, or of another shape, type or length.
+        DataError: an input is missing, or has the wrong shape, type or length.
     """
     chosen = choose(schema, inputs)
     if not any(isinstance(value, _TENSORS) for value in chosen.values()):
@@ -56,7 +56,7 @@ def as_tensor(entry: Input, values: np.ndarray) -> tf.Tensor:
 def _as_given(entry: Input, value: Any) -> Any:
     if isinstance(value, _TENSORS):
         return value
-    # One of several inputs, whose length and weights are looked at with those of the others.
+    # Checked alone here; its length and weights are checked together with the other inputs later.
     alone = Input(entry.name, entry.column, entry.kind, entry.length, fixed=entry.fixed)
     found: np.ndarray = raw_arrays(Schema((alone,), "regression", ""), {entry.name: value})[entry.name]
     return as_tensor(entry, found)
@@ -99,7 +99,7 @@ def _shaped(entry: Input, value: tf.Tensor) -> tf.Tensor:
     if rank == 2 and entry.length:
         return value
     if rank == 2 and value.shape[1] in (1, None):
-        # Of one column, or TensorFlow refuses to squeeze it.
+        # It has one column, or TensorFlow refuses to squeeze it.
         return tf.squeeze(value, 1)
     raise refuse_shape(entry, f"shape {tuple(value.shape)}")
 
@@ -115,7 +115,7 @@ def _dense(entry: Input, value: Any, width: Any) -> tf.Tensor:
 
 
 def _as_long(entry: Input, other: Input, given: dict[str, Any], made: Tensors) -> tf.Tensor:
-    """Weights as wide as the values that they weigh; a row without any has the weight 1 throughout."""
+    """Makes weights as wide as the values that they weigh; in a row without weights, each is 1."""
     weights, values = given[entry.name], given[other.name]
     if isinstance(weights, tf.RaggedTensor):
         width = tf.shape(made[other.name])[1]

@@ -1,4 +1,4 @@
-"""What a column of numbers is filled, clipped and scaled with, of its declaration and of what was learned of it."""
+"""How a column of numbers is filled, clipped and scaled, from its declaration and what was learned about it."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from tfwd.layers.numeric_scaling import Scales
 
 
 def scales_of(form: str, exponent: int, feature: Numeric, statistics: NumericStatistics) -> Scales:
-    """What `NumericScaling` computes a column with; a constant column becomes 0.
+    """Returns the constants with which `NumericScaling` computes a column; a constant column becomes 0.
 
     Args:
         form: `none`, `zscore`, `minmax`, `log`, `quantile` or `missing`.
-        exponent: the k of the unit 2^-k that the column is computed in.
-        feature: as declared.
-        statistics: of the training rows.
+        exponent: the k of the unit 2^-k in which the column is computed.
+        feature: the declared feature.
+        statistics: the column's statistics over the training rows.
     """
     shift, spread = scale_of(form, statistics)
     if form == "log":

@@ -1,7 +1,7 @@
-"""The features of a model: what was declared, and what the training rows have said of it.
+"""The features of a model: what was declared, and what was learned from the training rows.
 
-Whoever needs to know how many ids a feature has, how many values per row brings, or what an id is called, asks here: a
-kind of feature is told apart in this module and in its declaration, and nowhere else.
+This is where to ask how many ids a feature has, how many values it has per row, or what an id is called: kinds of
+features are distinguished in this module and in their declarations, and nowhere else.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ class FeatureSpace:
         statistics: of the training rows.
 
     Attributes:
-        features: in their order, of a datetime its parts and numbers.
+        features: in order, a datetime replaced by its parts and numbers.
         statistics: of the training rows.
-        by_name: the features.
+        by_name: the features by name.
     """
 
     def __init__(self, features: Iterable[Feature], statistics: FeatureStatistics) -> None:
@@ -44,7 +44,7 @@ class FeatureSpace:
         return self.by_name[name]
 
     def rows(self, name: str) -> int:
-        """How many local ids `0 .. rows - 1` a feature has.
+        """The number of local ids `0 .. rows - 1` of a feature.
 
         Categorical with a vocabulary: OOV, missing, then the vocabulary. Hashed: the bins, then missing.
         Identity: the integers, OOV, missing. Bucketized: the buckets, missing, and OOV if asked for.
@@ -70,22 +70,22 @@ class FeatureSpace:
         return feature.known_rows(self.by_name) if words is None else len(words) + 2
 
     def length(self, name: str) -> int | None:
-        """The most values that a row has of a multivalent feature, None where it has one: a bucket, a category."""
+        """The largest number of values per row of a multivalent feature; None for a feature with one value per row."""
         return self.by_name[name].length(self.by_name)
 
     def root(self, name: str) -> Feature:
-        """The feature whose vocabulary, bins or integers a feature has: its owner, or itself."""
+        """The feature whose vocabulary, bins or integers a feature uses: its owner, or itself."""
         feature = self.by_name[name]
         return root(feature, self.by_name) if isinstance(feature, Categorical) else feature
 
     def embedded_as(self, name: str) -> Feature:
-        """The feature in whose rows the embedding of a feature stands: the one that it shares, or itself."""
+        """The feature that owns the rows of a feature's embedding: the one that it shares, or itself."""
         feature = self.by_name[name]
         shares = isinstance(feature, Categorical) and feature.embedding_of
         return self.root(name) if shares else feature
 
     def width(self, name: str) -> int:
-        """The width of a feature's embedding, which it has."""
+        """The width of the embedding of a feature that has one."""
         owner = self.embedded_as(name)
         assert isinstance(owner, Placed)
         return embedding_width(owner.embedding, self.rows(name))
@@ -97,14 +97,14 @@ class FeatureSpace:
         return None if found is None else found.values
 
     def is_hashed(self, name: str) -> bool:
-        """Whether a feature's values are hashed, so that no id has a value of its own."""
+        """Whether a feature's values are hashed, so that an id stands for no single value."""
         owner = self.root(name)
         return isinstance(owner, Categorical) and owner.hash_bins is not None
 
     def value_names(self, name: str) -> Callable[[int], str]:
-        """What the ids of a feature stand for: `=Sales`, ` in [30, 40)`, ` missing`, to follow the column's name.
+        """What the ids of a feature stand for, to follow the column's name: `=Sales`, ` in [30, 40)`, ` missing`.
 
-        Nothing is listed where the ids are a count of bins. The ids of a cross have no names without its layer.
+        No list is made for bins. The ids of a cross have no names without its layer.
         """
         owner = self.root(name)
         if isinstance(owner, Categorical) and owner.hash_bins is not None:
@@ -120,17 +120,17 @@ class FeatureSpace:
         return _bucket_names(owner, self.statistics.numerics[name].boundaries).__getitem__
 
     def number_owners(self) -> dict[str, str]:
-        """The name of each column of the numeric matrix -> the feature that makes it."""
+        """The name of each column of the numeric matrix -> the feature that computes it."""
         return number_owners(self.features)
 
 
 def number_owners(features: Iterable[Feature]) -> dict[str, str]:
-    """The name of each column of the numeric matrix -> the feature that makes it."""
+    """The name of each column of the numeric matrix -> the feature that computes it."""
     return {number: f.name for f in features if isinstance(f, Numeric) for number in f.numbers}
 
 
 def shortest(number: float) -> str:
-    """The shortest decimal that is this float32 and no other, so that two boundaries never look alike."""
+    """The shortest decimal that only this float32 rounds to, so that two boundaries never look alike."""
     value = np.float32(number)
     if value != 0 and not 1e-4 <= abs(value) < 1e16:
         return np.format_float_scientific(value, trim="-")
@@ -153,9 +153,9 @@ AUTO_WIDTHS = (4, 8, 16, 32, 64)
 
 
 def embedding_width(embedding: Embedding, rows: int) -> int:
-    """A given width, or for `auto` 1.6 * rows^0.56 rounded up to 4, 8, 16, 32 or 64.
+    """Returns a given width, or for `auto` 1.6 * rows^0.56 rounded up to 4, 8, 16, 32 or 64.
 
-    The rule is fastai's (`emb_sz_rule`), the rounding lets features share a table.
+    The rule is fastai's (`emb_sz_rule`); the rounding lets features share a table.
     """
     if embedding != "auto":
         assert embedding is not None

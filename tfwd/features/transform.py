@@ -1,6 +1,6 @@
 """The one implementation of every transformation: raw inputs to the ids and numbers that the heads read.
 
-A Keras functional model, built from the declared features and the statistics of the training rows. Training maps it in
+It is a Keras functional model, built from the declared features and the training rows' statistics. Training maps it in
 `tf.data`, export joins it to the heads.
 """
 
@@ -36,15 +36,15 @@ def build_transform(space: FeatureSpace, schema: Schema, layout: Layout) -> kera
     """Builds the transform.
 
     Args:
-        space: the features, and what was learned of them.
+        space: the features, and what was learned about them.
         schema: the raw inputs.
         layout: the rows of the tables.
 
     Returns:
-        A functional model from `{input: (B,)}`, `(B, K)` where there are several values, to an int32 id matrix
-        `(B, columns)` for each table (`wide_ids`, `embedding_16_ids`, ...), int32 `one_hot_ids` `(B, columns)`, for
-        those with weighted values float32 `wide_weights` and so on, a column a column of bags, and float32 `numeric`
-        `(B, columns)`, as far as the layout has them.
+        A functional model from `{input: (B,)}`, or `(B, K)` where there are several values, to those of these outputs
+        that the layout has: an int32 id matrix `(B, columns)` per table (`wide_ids`, `embedding_16_ids`, ...), int32
+        `one_hot_ids` `(B, columns)`, where values have weights float32 `wide_weights` and so on with one column per
+        column of bags, and float32 `numeric` `(B, columns)`.
     """
     return _Builder(space, schema, layout).build()
 
@@ -52,8 +52,8 @@ def build_transform(space: FeatureSpace, schema: Schema, layout: Layout) -> kera
 class _Builder:
     """The intermediate tensors of `build_transform`.
 
-    Layers have a dot in their names, which no input has, so that any column name that `tfwd.utils.naming` lets through
-    may be an input. The last layers are named as the outputs, which are reserved names.
+    Layers have a dot in their names, which no input has, so that any column name that `tfwd.utils.naming` accepts may
+    be an input. The last layers have the names of the outputs, which are reserved.
     """
 
     def __init__(self, space: FeatureSpace, schema: Schema, layout: Layout) -> None:
@@ -64,7 +64,7 @@ class _Builder:
             for entry in schema.inputs
         }
         self.names = {entry.column: entry.name for entry in schema.inputs}
-        # What features read that is no input: a part of a moment, an age.
+        # What features read that is not an input: a part of a moment, an age.
         self.computed = self._moments()
         self.categories: dict[str, keras.KerasTensor] = {}
         self.fingerprints: dict[str, keras.KerasTensor] = {}
@@ -80,19 +80,19 @@ class _Builder:
         crosses = [feature for feature in self.features if isinstance(feature, Cross)]
         crossed = self._crosses(crosses) if crosses else None
         outputs = self._outputs(crossed, [cross.name for cross in crosses])
-        # Of a dict Keras would take the inputs by their sorted places, whatever their names; out of a list it chooses
-        # by name.
+        # Keras would match the inputs of a dict by the order of its sorted keys, whatever their names; with a list it
+        # matches them by name.
         return keras.Model(list(self.inputs.values()), outputs, name="transform")
 
     def _raw(self, column: str) -> keras.KerasTensor:
         return self.inputs[self.names[column]]
 
     def _values(self, feature: OnColumn) -> keras.KerasTensor:
-        """What a feature looks up or scales: its input, or what is computed of one."""
+        """What a feature looks up or scales: its input, or what is computed from one."""
         return self.computed[feature.name] if feature.name in self.computed else self._raw(feature.column)
 
     def _moments(self) -> dict[str, keras.KerasTensor]:
-        """The parts and numbers of datetime features by name: the parts of a column are computed together."""
+        """The parts and numbers of datetime features by name; the parts of a column are computed together."""
         found: dict[str, keras.KerasTensor] = {}
         wanted: dict[str, dict[str, None]] = {}
         for feature in self.features:
@@ -156,7 +156,7 @@ class _Builder:
         return buckets
 
     def _with_buckets(self, wanted: list[str]) -> tuple[list[keras.KerasTensor], list[str]]:
-        """The ids of features, and the names of their columns: all buckets, which are one matrix, if there are any."""
+        """The ids of features and the names of their columns; buckets are one matrix, so one adds all of them."""
         names = [name for name in wanted if name in self.categories]
         parts = [self.categories[name] for name in names]
         if any(isinstance(self.space[name], Bucketized) for name in wanted):

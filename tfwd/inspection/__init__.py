@@ -1,1 +1,1 @@
-"""What a trained model has learned, in words that a person knows."""
+"""What a trained model has learned, in human-readable names."""

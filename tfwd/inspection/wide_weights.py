@@ -1,4 +1,4 @@
-"""Weights with names that a person knows: `education=Doctorate x occupation=Sales`."""
+"""Weights with human-readable names, such as `education=Doctorate x occupation=Sales`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tfwd.model.wide_deep import WideDeep
 
 
-# Combinations of a hashed cross that are hashed to name its bins; beyond, a bin is named by its number.
+# Up to this many combinations of a hashed cross are hashed to name its bins; otherwise a bin is named by its number.
 MAX_COMBINATIONS = 2_000_000
 SHOWN = 3
 
@@ -29,18 +29,18 @@ SHOWN = 3
 def wide_weights(
     model: WideDeep, features: tuple[Feature, ...], statistics: FeatureStatistics, nonzero: bool = True
 ) -> pd.DataFrame:
-    """The weights of the wide head, the heaviest first.
+    """Returns the weights of the wide head, the largest in absolute value first.
 
     Args:
-        model: trained.
-        features: as they were declared.
+        model: a trained model.
+        features: the declared features.
         statistics: of the training rows.
-        nonzero: leaves out the weights that L1 or a lack of examples kept at zero. Names are made for the others
-            only, so that a table of many bins costs what is in it.
+        nonzero: leaves out the weights that L1 or a lack of examples kept at zero. Names are made only for the others,
+            so the cost does not grow with the empty bins of a table.
 
     Returns:
-        A frame with `feature`, `name` and `weight`; for a multi-class model a `weight_<class>` a class. A bin of a
-        hashed cross names up to three of the combinations that fall into it.
+        A frame with `feature`, `name` and `weight`; for a multi-class model, one `weight_<class>` per class. A bin of
+        a hashed cross names up to three of the combinations that fall into it.
 
     Raises:
         ValueError: the model has no wide head.
@@ -73,7 +73,7 @@ def wide_weights(
 
 
 def _others(model: WideDeep, head: Any) -> tuple[list[str], list[str], NDArray[np.float32]]:
-    """Owners, names and weights of what stands in no table: numbers, and the bias of a head that is alone."""
+    """Owners, names and weights of what is in no table: numbers, and the bias of a wide head without a deep one."""
     names = [model.layout.numeric[column] for column in model.layout.wide_numeric] + ["bias"] * head.use_bias
     blocks = [np.zeros((0, head.outputs), np.float32)]
     if head.numeric:
@@ -88,8 +88,8 @@ def row_names(name: str, ids: NDArray[np.integer], space: FeatureSpace, model: W
     feature = space[name]
     if isinstance(feature, Cross):
         return _cross_names(feature, ids, space, model)
-    # What shares a vocabulary has the values of its owner, in its own column. A bucketized feature says its column:
-    # `age in [30, 40)` needs no `age_buckets`.
+    # A feature that shares a vocabulary has the values of its owner, but its own column. A bucketized feature is named
+    # by its column: `age in [30, 40)` needs no `age_buckets`.
     shown, value = getattr(feature, "column", name), space.value_names(name)
     return [f"{shown}{value(int(i))}" for i in ids]
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tfwd.layers.join_columns import choose_columns
 
-# Beyond it a weight would leave nothing of the others in float32, and below it its square nothing of itself.
+# A larger weight would swamp the others in float32, and the square of a smaller one would vanish.
 LARGEST, SMALLEST = 1e6, 1e-6
 UNWEIGHTED = -1
 
@@ -19,7 +19,7 @@ class BagWeights(keras.layers.Layer):
     """The weights of the columns of a table's bags: at most a million, 0 below a millionth, 1 if not finite.
 
     Args:
-        columns: for each column of the result the column of the input, or `UNWEIGHTED`.
+        columns: for each column of the result, the column of the input, or `UNWEIGHTED`.
 
     Call:
         float32 `(B, W)` -> float32 `(B, len(columns))`.

@@ -13,7 +13,7 @@ class Bag(NamedTuple):
     """Columns of an id matrix that are summed.
 
     Attributes:
-        width: how many they are.
+        width: the number of columns.
         combiner: `sum`, `mean` (weights divided by their sum) or `sqrtn` (by the root of the sum of their squares), as
             in `tf.nn.embedding_lookup_sparse`.
     """
@@ -26,8 +26,8 @@ def shares(ids: tf.Tensor, weights: tf.Tensor | None, bags: Sequence[Bag]) -> tf
     """How much each place of a bag counts in its sum.
 
     Args:
-        ids: int `(B, W)`, the columns of all bags; 0 is padding.
-        weights: float32 `(B, W)`, at least 0, or None: 1 each.
+        ids: int `(B, W)`, the columns of all bags, where 0 is padding.
+        weights: float32 `(B, W)`, at least 0, or None for 1 each.
         bags: their widths add up to W.
 
     Returns:
@@ -49,7 +49,7 @@ def shares(ids: tf.Tensor, weights: tf.Tensor | None, bags: Sequence[Bag]) -> tf
 
 
 def as_bags(entries: Sequence[tuple[int, str]] | int) -> list[Bag]:
-    """Bags as a saved layer names them. Version 0.3.0 gave the wide head's columns as one number: they were summed."""
+    """Reads the bags of a saved layer. Version 0.3.0 saved the number of the wide head's columns, which were summed."""
     if isinstance(entries, int):
         return [Bag(entries, "sum")] if entries else []
     return [Bag(*entry) for entry in entries]
@@ -66,14 +66,14 @@ def summed(
     bags: Sequence[Bag],
     dtype: str = "float32",
 ) -> tf.Tensor:
-    """The bags' sums, of the places that have a value alone: what a training step does.
+    """Returns the bags' sums over only the places that have a value, as a training step computes them.
 
     A table's padding row is neither read nor trained.
 
     Args:
         table: ids `(N,)` -> rows `(N, dim)`.
         ids, weights, bags: as in `shares`.
-        dtype: in which it is summed. In float64 the order of the terms, another in every runtime, does not show.
+        dtype: the dtype of the sums. In float64 the order of the terms, which depends on the runtime, does not show.
 
     Returns:
         float32 `(B, len(bags), dim)`.
@@ -102,7 +102,7 @@ def summed_with_padding(
     bags: Sequence[Bag],
     dtype: str = "float32",
 ) -> tf.Tensor:
-    """As `summed`, of all places, in operations that ONNX has."""
+    """Like `summed`, but over all places, in operations that ONNX has."""
     rows = tf.cast(table(ids) * tf.expand_dims(shares(ids, weights, bags), 2), dtype)
     parts = []
     start = 0

@@ -1,4 +1,4 @@
-"""Numbers to bucket indices, for many features at once."""
+"""Turns numbers into bucket indices, for many features at once."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-# TensorFlow's kernels take denormal floats for 0, other runtimes don't: -1e-40 would be on either side of a boundary at
-# 0.
+# TensorFlow's kernels treat denormal floats as 0, other runtimes don't: the side of a boundary at 0 on which -1e-40
+# falls would depend on the runtime.
 _SMALLEST_NORMAL = float(np.finfo(np.float32).tiny)
 
 
 def flush_denormals(values: tf.Tensor) -> tf.Tensor:
-    """float32, any shape: denormal values become 0, whatever the runtime makes of them."""
+    """float32, any shape: denormal values become 0 in every runtime."""
     return tf.where(tf.abs(values) < _SMALLEST_NORMAL, tf.zeros_like(values), values)
 
 
 def without_denormals(values: np.ndarray) -> np.ndarray:
-    """float32, any shape: as `flush_denormals`, of what values are compared with."""
+    """float32, any shape: like `flush_denormals`, for the constants that values are compared with."""
     return np.where(np.abs(values) < _SMALLEST_NORMAL, np.float32(0), values)
 
 
@@ -32,9 +32,9 @@ def bucketize(values: tf.Tensor, boundaries: tf.Tensor, starts: np.ndarray, coun
 
     Args:
         values: float32 `(B, F)`.
-        boundaries: float32 `(P,)`, P at least 1: the rising boundaries of all columns, one after the other.
+        boundaries: float32 `(P,)`, P at least 1: the ascending boundaries of all columns, one after the other.
         starts: int32 `(F,)`: where each column's boundaries begin.
-        counts: int32 `(F,)`: how many it has, 0 for a column that is one bucket.
+        counts: int32 `(F,)`: how many each column has, 0 for a column that is a single bucket.
 
     Returns:
         int32 `(B, F)`, from 0 to `counts`.
@@ -80,7 +80,7 @@ class Bucketize(keras.layers.Layer):
         )
 
     def set_boundaries(self, boundaries: list[list[float]]) -> None:
-        """Gives every column its rising boundaries, as many as its size says."""
+        """Sets the ascending boundaries of every column, as many as its size says."""
         if [len(column) for column in boundaries] != self.sizes:
             raise ValueError(f"Expected {self.sizes} boundaries. Received: {[len(b) for b in boundaries]}")
         if sum(self.sizes):
@@ -88,7 +88,7 @@ class Bucketize(keras.layers.Layer):
             self.boundaries.assign(without_denormals(joined))
 
     def load_own_variables(self, store: Any) -> None:
-        """As Keras does it. A file of version 0.3.0 may hold denormal boundaries."""
+        """Loads the weights like Keras, then removes denormal boundaries, which a file of version 0.3.0 may hold."""
         super().load_own_variables(store)
         self.boundaries.assign(without_denormals(self.boundaries.numpy()))
 

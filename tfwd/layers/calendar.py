@@ -1,4 +1,4 @@
-"""The calendar that moments are told in: the proleptic Gregorian one, years 1 to 9999, UTC."""
+"""The calendar of moments: the proleptic Gregorian one, years 1 to 9999, UTC."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
 
 def seconds_of(text: str) -> int | None:
-    """Seconds since 1970 of a day or moment as ISO 8601 writes it, rounded down; None where the text is none."""
+    """Seconds since 1970 of an ISO 8601 day or moment, rounded down; None where the string is invalid."""
     try:
         moment = datetime.datetime.fromisoformat(text)
     except ValueError:

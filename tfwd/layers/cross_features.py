@@ -12,32 +12,32 @@ import tensorflow as tf
 
 from tfwd.layers.fingerprint import folded, key_rounds
 
-# The most ids of a key column without a vocabulary whose rounds are kept.
+# The largest number of ids of a key column without a vocabulary whose rounds are kept.
 _HELD = 65_536
 
 
 @keras.saving.register_keras_serializable("tfwd")
 class CrossFeatures(keras.layers.Layer):
-    """The ids of crosses of two or more keys, each a column of ids or, of a multivalent feature, several.
+    """The ids of crosses of two or more keys, each a column of ids, or several columns for a multivalent feature.
 
     A key with a vocabulary is represented by the fingerprints of its categories, so that a cross keeps its bins when
     the vocabulary is learned again in another order; other keys (buckets, integers) by their ids. A hashed cross equals
     `keras.layers.HashedCrossing` on the raw strings and on the ids. An exact one numbers every combination.
 
-    With multivalent keys a cross has a column a combination of their columns, the last key's fastest. Where a key has
-    no value, which is the id -1, the combination has none: -1.
+    With multivalent keys a cross has one column per combination of their columns, the last key varying fastest. Where a
+    key has no value (id -1), the combination is -1 too.
 
     Args:
-        crosses: for each cross, its keys, by number.
+        crosses: for each cross, the numbers of its keys.
         bins: for each cross, its number of bins; 0 for an exact cross.
         sizes: for each key, its number of ids.
-        vocabularies: for each key, whether it has a vocabulary, by whose fingerprints it is hashed.
-        hashed: the keys that come as fingerprints too, which stand for them.
-        lengths: for each key, the columns of a multivalent one, or 0 for a key that always has a value.
+        vocabularies: for each key, whether it has a vocabulary, whose fingerprints are hashed.
+        hashed: the keys that also come as fingerprints, which then represent them.
+        lengths: for each key, the number of columns if it is multivalent, or 0 if it always has a value.
 
     Call:
-        `[ids]` or `[ids, fingerprints]`: int `(B, K)` of the columns of all keys, uint64 `(B, H)` of those of the
-        hashed ones -> int64 `(B, N)`, a column a cross, or as many as it has combinations.
+        `[ids]` or `[ids, fingerprints]`: int `(B, K)` for the columns of all keys, uint64 `(B, H)` for those of the
+        hashed keys -> int64 `(B, N)`, one column per cross, or per combination of a cross.
     """
 
     def __init__(
@@ -54,14 +54,14 @@ class CrossFeatures(keras.layers.Layer):
         self.crosses = [list(keys) for keys in crosses]
         self.bins, self.sizes, self.vocabularies = list(bins), list(sizes), list(vocabularies)
         self.hashed, self.lengths = list(hashed), list(lengths) or [0] * len(sizes)
-        # What a key brings to a hash is kept for every id, so that no example computes it, unless that were much.
+        # What a key adds to a hash is stored for every id rather than computed per row, unless there are too many ids.
         held = [v or size <= _HELD for v, size in zip(vocabularies, sizes, strict=True)]
         self._rows = np.where(held, sizes, 0)
         self._starts = np.cumsum([0, *self._rows])[:-1].astype(np.int64)
         widths = np.maximum(self.lengths, 1)
         self._held = np.repeat(np.array(held, bool), widths)
         self._column_starts = np.repeat(self._starts, widths)
-        # The columns of each key among the ids; a key that comes hashed is crossed by its fingerprints behind them.
+        # The columns of each key among the ids; a hashed key is crossed by its fingerprints, which come after the ids.
         ends = np.cumsum([0, *widths])
         self.id_columns = [range(ends[key], ends[key + 1]) for key in range(len(sizes))]
         end = int(ends[-1])
@@ -84,7 +84,7 @@ class CrossFeatures(keras.layers.Layer):
         self.first, self.later = weight("first", first), weight("later", later)
 
     def set_fingerprints(self, fingerprints: list[np.ndarray]) -> None:
-        """Gives each key column with a vocabulary the uint64 fingerprints of its ids, in column order."""
+        """Sets the uint64 fingerprints of the ids of each key column with a vocabulary, in column order."""
         learnt = iter(fingerprints)
         first, later = self.first.numpy(), self.later.numpy()
         for start, rows, has_vocabulary in zip(self._starts, self._rows, self.vocabularies, strict=True):
@@ -101,10 +101,10 @@ class CrossFeatures(keras.layers.Layer):
         ids = tf.maximum(given, 0) if any(self.lengths) else given
         first, later = self.rounds(ids, tf.transpose(inputs[1]) if self.hashed else None)
         rows: list[tf.Tensor] = []
-        # Longest first, so that those that have a key at a position stand before those that don't.
+        # Longest first, so that crosses that have a key at a position come before those that don't.
         order = sorted((i for i, bins in enumerate(self.bins) if bins), key=lambda i: -len(self.crosses[i]))
         if order:
-            # Unsigned, so that no sign has to be minded.
+            # Unsigned, so that signs don't matter.
             bins = tf.constant([[self.bins[i]] for i in order for _ in self._members[i]], tf.uint64)
             rows.append(tf.cast(tf.math.floormod(self._hashes(first, later, order), bins), tf.int64))
         exact = [i for i, bins in enumerate(self.bins) if not bins]
@@ -146,7 +146,7 @@ class CrossFeatures(keras.layers.Layer):
     def _without_absent(self, rows: tf.Tensor, absent: tf.Tensor, order: list[int]) -> tf.Tensor:
         """Puts -1 where a key of a combination has no value: `(combinations, N)`."""
         masks: list[list[int]] = []
-        # What has a value in any case looks at a row of its own.
+        # Keys that always have a value read an extra row.
         present = absent.shape[0]
         for i in order:
             optional = [p for p, key in enumerate(self.crosses[i]) if self.lengths[key]]
@@ -161,7 +161,7 @@ class CrossFeatures(keras.layers.Layer):
         return tf.where(found, tf.constant(-1, tf.int64), rows)
 
     def single(self, index: int, ids: tf.Tensor) -> tf.Tensor:
-        """The bins of one cross for given ids of its keys, none of them hashed: what a person asks for, not a graph.
+        """Returns the bins of one cross for given ids of its keys, none of them hashed; for inspection, not in a graph.
 
         Args:
             index: which cross.
@@ -195,7 +195,7 @@ class CrossFeatures(keras.layers.Layer):
         return rounds
 
     def _combinations(self, ids: tf.Tensor, cross: int) -> tf.Tensor:
-        """Mixed radix of ids `(K, N)`, the last key counting fastest: `(combinations, N)`."""
+        """The ids `(K, N)` as mixed-radix numbers, the last key varying fastest: `(combinations, N)`."""
         combined = tf.gather(ids, tf.constant(self._chosen(self.id_columns, cross, 0)))
         for position, key in enumerate(self.crosses[cross][1:], 1):
             chosen = tf.gather(ids, tf.constant(self._chosen(self.id_columns, cross, position)))
@@ -220,5 +220,5 @@ class CrossFeatures(keras.layers.Layer):
 
 
 def crosses_of(transform: keras.Model) -> CrossFeatures | None:
-    """The layer of all crosses of a transform, if it has any."""
+    """Returns the layer of all crosses of a transform, if it has any."""
     return next((layer for layer in transform.layers if isinstance(layer, CrossFeatures)), None)

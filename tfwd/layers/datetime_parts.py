@@ -1,4 +1,4 @@
-"""Moments to the calendar's parts, to angles and to ages, by integer arithmetic that every runtime does alike.
+"""Turns moments into calendar parts, angles and ages, with integer arithmetic that is equal in every runtime.
 
 A moment is int64 seconds since 1970-01-01 00:00 UTC, in the proleptic Gregorian calendar. `MISSING_INTEGER`, and every
 number outside the years 1 to 9999, is a missing moment.
@@ -19,7 +19,7 @@ from tfwd.schema import MISSING_INTEGER
 
 _DAY = 86_400
 
-# By the days since 1 March, which a leap year doesn't move: 29 February is the last of them.
+# Indexed by the days since 1 March, which a leap year doesn't shift, since 29 February is the last of them.
 _DATES = [datetime.date(2003, 3, 1) + datetime.timedelta(days) for days in range(366)]
 _OF_DATES = {
     "month": np.array([date.month for date in _DATES], np.int32),
@@ -32,19 +32,19 @@ _MARCH_TO_JANUARY = 306
 
 @keras.saving.register_keras_serializable("tfwd")
 class DatetimeParts(keras.layers.Layer):
-    """Parts of a moment: `year`, or a key of `PARTS` with the values that it names.
+    """Parts of a moment: `year`, or a key of `PARTS`, which gives the values of the part.
 
     Exact for every second of the years 1 to 9999. May be used inside `tf.data` and in exported graphs.
 
     Args:
-        parts: which.
+        parts: the parts to compute.
 
     Call:
-        int64 `(B,)`, seconds since 1970-01-01 UTC -> for each part int64 `(B,)`, in a dict by its name. A missing
+        int64 `(B,)`, seconds since 1970-01-01 UTC -> a dict of an int64 `(B,)` per part, by its name. A missing
         moment has `MISSING_INTEGER` for every part.
 
     Raises:
-        ValueError: no part or an unknown one.
+        ValueError: there is no part, or an unknown one.
     """
 
     def __init__(self, parts: Sequence[str], **options: Any) -> None:
@@ -58,10 +58,10 @@ class DatetimeParts(keras.layers.Layer):
         """int64 `(B,)` -> `{part: int64 (B,)}`."""
         wanted, found = set(self.parts), {}
         known = _known(inputs)
-        # From the year 1 on nothing is negative: ONNX divides towards 0, where TensorFlow's // goes down.
+        # Counted from the year 1 nothing is negative: ONNX division rounds towards 0, TensorFlow's // rounds down.
         seconds = tf.where(known, inputs, FIRST_SECOND) - FIRST_SECOND
         long_days = seconds // _DAY
-        # int32 holds all that follows, and divides faster.
+        # int32 holds all of the following values, and divides faster.
         days = tf.cast(long_days, tf.int32)
         if wanted & {"hour", "minute"}:
             second = tf.cast(seconds - long_days * _DAY, tf.int32)
@@ -93,14 +93,14 @@ class DatetimeParts(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("tfwd")
 class CyclicalEncoding(keras.layers.Layer):
-    """A part that comes around again as a point of the unit circle: sine and cosine of 2 pi (value - first) / count.
+    """A cyclical part as a point on the unit circle: sine and cosine of 2 pi (value - first) / count.
 
-    So the hour 23 is as near to 0 as 1 is. An hour counts without its minutes.
+    So hour 23 is as near to hour 0 as hour 1 is. Minutes don't count in an hour.
 
-    The points are read from a table, as runtimes do not round a sine alike.
+    The points are read from a table, since runtimes round a sine differently.
 
     Args:
-        part: a key of `PARTS`, which says its first value and how many there are.
+        part: a key of `PARTS`, which gives its first value and the number of values.
 
     Call:
         int64 `(B,)`, as `DatetimeParts` gives it -> the sine and the cosine, float32 `(B,)` each, in a list. Both are
@@ -130,19 +130,19 @@ class CyclicalEncoding(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("tfwd")
 class AgeInDays(keras.layers.Layer):
-    """How many days of 86,400 seconds a moment lies before another; negative where it lies after it.
+    """The number of days of 86,400 seconds from a moment to its reference; negative if the moment is later.
 
     NaN where either is missing.
 
     Args:
-        reference: the other moment, int64 seconds since 1970-01-01 UTC; None where it is the second input.
+        reference: the reference, int64 seconds since 1970-01-01 UTC; None where it is the second input.
 
     Call:
         int64 `(B,)`, or the moment and its reference, two of int64 `(B,)` -> float32 `(B,)`, the number nearest to the
         exact one.
 
     Raises:
-        ValueError: a reference outside the years 1 to 9999.
+        ValueError: the reference is outside the years 1 to 9999.
     """
 
     def __init__(self, reference: int | None = None, **options: Any) -> None:
@@ -160,9 +160,9 @@ class AgeInDays(keras.layers.Layer):
             moment, reference = inputs, tf.constant(self.reference, tf.int64)
             known = _known(moment)
         zero = tf.constant(0, tf.int64)
-        # Each by itself, as the difference of two that are not known may overflow.
+        # Each is checked by itself, since the difference of two invalid moments may overflow.
         seconds = tf.where(known, reference, zero) - tf.where(known, moment, zero)
-        # float64 holds the seconds exactly. Not a division, which TensorFlow's graphs alone turn into this product.
+        # float64 holds the seconds exactly. No division, since only TensorFlow's graphs turn one into this product.
         days = tf.cast(tf.cast(seconds, tf.float64) * (1 / _DAY), tf.float32)
         return tf.where(known, days, np.float32(np.nan))
 
@@ -182,10 +182,10 @@ def _known(moments: tf.Tensor) -> tf.Tensor:
 
 
 def _year_and_day(days: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Days since a year 0 began to the year and the day in it, both from 0.
+    """Turns days since the start of a year 0 into the year and the day in it, both from 0.
 
-    Of years of which every fourth is long, but of the hundredth ones only every fourth: those that begin with
-    1 March of the year 0, as those that begin with 1 January of the year 1.
+    Every fourth year is long, but of every hundredth year only every fourth: this holds for years that begin on 1 March
+    of the year 0, and for those that begin on 1 January of the year 1.
 
     From Neri and Schneider, Euclidean affine functions and their application to calendar algorithms (Software: Practice
     and Experience 53, 2023, doi 10.1002/spe.3172). The years from March are Hinnant's too (chrono-Compatible Low-Level
@@ -199,7 +199,7 @@ def _year_and_day(days: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """
     quarters = days * 4 + 3
     centuries = quarters // 146_097
-    # The same again within the century, from its whole days.
+    # The same within the century, from its whole days.
     quarters = (quarters - centuries * 146_097) // 4 * 4 + 3
     years = quarters // 1461
     return centuries * 100 + years, (quarters - years * 1461) // 4
@@ -209,6 +209,6 @@ def _circle(period: int) -> np.ndarray:
     """float32 `(period + 1, 2)`: the sine and cosine of every value, then NaN."""
     angles = np.arange(period) * (2 * np.pi / period)
     points = np.stack([np.sin(angles), np.cos(angles)], axis=1)
-    # The digits left off are beyond float32, and libraries differ in them. Without them the sine of pi is 0; no -0.
+    # The digits rounded off are beyond float32, and libraries differ in them. Now the sine of pi is 0, and never -0.
     points = np.round(points, 12) + 0.0
     return np.concatenate([points, np.full((1, 2), np.nan)]).astype(np.float32)

@@ -21,22 +21,22 @@ class DeepHead(keras.layers.Layer):
     Args:
         tables: `{name: (rows, dim)}` of the embedding tables.
         one_hot: the numbers of rows of the one-hot features.
-        numeric: the indices of the numeric columns it reads.
+        numeric: the indices of the numeric columns that it reads.
         tower: a Keras layer from `(B, inputs)` to `(B, units)`; see `tower`.
         outputs: the number of logits.
-        input_dropout: the share of the tower's inputs dropped in training.
-        seed: of the initial embeddings and of that dropout.
-        bags: `{name: ((width, combiner), ...)}` of a table's last columns, those of bags, where 0 is padding; and of
-            `one_hot`, whose last features then are bags.
-        padded: reads padding too, in operations that ONNX has; it does not train.
-        embedding_stddev: of the initial embeddings; 1 / sqrt(dim) of each table unless given.
-        fixed: `{name: (values, bags)}` of a table: how many of its last columns of one value, and of its last bags,
+        input_dropout: the share of the tower's inputs that is dropped in training.
+        seed: the seed of the initial embeddings and of that dropout.
+        bags: `{name: ((width, combiner), ...)}` for the last columns of a table, which are bags, where 0 is padding;
+            and for `one_hot`, whose last features then are bags.
+        padded: whether to read padding too, in operations that ONNX has; such a head does not train.
+        embedding_stddev: of the initial embeddings; by default 1 / sqrt(dim) of each table.
+        fixed: `{name: (values, bags)}` of a table: how many of its last single-value columns, and of its last bags,
             read rows that do not learn.
 
     Call:
-        a dict with an int32 `(B, N)` matrix `<table>_ids` a table, `one_hot_ids` int32 `(B, K)`, for those whose values
-        have weights float32 `<table>_weights` and `one_hot_weights`, a column a column of bags, and `numeric` float32
-        `(B, M)` -> float32 `(B, outputs)`.
+        a dict with an int32 `(B, N)` matrix `<table>_ids` per table, `one_hot_ids` int32 `(B, K)`, where values have
+        weights float32 `<table>_weights` and `one_hot_weights` with one column per column of bags, and `numeric`
+        float32 `(B, M)` -> float32 `(B, outputs)`.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class DeepHead(keras.layers.Layer):
         self.outputs, self.input_dropout, self.seed = outputs, input_dropout, seed
         self.embedding_stddev = embedding_stddev
         self.embeddings = [
-            # 1 / sqrt(dim), as tf.feature_column.embedding_column had it.
+            # 1 / sqrt(dim), as in tf.feature_column.embedding_column.
             SharedTable(rows, dim, stddev=embedding_stddev or dim**-0.5, seed=seed + index, name=name)
             for index, (name, (rows, dim)) in enumerate(self.tables.items())
         ]
@@ -79,13 +79,13 @@ class DeepHead(keras.layers.Layer):
         for embedding in self.embeddings:
             ids = input_shape[f"{embedding.name}_ids"]
             vectors = self._vectors(embedding.name, ids[1])
-            # A table of which no row learns has no optimizer, nor slots.
+            # A table without a row that learns has neither an optimizer nor slots.
             embedding.trainable = sum(self.fixed.get(embedding.name, (0, 0))) < vectors
             embedding.build(ids)
             width += vectors * embedding.dim
         if self.dropout is not None:
             self.dropout.build((None, width))
-        # A tower that Keras deserialized, or one that was given built, has its weights already.
+        # A tower that Keras deserialized, or that was built before, already has its weights.
         if not self.tower.built:
             self.tower.build((None, width))
         self.logits.build(self.tower.compute_output_shape((None, width)))
@@ -143,7 +143,7 @@ class DeepHead(keras.layers.Layer):
         parts = [tf.one_hot(ids[:, index], depth) for index, depth in enumerate(self.one_hot[:single])]
         start = single
         for bag, depth in zip(bags, self.one_hot[single:], strict=True):
-            # The first of depth + 1 places is that of padding.
+            # The first of depth + 1 places is for padding.
             places = tf.one_hot(ids[:, start : start + bag.width], depth + 1)
             if weights is not None:
                 places *= tf.expand_dims(weights[:, start - single : start - single + bag.width], 2)
@@ -156,7 +156,7 @@ class DeepHead(keras.layers.Layer):
         return keras.KerasTensor((next(iter(inputs.values())).shape[0], self.outputs), "float32")
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments, the tower serialized."""
+        """The constructor's arguments, with the tower serialized."""
         return {
             **super().get_config(),
             "tables": {name: list(shape) for name, shape in self.tables.items()},
@@ -174,7 +174,7 @@ class DeepHead(keras.layers.Layer):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> DeepHead:
-        """The head that `get_config` described."""
+        """Makes the head from `get_config`."""
         # Keras builds a layer while it deserializes it; the scopes keep the head's name in the paths of its variables.
         with keras.name_scope(config["name"]), keras.name_scope("tower"):
             body = keras.saving.deserialize_keras_object(config["tower"])
@@ -189,7 +189,7 @@ def tower(
     l2: float = 0.0,
     seed: int = 0,
 ) -> keras.Sequential:
-    """A feed-forward tower: dense, (batch normalization), activation, (dropout), as often as there are hidden units.
+    """Returns a feed-forward tower: for each hidden layer dense, (batch normalization), activation, (dropout).
 
     Args:
         hidden_units: the width of each layer.
@@ -197,7 +197,7 @@ def tower(
         dropout: the share of units dropped after each layer.
         batch_norm: whether to normalize before each activation.
         l2: L2 penalty on the kernels.
-        seed: of the initial kernels and the dropout.
+        seed: the seed of the initial kernels and the dropout.
     """
     layers: list[keras.layers.Layer] = []
     for index, units in enumerate(hidden_units):

@@ -1,4 +1,4 @@
-"""Categories to ids without a vocabulary: hashed strings and small integers."""
+"""Turns categories into ids without a vocabulary: hashed strings and small integers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tfwd.schema import MISSING_INTEGER
 
 
 class _Lookup(keras.layers.Layer):
-    """Base: takes any shape to int64 of the same shape."""
+    """Base class: any shape -> int64 of the same shape."""
 
     def __init__(self, size: int, **options: Any) -> None:
         super().__init__(**options)
@@ -52,9 +52,9 @@ class Fingerprint(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("tfwd")
 class HashedLookup(_Lookup):
-    """Fingerprints to bins: fingerprint mod `size`; missing, the fingerprint of "", has the id `size`.
+    """Turns fingerprints into bins: fingerprint mod `size`; missing, the fingerprint of "", has the id `size`.
 
-    Equal to `tf.strings.to_hash_bucket_fast` on the strings that the fingerprints are of.
+    Equal to `tf.strings.to_hash_bucket_fast` on the original strings.
 
     Args:
         size: the number of bins.
@@ -93,7 +93,7 @@ class IdentityLookup(_Lookup):
 
 
 def fingerprints(values: np.ndarray) -> np.ndarray:
-    """What a client gives for a hashed input: Fingerprint64 (FarmHash) of the UTF-8 bytes, as int64 `(B,)`.
+    """Returns what a client passes for a hashed input: Fingerprint64 (FarmHash) of the UTF-8 bytes, as int64 `(B,)`.
 
     Integers are formatted in decimal first; a missing value is the empty string. In Python, with the package
     pyfarmhash: `numpy.array([farmhash.fingerprint64(text) for text in texts], "uint64").view("int64")`.

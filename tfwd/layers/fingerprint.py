@@ -1,7 +1,7 @@
 """The arithmetic of hashed crosses: TensorFlow's 64-bit cat-fingerprint, in operations that ONNX has.
 
 `tf.sparse.cross_hashed`, and so `keras.layers.HashedCrossing`, folds the 64-bit fingerprints of its inputs into one,
-with a mix by FarmHash's author that originates in MurmurHash (Appleby, MurmurHash64A). All of it wraps in uint64.
+with a mix by FarmHash's author that originates in MurmurHash (Appleby, MurmurHash64A). All arithmetic wraps in uint64.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import tensorflow as tf
 
 HASH_KEY = 956888297470
 MULTIPLIER = 0xC6A4A7935BD1E995
-# What stands for every value outside the vocabulary.
+# Represents every value outside the vocabulary.
 OOV_TOKEN = "[OOV]"
 
 
@@ -29,19 +29,19 @@ def fingerprint64(values: tf.Tensor) -> tf.Tensor:
 
 
 def vocabulary_fingerprints(vocabulary: list[str]) -> np.ndarray:
-    """The fingerprints of a vocabulary's rows: OOV, missing (the empty string), then the entries; uint64 `(n + 2,)`."""
+    """Returns the fingerprints of OOV, missing (the empty string) and a vocabulary's entries; uint64 `(n + 2,)`."""
     values: np.ndarray = fingerprint64(tf.constant([OOV_TOKEN, "", *vocabulary])).numpy()
     return values
 
 
 def key_rounds(fingerprints: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """What depends on one key of a cross alone, so that it can be had from a table.
+    """Returns what depends on only one key of a cross, so that it can be read from a table.
 
     Args:
         fingerprints: of the key's values, uint64.
 
     Returns:
-        Two uint64 tensors of the same shape: the state of the hash after a first key, and what a later key brings in.
+        Two uint64 tensors of the same shape: the state of the hash after a first key, and what a later key adds.
     """
     multiplier = tf.constant(MULTIPLIER, tf.uint64)
     brought = tf.bitwise.bitwise_xor(_mix(fingerprints * multiplier) * multiplier, multiplier)
@@ -49,11 +49,11 @@ def key_rounds(fingerprints: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def folded(state: tf.Tensor, brought: tf.Tensor) -> tf.Tensor:
-    """The cat-fingerprint of the keys so far and one more.
+    """Returns the cat-fingerprint of the keys so far and one more.
 
     Args:
-        state: of the keys so far, uint64; after one key, the first of its `key_rounds`.
-        brought: by the next key, the second of its `key_rounds`; of the same shape.
+        state: the state of the keys so far, uint64; after one key, the first of its `key_rounds`.
+        brought: what the next key adds, the second of its `key_rounds`; the same shape.
     """
     multiplier = tf.constant(MULTIPLIER, tf.uint64)
     return _mix(_mix(tf.bitwise.bitwise_xor(state, brought) * multiplier) * multiplier)

@@ -1,4 +1,4 @@
-"""Columns of one kind as one matrix."""
+"""Joins columns of one kind into one matrix."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import tensorflow as tf
 
 
 def choose_columns(matrix: tf.Tensor, columns: Sequence[int]) -> tf.Tensor:
-    """Columns of a `(B, N)` matrix, `(B, len(columns))`; the matrix itself where they are all of them in order."""
+    """Columns of a `(B, N)` matrix, `(B, len(columns))`; the matrix itself if all are chosen in order."""
     if list(columns) == list(range(matrix.shape[1])):
         return matrix
     return tf.gather(matrix, tf.constant(list(columns)), axis=1)
@@ -20,8 +20,8 @@ def choose_columns(matrix: tf.Tensor, columns: Sequence[int]) -> tf.Tensor:
 class JoinColumns(keras.layers.Layer):
     """Casts columns and matrices to one dtype and puts them side by side.
 
-    It stands in the place of `keras.ops.stack`, which Keras names by itself: a model with an input called `stack`, or
-    `cast`, could then not be built.
+    It replaces `keras.ops.stack`, which Keras names by itself: a model with an input called `stack` or `cast` could
+    then not be built.
 
     Args:
         to: the dtype of the result.

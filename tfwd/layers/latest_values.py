@@ -7,24 +7,24 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-# The local id of a place without a value.
+# The local id where there is no value.
 ABSENT = -1
 
 
 @keras.saving.register_keras_serializable("tfwd")
 class LatestValues(keras.layers.Layer):
-    """Keeps the last `length` values of every row, of ids and of what belongs to them.
+    """Keeps the last `length` ids of every row, and the values that belong to them.
 
-    Up to `length` columns are kept as they stand, with padding at the end. Of more the last values are kept, the latest
-    first.
+    Up to `length` columns are kept unchanged, with padding at the end. Of more columns the last values are kept, the
+    latest first.
 
     Args:
-        length: how many are kept.
+        length: how many values are kept.
         pad: the id of padding.
 
     Call:
         a list of `(B, K)`: int64 ids, then any other dtypes -> a list of `(B, length)`: the ids, `ABSENT` where there
-        is no value, then the others. Weights (floats) of another K than the ids are an error in every runtime.
+        is no value, then the others. Weights (floats) whose K differs from the ids' are an error in every runtime.
     """
 
     def __init__(self, length: int, pad: int, **options: Any) -> None:
@@ -47,7 +47,7 @@ class LatestValues(keras.layers.Layer):
     def _padded(self, columns: list[tf.Tensor]) -> list[tf.Tensor]:
         rows = tf.shape(columns[0])[0]
         missing = tf.stack([rows, self.length - tf.shape(columns[0])[1]])
-        # Not tf.pad: the converter to ONNX pads uint64 as float32, which keeps 24 bits of a fingerprint.
+        # Not tf.pad: the ONNX converter pads uint64 as float32, which keeps only 24 bits of a fingerprint.
         padding = [tf.fill(missing, tf.constant(ABSENT, tf.int64))]
         padding += [tf.fill(missing, tf.zeros((), column.dtype)) for column in columns[1:]]
         return [tf.concat(pair, axis=1) for pair in zip(columns, padding, strict=True)]
@@ -55,7 +55,7 @@ class LatestValues(keras.layers.Layer):
     def _latest(self, columns: list[tf.Tensor]) -> list[tf.Tensor]:
         ids = columns[0]
         place = tf.range(1, tf.shape(ids)[1] + 1)[tf.newaxis]
-        # Padding has the place 0, behind all values.
+        # Padding has the place 0 and comes after all values.
         _, places = tf.math.top_k(tf.where(ids >= 0, place, tf.zeros_like(place)), self.length)
         return [tf.gather(column, places, batch_dims=1) for column in columns]
 
@@ -69,7 +69,7 @@ class LatestValues(keras.layers.Layer):
 
 
 def _of_one_shape(weights: tf.Tensor, ids: tf.Tensor) -> tf.Tensor:
-    """The weights, refused where they are more or fewer than the ids: nothing else would tell ONNX Runtime."""
-    # A column more, as ONNX takes a 0 in a shape to reshape to for "as it was".
+    """Returns the weights; fails unless they are as many as the ids, which ONNX Runtime would not check otherwise."""
+    # One more column, because ONNX reads a 0 in the shape of a reshape as "unchanged".
     more = tf.pad(weights, [[0, 0], [0, 1]])
     return tf.ensure_shape(tf.reshape(more, tf.shape(ids) + tf.constant([0, 1]))[:, :-1], ids.shape)

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 @keras.saving.register_keras_serializable("tfwd")
 class LogitSum(keras.layers.Layer):
-    """`base + scale * (wide + deep)`: the heads' logits, starting at what is known before any feature.
+    """`base + scale * (wide + deep)`: the heads' logits, added to what is known without any feature.
 
     `base` is logit(base rate) of the training rows (binary), the log shares of the classes (multi-class) or the mean
     label (regression). It is fixed, not a trained bias, since FTRL would forget an initial value at its first update.
@@ -34,7 +34,7 @@ class LogitSum(keras.layers.Layer):
         self.scale = self.add_weight(name="scale", shape=(), initializer="ones", trainable=False)
 
     def set_base(self, base: list[float], scale: float = 1.0) -> None:
-        """Sets where the logits start and the unit they are in."""
+        """Sets the initial logits and their unit."""
         self.base.assign(np.asarray(base, np.float32))
         self.scale.assign(scale)
 

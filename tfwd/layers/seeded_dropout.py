@@ -1,4 +1,4 @@
-"""Dropout whose masks are a function of a seed and the step, so that a resumed training draws the same ones."""
+"""Dropout whose masks are a function of a seed and the step, so that a resumed run draws the same ones."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class SeededDropout(keras.layers.Layer):
 
     Args:
         rate: the share of units that is set to 0; the others are divided by `1 - rate`.
-        seed: of the masks.
+        seed: the seed of the masks.
 
     Call:
-        float, any shape -> the same.
+        float, any shape -> the same dtype and shape.
     """
 
     def __init__(self, rate: float, seed: int = 0, **options: Any) -> None:
@@ -35,12 +35,12 @@ class SeededDropout(keras.layers.Layer):
             dtype="int64",
             initializer="zeros",
             trainable=False,
-            # All replicas count the same steps; without it TensorFlow refuses the assignment.
+            # All replicas count the same steps; without this TensorFlow refuses the assignment.
             aggregation="only_first_replica",
         )
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """The inputs, in training with dropped units."""
+        """The inputs; in training, with dropped units."""
         if not training or not self.rate:
             return inputs
         step = self.step.value

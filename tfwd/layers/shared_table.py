@@ -1,4 +1,4 @@
-"""The trainable matrix that features share."""
+"""The trainable matrix shared by features."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import tensorflow as tf
 
 @keras.saving.register_keras_serializable("tfwd")
 class SharedTable(keras.layers.Layer):
-    """Looks ids up in one `(rows, dim)` matrix of which row 0 is padding and zero.
+    """Looks ids up in one `(rows, dim)` matrix whose row 0 is padding and zero.
 
-    Unlike `keras.layers.Embedding` it gathers from the variable, never from its value as a whole, so that a step costs
-    what the batch costs: no graph holds a read of the full table.
+    Unlike `keras.layers.Embedding` it gathers from the variable, never from its whole value, so that the cost of a step
+    depends only on the batch: no graph reads the full table.
 
     Args:
         rows: the number of rows, the padding row included.
         dim: the number of columns.
-        stddev: of the truncated normal initial values; 0 starts at zero.
-        seed: of the initial values.
+        stddev: the standard deviation of the truncated normal initial values; 0 starts at zero.
+        seed: the seed of the initial values.
 
     Call:
-        int32 of any shape, as `(B, N)` -> float32 with a last dimension more, `(B, N, dim)`.
+        int32 of any shape, such as `(B, N)` -> float32 with one more dimension at the end, `(B, N, dim)`.
     """
 
     def __init__(self, rows: int, dim: int, stddev: float = 0.0, seed: int = 0, **options: Any) -> None:
@@ -31,7 +31,7 @@ class SharedTable(keras.layers.Layer):
 
     def build(self, input_shape: Any) -> None:
         """Makes the matrix."""
-        # Under a half-precision policy Keras would cast all of the table at every step.
+        # Under a half-precision policy Keras would cast the whole table at every step.
         self.table = self.add_weight(
             name="table", shape=(self.rows, self.dim), dtype="float32", initializer=self._initial, autocast=False
         )
@@ -47,9 +47,9 @@ class SharedTable(keras.layers.Layer):
         table = self.table.value
         context = tf.distribute.get_replica_context()
         if isinstance(table, tf.distribute.DistributedValues) and context:
-            # tf.gather would read the mirrored variable as a whole, of a replica's own copy it reads rows.
+            # tf.gather would read the whole mirrored variable; from a replica's own copy it reads only rows.
             copies = context.strategy.experimental_local_results(table)
-            # Replicas are numbered over all workers, each of which has as many.
+            # Replicas are numbered over all workers, each of which has the same number.
             table = copies[int(tf.get_static_value(context.replica_id_in_sync_group)) % len(copies)]
         return tf.gather(table, inputs)
 

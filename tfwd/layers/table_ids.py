@@ -1,4 +1,4 @@
-"""Ids of features to rows of tables."""
+"""Turns ids of features into rows of tables."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from tfwd.layers.join_columns import choose_columns
 
 @keras.saving.register_keras_serializable("tfwd")
 class TableIds(keras.layers.Layer):
-    """Moves the ids of chosen features to their rows of one table.
+    """Shifts the ids of chosen features to their rows in one table.
 
     Args:
-        columns: for each column of the result, the column of the input it is made of.
+        columns: for each column of the result, the column of the input that it is made from.
         starts: for each column of the result, the first row of its feature in the table.
-        bags: how many of the last columns may lack a value, which has a negative id and comes to the padding row 0.
+        bags: how many of the last columns may lack a value; its negative id becomes the padding row 0.
 
     Call:
         int32 or int64 `(B, N)` -> int32 `(B, len(columns))`.

@@ -1,4 +1,4 @@
-"""Categories to ids through a vocabulary that is saved as an asset."""
+"""Turns categories into ids through a vocabulary that is saved as an asset."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ MISSING_ID = 1
 class VocabularyLookup(keras.layers.Layer):
     """Looks a category up: 0 is out-of-vocabulary, 1 missing, then the vocabulary in order.
 
-    Integers are formatted in decimal first, so that there is one kind of vocabulary. `keras.layers.StringLookup` keeps
-    its vocabulary one per line, which a category with a line break breaks, and has no id for a missing value. May be
-    used inside `tf.data`.
+    Integers are formatted in decimal first, so that there is one kind of vocabulary. `keras.layers.StringLookup` saves
+    one category per line, which breaks on a line break within one, and has no id for a missing value. May be used
+    inside `tf.data`.
 
     Args:
         size: the number of categories in the vocabulary.
-        integer: the input is int64 and `MISSING_INTEGER` is missing; otherwise it is string and "" is.
+        integer: whether the input is int64 and `MISSING_INTEGER` is missing; otherwise it is string and "" is missing.
 
     Call:
         string or int64, any shape -> int64, the same shape.
@@ -45,14 +45,14 @@ class VocabularyLookup(keras.layers.Layer):
 
     @property
     def table(self) -> tf.lookup.StaticHashTable | None:
-        """The lookup table, a resource that an export has to carry along; None before there is a vocabulary."""
+        """The lookup table, a resource that an export has to include; None before there is a vocabulary."""
         return self._table
 
     def set_vocabulary(self, vocabulary: list[str]) -> None:
-        """Gives the layer its categories, once, as many as its size says.
+        """Sets the categories, once, as many as the layer's size says.
 
         Raises:
-            ValueError: another number of them, one twice, or the one that stands for a missing value.
+            ValueError: their number is wrong, one occurs twice, or one stands for a missing value.
         """
         words = list(vocabulary)
         missing = str(MISSING_INTEGER) if self.integer else ""

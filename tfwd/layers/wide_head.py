@@ -18,17 +18,17 @@ class WideHead(keras.layers.Layer):
     """`w_wide . [x, phi(x)]`: the sum of the weights of a row's categories, buckets and crosses, and of its numbers.
 
     Args:
-        rows: of the wide table; 0 leaves the table out.
+        rows: the number of rows of the wide table; 0 leaves the table out.
         outputs: the number of logits.
-        numeric: the indices of the numeric columns it reads.
-        use_bias: adds a bias; only where there is no deep head, which has one of its own.
-        bags: `((width, combiner), ...)` of the last columns, those of bags, where 0 is padding; or how many they are,
-            if all are summed.
-        padded: reads padding too, in operations that ONNX has; it does not train.
+        numeric: the indices of the numeric columns that it reads.
+        use_bias: whether to add a bias; only where there is no deep head, which has its own.
+        bags: `((width, combiner), ...)` for the last columns, which are bags, where 0 is padding; or their number, if
+            all are summed.
+        padded: whether to read padding too, in operations that ONNX has; such a head does not train.
 
     Call:
-        a dict with `wide_ids` int32 `(B, N)`, where values have weights `wide_weights` float32, a column a column of
-        bags, and `numeric` float32 `(B, M)` -> float32 `(B, outputs)`.
+        a dict with `wide_ids` int32 `(B, N)`, where values have weights `wide_weights` float32 with one column per
+        column of bags, and `numeric` float32 `(B, M)` -> float32 `(B, outputs)`.
     """
 
     def __init__(
@@ -80,22 +80,22 @@ class WideHead(keras.layers.Layer):
         if self.bags:
             sums = summed_with_padding if self.padded else summed
             ids = ids[:, single:]
-            # Shared out in its own bag, every value is a term of one sum.
+            # Once each value has its share of its own bag, all values are terms of a single sum.
             one = [Bag(self.bag_columns, "sum")]
             terms.append(sums(self.table, ids, self.bag_shares(ids, bag_weights), one, "float64")[:, 0])
         return terms
 
     @property
     def bag_columns(self) -> int:
-        """How many of the last columns of `wide_ids` are those of bags."""
+        """How many of the last columns of `wide_ids` belong to bags."""
         return sum(bag.width for bag in self.bags)
 
     def bag_shares(self, ids: tf.Tensor, bag_weights: tf.Tensor | None) -> tf.Tensor | None:
-        """How much each value of the bags counts, float32 `(B, bag_columns)`; None where each counts once.
+        """Returns how much each value of the bags counts, float32 `(B, bag_columns)`; None where each counts once.
 
         Args:
             ids: int32 `(B, bag_columns)`.
-            bag_weights: of the same shape, or None.
+            bag_weights: float32 of the same shape, or None.
         """
         if all(bag.combiner == "sum" for bag in self.bags):
             return bag_weights

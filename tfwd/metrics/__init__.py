@@ -1,1 +1,1 @@
-"""Exact metrics, of any number of rows in bounded memory."""
+"""Exact metrics of any number of rows, in bounded memory."""

@@ -1,7 +1,7 @@
-"""Area under the ROC curve and average precision, exact, of any number of rows in bounded memory.
+"""Exact area under the ROC curve and average precision of any number of rows, in bounded memory.
 
-Rows wait in memory until there are `WAITING` of them. Then they are sorted, rows of one score become one entry, and
-the entries go to a temporary file; in the end all such runs are merged in one pass. Fewer rows never touch the disk.
+Rows wait in memory until there are `WAITING` of them. Then they are sorted, rows with the same score become one entry,
+and the entries go to a temporary file; finally all such runs are merged in one pass. Fewer rows never touch the disk.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
-# Scores that wait, of all columns together: to sort them takes tens of megabytes.
+# Scores that wait, over all columns: sorting them takes tens of megabytes.
 WAITING = 2**20
-# Rows that wait where there are many columns: shorter runs would be too many.
+# Rows that wait where there are many columns: shorter runs would be too numerous.
 _FEWEST_ROWS = 2**12
-# Entries in memory while runs are merged: of all together, and of each at the least.
+# Entries in memory while runs are merged: in total, and the minimum per run.
 _MERGED, _MERGED_OF_ONE = 2**18, 2**8
 
-# A score, negated so that the highest is the first, and the weight of the positives and the negatives that have it.
+# A score, negated so that the highest comes first, and the weights of the positives and the negatives with it.
 _ENTRY = np.dtype([("key", np.float64), ("positive", np.float64), ("negative", np.float64)])
 
 
 @dataclass(frozen=True)
 class Ranked:
-    """What the order of the scores says of a class against the rest.
+    """How well the order of the scores separates a class from the rest.
 
     Attributes:
         auc: the chance that a positive is scored above a negative, ties counting half; NaN where one of them has no
@@ -42,11 +42,11 @@ class Ranked:
 
 
 class Ranking:
-    """Collects rows and ranks them by each of some columns of scores.
+    """Collects rows and ranks them by each column of scores.
 
     Args:
-        classes: column by column, the label of its positives.
-        waiting: scores that stay in memory; more of them go to the disk.
+        classes: for each column, the label of its positives.
+        waiting: how many scores stay in memory before they go to disk.
     """
 
     def __init__(self, classes: Sequence[int], waiting: int = WAITING) -> None:
@@ -66,7 +66,7 @@ class Ranking:
             weights: `(B,)`, or None in every call.
 
         Raises:
-            OSError: there is no room where temporary files go.
+            OSError: there is no space for temporary files.
         """
         start = 0
         while start < len(labels):
@@ -78,7 +78,7 @@ class Ranking:
             start = part.stop
 
     def result(self) -> list[Ranked]:
-        """One `Ranked` per column. It is the end: no more rows can be added."""
+        """Returns one `Ranked` per column. No more rows can be added afterwards."""
         if self._file is None:
             return [_ranked([entries]) for entries in self._sorted()]
         self._write()
@@ -106,19 +106,19 @@ class Ranking:
 
 
 class _Run:
-    """Entries in a file, each of another score, the highest first.
+    """Entries in a file with distinct scores, the highest first.
 
     Args:
-        file: it lies in.
-        start: its first byte there.
-        count: entries.
+        file: the file that holds them.
+        start: the position of their first byte.
+        count: the number of entries.
     """
 
     def __init__(self, file: IO[bytes], start: int, count: int) -> None:
         self._file, self._at, self._left = file, start, count
 
     def read(self, count: int) -> Array:
-        """The next entries, as many as there are up to `count`."""
+        """Reads the next entries, at most `count`."""
         count = min(count, self._left)
         self._file.seek(self._at)
         self._at += count * _ENTRY.itemsize
@@ -127,12 +127,12 @@ class _Run:
 
     @property
     def ended(self) -> bool:
-        """Whether all of it was read."""
+        """Whether all entries were read."""
         return not self._left
 
 
 def entries(positive: Array, scores: Array, weights: Array | None) -> Array:
-    """Rows as entries, one a distinct score, the highest first.
+    """Turns rows into entries, one per distinct score, the highest first.
 
     Args:
         positive: `(N,)` bool.
@@ -147,7 +147,7 @@ def entries(positive: Array, scores: Array, weights: Array | None) -> Array:
 
 
 def _joined(unsorted: Array) -> Array:
-    """The same in order, entries of one score added up."""
+    """The entries in order, with those of the same score added up."""
     order = np.argsort(unsorted["key"], kind="stable")
     key = unsorted["key"][order]
     starts = np.flatnonzero(np.concatenate([[True], key[1:] != key[:-1]])[: len(key)])
@@ -159,15 +159,15 @@ def _joined(unsorted: Array) -> Array:
 
 
 def _merged(runs: Sequence[_Run]) -> Iterator[Array]:
-    """The entries of all runs in order, in pieces that are cut between scores."""
+    """The entries of all runs in order, in pieces cut between scores."""
     size = max(_MERGED // len(runs), _MERGED_OF_ONE)
     heads = [np.empty(0, _ENTRY) for _ in runs]
     while True:
-        # Filled up before they are empty: else every step would end where the run does that has the least left.
+        # Refilled before they are empty: else every step would end at the shortest remaining run.
         for index, run in enumerate(runs):
             if not run.ended and len(heads[index]) <= size // 2:
                 heads[index] = np.concatenate([heads[index], run.read(size - len(heads[index]))])
-        # Scores that come after this one may come up again in what is not read yet. NaN, the last of all, where all is.
+        # Scores after this one may recur in what is not read yet. It is NaN, the last of all, once everything is read.
         unfinished = [head["key"][-1] for head, run in zip(heads, runs, strict=True) if not run.ended]
         last = np.fmin.reduce([np.nan, *unfinished])
         cuts = [int(np.searchsorted(head["key"], last, side="right")) for head in heads]
@@ -194,7 +194,7 @@ def _ranked(pieces: Iterable[Array]) -> Ranked:
 
 
 def rank(positive: Array, scores: Array, weights: Array | None) -> Ranked:
-    """The ranking of rows that are in memory.
+    """Ranks rows that are in memory.
 
     Args:
         positive: `(N,)` bool.

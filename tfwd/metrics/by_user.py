@@ -1,6 +1,6 @@
-"""Metrics by user of rows that come in batches, in any order: GAUC, NDCG, recall, hit rate, MRR, coverage.
+"""Metrics by user for rows that come in batches, in any order: GAUC, NDCG, recall, hit rate, MRR, coverage.
 
-The candidates of a user are the user's rows. DuckDB sorts them by user and score, on the disk where there are many.
+The candidates of a user are the user's rows. DuckDB sorts them by user and score, on disk where there are many.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from tfwd.metrics.ranking_metrics import ListMetrics
 
 Array = NDArray[Any]
 
-# Rows that wait before DuckDB gets them, and rows in a block that is computed on.
+# How many rows wait before DuckDB gets them, and how many are in a block of the computation.
 _WAITING, _BLOCK = 2**19, 2**18
 _MEMORY = "512MiB"
 
 
 class UserMetrics:
-    """The metrics of `tfwd.metrics.ranking_metrics.ListMetrics`, exact, in memory that does not grow with the rows.
+    """The exact metrics of `tfwd.metrics.ranking_metrics.ListMetrics`, in memory that does not grow with the rows.
 
-    A row without a user or an item is in nobody's list, and is left out. The weights of rows don't count here: a list
-    has places.
+    A row without a user or an item is in nobody's list and is left out. The weights of rows don't count here: a list
+    has only places.
 
     Args:
         ranking: the columns of users and items, and the length of a list.
-        binary: labels are 0 and 1.
-        waiting: rows that wait in memory.
+        binary: whether labels are 0 and 1.
+        waiting: how many rows wait in memory.
     """
 
     def __init__(self, ranking: RankingConfig, binary: bool, waiting: int = _WAITING) -> None:
@@ -49,7 +49,7 @@ class UserMetrics:
         """Adds rows.
 
         Args:
-            key: the columns of users and items, `B` rows, of one type in all calls.
+            key: the columns of users and items, `B` rows, with the same types in all calls.
             labels: `(B,)`.
             scores: `(B,)`.
         """
@@ -65,7 +65,7 @@ class UserMetrics:
             self._write()
 
     def result(self) -> dict[str, float]:
-        """The metrics of all rows. It is the end: no more rows can be added."""
+        """Returns the metrics of all rows. No more rows can be added afterwards."""
         try:
             self._write()
             if not self._made:
@@ -93,7 +93,7 @@ class UserMetrics:
         self._made = True
 
     def _number(self, column: str) -> int:
-        """Numbers the distinct values of a column in their order; how many there are."""
+        """Numbers the distinct values of a column in their order, and returns how many there are."""
         self._connection.execute(
             f'CREATE TABLE {column}s AS SELECT "{column}", row_number() OVER (ORDER BY "{column}") - 1 AS number '
             f'FROM (SELECT DISTINCT "{column}" FROM rows)'
@@ -101,8 +101,8 @@ class UserMetrics:
         return int(self._connection.execute(f"SELECT count(*) FROM {column}s").fetchall()[0][0])
 
     def _blocks(self) -> Iterator[pa.Table]:
-        """Rows by user and falling score, as numbers, in blocks that end where a user does."""
-        # Labels are in the order too: sums of rows with one score are then the same in every run.
+        """Rows by user and descending score, as numbers, in blocks that end with the last row of a user."""
+        # Labels are part of the order: sums of rows with the same score are then the same in every run.
         query = (
             "SELECT users.number AS user, items.number AS item, label, score FROM rows "
             'JOIN users ON rows."user" = users."user" JOIN items ON rows.item = items.item '

@@ -1,7 +1,7 @@
-"""Metrics of ranked lists, one list per user, as arithmetic on sorted rows.
+"""Metrics of ranked lists, one list per user, computed from sorted rows.
 
-Rows of one user with equal scores have no order. What is computed is the expected value over all orders that they may
-stand in (McSherry and Najork 2008), so that neither the order of the file nor chance shows in a metric.
+Rows of one user with equal scores have no order. A metric is the expected value over all their possible orders
+(McSherry and Najork 2008), so that it depends neither on the order of the file nor on chance.
 """
 
 from __future__ import annotations
@@ -17,36 +17,36 @@ Array = NDArray[Any]
 
 
 class ListMetrics:
-    """Sums the metrics of users that come in blocks.
+    """Sums the metrics of users who come in blocks.
 
-    Of labels that are 0 or 1: `gauc`, the AUC of each user who has both, weighted by the user's rows (Zhu et al. 2017);
-    and the means over the users who have a positive row of `recall_at_k` (the share of the user's positives that stand
-    in the first k), `hit_rate_at_k` (whether any does) and `mrr` (1 / the place of the first positive). Of labels that
-    are numbers of at least 0, and of 0 and 1: `ndcg_at_k`, whose gain is the label and whose discount is
-    1 / log2(place + 1) (Jarvelin and Kekalainen 2002), the mean over the users with any gain. Of all users:
-    `coverage_at_k`, the share of the items that stand in the first k of anybody's list.
+    For labels that are 0 or 1: `gauc`, the AUC of each user who has both, weighted by the user's rows (Zhu et al.
+    2017); and the means over the users with a positive row of `recall_at_k` (the share of the user's positives that are
+    in the first k), `hit_rate_at_k` (whether any is) and `mrr` (1 / the place of the first positive). For labels that
+    are numbers of at least 0, including 0 and 1: `ndcg_at_k`, whose gain is the label and whose discount is
+    1 / log2(place + 1) (Jarvelin and Kekalainen 2002), the mean over the users with any gain. For all users:
+    `coverage_at_k`, the share of the items that are in the first k of anybody's list.
 
     Args:
         k: the length of a list.
-        items: how many there are.
-        binary: labels are 0 and 1.
+        items: the number of items.
+        binary: whether labels are 0 and 1.
     """
 
     def __init__(self, k: int, items: int, binary: bool) -> None:
         self._k, self._binary = k, binary
         self._users, self._valid = 0, True
         self._gains, self._hits, self._areas = Sums(1), Sums(3), Sums(1)
-        # Of each item the logarithm of the chance that no list has it.
+        # For each item, the logarithm of the chance that no list has it.
         self._unseen = np.zeros(items)
 
     def add(self, users: Array, items: Array, labels: Array, scores: Array) -> None:
         """Adds all rows of some users.
 
         Args:
-            users: `(N,)`, rows of one user side by side.
+            users: `(N,)`, rows of the same user side by side.
             items: `(N,)`, integers from 0.
             labels: `(N,)`.
-            scores: `(N,)`, falling within a user.
+            scores: `(N,)`, descending within a user.
         """
         if not len(users):
             return
@@ -59,7 +59,7 @@ class ListMetrics:
             self._add_binary(lists, labels > 0)
 
     def result(self) -> dict[str, float]:
-        """The metrics; NaN where no user has what one needs."""
+        """Returns the metrics; NaN where no user has what a metric needs."""
         k = self._k
         found: dict[str, float] = {"users": self._users}
         if self._binary:
@@ -94,22 +94,22 @@ class ListMetrics:
         self._areas.add([area[both] / (positives * (rows - positives))[both]], rows[both])
         some = positives > 0
         found = lists.of_groups(hits * lists.shown / lists.sizes)
-        # The groups that hold the first positive of a user, of which there is one per user who has any.
+        # The groups that hold the first positive of a user, one per user who has any.
         first = np.flatnonzero((hits > 0) & (before == 0))
         hit, reciprocal = _first_hits(lists, first, hits[first].astype(np.int64))
         self._hits.add([found[some] / positives[some], hit, reciprocal], None)
 
 
 class _Lists:
-    """Users' lists, and in them the groups of rows that have one score.
+    """Users' lists, and their groups of rows with the same score.
 
     Attributes:
-        user: `(N,)` the number of the user in this block.
+        user: `(N,)`, the number of the user in this block.
         user_starts, user_sizes: `(U,)`.
-        starts, sizes: `(G,)` of the groups.
-        offsets: `(G,)` the rows of the user before the group.
-        shown: `(G,)` the places among the first k that the group takes.
-        discounts: `(N,)` of each row's place, 0 from the k-th on.
+        starts, sizes: `(G,)`, of the groups.
+        offsets: `(G,)`, the number of the user's rows before the group.
+        shown: `(G,)`, how many of the first k places the group takes.
+        discounts: `(N,)`, the discount of each row's place, 0 after the first k.
     """
 
     def __init__(self, users: Array, scores: Array, k: int) -> None:
@@ -140,7 +140,7 @@ class _Lists:
         return np.add.reduceat(values, self._first_groups)
 
     def before(self, values: Array) -> Array:
-        """Of each group the sum of the values of the user's groups before it; of whole numbers."""
+        """For each group, the sum of the whole-number values of the user's groups before it."""
         passed = np.cumsum(values) - values
         return passed - passed[self._first_groups][self._group_users]
 
@@ -152,12 +152,12 @@ class _Lists:
 def _first_hits(lists: _Lists, groups: Array, hits: Array) -> tuple[Array, Array]:
     """The chance that one of a group's positives is shown, and the expected reciprocal of the first one's place.
 
-    In a random order of n rows, r of them positive, the first j hold none with the chance C(n - r, j) / C(n, j).
+    In a random order of n rows, r of them positive, the first j contain none with the chance C(n - r, j) / C(n, j).
 
     Args:
         lists: the lists.
         groups: which groups.
-        hits: r of each.
+        hits: the r of each.
     """
     sizes, offsets = lists.sizes[groups], lists.offsets[groups]
     logs = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, sizes.max(initial=0) + 1)))])

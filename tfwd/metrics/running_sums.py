@@ -1,4 +1,4 @@
-"""Weighted means and variances of values that come in batches, as exact as those of all values at once."""
+"""Weighted means and variances of values that come in batches, as exact as over all values at once."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ Array = NDArray[Any]
 class Sums:
     """Weighted means of several quantities.
 
-    A batch is summed pairwise; the sums of the batches are added with the correction of Neumaier (1974), so that their
-    number does not show in the result.
+    A batch is summed pairwise; the sums of the batches are added with the correction of Neumaier (1974), so that the
+    number of batches does not affect the result.
 
     Args:
-        quantities: how many there are.
+        quantities: the number of quantities.
     """
 
     def __init__(self, quantities: int) -> None:
@@ -28,7 +28,7 @@ class Sums:
         """Adds a batch.
 
         Args:
-            values: of each quantity `(B,)`, numbers or booleans.
+            values: for each quantity `(B,)`, numbers or booleans.
             weights: `(B,)` or None.
         """
         batch = np.array([_sum(np.ones(len(values[0])), weights), *(_sum(value, weights) for value in values)])
@@ -38,7 +38,7 @@ class Sums:
         self._total = total
 
     def means(self) -> list[float]:
-        """Of each quantity; NaN where there is no weight."""
+        """Returns the mean of each quantity; NaN where there is no weight."""
         weight, *sums = (self._total + self._lost).tolist()
         return [value / weight if weight > 0 else float("nan") for value in sums]
 

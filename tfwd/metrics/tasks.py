@@ -1,6 +1,6 @@
-"""Exact metrics, weighted, of rows that come in batches; memory does not grow with the rows.
+"""Exact weighted metrics of rows that come in batches; memory does not grow with the rows.
 
-Keras' streaming AUC works on 200 thresholds and is far off where positives are rare; these sort the scores.
+Keras' streaming AUC uses 200 thresholds and is far off where positives are rare; these metrics sort the scores.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tfwd.metrics.running_sums import Moments, Sums
 
 Floats = NDArray[np.floating]
 
-# Predictions are float32, in which nothing lies between 1 - 2^-24 and 1.
+# Predictions are float32, which has no number between 1 - 2^-24 and 1.
 EPSILON = 1e-7
 
 
@@ -48,13 +48,13 @@ def average_precision(labels: Floats, scores: Floats, weights: Floats | None = N
 
 
 class Metrics(Protocol):
-    """The metrics of a task, of rows that come in batches."""
+    """The metrics of a task for rows that come in batches."""
 
     def add(self, labels: NDArray[Any], answers: Floats, weights: Floats | None) -> None:
-        """Adds a batch; weights in every call or in none."""
+        """Adds a batch; every call has weights, or none has."""
 
     def result(self) -> dict[str, float]:
-        """The metrics of all rows. It is the end: no more rows can be added."""
+        """Returns the metrics of all rows. No more rows can be added afterwards."""
 
 
 class BinaryMetrics(Metrics):
@@ -75,7 +75,7 @@ class BinaryMetrics(Metrics):
         self._ranking.add(labels, answers[:, None], weights)
 
     def result(self) -> dict[str, float]:
-        """The metrics of all rows. It is the end: no more rows can be added."""
+        """Returns the metrics of all rows. No more rows can be added afterwards."""
         ranked, means = self._ranking.result()[0], self._sums.means()
         names = ("log_loss", "accuracy", "mean_prediction", "mean_label")
         return {"auc": ranked.auc, "auc_pr": ranked.average_precision, **dict(zip(names, means, strict=True))}
@@ -85,7 +85,7 @@ class MulticlassMetrics(Metrics):
     """Log loss, accuracy, and the mean over the classes of the AUC of each against the rest.
 
     Args:
-        classes: how many there are.
+        classes: the number of classes.
         waiting: see `tfwd.metrics.auc.Ranking`.
     """
 
@@ -100,7 +100,7 @@ class MulticlassMetrics(Metrics):
         self._ranking.add(labels, answers, weights)
 
     def result(self) -> dict[str, float]:
-        """The metrics of all rows. It is the end: no more rows can be added."""
+        """Returns the metrics of all rows. No more rows can be added afterwards."""
         log_loss, accuracy = self._sums.means()
         present = [ranked.auc for ranked in self._ranking.result() if not np.isnan(ranked.auc)]
         return {
@@ -123,7 +123,7 @@ class RegressionMetrics(Metrics):
         self._labels.add(truth, weights)
 
     def result(self) -> dict[str, float]:
-        """The metrics of all rows. It is the end: no more rows can be added."""
+        """Returns the metrics of all rows. No more rows can be added afterwards."""
         squared, absolute, prediction = self._sums.means()
         variance = self._labels.variance
         return {
@@ -136,13 +136,13 @@ class RegressionMetrics(Metrics):
 
 
 class CountMetrics(Metrics):
-    """Mean Poisson deviance, then those of a regression."""
+    """Mean Poisson deviance, then the metrics of a regression."""
 
     def __init__(self) -> None:
         self._deviance, self._others = Sums(1), RegressionMetrics()
 
     def add(self, labels: NDArray[Any], answers: Floats, weights: Floats | None) -> None:
-        """Adds counts `(B,)`, their expectations `(B,)`, above 0, and weights `(B,)` or None."""
+        """Adds counts `(B,)`, their expected values `(B,)`, above 0, and weights `(B,)` or None."""
         counts, expected = labels.astype(np.float64), answers.astype(np.float64)
         with np.errstate(divide="ignore", invalid="ignore"):
             own = np.where(counts > 0, counts * np.log(counts / expected), 0.0)
@@ -150,16 +150,16 @@ class CountMetrics(Metrics):
         self._others.add(labels, answers, weights)
 
     def result(self) -> dict[str, float]:
-        """The metrics of all rows. It is the end: no more rows can be added."""
+        """Returns the metrics of all rows. No more rows can be added afterwards."""
         return {"poisson_deviance": self._deviance.means()[0], **self._others.result()}
 
 
 def metrics_of(measures: str, classes: int) -> Metrics:
-    """The metrics of a task, without rows yet.
+    """Returns the metrics of a task, without rows yet.
 
     Args:
-        measures: `binary`, `multiclass`, `regression` or `counts`, see `tfwd.Schema.measures`.
-        classes: of a multi-class task.
+        measures: `binary`, `multiclass`, `regression` or `counts`; see `tfwd.Schema.measures`.
+        classes: the number of classes of a multi-class task.
     """
     if measures == "multiclass":
         return MulticlassMetrics(classes)
@@ -169,7 +169,7 @@ def metrics_of(measures: str, classes: int) -> Metrics:
 
 
 def binary_metrics(labels: Floats, probabilities: Floats, weights: Floats | None = None) -> dict[str, float]:
-    """`BinaryMetrics` of arrays, in memory.
+    """Returns the `BinaryMetrics` of arrays, in memory.
 
     Args:
         labels: `(N,)`, 0 or 1.
@@ -182,7 +182,7 @@ def binary_metrics(labels: Floats, probabilities: Floats, weights: Floats | None
 def multiclass_metrics(
     labels: NDArray[np.integer], probabilities: Floats, weights: Floats | None = None
 ) -> dict[str, float]:
-    """`MulticlassMetrics` of arrays, in memory.
+    """Returns the `MulticlassMetrics` of arrays, in memory.
 
     Args:
         labels: `(N,)`, class indices.
@@ -194,7 +194,7 @@ def multiclass_metrics(
 
 
 def regression_metrics(labels: Floats, predictions: Floats, weights: Floats | None = None) -> dict[str, float]:
-    """`RegressionMetrics` of arrays.
+    """Returns the `RegressionMetrics` of arrays.
 
     Args:
         labels: `(N,)`.
@@ -205,7 +205,7 @@ def regression_metrics(labels: Floats, predictions: Floats, weights: Floats | No
 
 
 def count_metrics(counts: Floats, expected: Floats, weights: Floats | None = None) -> dict[str, float]:
-    """`CountMetrics` of arrays.
+    """Returns the `CountMetrics` of arrays.
 
     Args:
         counts: `(N,)`, at least 0.
@@ -220,7 +220,7 @@ def _of(metrics: Metrics, labels: NDArray[Any], answers: Floats, weights: Floats
     return metrics.result()
 
 
-# Of each metric that training can watch, whether more is better.
+# For each metric that training can watch, whether higher is better.
 HIGHER_IS_BETTER = {
     "auc": True,
     "auc_pr": True,

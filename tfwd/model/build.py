@@ -1,4 +1,4 @@
-"""A new model for a configuration: the transform, the ranker and the logits that it starts from."""
+"""Builds a new model for a configuration: the transform, the ranker and the initial logits."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def build_model(
     schema: Schema,
     tower: keras.layers.Layer | None = None,
 ) -> WideDeep:
-    """A new, uncompiled model for a configuration.
+    """Returns a new, uncompiled model for a configuration.
 
     Args:
-        config: features, heads and seed.
-        statistics: of the training rows.
+        config: the features, the heads and the seed.
+        statistics: the statistics of the training rows.
         schema: the raw inputs; its classes must be known.
         tower: a layer of your own in place of the feed-forward tower.
     """
@@ -42,9 +42,9 @@ def build_model(
 
 
 def base_logits(statistics: FeatureStatistics, schema: Schema) -> tuple[list[float], float]:
-    """The logits of a model that knows no feature, and the unit that the heads work in."""
+    """Returns the logits of a model without features, and the unit that the heads work in."""
     label = statistics.label
-    # A class that no training row has gets the share of half a row, not the logarithm of 0.
+    # A class without training rows gets the share of half a row, to avoid the logarithm of 0.
     least = 0.5 / max(statistics.rows, 1)
     if schema.task == "binary":
         share = min(max(label.mean, least), 1 - least)

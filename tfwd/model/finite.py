@@ -1,4 +1,4 @@
-"""Whether what a model has learned is still made of numbers: a step's share of it, or all of it, and what isn't."""
+"""Checks that what a model has learned is finite, after a step or as a whole, and names what isn't."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import tensorflow as tf
 from tfwd.errors import RunError
 from tfwd.optimizers.sparse import gather_rows
 
-# Numbers that are looked at together: 16 MiB.
+# Numbers that are checked at a time: 16 MiB.
 _BLOCK = 2**22
 _NAMED = 3
-# Of a trained weight, which no rate that learns anything comes near: the products of a few layers of larger ones are
-# beyond float32, and so are then the answers to rows that no metric has seen.
+# The largest trained weight. No useful learning rate comes near it: the products of a few layers of larger weights
+# exceed float32, and then so do the answers to rows that no metric has seen.
 _LARGEST = 1e6
-# Metrics that rows with a weight always have.
+# Metrics that are always defined for rows with a weight.
 _DEFINED = {"log_loss", "rmse", "poisson_deviance"}
 _ADVICE = (
     "Lower the learning rates (train.wide_optimizer.learning_rate, train.deep_optimizer.learning_rate), set their "
@@ -27,13 +27,13 @@ _ADVICE = (
 
 
 def finite_after(variables: Sequence[keras.Variable], gradients: Sequence[Any]) -> tf.Tensor:
-    """Whether each variable is sound where a step has changed it; to be called in the step, after the update.
+    """Whether each variable is sound where a step has changed it; called in the step, after the update.
 
-    Sound is finite, and at most a million in size: a training that leaves more has diverged.
+    Sound means finite and at most a million in absolute value: training that exceeds it has diverged.
 
     Args:
-        variables: what is trained.
-        gradients: of each; of a table `tf.IndexedSlices`, whose rows alone are read, or None.
+        variables: the trained variables.
+        gradients: one per variable: None, or for a table `tf.IndexedSlices`, only whose rows are read.
 
     Returns:
         bool `(len(variables),)`.
@@ -50,13 +50,13 @@ def finite_after(variables: Sequence[keras.Variable], gradients: Sequence[Any]) 
 
 
 def refuse_step(model: keras.Model, variables: Sequence[keras.Variable], step: int, loss: float) -> NoReturn:
-    """Ends a training in which a step has left numbers that are not finite.
+    """Ends training after a step has left numbers that are not finite.
 
     Args:
-        model: a `tfwd.WideDeep`, as the step left it, or later ones.
-        variables: where such numbers were found; none where the loss alone is not a number.
+        model: a `tfwd.WideDeep`, as that step or a later one left it.
+        variables: those with such numbers; none if only the loss is not a number.
         step: the number of the step.
-        loss: the mean since the last evaluation.
+        loss: the mean loss since the last evaluation.
 
     Raises:
         RunError: names the variables and the step.
@@ -70,7 +70,7 @@ def refuse_step(model: keras.Model, variables: Sequence[keras.Variable], step: i
 
 
 def refuse_broken(model: keras.Model, step: int) -> None:
-    """Looks at all of a model and of its optimizer before they are written.
+    """Checks a whole model and its optimizer before they are written.
 
     Raises:
         RunError: something is not finite, or a trained weight exceeds a million; names it and the step.
@@ -89,9 +89,9 @@ def refuse_undefined(metrics: Mapping[str, float], rows: str, step: int) -> None
     """Refuses a model whose loss on some rows is not a number. Other metrics may be undefined, such as AUC.
 
     Args:
-        metrics: of the rows.
-        rows: what they are called.
-        step: of the model.
+        metrics: the metrics of the rows.
+        rows: the name of the rows.
+        step: the step of the model.
 
     Raises:
         RunError: names the metric and the step.
@@ -105,7 +105,7 @@ def refuse_undefined(metrics: Mapping[str, float], rows: str, step: int) -> None
 
 
 def _sound(values: tf.Tensor) -> tf.Tensor:
-    # NaN is at most nothing.
+    # NaN fails every comparison.
     return tf.abs(values) <= tf.cast(_LARGEST, values.dtype)
 
 
@@ -117,7 +117,7 @@ def _is_whole(variable: Any, trained: bool) -> bool:
 
 
 def _blocks(variable: Any) -> Iterator[tuple[int, tf.Tensor]]:
-    """A variable's numbers, in blocks of rows that need little memory."""
+    """Yields a variable's numbers in blocks of rows that need little memory."""
     value = variable.value if isinstance(variable, keras.Variable) else variable
     if not len(variable.shape):
         yield 0, tf.convert_to_tensor(value)
@@ -129,14 +129,14 @@ def _blocks(variable: Any) -> Iterator[tuple[int, tf.Tensor]]:
 
 
 def _names(model: keras.Model, variables: Sequence[Any]) -> str:
-    # Tables first: their rows say the most.
+    # Tables first: their rows are the most informative.
     ordered = sorted(variables, key=lambda variable: not variable.path.endswith("/table"))
     named = ", ".join(_name(model, variable) for variable in ordered[:_NAMED])
     return named + (f" and {len(variables) - _NAMED} more" if len(variables) > _NAMED else "")
 
 
 def _name(model: keras.Model, variable: Any) -> str:
-    """A variable's path; of a table with a row that is not sound, and the feature that the row belongs to."""
+    """A variable's path; for a table, also a row that is not sound and its feature."""
     places = {"categories" if table.name == "wide" else table.name: table for table in model.layout.tables}
     layer, _, last = str(variable.path).rpartition("/")
     table = places.get(layer.rpartition("/")[2]) if last == "table" else None

@@ -14,7 +14,7 @@ from tfwd.schema import Schema
 class ScaledSquaredError(keras.losses.Loss):
     """Squared error in units of the label's standard deviation: `((y - prediction) / scale)^2`.
 
-    With it, learning rates mean the same whatever unit the label is in.
+    So learning rates do not depend on the unit of the label.
 
     Args:
         scale: the label's standard deviation.
@@ -26,7 +26,7 @@ class ScaledSquaredError(keras.losses.Loss):
 
     def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
         """`(B,)` or `(B, 1)`, float32 `(B, 1)` -> `(B,)`."""
-        # Labels `(B,)` less predictions `(B, 1)` would be a `(B, B)` matrix.
+        # Labels `(B,)` minus predictions `(B, 1)` would be a `(B, B)` matrix.
         error = (tf.reshape(tf.cast(y_true, tf.float32), tf.shape(y_pred)) - y_pred) / self.scale
         return tf.reduce_mean(tf.square(error), axis=-1)
 
@@ -35,21 +35,21 @@ class ScaledSquaredError(keras.losses.Loss):
         return {**super().get_config(), "scale": self.scale}
 
 
-# Beyond it exp leaves what float32 holds, and every input has a finite answer.
+# The largest exponent: larger ones overflow float32, and every input must have a finite answer.
 _LARGEST_LOGIT = 80.0
 
 
 def expected_count(logits: tf.Tensor) -> tf.Tensor:
-    """exp(logit), the expectation of a count; a logit beyond 80 counts as 80. Float32 in and out, of any shape."""
+    """Returns exp(logit), the expected count; a logit beyond 80 counts as 80. float32, any shape."""
     return tf.exp(tf.clip_by_value(logits, -_LARGEST_LOGIT, _LARGEST_LOGIT))
 
 
 @keras.saving.register_keras_serializable("tfwd")
 class PoissonDeviance(keras.losses.Loss):
-    """Half the deviance of counts from their expectation exp(z): `exp(z) - y - y (z - log y)`, 0 where they agree.
+    """Half the deviance of counts from their expected value exp(z): `exp(z) - y - y (z - log y)`, 0 where they agree.
 
-    Its gradient is that of the negative log-likelihood of a Poisson distribution (`tf.nn.log_poisson_loss`), from which
-    it differs by what depends on the label alone.
+    Its gradient equals that of the negative log-likelihood of a Poisson distribution (`tf.nn.log_poisson_loss`), from
+    which it differs by a term that depends only on the label.
     """
 
     from_logits = True
@@ -65,9 +65,9 @@ class PoissonDeviance(keras.losses.Loss):
 
 
 def task_loss(schema: Schema, scale: float = 1.0) -> keras.losses.Loss:
-    """The logistic loss of a binary task, the softmax loss of a multi-class one, the squared error of a regression.
+    """Returns the logistic loss for a binary task, the softmax loss for multi-class, the squared error for regression.
 
-    Of counts the Poisson deviance.
+    For counts it is the Poisson deviance.
     """
     if schema.task == "binary":
         return keras.losses.BinaryCrossentropy(from_logits=True)
@@ -77,7 +77,7 @@ def task_loss(schema: Schema, scale: float = 1.0) -> keras.losses.Loss:
 
 
 def task_metrics(schema: Schema) -> list[keras.metrics.Metric]:
-    """What is watched while training; the exact metrics come from `tfwd.inference.evaluation`."""
+    """Returns the metrics shown in training; the exact ones come from `tfwd.inference.evaluation`."""
     if schema.task == "binary":
         return [
             keras.metrics.AUC(name="auc"),

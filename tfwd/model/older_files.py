@@ -1,4 +1,4 @@
-"""What `.keras` files of older versions say in another way."""
+"""Reads what `.keras` files of older versions store differently."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def inputs_by_name(part: dict[str, Any]) -> dict[str, Any]:
-    """A functional model as saved, its inputs a list: version 0.3.0 saved a dict, which Keras takes by sorted place."""
+    """A saved functional model with its inputs as a list: version 0.3.0 saved a dict, which Keras sorts by its keys."""
     inputs = part["config"]["input_layers"]
     if not isinstance(inputs, dict):
         return part

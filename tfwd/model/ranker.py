@@ -1,4 +1,4 @@
-"""The ranker: transformed ids and numbers to logits, the wide head and the deep head summed."""
+"""The ranker: turns transformed ids and numbers into logits, the sum of the wide head and the deep head."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tfwd.utils.naming import nearest
 class Heads:
     """The layers of a ranker.
 
-    No tuple, nor attributes of the model: Keras would save their weights under these names, and not under the ranker's.
+    Neither a tuple nor attributes of the model, whose weights Keras would save under these names, not the ranker's.
 
     Attributes:
         wide: the wide head, if there is one.
@@ -38,7 +38,7 @@ class Heads:
 
     @classmethod
     def of(cls, ranker: keras.Model) -> Heads:
-        """Those of a ranker."""
+        """Returns the layers of a ranker."""
         layers = {layer.name: layer for layer in ranker.layers}
         return cls(layers.get("wide"), layers.get("deep"), layers["logit"])
 
@@ -56,12 +56,12 @@ def build_ranker(
         layout: the tables and columns.
         model: the heads and their sizes.
         outputs: the number of logits: 1, or the number of classes.
-        seed: of the initial weights and the dropout.
+        seed: the seed of the initial weights and the dropout.
         own_tower: a layer from `(B, inputs)` to `(B, units)` in place of the feed-forward tower.
 
     Returns:
-        A functional model from the transform's outputs to logits `(B, outputs)`. The variables of the heads have paths
-        with `wide/` and `deep/`.
+        A functional model from the transform's outputs to logits `(B, outputs)`. The paths of the heads' variables
+        contain `wide/` and `deep/`.
     """
     inputs = {}
     for name, slots in layout.matrices.items():
@@ -102,23 +102,23 @@ def build_ranker(
         read = {*deep, *map(weights_name, deep)}
         read |= {"numeric"} if layout.deep_numeric else set()
         logits.append(head({name: inputs[name] for name in inputs if name in read}))
-    # A list, as in the transform: Keras chooses out of it by name.
+    # A list, as in the transform: Keras matches its inputs by name.
     return keras.Model(list(inputs.values()), LogitSum(outputs, name="logit")(logits), name="ranker")
 
 
 def bags_of(slots: tuple[Slot, ...]) -> tuple[tuple[int, str], ...]:
-    """The widths and combiners of the bags among the slots of an id matrix."""
+    """Returns the widths and combiners of the bags among the slots of an id matrix."""
     return tuple((slot.width, slot.combiner) for slot in slots if slot.bag)
 
 
 def fixed_of(slots: tuple[Slot, ...]) -> tuple[int, int]:
-    """How many slots of one value, and how many bags, read rows that do not learn."""
+    """Returns how many slots of one value, and how many bags, read rows that do not learn."""
     fixed = [slot for slot in slots if not slot.trainable]
     return sum(not slot.bag for slot in fixed), sum(slot.bag for slot in fixed)
 
 
 def start_embeddings(ranker: keras.Model, layout: Layout, config: Config) -> None:
-    """Gives the embeddings of features that say how they begin their first rows, of the seed and the feature's name."""
+    """Initializes the embeddings that declare an initializer, from the seed and the feature's name."""
     by_name = {feature.name: feature for feature in config.model_features}
     for table in layout.embeddings:
         own = [entry for entry in table.ranges if starts_otherwise(by_name[entry.feature])]
@@ -139,20 +139,20 @@ def start_embeddings(ranker: keras.Model, layout: Layout, config: Config) -> Non
 
 
 def starts_otherwise(feature: Feature) -> bool:
-    """Whether a feature says how its embedding begins."""
+    """Whether a feature declares an initializer for its embedding."""
     if not isinstance(feature, Embedded):
         return False
     return feature.embedding_initializer is not None or feature.embedding_scale is not None
 
 
 def first_rows(kind: Initializer, scale: float, seed: int, shape: tuple[int, int]) -> NDArray[np.float32]:
-    """Rows as an embedding begins, float32.
+    """Returns initial rows of an embedding, float32.
 
     Args:
         kind: the distribution.
-        scale: its standard deviation, before it is cut off at two of them, or of `uniform` the largest absolute value.
-        seed: of the draw.
-        shape: rows and width.
+        scale: its standard deviation before truncation at two of them, or for `uniform` the largest absolute value.
+        seed: the seed of the draw.
+        shape: the number of rows and the width.
     """
     makers = {
         "truncated_normal": lambda: keras.initializers.TruncatedNormal(stddev=scale, seed=seed),
@@ -164,10 +164,10 @@ def first_rows(kind: Initializer, scale: float, seed: int, shape: tuple[int, int
 
 
 def under_deep(own_tower: keras.layers.Layer) -> keras.layers.Layer:
-    """The tower itself, or a copy with equal weights where it was built already.
+    """Returns the tower itself, or a copy with equal weights if it was already built.
 
-    The paths of its variables tell which head's optimizer trains them, and are fixed when they are made: a functional
-    model, or a layer that was called, has made its own outside of the deep head.
+    The paths of its variables determine which head's optimizer trains them, and are fixed when they are made: a
+    functional model, or a layer that was called, has made its variables outside of the deep head.
     """
     if not own_tower.built:
         return own_tower
@@ -180,10 +180,10 @@ def under_deep(own_tower: keras.layers.Layer) -> keras.layers.Layer:
 
 
 def check_activation(name: str) -> None:
-    """Refuses an activation that Keras does not know; here, since a configuration is read without Keras.
+    """Refuses an activation that Keras does not know; checked here, since a configuration is read without Keras.
 
     Raises:
-        ConfigError: names the nearest; or the activation needs arguments of its own, or changes the layer's width.
+        ConfigError: names the nearest one; or the activation needs arguments, or changes the layer's width.
     """
     try:
         function = keras.activations.get(name)

@@ -1,4 +1,4 @@
-"""`.keras` files: read in Keras' safe mode, written beside and renamed."""
+"""Reads `.keras` files in Keras' safe mode, and writes them to a temporary folder before renaming."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def load_model(path: str | Path) -> WideDeep:
     """Loads a `.keras` file in Keras' safe mode.
 
     Raises:
-        RunError: there is none, it is damaged, or it holds another kind of model.
+        RunError: the file is missing or damaged, or holds another kind of model.
     """
     import keras
 
@@ -32,7 +32,7 @@ def load_model(path: str | Path) -> WideDeep:
         raise RunError(f"{path} does not exist. In a run it means that the training has not come to an evaluation yet.")
     try:
         model = keras.saving.load_model(path)
-    except Exception as error:  # zip, HDF5 and Keras raise what they like on a damaged file
+    except Exception as error:  # zip, HDF5 and Keras raise errors of any type on a damaged file
         why = (str(error).splitlines() or [type(error).__name__])[0]
         raise RunError(f"{path} cannot be read as a Keras model, it may be damaged: {why}") from None
     if not isinstance(model, WideDeep):
@@ -41,8 +41,8 @@ def load_model(path: str | Path) -> WideDeep:
 
 
 def save_model(model: WideDeep, path: Path) -> None:
-    """Writes a `.keras` file beside and renames it: whoever reads sees the old one or the new one, whole."""
-    # In a folder of its own, where Keras' own temporary files go too.
+    """Writes a temporary `.keras` file and renames it, so that readers see a complete old or new file."""
+    # In a separate folder, where Keras' own temporary files go too.
     with hidden_folder(path) as temporary, disk_errors(path):
         model.save(temporary / path.name)
         to_disk(temporary / path.name)

@@ -1,7 +1,7 @@
 """Several training steps in one compiled call, inside `keras.Model.fit`.
 
 Keras 3.15 has `steps_per_execution` too, but carries the metrics through a `tf.while_loop` of optionals at every step,
-and fails under `tf.distribute`. Here a call runs up to so many steps and reads the metrics once.
+and fails under `tf.distribute`. Here a call runs up to that many steps and reads the metrics once.
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ from tfwd.model.finite import refuse_step
 
 
 def steps_function(model: keras.Model) -> Callable[[Iterator[Any]], dict[str, tf.Tensor]]:
-    """The function that `fit` calls with its iterator until it raises StopIteration, and `train_on_batch` once.
+    """Returns the function that `fit` calls with its iterator until it raises StopIteration, and `train_on_batch` once.
 
     Args:
         model: a compiled `tfwd.WideDeep`; its `train_step` is run under its distribution strategy,
-            `steps_per_execution` times a call or until the data ends.
+            `steps_per_execution` times per call or until the data ends.
 
     Raises:
-        RunError: by that function, where a step has left a weight that is not finite.
+        RunError: raised by that function if a step has left a weight that is not finite.
     """
     strategy = model.distribute_strategy
     count = len(model.trainable_variables)
 
     def unsound(batch: Any) -> tf.Tensor:
-        """Trains on a batch; for each trained variable whether that left it not finite."""
+        """Trains on a batch; returns for each trained variable whether it is no longer finite."""
         found = strategy.run(lambda data: model.step(data)[1], args=(batch,))
-        # Of the replicas in this process; a reduction over all would wait for the others at every step.
+        # Only the replicas in this process; a reduction over all would wait for the others at every step.
         return tf.logical_not(tf.reduce_all(tf.stack(strategy.experimental_local_results(found)), axis=0))
 
-    # Rewriting the whole step for AutoGraph would take longer than tracing it; Keras doesn't either.
+    # AutoGraph would take longer to rewrite the whole step than to trace it; Keras doesn't use it either.
     @tf.function(reduce_retracing=True, autograph=False)
     def run(iterator: Any, steps: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """The steps done, and for each trained variable the one, from 1, after which it was first not finite, or 0."""
+        """Returns the steps done, and per trained variable the step, from 1, that first left it not finite, or 0."""
 
         def step(done: tf.Tensor, more: tf.Tensor, broken: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
             batch = iterator.get_next_as_optional()
@@ -61,7 +61,7 @@ def steps_function(model: keras.Model) -> Callable[[Iterator[Any]], dict[str, tf
 
     def function(iterator: Any) -> dict[str, tf.Tensor]:
         if isinstance(iterator, Generator):
-            # Of `train_on_batch`, with its one batch.
+            # From `train_on_batch`, with its single batch.
             done, broken = single(next(iterator))
         else:
             done, broken = run(iterator, tf.constant(model.steps_per_execution))

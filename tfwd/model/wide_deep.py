@@ -34,18 +34,18 @@ class WideDeep(keras.Model):
     """Wide & Deep (Cheng et al. 2016): `link(ranker(transform(raw)))`.
 
     A Keras model like any other: `compile`, `fit`, `evaluate`, `predict`, `save("m.keras")` and
-    `keras.saving.load_model`. It takes raw batches, or transformed ones (see `transformed`); what is learned is the
-    same. Inputs go by name: whatever else a batch holds is ignored, as the label's column among them.
+    `keras.saving.load_model`. It takes raw batches, or transformed ones (see `transformed`), and learns the same from
+    both. Inputs are matched by name: anything else in a batch is ignored, for example the label's column.
 
-    A model made of a configuration alone (`from_config`, `keras.models.clone_model`, `model_from_json`) lacks what was
-    learned of the data, and says so where it is used: vocabularies, boundaries and ranges are in `.keras` files.
+    A model made only from a configuration (`from_config`, `keras.models.clone_model`, `model_from_json`) lacks what was
+    learned from the data and refuses to be used: vocabularies, boundaries and ranges are in `.keras` files.
 
     Args:
-        transform: raw inputs to ids and numbers, from `build_transform`.
-        ranker: ids and numbers to logits, from `build_ranker`.
+        transform: turns raw inputs into ids and numbers, from `build_transform`.
+        ranker: turns ids and numbers into logits, from `build_ranker`.
         schema: the raw inputs and the answer.
         layout: the rows of the tables.
-        reading: how a file becomes raw batches, if that is known.
+        reading: how a file is read into raw batches, if that is known.
 
     Call:
         `{input: (B,)}` or the transform's outputs -> float32: the probability of the positive class `(B, 1)`, the
@@ -53,7 +53,7 @@ class WideDeep(keras.Model):
         `(B, 1)`, one of lists `(B, K)`, a RaggedTensor or a SparseTensor.
 
     Raises:
-        DataError: an input is missing, or of another shape or type than the schema says.
+        DataError: an input is missing, or its shape or type does not fit the schema.
     """
 
     train_function: Any
@@ -77,25 +77,25 @@ class WideDeep(keras.Model):
 
     @property
     def heads(self) -> Heads:
-        """The layers that make and sum the logits."""
+        """The layers that compute and sum the logits."""
         return Heads.of(self.ranker)
 
     def __call__(self, inputs: Any, *rest: Any, **options: Any) -> Any:
-        """As `call`. Inputs are chosen before Keras sees them, which would wrap the error of a missing one."""
+        """Like `call`. Inputs are chosen before Keras sees them, since it would wrap the error of a missing one."""
         return super().__call__(self._chosen(inputs), *rest, **options)
 
     def call(self, inputs: Tensors, training: bool = False) -> tf.Tensor:
-        """Raw or transformed inputs to the answer; see the class."""
+        """Turns raw or transformed inputs into the answer; see the class."""
         return self.link(self.logits(inputs, training=training))
 
     def logits(self, inputs: Tensors, training: bool = False) -> tf.Tensor:
-        """Raw or transformed inputs to logits, float32 `(B, 1)` or `(B, C)`."""
+        """Turns raw or transformed inputs into logits, float32 `(B, 1)` or `(B, C)`."""
         chosen = self._chosen(inputs)
         transformed = chosen if self.is_transformed(chosen) else self.transform(chosen)
         return self.ranker(transformed, training=training)
 
     def _chosen(self, inputs: Any) -> Tensors:
-        """The model's own inputs out of a batch, by name: the transformed ones where it has them, else the raw ones."""
+        """The model's inputs in a batch, by name: the transformed ones if it has them, else the raw ones."""
         self._refuse_without_data()
         if self.is_transformed(inputs):
             return {tensor.name: inputs[tensor.name] for tensor in self.ranker.inputs}
@@ -111,7 +111,7 @@ class WideDeep(keras.Model):
             )
 
     def link(self, logits: tf.Tensor) -> tf.Tensor:
-        """Logits to the answer: sigmoid (binary), softmax (multi-class), exp (counts) or as they are (regression)."""
+        """The answer for logits: sigmoid (binary), softmax (multi-class), exp (counts), unchanged (regression)."""
         if self.schema.task == "binary":
             return tf.sigmoid(logits)
         if self.schema.counts:
@@ -119,7 +119,7 @@ class WideDeep(keras.Model):
         return tf.nn.softmax(logits) if self.schema.task == "multiclass" else logits
 
     def answers(self, logits: tf.Tensor) -> Tensors:
-        """What is served for logits `(B, 1)` or `(B, C)`, the last dimension of 1 left out.
+        """Returns what is served for logits `(B, 1)` or `(B, C)`, without a last dimension of 1.
 
         Returns:
             Regression: `prediction` `(B,)`. Binary: `probability` of the positive class and its `logit`, `(B,)`.
@@ -133,13 +133,13 @@ class WideDeep(keras.Model):
         return {name: tf.squeeze(values, 1) for name, values in found.items()}
 
     def is_transformed(self, inputs: Any) -> bool:
-        """Whether a batch has been through the transform: a raw one may have further keys of any name."""
+        """Whether a batch was transformed: a raw one may have additional keys of any name."""
         if not isinstance(inputs, Mapping) or all(entry.name in inputs for entry in self.schema.inputs):
             return False
         return all(tensor.name in inputs for tensor in self.ranker.inputs)
 
     def transformed(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
-        """Maps the transform over raw `(x, y)`, `(x, y, w)` or `x` batches, in parallel to the training."""
+        """Maps the transform over raw `(x, y)`, `(x, y, w)` or `x` batches, in parallel with training."""
 
         @tf.function(autograph=False)
         def transform(inputs: Tensors, *rest: Any) -> Any:
@@ -149,7 +149,7 @@ class WideDeep(keras.Model):
         return dataset.map(transform, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
     def prepare(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
-        """`transformed`, by its name before version 0.5; it goes in version 0.6."""
+        """Deprecated name of `transformed` from before version 0.5; it will be removed in version 0.6."""
         warnings.warn("WideDeep.prepare is WideDeep.transformed now.", DeprecationWarning, stacklevel=2)
         return self.transformed(dataset)
 
@@ -162,15 +162,15 @@ class WideDeep(keras.Model):
         steps_per_execution: int = 1,
         **options: Any,
     ) -> None:
-        """As `keras.Model.compile`, with what Wide & Deep is trained with where nothing is given.
+        """Like `keras.Model.compile`, with the defaults of Wide & Deep for what is not given.
 
         Args:
             optimizer: a `JointOptimizer` of `SparseFtrl` and `LazyAdam` when None.
             loss: the task's when None. A loss with `from_logits` set gets logits, any other the model's answer.
             metrics: the task's when None; they get the model's answer.
-            jit_compile: False, or "auto", which comes to the same: XLA knows neither strings nor sparse updates.
-            steps_per_execution: steps in one call of the compiled loop. A call ends with the data, not with `fit`'s
-                `steps_per_epoch`, as in Keras: give a `steps_per_epoch` of whole calls.
+            jit_compile: False, or "auto", which means the same: XLA supports neither strings nor sparse updates.
+            steps_per_execution: steps in one call of the compiled loop. As in Keras, a call ends with the data, not
+                with `fit`'s `steps_per_epoch`: make `steps_per_epoch` a multiple of it.
             options: the rest of `keras.Model.compile`.
         """
         if jit_compile not in (False, "auto"):
@@ -187,14 +187,14 @@ class WideDeep(keras.Model):
         )
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
-        """Compiles as the saved model was, called by Keras when it is loaded."""
+        """Compiles the model as it was when saved; called by Keras when it is loaded."""
         known = set(inspect.signature(keras.Model.compile).parameters)
         arguments = keras.saving.deserialize_keras_object(config)
         self.compile(**{key: value for key, value in arguments.items() if key in known})
         self.optimizer.build(self.trainable_variables)
 
     def fit(self, x: Any = None, *rest: Any, **options: Any) -> Any:
-        """As `keras.Model.fit`; `x` is a dict of inputs by name, or a dataset or generator of `(x, y)` batches."""
+        """Like `keras.Model.fit`; `x` is a dict of inputs by name, or a dataset or generator of `(x, y)` batches."""
         given = inspect.signature(super().fit).bind(self._whole(x), *rest, **options).arguments
         validation = given.get("validation_data")
         if isinstance(validation, tuple | list):
@@ -202,32 +202,32 @@ class WideDeep(keras.Model):
         return super().fit(**given)
 
     def evaluate(self, x: Any = None, *rest: Any, **options: Any) -> Any:
-        """As `keras.Model.evaluate`; `x` as in `fit`."""
+        """Like `keras.Model.evaluate`; `x` as in `fit`."""
         return super().evaluate(self._whole(x), *rest, **options)
 
     def predict(self, x: Any, *rest: Any, **options: Any) -> Any:
-        """As `keras.Model.predict`; `x` as in `fit`, of any number of rows."""
+        """Like `keras.Model.predict`; `x` as in `fit`, with any number of rows."""
         x = self._whole(x)
         if isinstance(x, dict) and not len(next(iter(x.values()))):
             return np.zeros((0, self.schema.outputs), np.float32)
         return super().predict(x, *rest, **options)
 
     def train_on_batch(self, x: Any, *rest: Any, **options: Any) -> Any:
-        """As `keras.Model.train_on_batch`; `x` is a dict of inputs by name."""
+        """Like `keras.Model.train_on_batch`; `x` is a dict of inputs by name."""
         return super().train_on_batch(self._whole(x), *rest, **options)
 
     def test_on_batch(self, x: Any, *rest: Any, **options: Any) -> Any:
-        """As `keras.Model.test_on_batch`; `x` is a dict of inputs by name."""
+        """Like `keras.Model.test_on_batch`; `x` is a dict of inputs by name."""
         return super().test_on_batch(self._whole(x), *rest, **options)
 
     def predict_on_batch(self, x: Any) -> Any:
-        """As `keras.Model.predict_on_batch`; `x` is a dict of inputs by name."""
+        """Like `keras.Model.predict_on_batch`; `x` is a dict of inputs by name."""
         return super().predict_on_batch(self._whole(x))
 
     def _whole(self, x: Any) -> Any:
-        """All rows at once as tensors by name, which Keras slices; anything else that gives batches as it is.
+        """All rows at once as tensors by name, which Keras slices; anything else that yields batches is unchanged.
 
-        Of arrays the values are looked at, and texts and missing values, which Keras cannot read, are made tensors.
+        The values of arrays are checked, and strings and missing values, which Keras cannot read, become tensors.
         """
         if isinstance(x, Mapping):
             return self._chosen(x)
@@ -240,7 +240,7 @@ class WideDeep(keras.Model):
         return self.step(data)[0]
 
     def step(self, data: Any) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
-        """`train_step`, and whether each trainable variable is finite where it has changed, bool `(V,)`."""
+        """Like `train_step`; also returns whether each trainable variable is finite where it changed, bool `(V,)`."""
         x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
         with tf.GradientTape() as tape:
             answer, loss = self._forward(x, y, weight, training=True)
@@ -251,7 +251,7 @@ class WideDeep(keras.Model):
         return metrics, finite_after(variables, gradients)
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
-        """Loss and metrics of one batch."""
+        """Returns the loss and metrics of one batch."""
         x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
         answer, _ = self._forward(x, y, weight, training=False)
         return self.compute_metrics(x, y, answer, sample_weight=weight)
@@ -261,13 +261,13 @@ class WideDeep(keras.Model):
         answer = self.link(logits)
         scored = logits if getattr(self.loss, "from_logits", False) else answer
         loss = self.compute_loss(x=x, y=y, y_pred=scored, sample_weight=weight, training=training)
-        # Keras has divided the loss by the number of replicas, for gradients that are then summed over them.
+        # Keras has divided the loss by the number of replicas, since gradients are then summed over them.
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         self._loss_tracker.update_state(loss * replicas, sample_weight=tf.shape(logits)[0])
         return answer, loss
 
     def build_metrics(self) -> None:
-        """Makes the variables of the metrics, which Keras makes in the first step, so that their values can be set."""
+        """Makes the metrics' variables, which Keras would make in the first step, so that their values can be set."""
         answers = self.ranker.output_shape[-1]
         label = tf.zeros((1, 1), tf.int32 if self.schema.task == "multiclass" else tf.float32)
         self.compute_metrics(None, label, tf.fill((1, answers), 1.0 / answers))
@@ -278,7 +278,7 @@ class WideDeep(keras.Model):
         if self.run_eagerly:
             return super().make_train_function(force)
         if self.train_function is None or force:
-            # A traced function that makes variables is traced a second time.
+            # A traced function that makes variables is traced again.
             if not self.optimizer.built:
                 with self.distribute_strategy.scope():
                     self.optimizer.build(self.trainable_variables)
@@ -286,10 +286,10 @@ class WideDeep(keras.Model):
         return self.train_function
 
     def save(self, filepath: str | Path, *rest: Any, **options: Any) -> None:
-        """As `keras.Model.save`.
+        """Like `keras.Model.save`.
 
         Raises:
-            ExportError: the file is to be HDF5, which has no place for vocabularies.
+            ExportError: the format is HDF5, which cannot hold vocabularies.
         """
         if str(filepath).endswith((".h5", ".hdf5")):
             raise ExportError(
@@ -299,7 +299,7 @@ class WideDeep(keras.Model):
         super().save(filepath, *rest, **options)
 
     def export(self, filepath: str | Path, format: str = "tf_saved_model", *rest: Any, **options: Any) -> None:
-        """As `keras.Model.export`, of raw inputs by name; `export.savedmodel` writes one that is checked row by row.
+        """Like `keras.Model.export`, for raw inputs by name; `export.savedmodel` writes one that is checked row by row.
 
         Raises:
             ExportError: Keras cannot write the format for this model.
@@ -316,17 +316,17 @@ class WideDeep(keras.Model):
         super().export(filepath, format, *rest, **options)
 
     def load_own_variables(self, store: Any) -> None:
-        """Called by Keras where a file gives the model, made of its configuration, what was learned."""
+        """Called by Keras to load what was learned from a file into the model made from its configuration."""
         super().load_own_variables(store)
         self._knows_its_data = True
 
     def set_weights(self, weights: Any) -> None:
-        """As `keras.Model.set_weights`; boundaries and ranges are among them, vocabularies are not."""
+        """Like `keras.Model.set_weights`; boundaries and ranges are among the weights, vocabularies are not."""
         super().set_weights(weights)
         self._knows_its_data = True
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments; vocabularies are assets, what was learned is in weights."""
+        """The constructor's arguments; vocabularies are assets, everything else learned is in the weights."""
         return {
             **super().get_config(),
             "transform": keras.saving.serialize_keras_object(self.transform),
@@ -338,7 +338,7 @@ class WideDeep(keras.Model):
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> WideDeep:
-        """The model that `get_config` described, without what was learned of its data; see the class."""
+        """Makes the model from `get_config`, without what was learned from the data; see the class."""
         parts = {
             key: keras.saving.deserialize_keras_object(inputs_by_name(config[key]), custom_objects=custom_objects)
             for key in ("transform", "ranker")

@@ -1,4 +1,4 @@
-"""Optimizers whose step costs what the batch touches, and the joint optimizer of the two heads."""
+"""Optimizers whose steps cost only what the batch touches, and the joint optimizer of the two heads."""
 
 from tfwd.optimizers.dense import DenseAdam, DenseFtrl
 from tfwd.optimizers.joint import JointOptimizer

@@ -1,4 +1,4 @@
-"""The numbers of an optimizer that is made in Python, checked as a configuration's are."""
+"""Checks the numbers of an optimizer that is made in Python, as a configuration's are checked."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _TINY, _LARGEST = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).m
 
 
 def check_options(owner: str, options: Mapping[str, Any], divides: bool = False) -> None:
-    """Checks the options of an optimizer's class, whole numbers and others alike.
+    """Checks the options of an optimizer's class, both whole numbers and others.
 
     Args:
         owner: the class, for the message.
-        options: the constructor's arguments; those that Keras alone knows are left to it.
-        divides: whether it divides by the learning rate, which then is above 0.
+        options: the constructor's arguments; those that only Keras knows are left to it.
+        divides: whether it divides by the learning rate, which must then be above 0.
 
     Raises:
         ConfigError: names the option, what it should be and what it is.

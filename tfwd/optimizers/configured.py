@@ -1,4 +1,4 @@
-"""The optimizer of the heads as a configuration says."""
+"""Makes the optimizer of the heads that a configuration declares."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from tfwd.optimizers.schedule import WarmupDecay
 
 
 def joint_optimizer(config: Config, steps: int) -> JointOptimizer:
-    """The optimizer of the heads as a configuration says.
+    """Returns the optimizer of the heads that a configuration declares.
 
     Args:
         config: names the heads and the optimizers.
-        steps: of the whole training, for schedules with `steps: auto`.
+        steps: the steps of the whole training, for schedules with `steps: auto`.
 
     Raises:
         ConfigError: an optimizer has no such option.
@@ -38,14 +38,14 @@ def joint_optimizer(config: Config, steps: int) -> JointOptimizer:
 def rate(
     chosen: float | ScheduleConfig | KerasScheduleConfig, steps: int
 ) -> float | keras.optimizers.schedules.LearningRateSchedule:
-    """A learning rate as the optimizers take it.
+    """Returns a learning rate in the form that the optimizers take.
 
     Args:
         chosen: a number or a schedule.
-        steps: of the whole training.
+        steps: the steps of the whole training.
 
     Raises:
-        ConfigError: Keras' schedule has no such arguments, or makes no number of them.
+        ConfigError: Keras' schedule has no such arguments, or computes no number from them.
     """
     if isinstance(chosen, KerasScheduleConfig):
         return _of_keras(chosen)
@@ -59,7 +59,7 @@ def _of_keras(chosen: KerasScheduleConfig) -> keras.optimizers.schedules.Learnin
     try:
         schedule = getattr(keras.optimizers.schedules, chosen.keras)(**chosen.options)
         first = float(schedule(0))
-    except Exception as error:  # Keras and TensorFlow raise what they like on arguments of a wrong kind
+    except Exception as error:  # Keras and TensorFlow raise errors of any type on invalid arguments
         why = (str(error).splitlines() or [type(error).__name__])[0]
         raise ConfigError(f"The schedule {chosen.keras} cannot be made from {chosen.options}: {why}") from None
     if not (math.isfinite(first) and first >= 0):

@@ -1,4 +1,4 @@
-"""Keras' Ftrl and Adam with repeated rows summed first: exact, at a pass over the table a step."""
+"""Keras' Ftrl and Adam with repeated rows summed first: exact, with a pass over the table per step."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ from tfwd.optimizers.checks import check_options
 class DenseUpdates:
     """Mixin, left of a Keras optimizer: makes sparse gradients dense before Keras sees them.
 
-    Keras 3.15 takes a sparse gradient row by row as it comes: an id that stands three times in a
-    batch adds three squares to an accumulator, not the square of the sum. A dense gradient has the
-    sum.
+    Keras 3.15 applies a sparse gradient row by row: an id that occurs three times in a batch adds
+    three squares to an accumulator, not the square of the sum. A dense gradient has the sum.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -43,7 +42,7 @@ class DenseFtrl(DenseUpdates, keras.optimizers.Ftrl):
 
     Args:
         learning_rate: A float or a `keras.optimizers.schedules.LearningRateSchedule`.
-        initial_accumulator_value: Start of the sum of squared gradients, at least 0.
+        initial_accumulator_value: Initial value of the sum of squared gradients, at least 0.
         **options: Any other argument of `keras.optimizers.Ftrl`.
     """
 

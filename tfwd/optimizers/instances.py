@@ -1,4 +1,4 @@
-"""Optimizers of Keras that `fit` is given, as what a configuration says of them: so a run repeats and resumes alone."""
+"""Turns Keras optimizers passed to `fit` into configuration, so that a run can be repeated and resumed from it."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from tfwd.optimizers.registry import names_of_classes
 from tfwd.optimizers.schedule import WarmupDecay
 from tfwd.utils.naming import nearest
 
-# Set only where `use_ema` is, which is refused.
+# Only has an effect with `use_ema`, which is refused.
 _WITHOUT_EFFECT = ("name", "ema_momentum", "ema_overwrite_frequency")
 
 
 def with_optimizers(config: Config, optimizers: Mapping[str, keras.optimizers.Optimizer]) -> Config:
-    """The configuration with the optimizers of heads in place of its own.
+    """Returns the configuration with the heads' optimizers replaced.
 
     Args:
-        config: as it is.
-        optimizers: for `wide`, `deep` or both, a new optimizer: one of tfwd's, or one of Keras of a method that tfwd
-            has, which then trains by tfwd's row-sparse form of it.
+        config: the configuration.
+        optimizers: for `wide`, `deep` or both, a new optimizer: one of tfwd's, or a Keras optimizer whose method tfwd
+            has, which then trains with tfwd's row-sparse form of it.
 
     Returns:
-        A configuration that says all of them, options and schedules included.
+        A configuration that declares all of them, including options and schedules.
 
     Raises:
-        ConfigError: there is no such head, the method or its schedule is none that tfwd has, an option would make the
-            update dense, or the optimizer has trained something already.
+        ConfigError: there is no such head, tfwd lacks the method or its schedule, an option would make the update
+            dense, or the optimizer has already trained something.
     """
     changes = {}
     for head, optimizer in optimizers.items():
@@ -45,11 +45,11 @@ def with_optimizers(config: Config, optimizers: Mapping[str, keras.optimizers.Op
 
 
 def section_of(optimizer: Any, where: str) -> dict[str, Any]:
-    """An optimizer as the section of a configuration that makes an equal one.
+    """Returns the section of a configuration that makes an equal optimizer.
 
     Args:
-        optimizer: an optimizer of Keras or of tfwd.
-        where: for the message.
+        optimizer: an optimizer from Keras or tfwd.
+        where: the place named in messages.
     """
     known = names_of_classes()
     name = known.get(type(optimizer))
@@ -65,7 +65,7 @@ def section_of(optimizer: Any, where: str) -> dict[str, Any]:
         )
     rate = _rate(optimizer._learning_rate, where)
     options = {key: value for key, value in optimizer.get_config().items() if key not in _WITHOUT_EFFECT}
-    # What is not set is not said, so that a message is about what was set.
+    # Unset options are left out, so that messages are only about options that were set.
     options = {key: _plain(value) for key, value in options.items() if value is not None and value is not False}
     return {"name": name, **options, "learning_rate": rate}
 
@@ -84,12 +84,12 @@ def _rate(rate: Any, where: str) -> Any:
         return {"keras": kind, **{key: _plain(value) for key, value in given.items()}}
     if callable(rate) and not hasattr(rate, "numpy"):
         raise ConfigError(f"{where}: expected a number or a schedule as its learning rate. Received: {rate!r}")
-    # Keras holds it in float32: the number that was given is the shortest that is that one.
+    # Keras holds it in float32: the given number is the shortest decimal that rounds to it.
     return float(str(np.float32(rate.numpy())))
 
 
 def _plain(value: Any) -> Any:
-    """NumPy's numbers and arrays as Python's."""
+    """Turns NumPy's numbers and arrays into Python's."""
     if isinstance(value, list | tuple):
         return [_plain(entry) for entry in value]
     return value.tolist() if isinstance(value, np.ndarray | np.generic) else value

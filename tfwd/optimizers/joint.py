@@ -14,7 +14,7 @@ _HEADS = {"wide": re.compile(r"(.*/)?wide/.*"), "deep": re.compile(r"(.*/)?deep/
 
 
 def head_of(path: str) -> str:
-    """The head that a variable belongs to by its path.
+    """Returns the head that a variable belongs to, by its path.
 
     Args:
         path: `keras.Variable.path`, such as "wide_deep/wide/table".
@@ -40,7 +40,7 @@ class JointOptimizer(keras.optimizers.MultiOptimizer):
     """Trains variables under `wide/` with one optimizer and those under `deep/` with another.
 
     There is no default: every trainable variable belongs to exactly one head that has an optimizer,
-    or `build` fails. `variables` lists the own counter and both optimizers' variables, slots
+    or `build` fails. `variables` lists its own counter and both optimizers' variables, slots
     included. There are two learning rates, so `learning_rate` raises AttributeError, as in Keras:
     read and set `optimizer.wide.learning_rate` and `optimizer.deep.learning_rate`. Keras'
     ReduceLROnPlateau, LearningRateScheduler and TensorBoard do so through `optimizers`; a smaller
@@ -52,7 +52,7 @@ class JointOptimizer(keras.optimizers.MultiOptimizer):
         name: Name of the optimizer.
 
     Raises:
-        ConfigError: If both are missing, or are one and the same object.
+        ConfigError: If both are missing, or are the same object.
     """
 
     def __init__(
@@ -83,13 +83,13 @@ class JointOptimizer(keras.optimizers.MultiOptimizer):
         return optimizer
 
     def save_own_variables(self, store: dict[str, Any]) -> None:
-        """Save the own counter. Keras saves `wide` and `deep` beside it, as attributes."""
-        # MultiOptimizer writes the heads' slots here too, so that a file holds each twice.
+        """Saves its own counter. Keras also saves `wide` and `deep`, as attributes."""
+        # MultiOptimizer would write the heads' slots here too, so that a file holds each twice.
         for position, variable in enumerate(self._variables):
             store[str(position)] = variable.numpy()
 
     def load_own_variables(self, store: Mapping[str, Any]) -> None:
-        """Load what `save_own_variables` saved."""
+        """Loads what `save_own_variables` saved."""
         for position, variable in enumerate(self._variables):
             variable.assign(store[str(position)])
 
@@ -103,7 +103,7 @@ class JointOptimizer(keras.optimizers.MultiOptimizer):
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> JointOptimizer:
-        """Make the optimizer, without its state, from `get_config`."""
+        """Makes the optimizer, without its state, from `get_config`."""
         heads = {
             head: keras.saving.deserialize_keras_object(config[head], custom_objects=custom_objects) for head in _HEADS
         }

@@ -1,4 +1,4 @@
-"""Adam whose step costs what the batch touches: the optimizer of embedding tables."""
+"""Adam whose steps cost only what the batch touches: the optimizer of embedding tables."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class LazyAdam(RowSparseL2, keras.optimizers.Adam):
 
     It is not dense Adam: a row's moments decay only in steps that touch the row, and the row
     doesn't move in the others. The bias correction counts all steps, so a row first touched late
-    takes a smaller first step than in its own first step of dense Adam. What it saves is three
+    takes a smaller first step than in the first step of dense Adam. In return it saves three
     passes over the whole table in every step.
 
     Args:

@@ -1,4 +1,4 @@
-"""Optimizers by name, as a configuration file asks for them."""
+"""Optimizers by name, as in a configuration file."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _BY_NAME: dict[str, type[keras.optimizers.Optimizer]] = {
 
 
 def get(name: str, **options: Any) -> keras.optimizers.Optimizer:
-    """Make an optimizer by name.
+    """Makes an optimizer by name.
 
     Args:
         name: Row-sparse: "sparse_ftrl", "lazy_adam", "adagrad", "rmsprop", "sgd". Dense, a pass over every
@@ -41,7 +41,7 @@ def get(name: str, **options: Any) -> keras.optimizers.Optimizer:
         The optimizer, not built yet.
 
     Raises:
-        ConfigError: If the name, an option or its value is not right.
+        ConfigError: If the name, an option or its value is invalid.
 
     Example:
         >>> get("sparse_ftrl", l1_regularization_strength=0.01).kernel
@@ -64,7 +64,7 @@ def get(name: str, **options: Any) -> keras.optimizers.Optimizer:
 
 
 def names_of_classes() -> dict[type[keras.optimizers.Optimizer], str]:
-    """The name of each class, and of each class of Keras' own that of its row-sparse form."""
+    """Returns the name of each class; for Keras' own classes, that of their row-sparse form."""
     own = {chosen: name for name, chosen in _BY_NAME.items()}
     sparse = [chosen for chosen in own if issubclass(chosen, RowSparseUpdates)]
     methods = {next(base for base in c.__mro__ if base.__module__.startswith("keras.")): own[c] for c in sparse}

@@ -20,9 +20,9 @@ class WarmupDecay(keras.optimizers.schedules.LearningRateSchedule):
     Args:
         schedule: `cosine`, `linear` or `exponential`.
         start: the rate after the warm-up.
-        end: the share of `start` that is left at the end; above 0 for `exponential`.
-        warmup: steps.
-        steps: steps of the decay.
+        end: the share of `start` that remains at the end; above 0 for `exponential`.
+        warmup: the steps of the warm-up.
+        steps: the steps of the decay.
     """
 
     def __init__(self, schedule: str, start: float, end: float, warmup: int, steps: int) -> None:
@@ -35,7 +35,7 @@ class WarmupDecay(keras.optimizers.schedules.LearningRateSchedule):
         self.warmup, self.steps = warmup, max(steps, 1)
 
     def __call__(self, step: Any) -> tf.Tensor:
-        """The rate at a step, a float32 scalar."""
+        """Returns the rate at a step, a float32 scalar."""
         now = tf.cast(step, tf.float32)
         share = tf.clip_by_value((now - self.warmup) / self.steps, 0.0, 1.0)
         if self.schedule == "cosine":

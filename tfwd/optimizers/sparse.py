@@ -1,4 +1,4 @@
-"""What every row-sparse optimizer shares: sum repeated rows, then clip, then update those rows."""
+"""What all row-sparse optimizers share: they sum repeated rows, then clip, then update those rows."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _GOES_DENSE = {
 
 
 def deduplicate(slices: tf.IndexedSlices, on_cpu: bool = True) -> tf.IndexedSlices:
-    """Sum the rows of a sparse gradient that name the same row of the table.
+    """Sums the rows of a sparse gradient that refer to the same row of the table.
 
     Args:
         slices: `values` of shape (n, ...), any float dtype, and integer `indices` of shape (n,).
-        on_cpu: Whether the table lives on a CPU: what is quick there isn't everywhere.
+        on_cpu: Whether the table lives on a CPU, where another method is faster.
 
     Returns:
         `tf.IndexedSlices` whose `indices`, shape (m,) with m <= n, are distinct and in order of
@@ -42,7 +42,7 @@ def deduplicate(slices: tf.IndexedSlices, on_cpu: bool = True) -> tf.IndexedSlic
 
 
 def _sum_wide_rows(values: tf.Tensor, positions: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
-    # unsorted_segment_sum takes about 65 ns a row of 16 columns on a CPU. A product with the sparse matrix that has a
+    # unsorted_segment_sum takes about 65 ns per row of 16 columns on a CPU. A product with the sparse matrix that has a
     # one at (position of the row, row) adds the same numbers in the same order in about 12.
     places = tf.range(tf.shape(positions, tf.int64)[0])
     return tf.raw_ops.SparseTensorDenseMatMul(
@@ -59,12 +59,12 @@ def on_cpu(variable: Any) -> bool:
 
 
 def table_of(variable: Any) -> tf.Variable:
-    """The tf.Variable behind a Keras variable, or the one given."""
+    """Returns the tf.Variable behind a Keras variable, or the given one."""
     return variable.value if isinstance(variable, keras.Variable) else variable
 
 
 def gather_rows(variable: Any, rows: tf.Tensor) -> tf.Tensor:
-    """Read `rows`, shape (m,), of a table; inside `Strategy.update`, of the local replica's copy.
+    """Reads `rows`, shape (m,), of a table; inside `Strategy.update`, of the local replica's copy.
 
     Returns:
         A tensor of shape (m, ...) and the table's dtype. Nothing else of the table is read.
@@ -76,29 +76,29 @@ def gather_rows(variable: Any, rows: tf.Tensor) -> tf.Tensor:
 
 
 def set_rows(variable: Any, rows: tf.Tensor, values: tf.Tensor) -> None:
-    """Write `values`, shape (m, ...), into distinct `rows`, shape (m,), of a table."""
+    """Writes `values`, shape (m, ...), into distinct `rows`, shape (m,), of a table."""
     handle = table_of(variable).handle
     tf.raw_ops.ResourceScatterUpdate(resource=handle, indices=rows, updates=values)
 
 
 def subtract_rows(variable: Any, rows: tf.Tensor, values: tf.Tensor) -> None:
-    """Subtract `values`, shape (m, ...), from distinct `rows`, shape (m,), of a table."""
+    """Subtracts `values`, shape (m, ...), from distinct `rows`, shape (m,), of a table."""
     # ResourceScatterSub takes ten times as long on a CPU as reading and writing the rows.
     set_rows(variable, rows, gather_rows(variable, rows) - values)
 
 
 def refuse_dense_options(owner: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Check the Keras options that a row-sparse optimizer is given beside its own.
+    """Checks the Keras options that a row-sparse optimizer is given besides its own.
 
     Args:
         owner: Name of the optimizer, for the message.
         options: Keyword arguments of `keras.optimizers.Optimizer`.
 
     Returns:
-        The options that may go on to Keras.
+        The options to pass on to Keras.
 
     Raises:
-        ConfigError: If one is set that has to pass over the whole table at every step.
+        ConfigError: If an option needs a pass over the whole table at every step.
     """
     for name, advice in _GOES_DENSE.items():
         if options.get(name):
@@ -133,7 +133,7 @@ class RowSparseUpdates:
         super().__init__(**refuse_dense_options(type(self).__name__, options))
 
     def update_rows(self, gradient: tf.IndexedSlices, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
-        """Update the rows of one table and of its slots.
+        """Updates the rows of one table and of its slots.
 
         Args:
             gradient: Distinct `indices`, shape (m,), and `values`, shape (m, ...), of the table's
@@ -144,7 +144,7 @@ class RowSparseUpdates:
         raise NotImplementedError
 
     def update_step(self, gradient: Any, variable: tf.Variable, learning_rate: Any) -> None:
-        """Keras' hook, called once for every variable (and replica) with the summed gradient."""
+        """Called by Keras once for every variable (and replica) with the summed gradient."""
         if not isinstance(gradient, tf.IndexedSlices):
             super().update_step(gradient, variable, learning_rate)  # type: ignore[misc]
             return
@@ -181,17 +181,17 @@ class RowSparseUpdates:
 
 
 class RowSparseL2(RowSparseUpdates):
-    """Mixin as `RowSparseUpdates`, with an L2 penalty on the rows that a step touches.
+    """Mixin like `RowSparseUpdates`, with an L2 penalty on the rows that a step touches.
 
-    In a step that touches it, a row w has `strength * ||w||^2` added to its loss, so that rows of frequent
-    values are drawn to zero more often. The penalty comes after the clipping. Dense gradients have none.
+    A step that touches a row w adds `strength * ||w||^2` to its loss, so that rows of frequent values are
+    drawn to zero more often. The penalty comes after the clipping. Dense gradients have none.
 
     Args:
-        l2_regularization_strength: of the penalty, finite and at least 0.
+        l2_regularization_strength: the strength of the penalty, finite and at least 0.
         **options: as in `RowSparseUpdates`.
 
     Raises:
-        ConfigError: If the strength is not such a number, or as in `RowSparseUpdates`.
+        ConfigError: If the strength is invalid, or as in `RowSparseUpdates`.
     """
 
     def __init__(self, l2_regularization_strength: float = 0.0, **options: Any) -> None:

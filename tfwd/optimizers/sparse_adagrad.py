@@ -1,4 +1,4 @@
-"""Adagrad whose step costs what the batch touches."""
+"""Adagrad whose steps cost only what the batch touches."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class SparseAdagrad(RowSparseL2, keras.optimizers.Adagrad):
 
     Args:
         learning_rate: A float or a `keras.optimizers.schedules.LearningRateSchedule`.
-        initial_accumulator_value: Start of the sum of squared gradients, at least 0.
+        initial_accumulator_value: Initial value of the sum of squared gradients, at least 0.
         epsilon: Added to that sum under the root, as in Keras.
         clipnorm: Largest L2 norm of a variable's gradient, after repeated rows are summed.
         clipvalue: Largest absolute value in a gradient, after repeated rows are summed.

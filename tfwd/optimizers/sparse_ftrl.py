@@ -1,4 +1,4 @@
-"""FTRL-Proximal whose step costs what the batch touches: the optimizer of the wide head."""
+"""FTRL-Proximal whose steps cost only what the batch touches: the optimizer of the wide head."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def ftrl_rows(
     gradient: tf.Tensor,
     rates: FtrlRates,
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """One step of FTRL-Proximal on rows.
+    """Computes one step of FTRL-Proximal on rows.
 
     McMahan et al. 2013, "Ad Click Prediction: a View from the Trenches", algorithm 1.
     With n the accumulator, z `linear`, p = -learning_rate_power and g the gradient:
@@ -61,10 +61,10 @@ def ftrl_rows(
 class SparseFtrl(RowSparseUpdates, keras.optimizers.Ftrl):
     """FTRL-Proximal on the touched rows of a table; `keras.optimizers.Ftrl` on dense gradients.
 
-    Rows without a gradient stay bit for bit as they are, slots included. For a table that starts
+    Rows without a gradient stay unchanged to the last bit, slots included. For a table that starts
     at zero and a fixed learning rate this equals dense FTRL, and the L1 and L2 terms are exact:
-    they act in closed form when a row is touched. Where it differs: dense FTRL recomputes untouched
-    rows too, so it zeroes weights that were set by hand without their slots.
+    they act in closed form when a row is touched. It differs in one case: dense FTRL recomputes
+    untouched rows too, so it zeroes weights that were set by hand without their slots.
 
     Keep the learning rate fixed: every coordinate has its own decay, 1 / sqrt(n). FTRL, Keras' too,
     computes a weight as z times the current rate, so that a rate ten times smaller makes each row
@@ -74,7 +74,7 @@ class SparseFtrl(RowSparseUpdates, keras.optimizers.Ftrl):
         learning_rate: A float or a `keras.optimizers.schedules.LearningRateSchedule`; alpha in the
             paper.
         learning_rate_power: At most 0; -0.5 is the paper's 1 / sqrt(n).
-        initial_accumulator_value: Start of n, at least 0. Small by default because gradients are
+        initial_accumulator_value: Initial n, at least 0. Small by default because gradients are
             means over the batch.
         l1_regularization_strength: lambda_1 of the paper.
         l2_regularization_strength: As in Keras: lambda_2 of the paper is twice this.
@@ -151,7 +151,7 @@ class SparseFtrl(RowSparseUpdates, keras.optimizers.Ftrl):
                 lr_power=rates.learning_rate_power,
             )
             return
-        # The fused kernel checks this itself; here a schedule that reaches 0 would make NaN.
+        # The fused kernel checks this itself; here a schedule that reaches 0 would produce NaN.
         tf.debugging.assert_positive(learning_rate, "FTRL divides by a positive learning rate")
         rows = gradient.indices
         tables = (variable, accumulator, linear)

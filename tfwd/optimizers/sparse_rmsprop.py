@@ -1,4 +1,4 @@
-"""RMSprop whose step costs what the batch touches."""
+"""RMSprop whose steps cost only what the batch touches."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class SparseRmsprop(RowSparseL2, keras.optimizers.RMSprop):
 
     Hinton 2012, "Neural Networks for Machine Learning", lecture 6e.
 
-    It is not dense RMSprop: a row's averages decay only in steps that touch the row, as those of TensorFlow's own
-    sparse RMSprop did. While every step touches every row, the two are equal. There is no momentum: it keeps moving
-    every row of the table after a batch has left it.
+    It is not dense RMSprop: a row's averages decay only in steps that touch the row, as in TensorFlow's own sparse
+    RMSprop. If every step touches every row, the two are equal. There is no momentum, which would keep moving every
+    row of the table after a batch has touched it.
 
     Args:
         learning_rate: A float or a `keras.optimizers.schedules.LearningRateSchedule`.

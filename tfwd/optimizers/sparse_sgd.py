@@ -1,4 +1,4 @@
-"""Stochastic gradient descent whose step costs what the batch touches."""
+"""Stochastic gradient descent whose steps cost only what the batch touches."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from tfwd.optimizers.sparse import RowSparseL2, subtract_rows
 class SparseSgd(RowSparseL2, keras.optimizers.SGD):
     """Gradient descent on the touched rows of a table; equal to dense gradient descent.
 
-    There is no momentum: its velocity keeps moving every row of the table after a batch has left
-    it.
+    There is no momentum: its velocity would keep moving every row of the table after a batch has
+    touched it.
 
     Args:
         learning_rate: A float or a `keras.optimizers.schedules.LearningRateSchedule`.
