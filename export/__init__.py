@@ -1,1 +1,1 @@
-"""Exports of a trained model: SavedModel for TF Serving, ONNX, and the comparison of both with the Keras model."""
+"""Exports a trained model as SavedModel for TF Serving and as ONNX, and compares both with the Keras model."""

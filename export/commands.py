@@ -64,7 +64,7 @@ def savedmodel(
     from export.savedmodel.writer import save
 
     _compare(run, found.model, baseline, data, limits, force)
-    # The lists are of the very model that is saved: opened once more, the run would load another.
+    # The lists must be of the very model that is saved: opened once more, the run would load another.
     ranked = recommended(found.run) if found.run is not None else {}
     written = save(found.model, output or found.place, name=name or found.name, rows=rows, version=version, **ranked)
     say(f"SavedModel in {written}, verified against the model on {_compared(rows)} and hostile rows.")
@@ -178,7 +178,7 @@ def _limits(
     psi: float | None,
     force: bool = False,
 ) -> dict[str, float]:
-    """The limits that are given, by name; a baseline that does not exist, or is missing, is found before it matters."""
+    """Returns the given limits, by name; a baseline that is not given, or does not exist, is refused early."""
     given = {"tolerance": tolerance, "change": change, "psi": psi}
     limits = {key: value for key, value in given.items() if value is not None}
     if baseline is None and (force or data is not None or limits):
@@ -194,7 +194,7 @@ def _compare(run: Path, model: WideDeep, baseline: str | None, data: str | None,
     """Refuses a model that is worse than its baseline.
 
     Raises:
-        ExportError: it is, or cannot be compared.
+        ExportError: it is worse, or cannot be compared.
     """
     if baseline is None:
         return
@@ -210,7 +210,7 @@ def _compare(run: Path, model: WideDeep, baseline: str | None, data: str | None,
 
 
 def _faults(new: Path, scorer: Scorer, old: str, data: str | None, limits: Any) -> list[str]:
-    """Prints the figures of two models; why one should not replace the other."""
+    """Prints the figures of two models; returns why one should not replace the other."""
     from export.baseline.comparison import Limits, compare, comparison_rows
     from export.baseline.learnt_rows import told_apart
     from tfwd.inference.load import load_scorer
@@ -226,7 +226,7 @@ def _faults(new: Path, scorer: Scorer, old: str, data: str | None, limits: Any) 
 
 
 def _load(source: Path) -> tuple[Opened, Mapping[str, Any] | None]:
-    """What there is to export, and rows of its data if there are any; what does not exist is said before TensorFlow."""
+    """Returns what to export, and rows of its data if any; missing paths are refused before TensorFlow's import."""
     from tfwd.inference.load import existing
     from tfwd.run import Run
 

@@ -1,4 +1,4 @@
-"""`export.onnx.fingerprints` at the place that it had before version 0.5, for one version."""
+"""`export.onnx.fingerprints` at its location before version 0.5, kept for one version."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a training run exports when it is done; `tfwd.export_savedmodel` and `tfwd.export_onnx`."""
+"""What a training run exports when it finishes; `tfwd.export_savedmodel` and `tfwd.export_onnx`."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from tfwd.model.wide_deep import WideDeep
 from tfwd.run import Run
 from tfwd.utils.console import console
 
-# Rows of a run's own data on which its exports are compared with its model, beside made-up ones.
+# Rows of a run's own data on which its exports are compared with its model, besides made-up ones.
 REAL_ROWS = 20_000
 _NAME = "wide_deep"
 _SHOWN = ("auc", "log_loss", "rmse", "mae")
 
 
 class Opened(NamedTuple):
-    """What there is to export.
+    """A model to export.
 
     Attributes:
         model: the model.
-        name: that it has where none is given.
-        folder: where its exports go where no place is given; None of a model in memory.
-        run: whose model it is, if it is one's.
+        name: the name of the exports by default.
+        folder: where the exports go by default; None for a model in memory.
+        run: the run of the model, if any.
     """
 
     model: WideDeep
@@ -44,7 +44,7 @@ class Opened(NamedTuple):
 
     @property
     def place(self) -> Path:
-        """Where its exports go where no place is given.
+        """Where its exports go by default.
 
         Raises:
             ExportError: it is a model in memory.
@@ -55,7 +55,7 @@ class Opened(NamedTuple):
 
 
 def opened(source: WideDeep | Run | str | Path) -> Opened:
-    """A run, a run directory, a `.keras` file or a model in memory, as what there is to export.
+    """Opens a run, a run directory, a `.keras` file or a model in memory for export.
 
     Raises:
         RunError: a path holds neither a run nor a model.
@@ -84,9 +84,9 @@ def export_savedmodel(
 
     Args:
         source: a run, a run directory, a `.keras` file or a model.
-        output: the folder of all models; `RUN/export`, or `export` beside the file, if not given.
-        name: the model's; `export.name` of the run, or `wide_deep`, if not given.
-        version: the next one if not given.
+        output: the folder of all models; `RUN/export`, or `export` next to the file, if not given.
+        name: the model's name; `export.name` of the run, or `wide_deep`, if not given.
+        version: the version; the next one if not given.
         rows: real raw rows by input for the comparison, in place of the run's.
 
     Returns:
@@ -115,10 +115,10 @@ def export_onnx(
 
     Args:
         source: a run, a run directory, a `.keras` file or a model.
-        output_file: the file; `RUN/export/NAME.onnx`, or `export/wide_deep.onnx` beside the file, if not given.
-        fingerprint_inputs: let features with hash_bins enter as int64 `<input>_fingerprint`.
-        sparse_wide: store of the wide table only what is not zero, or all of it; None decides.
-        half_tables: store the tables in half precision.
+        output_file: the file; `RUN/export/NAME.onnx`, or `export/wide_deep.onnx` next to the file, if not given.
+        fingerprint_inputs: whether features with hash_bins enter as int64 `<input>_fingerprint`.
+        sparse_wide: whether to store only the nonzero numbers of the wide table; None decides.
+        half_tables: whether to store the tables in half precision.
         rows: real raw rows by input for the comparison, in place of the run's.
 
     Returns:
@@ -138,7 +138,7 @@ def export_onnx(
 
 
 def real_rows(run: Run) -> Mapping[str, Any] | None:
-    """Raw rows of a run's data by input, at most `REAL_ROWS`; None where there are none, which is said."""
+    """Returns raw rows of a run's data by input, at most `REAL_ROWS`; None, with a message, if there are none."""
     try:
         return run.sample(REAL_ROWS)
     except DataError as error:
@@ -148,7 +148,7 @@ def real_rows(run: Run) -> Mapping[str, Any] | None:
 
 
 def recommended(run: Run) -> dict[str, Any]:
-    """What a SavedModel of a run that ranks items takes beside: its catalogue, and the length of a list."""
+    """Returns what a SavedModel of a run that ranks items also takes: its catalogue, and the length of a list."""
     from tfwd.recommend.recommender import Recommender, has_catalogue
 
     if run.config.ranking is None or not has_catalogue(run):
@@ -157,7 +157,7 @@ def recommended(run: Run) -> dict[str, Any]:
 
 
 def measured(run: Run, file: Path) -> str:
-    """The metrics of a run's model and of a file of it, on the first labelled rows of its data, as a sentence."""
+    """Returns a sentence with the metrics of a run's model and its file on the first labelled rows of its data."""
     schema = run.model.schema
     try:
         source = run.source()
@@ -179,11 +179,11 @@ def measured(run: Run, file: Path) -> str:
 
 
 def client_lines(model: WideDeep, run: Run | None) -> list[str]:
-    """What is computed before the graph, so that a client has to send it, for a person to read; of most models nothing.
+    """Returns lines on what is computed before the graph, so that a client has to send it; for most models none.
 
     Args:
-        model: what was exported.
-        run: that it is of, if it is known: a model of version 0.3.0 does not say what is computed.
+        model: the exported model.
+        run: its run, if known: a model of version 0.3.0 does not record what is computed.
     """
     reading = model.reading if run is None else Reading.of(run.config)
     found = [] if reading is None else reading.outside(model.schema)
@@ -215,10 +215,10 @@ def export_run(run: Run) -> list[Path]:
 
 
 def _savedmodel(run: Run, folder: Path, rows: Mapping[str, Any] | None) -> Path:
-    """Writes the run's version, once: which one it is, is decided and written down before it is made.
+    """Writes the run's version, once: its number is decided and recorded before it is made.
 
-    A version appears only when it is whole. So one that is there although the export was broken off need not be made
-    again, under the next number.
+    A version appears only when it is complete. So one that exists although the export was interrupted need not be made
+    again under the next number.
     """
     name, made = run.config.export.name, run.head.exported.get("savedmodel", "")
     if re.fullmatch(rf"{re.escape(name)}/[0-9]+", made) and (folder / made).is_dir():

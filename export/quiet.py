@@ -1,4 +1,4 @@
-"""Silences converters that report in the tone of a failure what is none."""
+"""Silences converters that report harmless events like failures."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Within it, TensorFlow and tf2onnx log nothing below CRITICAL and nothing warns; whatever they raise is raised."""
+    """Within it, TensorFlow and tf2onnx log nothing below CRITICAL and nothing warns; errors are still raised."""
     loggers = [logging.getLogger(name) for name in ("tensorflow", "tf2onnx", "absl")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:

@@ -1,4 +1,4 @@
-"""A model compared with the one that it is to replace."""
+"""Compares a model with the one that it would replace."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""Before a new model replaces an old one: both score the same rows, and the figures decide.
+"""Before a new model replaces an old one, both score the same rows, and the metrics decide.
 
 `python -m export.baseline NEW OLD`, `python -m export.savedmodel RUN --baseline OLD`
 """
@@ -28,7 +28,7 @@ Scores = NDArray[np.float32]
 
 _BATCH = 8192
 _BINS = 10
-# What decides, and what is shown beside it.
+# The metrics that decide, and those that are only shown.
 _DECIDE = {
     "binary": ("log_loss", "auc"),
     "multiclass": ("log_loss", "auc"),
@@ -44,12 +44,12 @@ class Limits:
     """How much worse a model may be than its baseline, and how far its scores may have moved.
 
     Attributes:
-        tolerance: of the log loss, the RMSE and the MAE the share that they may be larger, of the AUC the amount that
-            it may be smaller.
-        change: the mean absolute change of a row's probability (of several classes half the sum of their changes), by
-            default 0.1; of a prediction in standard deviations of the baseline's predictions, by default 0.25.
-        psi: the population stability index of the scores, of the class with the largest: the sum over the tenths of
-            the baseline's scores of (q - p) ln(q / p), p and q the shares of the old and the new scores in each.
+        tolerance: the share by which the log loss, the RMSE and the MAE may be larger, and the amount by which the AUC
+            may be smaller.
+        change: the mean absolute change of a row's probability (with several classes half the sum of their changes),
+            by default 0.1; for a prediction in standard deviations of the baseline's predictions, by default 0.25.
+        psi: the population stability index of the scores, largest over the classes: the sum over the tenths of the
+            baseline's scores of (q - p) ln(q / p), where p and q are the shares of the old and new scores in each.
     """
 
     tolerance: float = 0.005
@@ -57,7 +57,7 @@ class Limits:
     psi: float = 0.25
 
     def most_change(self, task: str) -> float:
-        """The limit of the mean change for a task."""
+        """Returns the limit of the mean change for a task."""
         return self.change if self.change is not None else 0.25 if task in _OF_NUMBERS else 0.1
 
 
@@ -66,13 +66,13 @@ class Comparison:
     """Two models on the same rows.
 
     Attributes:
-        task: what the metrics of both go by, as `tfwd.Schema.measures` says.
-        name: of the rows.
-        rows: how many they are.
+        task: the task that determines the metrics of both, as in `tfwd.Schema.measures`.
+        name: the name of the rows.
+        rows: the number of rows.
         new, old: the metrics of `tfwd.metrics` of each.
         change: the mean change of a score, as in `Limits`.
         psi: the population stability index, as in `Limits`.
-        limits: what is allowed.
+        limits: the limits.
     """
 
     task: str
@@ -85,12 +85,12 @@ class Comparison:
     limits: Limits = field(default_factory=Limits)
 
     def faults(self) -> list[str]:
-        """Why the new model should not replace the old one, with figures; nothing if it may."""
+        """Returns why the new model should not replace the old one, with figures; empty if it may."""
         found = []
         for metric in _DECIDE[self.task]:
             new, old = self.new[metric], self.old[metric]
             if not math.isfinite(old):
-                continue  # as the AUC of rows of one class
+                continue  # such as the AUC of rows of one class
             worse, allowed = self._worse(metric), _shown_change(metric, self.limits.tolerance)
             if not math.isfinite(new) or worse > self.limits.tolerance:
                 found.append(
@@ -106,7 +106,7 @@ class Comparison:
         return found
 
     def lines(self) -> list[str]:
-        """The figures as a table."""
+        """Returns the figures as a table."""
         lines = [
             f"On {self.rows:,} rows of {self.name}:",
             f"  {'':<16}{'baseline':>10}{'new':>10}{'worse by':>10}  limit",
@@ -123,7 +123,7 @@ class Comparison:
         return lines
 
     def _worse(self, metric: str) -> float:
-        """How much worse the new model is: of a loss as a share of the old one's."""
+        """Returns how much worse the new model is; for a loss, as a share of the old one's."""
         new, old = self.new[metric], self.old[metric]
         if HIGHER_IS_BETTER[metric]:
             return old - new
@@ -131,22 +131,22 @@ class Comparison:
 
 
 def compare(new: Scorer, old: Scorer, rows: Rows, limits: Limits | None = None) -> Comparison:
-    """Lets two models score the same rows.
+    """Compares two models on the same rows.
 
-    The scores of all rows are kept in memory: 8 bytes per row, or a row and class.
+    The scores of all rows are kept in memory: 8 bytes per row, or per row and class.
 
     Args:
-        new: the model that is to replace the other.
+        new: the model that would replace the other.
         old: its baseline.
-        rows: labelled, under the new model's schema.
-        limits: what is allowed.
+        rows: labelled rows, under the new model's schema.
+        limits: the limits.
 
     Raises:
         ExportError: the models answer different questions.
         DataError: a model cannot score these rows, or there are none.
     """
     _refuse_other_question(new.schema, old.schema)
-    # A model of counts and one of numbers answer the same question, which has the metrics of numbers.
+    # A model of counts and one of numbers answer the same question, with the metrics of numbers.
     task = new.schema.measures if new.schema.counts == old.schema.counts else new.schema.task
     name = rows.source.name
     try:
@@ -184,16 +184,16 @@ def compare(new: Scorer, old: Scorer, rows: Rows, limits: Limits | None = None) 
 def comparison_rows(
     source: str | Path, schema: Schema, data: str | None = None, reading: Reading | None = None
 ) -> Rows:
-    """The labelled rows on which a run's model is compared.
+    """Returns the labelled rows on which a run's model is compared.
 
     Args:
-        source: the run directory, or a model or an export in one, or one that lies elsewhere.
-        schema: of its model.
+        source: the run directory, or a model or an export, inside a run or elsewhere.
+        schema: the schema of its model.
         data: a file; by default the test rows of the run, or else its validation rows.
         reading: how the model reads a file, if it says so.
 
     Raises:
-        ExportError: there are none, or the run has learned from them in a refit, and no file is given.
+        ExportError: no file is given, and there are no such rows, or the run has learned from them in a refit.
     """
     run = run_of(source)
     if data is not None:
@@ -236,9 +236,9 @@ def comparison_rows(
 
 
 def psi(new: NDArray[np.floating], old: NDArray[np.floating]) -> float:
-    """The population stability index of scores `(N,)` and `(M,)`, over the tenths of the old ones.
+    """Returns the population stability index of scores `(N,)` and `(M,)`, over the tenths of the old ones.
 
-    A share of nothing counts as half a row.
+    An empty share counts as half a row.
     """
     edges = np.unique(np.quantile(old, np.arange(1, _BINS) / _BINS))
     shares = []
@@ -265,7 +265,7 @@ def _reading(rows: Rows, name: str) -> Iterator[Any]:
 
 
 def _aligned(scores: Scores, classes: tuple[str, ...], wanted: tuple[str, ...]) -> Scores:
-    """Probabilities in the order of other classes; of one that the model does not know 0."""
+    """Returns probabilities in the order of other classes; 0 for a class that the model does not know."""
     known = {name: index for index, name in enumerate(classes)}
     none = np.zeros(len(scores), np.float32)
     return np.stack([scores[:, known[name]] if name in known else none for name in wanted], axis=1)

@@ -1,4 +1,4 @@
-"""Whether the rows on which two models are compared are rows that one of them has learned from."""
+"""Detects whether one of two models has learned from the rows on which they are compared."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from tfwd.schema import Schema
 
 
 class Told(NamedTuple):
-    """What is known of some rows and a model.
+    """What is known about some rows and a model.
 
     Attributes:
-        fault: what speaks against the rows, in words, or None.
-        note: why it cannot be told, in words, or None.
+        fault: a description of what is wrong with the rows, or None.
+        note: a description of why it cannot be told, or None.
     """
 
     fault: str | None = None
@@ -26,14 +26,14 @@ class Told(NamedTuple):
 def told_apart(who: str, path: str | Path, schema: Schema, rows: Rows) -> Told:
     """Looks for rows among those that a model has learned from.
 
-    A run keeps a fingerprint of its training rows: see `tfwd.data.fingerprint`. Rows that stand among them no more
-    often than training rows stand there twice have nothing to do with them.
+    A run keeps a fingerprint of its training rows: see `tfwd.data.fingerprint`. Rows that occur among them no more
+    often than training rows occur there twice are unrelated to them.
 
     Args:
         who: the model, in words.
         path: a run directory, or a file or folder in one.
-        schema: of the model.
-        rows: labelled.
+        schema: the schema of the model.
+        rows: labelled rows.
     """
     run = run_of(path)
     provenance = run.provenance if run else None
@@ -56,7 +56,7 @@ def told_apart(who: str, path: str | Path, schema: Schema, rows: Rows) -> Told:
 
 
 def run_of(path: str | Path) -> Run | None:
-    """The run that a path is, or lies in as its model or one of its exports."""
+    """Returns the run at a path, or the run whose model or export is at the path."""
     path = Path(path).absolute()
     places = [path, *([path.parent] if path.name == "model.keras" else [])]
     places += [folder.parent for folder in path.parents if folder.name == "export"]

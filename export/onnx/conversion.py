@@ -1,7 +1,7 @@
-"""A model as an ONNX graph whose tables are small stand-ins.
+"""Converts a model to an ONNX graph whose tables are small stand-ins.
 
-tf2onnx takes about 55 times a table's size in memory to convert it, and a vocabulary's too. A stand-in of a few rows
-or words goes through in its place. The vocabularies are put in here, the tables afterwards, by `export.onnx`.
+tf2onnx takes about 55 times the size of a table or vocabulary in memory to convert it. A stand-in of a few rows or
+words is converted in its place. The vocabularies are put in here, the tables afterwards, by `export.onnx`.
 """
 
 from __future__ import annotations
@@ -34,22 +34,22 @@ _STAND_IN_ROWS = 3
 
 
 class HashedFeatureError(ExportError):
-    """A model with hashed strings, which ONNX cannot compute, and leave to take fingerprints was not given."""
+    """A model has hashed strings, which ONNX cannot compute, and fingerprints as inputs were not allowed."""
 
 
 def convert(model: WideDeep, fingerprint_inputs: bool = False) -> onnx.ModelProto:
-    """The graph of `answers(ranker(transform(raw)))`, without its tables.
+    """Returns the graph of `answers(ranker(transform(raw)))`, without its tables.
 
     Args:
         model: a trained model.
-        fingerprint_inputs: let hashed features enter as their fingerprints, int64 `<input>_fingerprint`.
+        fingerprint_inputs: whether hashed features enter as their fingerprints, int64 `<input>_fingerprint`.
 
     Returns:
         A graph whose initializers `tables/<name>` and `rounds/<name>` are stand-ins and whose values
         `transform/<output>` are the transform's.
 
     Raises:
-        ExportError: a feature that ONNX cannot compute, or an input with the name of an output.
+        ExportError: ONNX cannot compute a feature, or an input has the name of an output.
     """
     with quiet():
         transform, vocabularies = small_transform(model)
@@ -63,7 +63,7 @@ def convert(model: WideDeep, fingerprint_inputs: bool = False) -> onnx.ModelProt
     ranker = small_ranker(model, lambda table: _STAND_IN_ROWS)
     generator = np.random.default_rng(0)
     for variable in tables(ranker).values():
-        # Each of other values, so that it is found again in the graph.
+        # Each has distinct values, so that it can be found in the graph.
         variable.assign(generator.normal(size=variable.shape))
     kinds = {entry.name: DTYPES[entry.kind] for entry in model.schema.inputs}
     shapes = {entry.name: entry.shape for entry in model.schema.inputs}
@@ -91,16 +91,16 @@ def convert(model: WideDeep, fingerprint_inputs: bool = False) -> onnx.ModelProt
     for name, variable in named.items():
         _rename(proto.graph, {_find(proto.graph, variable.numpy(), name): name})
     for name, variable in held.items():
-        # Exact crosses have no use for theirs.
+        # Exact crosses do not use theirs.
         _rename(proto.graph, dict.fromkeys(_holding(proto.graph, variable.numpy()), rounds_name(name)))
     return proto
 
 
 class _Simpler:
-    """The optimizers of tf2onnx that have something to do in these graphs, again and again until none has.
+    """Runs the tf2onnx optimizers that apply to these graphs, repeatedly until none changes anything.
 
-    tf2onnx runs all twelve of its own, most of them for pictures and quantized numbers, and copies the graph before
-    each, which takes longer than the rest of a conversion. Where this fails, it goes on with the graph as it was.
+    tf2onnx runs all twelve of its own, most of them for images and quantized numbers, and copies the graph before each,
+    which takes longer than the rest of a conversion. If this fails, it continues with the unchanged graph.
     """
 
     graph_been_opt = False
@@ -119,7 +119,7 @@ class _Simpler:
 
 
 def _order_inputs(graph: onnx.GraphProto, order: list[str]) -> None:
-    """Sorts the inputs as the schema has them, without those that fingerprints stand in for wholly."""
+    """Sorts the inputs in the order of the schema, without those that fingerprints replace entirely."""
     read = {name for node in graph.node for name in node.input}
     inputs = {entry.name: entry for entry in graph.input}
     ordered = [
@@ -127,12 +127,12 @@ def _order_inputs(graph: onnx.GraphProto, order: list[str]) -> None:
     ]
     del graph.input[:]
     graph.input.extend(ordered)
-    # The converter gives every input a number of rows of its own, where all have the same.
+    # The converter gives every input its own number of rows, although all have the same.
     for entry in (*graph.input, *graph.output):
         entry.type.tensor_type.shape.dim[0].dim_param = "batch"
     for entry in graph.input:
         for dimension in entry.type.tensor_type.shape.dim[1:]:
-            # That of a vector has a value.
+            # The second dimension of a vector has a value.
             if not dimension.dim_value:
                 dimension.dim_param = f"{entry.name}_values"
 
@@ -140,7 +140,7 @@ def _order_inputs(graph: onnx.GraphProto, order: list[str]) -> None:
 def _after_hashing(
     model: WideDeep, transform: keras.Model, fingerprint_inputs: bool
 ) -> tuple[keras.Model, dict[str, str]]:
-    """A transform, from the fingerprints on where it hashes any input; and the file's input for each of its."""
+    """Returns a transform, from the fingerprints on if it hashes any input, and the file's input for each of its."""
     hashed = [layer for layer in transform.layers if isinstance(layer, Fingerprint)]
     raw = {entry.name: entry.name for entry in model.schema.inputs}
     if not hashed:
@@ -163,7 +163,7 @@ def _after_hashing(
 
 
 class _Whole(keras.layers.Layer):
-    """Raw inputs to the answers and the transform's outputs.
+    """Maps raw inputs to the answers and the transform's outputs.
 
     One layer, with a name that no input can have: in a Keras model an input and a layer cannot share a name.
     """
@@ -201,7 +201,7 @@ def _specs(model: WideDeep) -> dict[str, keras.KerasTensor]:
 
 
 def _find(graph: onnx.GraphProto, values: np.ndarray, name: str) -> str:
-    """The name of the one initializer that holds a stand-in."""
+    """Returns the name of the initializer that holds a stand-in."""
     found = _holding(graph, values)
     if len(found) != 1:
         raise ExportError(f"{name!r} stands {len(found)} times in the converted graph. Expected: once.")
@@ -217,7 +217,7 @@ def _holding(graph: onnx.GraphProto, values: np.ndarray) -> list[str]:
 
 
 def _rename(graph: onnx.GraphProto, names: dict[str, str]) -> None:
-    """Gives values of a graph other names, wherever they stand."""
+    """Renames values of a graph wherever they occur."""
     for node in graph.node:
         node.input[:] = [names.get(name, name) for name in node.input]
         node.output[:] = [names.get(name, name) for name in node.output]

@@ -1,6 +1,6 @@
-"""The lookups of a converted graph, with the model's vocabularies in the place of stand-ins.
+"""The lookups of a converted graph, with the model's vocabularies in place of stand-ins.
 
-tf2onnx makes a lookup a `CategoryMapper`, which few runtimes have. `LabelEncoder` is the same with other words, and all
+tf2onnx converts a lookup to a `CategoryMapper`, which few runtimes have. `LabelEncoder` does the same, and all runtimes
 that read `ai.onnx.ml` know it.
 """
 
@@ -16,14 +16,14 @@ _STAND_IN_ID = MISSING_ID + 1
 
 
 def put_vocabularies(graph: onnx.GraphProto, vocabularies: dict[str, list[str]]) -> None:
-    """Makes each `CategoryMapper` of a stand-in a `LabelEncoder` of the vocabulary that it stands for.
+    """Replaces each `CategoryMapper` of a stand-in by a `LabelEncoder` of the vocabulary that it stands for.
 
     Args:
-        graph: of a transform that `export.onnx.small_transform` made; changed.
-        vocabularies: by the one word of each stand-in.
+        graph: the graph of a transform that `export.onnx.small_transform` made; it is changed.
+        vocabularies: the vocabularies, by the single word of each stand-in.
 
     Raises:
-        ExportError: a lookup is none of these.
+        ExportError: a lookup is not of a stand-in.
     """
     for node in graph.node:
         if node.op_type != "CategoryMapper":
@@ -40,9 +40,9 @@ def put_vocabularies(graph: onnx.GraphProto, vocabularies: dict[str, list[str]])
 
 
 def label_encoder(words: list[str]) -> onnx.NodeProto:
-    """A lookup without inputs and outputs: the words have the ids `MISSING_ID` and up, all else `OOV_ID`; int64."""
+    """Returns a lookup without inputs and outputs: int64 ids from `MISSING_ID` up for the words, else `OOV_ID`."""
     node = onnx.NodeProto(op_type="LabelEncoder", domain=_DOMAIN)
-    # By hand, since `onnx.helper` looks at the type of every word.
+    # Built by hand, since `onnx.helper` checks the type of every word.
     node.attribute.add(name="keys_strings", type=onnx.AttributeProto.STRINGS).strings.extend(
         word.encode() for word in words
     )

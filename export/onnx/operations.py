@@ -1,4 +1,4 @@
-"""TensorFlow's operations in ONNX, where tf2onnx converts them wrongly or not at all."""
+"""TensorFlow operations in ONNX that tf2onnx converts wrongly or not at all."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from tfwd.errors import ExportError
 
 
 def _where(graph: Any, node: Any, name: str, arguments: list[Any]) -> None:
-    """`tf.where` as ONNX' Where.
+    """`tf.where` as ONNX's Where.
 
-    tf2onnx makes it c * x + (1 - c) * y, which is NaN wherever the value that is not chosen is NaN or infinite. For
-    uint64 and bool, which ONNX Runtime's Where doesn't take, that is exact.
+    tf2onnx converts it to c * x + (1 - c) * y, which is NaN wherever the value that is not chosen is NaN or infinite.
+    For uint64 and bool, which ONNX Runtime's Where doesn't take, that form is exact.
     """
     if graph.get_dtype(node.output[0]) in (onnx.TensorProto.UINT64, onnx.TensorProto.BOOL):
         Select.version_7(graph, node)
@@ -29,12 +29,12 @@ def _where(graph: Any, node: Any, name: str, arguments: list[Any]) -> None:
 
 
 def _complement(graph: Any, node: Any, name: str, arguments: list[Any]) -> None:
-    """`tf.math.erfc`, of which `gelu` is made, as 1 - Erf."""
+    """`tf.math.erfc`, which `gelu` uses, as 1 - Erf."""
     _replace(graph, node, lambda one, x: ("Sub", [one, graph.make_node("Erf", [x]).output[0]]))
 
 
 def _exponential_less_one(graph: Any, node: Any, name: str, arguments: list[Any]) -> None:
-    """`tf.math.expm1`, of which `celu` is made, as Exp - 1."""
+    """`tf.math.expm1`, which `celu` uses, as Exp - 1."""
     _replace(graph, node, lambda one, x: ("Sub", [graph.make_node("Exp", [x]).output[0], one]))
 
 
@@ -47,7 +47,7 @@ def _replace(graph: Any, node: Any, made: Callable[[str, str], tuple[str, list[s
 
 
 def _remainder(graph: Any, node: Any, name: str, arguments: list[Any]) -> None:
-    """`tf.math.floormod` of unsigned integers as Mod, of which tf2onnx makes Div, Mul and Sub."""
+    """`tf.math.floormod` of unsigned integers as Mod; tf2onnx converts it to Div, Mul and Sub."""
     if graph.get_dtype(node.output[0]) == onnx.TensorProto.UINT64:
         node.type = "Mod"
     else:
@@ -55,10 +55,10 @@ def _remainder(graph: Any, node: Any, name: str, arguments: list[Any]) -> None:
 
 
 def _one_hot(graph: Any, node: Any, name: str, arguments: list[Any]) -> None:
-    """`tf.one_hot` as what it says: where the index is the place of the column, one value, else the other.
+    """`tf.one_hot` by its definition: one value where the index equals the position of the column, else the other.
 
-    ONNX' OneHot counts negative indices from the end, where TensorFlow has no column for them. ONNX Runtime before 1.27
-    ends its process by a division by zero for a OneHot of no rows, and tf2onnx gives it a depth that is not a scalar.
+    ONNX's OneHot counts negative indices from the end; TensorFlow has no column for them. ONNX Runtime before 1.27
+    crashes with a division by zero on a OneHot of no rows, and tf2onnx gives it a depth that is not a scalar.
     """
     indices, _, on, off = node.input
     rank = graph.get_rank(indices)
@@ -78,9 +78,9 @@ def _one_hot(graph: Any, node: Any, name: str, arguments: list[Any]) -> None:
 
 
 def _top_k(graph: Any, node: Any, name: str, arguments: list[Any]) -> None:
-    """`tf.math.top_k` with one more along every axis but the last, left out of what comes of it.
+    """`tf.math.top_k` with one entry added along every axis but the last, and removed from the result.
 
-    ONNX Runtime before 1.31 ends its process by a division by zero for a TopK of no rows.
+    ONNX Runtime before 1.31 crashes with a division by zero on a TopK of no rows.
     """
     rank, outputs = graph.get_rank(node.input[0]), list(node.output)
     if rank < 2:
@@ -105,7 +105,7 @@ def _top_k(graph: Any, node: Any, name: str, arguments: list[Any]) -> None:
     padded = graph.make_node("Pad", [values, constant([0] * rank + [1] * (rank - 1) + [0])]).output[0]
     graph.remove_node(node.name)
     found = graph.make_node("TopK", [padded, count], output_count=2).output
-    # From the first to the last but one, along each of these axes.
+    # From the first to the second to last, along each of these axes.
     window = [constant([0] * (rank - 1)), constant([-1] * (rank - 1)), constant(list(range(rank - 1)))]
     for made, output, kind, shape in zip(found, outputs, kinds, shapes, strict=True):
         rows = graph.make_node("Slice", [made, *window]).output[0]
@@ -123,14 +123,14 @@ CONVERTED = {
 
 
 def refuse_unknown(graph: onnx.GraphProto) -> None:
-    """Refuses what the converter leaves in the graph as it is when it cannot convert it.
+    """Refuses operations that the converter could not convert and left in the graph.
 
     Raises:
-        ExportError: names the operation and the layer that needs it.
+        ExportError: there is one; names the operation and the layer that needs it.
     """
     unknown = [node for node in graph.node if not onnx.defs.has(node.op_type, OPSET, node.domain)]
     if unknown:
-        # TensorFlow names an operation by the layers it stands in, after a prefix of ours.
+        # TensorFlow names an operation after the layers that contain it, after our own prefix.
         place = unknown[0].name.partition("export.whole")[2].partition("/")[2]
         raise ExportError(
             f"ONNX has no operation {unknown[0].op_type!r}, which {place} needs. "

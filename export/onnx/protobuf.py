@@ -1,8 +1,8 @@
-"""An ONNX file into which the tables are streamed, so that no more than a block of one is in memory.
+"""Streams tables into an ONNX file, so that no more than one block of a table is in memory.
 
-A protobuf message is its fields one after the other, each with its number, and its length where it is a message itself
-(protobuf.dev, "Encoding"). So what comes before a table's numbers is known from their count, and the numbers go from
-the variable to the file.
+A protobuf message is a sequence of fields, each with its number, and with its length if it is itself a message
+(protobuf.dev, "Encoding"). So what precedes a table's numbers is known from their count, and the numbers go straight
+from the variable to the file.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ class Streamed(NamedTuple):
     """A tensor whose numbers are written block by block.
 
     Attributes:
-        head: all of it but the numbers.
-        size: of the numbers, in bytes.
+        head: everything but the numbers.
+        size: the size of the numbers, in bytes.
         parts: the numbers, in order, little-endian.
     """
 
@@ -37,7 +37,7 @@ def write(file: Path, proto: onnx.ModelProto, tensors: list[Streamed]) -> None:
     """Writes a model with further initializers.
 
     Args:
-        file: where to.
+        file: the file to write.
         proto: the model without them; its graph is emptied.
         tensors: the initializers to add.
     """
@@ -55,7 +55,7 @@ def write(file: Path, proto: onnx.ModelProto, tensors: list[Streamed]) -> None:
 
 
 def _head(tensor: Streamed) -> bytes:
-    """What stands before the numbers: the field of the initializer, and within it that of its raw data."""
+    """Returns what precedes the numbers: the field of the initializer, and within it the field of its raw data."""
     inner = tensor.head.SerializeToString() + _opening(_RAW_DATA, tensor.size)
     return _opening(_INITIALIZER, len(inner) + tensor.size) + inner
 
@@ -65,7 +65,7 @@ def _opening(field: int, size: int) -> bytes:
 
 
 def _varint(number: int) -> bytes:
-    """Seven bits a byte, the lowest first; the high bit says that more follow."""
+    """Encodes seven bits per byte, the lowest first; the high bit says that more follow."""
     encoded = bytearray()
     while number > 0x7F:
         encoded.append(number & 0x7F | 0x80)

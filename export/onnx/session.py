@@ -1,4 +1,4 @@
-"""An exported ONNX file: its names, and ONNX Runtime over it, with what lies inside."""
+"""An exported ONNX file: its names, and ONNX Runtime on it, including values inside the graph."""
 
 from __future__ import annotations
 
@@ -20,33 +20,33 @@ from tfwd.utils.files import hidden_folder, link_or_copy
 OPSET = 18
 DOMAINS = ("", "ai.onnx", "ai.onnx.ml")
 _FLOAT = onnx.TensorProto.FLOAT
-# Begins names that no input can have, as inputs have no slash.
+# The prefix of names that no input can have, as inputs have no slash.
 _CHECK = "check/"
 _DTYPES = {"tensor(string)": object, "tensor(int64)": np.int64, "tensor(float)": np.float32, "tensor(int32)": np.int32}
 
 
 def table_name(table: str) -> str:
-    """The initializer that holds a table; no input can have this name, as inputs have no slash."""
+    """Returns the name of the initializer that holds a table; no input can have it, as inputs have no slash."""
     return f"tables/{table}"
 
 
 def rounds_name(rounds: str) -> str:
-    """The initializer that holds rounds of crosses, by their name in `export.onnx.small_transform.rounds`."""
+    """Returns the initializer of rounds of crosses, by their name in `export.onnx.small_transform.rounds`."""
     return f"rounds/{rounds}"
 
 
 def transform_name(output: str) -> str:
-    """The value inside the graph that is an output of the transform."""
+    """Returns the name of the value inside the graph that is an output of the transform."""
     return f"transform/{output}"
 
 
 def open_session(file: Path, transformed: tuple[str, ...] = (), tables: tuple[str, ...] = ()) -> OnnxSession:
-    """An exported file in ONNX Runtime, as it is, with more outputs.
+    """Opens an exported file in ONNX Runtime, unchanged except for more outputs.
 
     Args:
-        file: that `export.onnx.save` wrote; external data lie beside it.
-        transformed: outputs of the transform to give as well.
-        tables: tables to give rows of.
+        file: a file that `export.onnx.save` wrote, with any external data next to it.
+        transformed: outputs of the transform to return as well.
+        tables: tables to return rows of.
 
     Raises:
         ExportError: the file cannot be read.
@@ -56,32 +56,32 @@ def open_session(file: Path, transformed: tuple[str, ...] = (), tables: tuple[st
         (transform_name(name), onnx.TensorProto.INT32 if name.endswith("_ids") else _FLOAT) for name in transformed
     ]
     for name in tables:
-        # Of any type, and from any form, to float32.
+        # From any type and any form to float32.
         rows, stored, result = f"{_CHECK}{name}/rows", f"{_CHECK}{name}/stored", f"{_CHECK}{name}"
         more.graph.input.append(onnx.helper.make_tensor_value_info(rows, onnx.TensorProto.INT32, (f"{name}_rows",)))
         more.graph.node.append(onnx.helper.make_node("Gather", [table_name(name), rows], [stored]))
         more.graph.node.append(onnx.helper.make_node("Cast", [stored], [result], to=_FLOAT))
         outputs.append((result, _FLOAT))
     more.graph.output.extend(onnx.helper.make_tensor_value_info(name, kind, None) for name, kind in outputs)
-    # ONNX Runtime keeps the bytes that it is given, but not a file; a published one is not written to.
+    # ONNX Runtime keeps the bytes that it is given in memory, but not a file; a published file is not written to.
     beside = os.access(file.parent, os.W_OK)
     with hidden_folder(file.parent / "tmp") if beside else tempfile.TemporaryDirectory(prefix=".tmp-") as own:
         copy = Path(own) / file.name
         shutil.copyfile(file, copy)
         data = file.with_name(f"{file.name}.data")
         if data.exists():
-            # ONNX Runtime 1.22 looks for it beside the copy, whatever folder it is told. No symbolic link where a run
-            # may lie: what a killed process leaves would keep the run from being gone on with.
+            # ONNX Runtime 1.22 looks for it next to the copy, whatever folder it is given. No symbolic link where a run
+            # may be: one left by a killed process would keep the run from being resumed.
             if beside:
                 link_or_copy(data, copy.with_name(data.name))
             else:
                 copy.with_name(data.name).symlink_to(data.resolve())
         with copy.open("ab") as out:
-            # Protobuf reads two messages in a row as their sum, so that the file need not be taken apart.
+            # Protobuf merges two messages in a row, so that the file need not be parsed.
             out.write(more.SerializeToString())
         try:
             session = new_session(copy, file.parent)
-        except Exception as error:  # classes of its own, without a common base
+        except Exception as error:  # its own classes, without a common base
             why = (str(error).splitlines() or [type(error).__name__])[0]
             raise ExportError(f"{file} cannot be read as an ONNX model: {why}") from None
         return OnnxSession(session, file)
@@ -91,13 +91,13 @@ class OnnxSession:
     """ONNX Runtime on raw rows.
 
     Args:
-        session: of `open_session`.
-        file: for messages.
+        session: the result of `open_session`.
+        file: the file, for messages.
     """
 
     def __init__(self, session: onnxruntime.InferenceSession, file: Path) -> None:
         self._session, self.file = session, file
-        # Of an input's dimensions that of a vector alone is a number.
+        # Of an input's dimensions only that of a vector is a number.
         self._nothing = {
             e.name: np.zeros([d if isinstance(d, int) else 0 for d in e.shape], _DTYPES[e.type])
             for e in session.get_inputs()
@@ -107,7 +107,7 @@ class OnnxSession:
 
     @property
     def half(self) -> bool:
-        """Whether the tables are in half precision."""
+        """Whether the tables are stored in half precision."""
         found = self._session.get_modelmeta().custom_metadata_map.get("tfwd_tables", "")
         try:
             return any(fact["dtype"] == "float16" for fact in json.loads(found).values())
@@ -115,11 +115,11 @@ class OnnxSession:
             raise ExportError(f"{self.file} is damaged: its metadata has no tfwd_tables that can be read.") from None
 
     def run(self, rows: Rows) -> dict[str, np.ndarray]:
-        """The outputs for rows as `as_rows` makes them, those of the transform under its own names."""
+        """Returns the outputs for rows as `as_rows` makes them, those of the transform under its own names."""
         values = self._session.run(self._outputs, self._nothing | with_fingerprints(self.inputs, rows))
         return {name.removeprefix("transform/"): value for name, value in zip(self._outputs, values, strict=True)}
 
     def table(self, name: str, start: int, stop: int) -> np.ndarray:
-        """Rows of a table as the graph reads them, float32 `(stop - start, dim)`."""
+        """Returns rows of a table as the graph reads them, float32 `(stop - start, dim)`."""
         rows = {f"{_CHECK}{name}/rows": np.arange(start, stop, dtype=np.int32)}
         return np.asarray(self._session.run([f"{_CHECK}{name}"], self._nothing | rows)[0])

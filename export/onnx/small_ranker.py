@@ -1,4 +1,4 @@
-"""A ranker with tables of another size, for what shall not have the whole ones in memory."""
+"""A ranker with tables of another size, for use where the whole tables should not be in memory."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from tfwd.model.wide_deep import WideDeep
 
 
 def small_ranker(model: WideDeep, rows: Callable[[str], int]) -> keras.Model:
-    """A copy of the ranker in operations that ONNX has, all its weights but those of the tables equal.
+    """Returns a copy of the ranker in operations that ONNX has, with equal weights except for the tables.
 
     Args:
-        model: whose ranker it is.
-        rows: of a table by its name, in place of as many as it has.
+        model: the model of the ranker.
+        rows: the number of rows by name of a table, in place of its own.
     """
 
     def small(layer: keras.layers.Layer) -> keras.layers.Layer:
@@ -41,22 +41,22 @@ def small_ranker(model: WideDeep, rows: Callable[[str], int]) -> keras.Model:
 
 
 class RoundedRanker:
-    """The ranker as it is with tables in half precision, of which it holds the rows of a batch.
+    """The ranker with tables in half precision, of which it holds only the rows of a batch.
 
     Args:
-        model: whose ranker it is.
+        model: the model of the ranker.
         batch: the largest number of rows in a batch.
     """
 
     def __init__(self, model: WideDeep, batch: int) -> None:
-        # And the padding row, which stays the first.
+        # Plus the padding row, which stays the first.
         read = {table.name: batch * table.columns + 1 for table in model.layout.tables}
         self._ids = {table.name: table.ids for table in model.layout.tables}
         self._whole = tables(model.ranker)
         self._ranker = small_ranker(model, read.__getitem__)
 
     def __call__(self, transformed: dict[str, tf.Tensor]) -> tf.Tensor:
-        """The transform's outputs to logits, float32 `(B, 1)` or `(B, C)`."""
+        """Maps the transform's outputs to logits, float32 `(B, 1)` or `(B, C)`."""
         moved = dict(transformed)
         for name, table in tables(self._ranker).items():
             ids = transformed[self._ids[name]].numpy()
@@ -70,5 +70,5 @@ class RoundedRanker:
 
 
 def rounded(values: np.ndarray) -> np.ndarray:
-    """What half precision makes of float32 numbers."""
+    """Rounds float32 numbers to half precision."""
     return values.astype(np.float16).astype(np.float32)

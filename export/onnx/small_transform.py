@@ -1,4 +1,4 @@
-"""A transform with vocabularies of one word, for what shall not have the whole ones in memory."""
+"""A transform with vocabularies of one word, for use where whole vocabularies should not be in memory."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class _SmallCrosses(CrossFeatures):
     """Crosses whose rounds of all ids are a few random numbers."""
 
     def build(self, input_shape: Any) -> None:
-        """Makes the weights, each of other values, so that it is found again in a graph."""
+        """Makes the weights, each with distinct values, so that it can be found in a graph."""
         generator = np.random.default_rng(0)
         self.first, self.later = (
             self.add_weight(
@@ -35,14 +35,15 @@ class _SmallCrosses(CrossFeatures):
 
 
 def small_transform(model: WideDeep) -> tuple[keras.Model, dict[str, list[str]]]:
-    """A copy of the transform whose size doesn't follow its vocabularies.
+    """Returns a copy of the transform whose size doesn't depend on its vocabularies.
 
     Args:
-        model: whose transform it is.
+        model: the model of the transform.
 
     Returns:
-        The transform, all its weights but the rounds of crosses equal; and the vocabulary that each lookup's one word
-        stands for, by that word. Equal vocabularies have one, so that a converter sees that their lookups are equal.
+        The transform, with equal weights except for the rounds of crosses; and the vocabulary that each lookup's single
+        word stands for, by that word. Equal vocabularies share a word, so that a converter sees that their lookups are
+        equal.
     """
     vocabularies: dict[str, list[str]] = {}
     words: dict[tuple[str, ...], str] = {}
@@ -67,6 +68,6 @@ def small_transform(model: WideDeep) -> tuple[keras.Model, dict[str, list[str]]]
 
 
 def rounds(transform: keras.Model) -> dict[str, keras.Variable]:
-    """The weights of a transform that hold the rounds of all ids of its crosses, uint64 `(ids,)`, by a name of each."""
+    """Returns the weights of a transform that hold the rounds of all ids of its crosses, uint64 `(ids,)`, by name."""
     found = [layer for layer in transform.layers if isinstance(layer, CrossFeatures)]
     return {f"{layer.name}/{which}": getattr(layer, which) for layer in found for which in ("first", "later")}

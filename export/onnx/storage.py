@@ -1,4 +1,4 @@
-"""How the tables of a model lie in its ONNX file: every number, or only those that are not zero; 4 bytes each, or 2."""
+"""How a model's tables are stored in its ONNX file: all numbers or only the nonzero ones, with 4 or 2 bytes each."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from export.onnx.session import table_name
 from export.parity.answers import blocks
 from tfwd.errors import ExportError
 
-# A number that is not zero takes its 4 bytes and some 4 of its place: at a quarter of them the table is half as large.
+# A nonzero number takes its 4 bytes and some 4 for its position: with a quarter of them the table is half as large.
 _SPARSE_SHARE = 0.25
-# Smaller tables are left as they are: fewer programs read the sparse form.
+# Smaller tables stay dense: fewer programs read the sparse form.
 _SPARSE_BYTES = 2**20
-# ONNX Runtime unpacks a sparse table into a protobuf message, which ends at 2 GiB.
+# ONNX Runtime unpacks a sparse table into a protobuf message, which is limited to 2 GiB.
 _UNPACKED_BYTES = 2**31 - 1
 
 
 @dataclass(frozen=True)
 class Storage:
-    """How one table lies in a file.
+    """How one table is stored in a file.
 
     Attributes:
-        name: of the table.
-        half: 2 bytes a number, IEEE 754 half precision, instead of 4.
-        sparse: only the numbers that are not zero, with their places.
+        name: the name of the table.
+        half: whether numbers take 2 bytes, IEEE 754 half precision, instead of 4.
+        sparse: whether only nonzero numbers are stored, with their positions.
         shape: rows and columns.
-        nonzero: how many numbers are not zero; counted for the wide table only.
+        nonzero: the number of nonzero numbers; counted for the wide table only.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Storage:
 
     @property
     def numbers(self) -> int:
-        """How many there are."""
+        """The number of numbers."""
         return self.shape[0] * self.shape[1]
 
     @property
@@ -51,24 +51,24 @@ class Storage:
 
     @property
     def sparse_bytes(self) -> int:
-        """About the size of the sparse form: the numbers and, in protobuf's 7 bits a byte, their places."""
+        """The approximate size of the sparse form: the numbers and, in protobuf's 7 bits per byte, their positions."""
         place = -(-self.numbers.bit_length() // 7)
         return (self.nonzero or 0) * ((2 if self.half else 4) + place)
 
     def to_dict(self) -> dict[str, Any]:
-        """What the file's metadata say of it."""
+        """Returns the table's entry in the file's metadata."""
         facts = {"dtype": "float16" if self.half else "float32", "sparse": self.sparse}
         return facts if self.nonzero is None else {**facts, "nonzero": self.nonzero}
 
 
 def choose(name: str, table: Any, half: bool, sparse: bool | None) -> Storage:
-    """How a table is to be stored.
+    """Decides how a table is stored.
 
     Args:
-        name: of the table; only `wide` may be sparse, since L1 empties no other.
+        name: the name of the table; only `wide` may be sparse, since L1 empties no other.
         table: a variable `(rows, dim)`.
-        half: 2 bytes a number.
-        sparse: store the wide table sparsely, or not; None decides by its share of zeros.
+        half: whether numbers take 2 bytes.
+        sparse: whether to store the wide table sparsely; None decides by its share of zeros.
 
     Raises:
         ExportError: it cannot be stored as asked.
@@ -91,7 +91,7 @@ def choose(name: str, table: Any, half: bool, sparse: bool | None) -> Storage:
 
 
 def numbers(name: str, table: Any, half: bool) -> Iterator[np.ndarray]:
-    """The rows of a table as they are stored, in blocks, little-endian.
+    """Yields the rows of a table as they are stored, in blocks, little-endian.
 
     Raises:
         ExportError: a number has no finite half-precision form.
@@ -113,18 +113,18 @@ def numbers(name: str, table: Any, half: bool) -> Iterator[np.ndarray]:
 
 
 def make_room(graph: onnx.GraphProto, storage: Storage, table: Any) -> onnx.TensorProto | None:
-    """Changes the graph of a stand-in for the form its table is stored in.
+    """Changes the graph of a stand-in to the form in which its table is stored.
 
-    A sparse table becomes a Constant with its numbers; of a dense one the stand-in is taken out, and the caller puts
-    the numbers in.
+    A sparse table becomes a Constant with its numbers; for a dense one the stand-in is removed, and the caller puts the
+    numbers in.
 
     Args:
-        graph: with the stand-in as an initializer; changed.
+        graph: the graph with the stand-in as an initializer; it is changed.
         storage: the form.
         table: the variable.
 
     Returns:
-        The tensor of a dense table without its numbers, or None.
+        The tensor of a dense table, without its numbers, or None.
     """
     name = table_name(storage.name)
     kind = onnx.TensorProto.FLOAT16 if storage.half else onnx.TensorProto.FLOAT
@@ -151,12 +151,12 @@ def make_room(graph: onnx.GraphProto, storage: Storage, table: Any) -> onnx.Tens
 
 
 def _bits(part: np.ndarray) -> np.ndarray:
-    """The numbers as unsigned integers: only +0.0 is 0, so that a -0.0 is kept."""
+    """Returns the numbers as unsigned integers: only +0.0 is 0, so that a -0.0 is kept."""
     return part.view(f"<u{part.itemsize}")
 
 
 def _widen(graph: onnx.GraphProto, table: str) -> None:
-    """Casts what is gathered from a table to float32, and so no more of it than a batch reads."""
+    """Casts what is gathered from a table to float32, so that no more is cast than a batch reads."""
     nodes = []
     for node in graph.node:
         nodes.append(node)

@@ -28,7 +28,7 @@ from tfwd.model.wide_deep import WideDeep
 from tfwd.schema import FINGERPRINT_SUFFIX
 from tfwd.utils.files import disk_errors, hidden_folder, left_folders, remove
 
-# A protobuf message ends at 2 GiB; what of it is not tables gets 64 MiB of that, on top of its own size.
+# A protobuf message is limited to 2 GiB; 64 MiB of that are reserved, besides the size of everything but the tables.
 INLINE_BYTES = 2**31 - 2**26
 _MESSAGE_BYTES = 2**31 - 1
 _PAGE = 2**16
@@ -40,9 +40,9 @@ class Written:
 
     Attributes:
         file: the ONNX file.
-        storages: how each table lies in it.
-        difference: the largest difference of a probability or prediction from the model's that was met: rounding, or
-            what half-precision tables lose.
+        storages: how each table is stored in it.
+        difference: the largest difference found between a probability or prediction and the model's: rounding, or what
+            half-precision tables lose.
     """
 
     file: Path
@@ -50,7 +50,7 @@ class Written:
     difference: float
 
     def report(self) -> list[str]:
-        """What is not as in every file, a sentence each."""
+        """Returns what is unusual about the file, one sentence each."""
         lines = [
             f"The wide table is stored sparsely, {form.sparse_bytes / 1e3:,.0f} kB instead of "
             f"{form.dense_bytes / 1e3:,.0f}: {form.nonzero:,} of {form.numbers:,} numbers are not zero."
@@ -76,27 +76,27 @@ def save(
     Opset 18, no domains but `ai.onnx` and `ai.onnx.ml`.
 
     Inputs are the raw features by name, `(B,)`: string, int64 (missing: -2^63) and float32 (missing: NaN). Outputs
-    are those of `export.parity.answers.answers`. The metadata hold `tfwd_schema`, `tfwd_reading`, `tfwd_layout`,
-    `tfwd_tables` and `tfwd_version`. Tables that a protobuf message cannot hold (2 GB) are written beside the file, as
+    are those of `export.parity.answers.answers`. The metadata holds `tfwd_schema`, `tfwd_reading`, `tfwd_layout`,
+    `tfwd_tables` and `tfwd_version`. Tables that a protobuf message cannot hold (2 GB) are written next to the file, as
     `<output_file>.data`. In Python give strings as arrays of `object`: NumPy's fixed-width strings end at a NUL, and
     bytes are silently OOV.
 
     Args:
         model: a trained model.
-        output_file: where to; an existing file is replaced.
-        fingerprint_inputs: let features with hash_bins enter as int64 `<input>_fingerprint`; see
+        output_file: the file to write; an existing file is replaced.
+        fingerprint_inputs: whether features with hash_bins enter as int64 `<input>_fingerprint`; see
             `tfwd.layers.direct_lookup.fingerprints`.
-        sparse_wide: store of the wide table only what is not zero, or all of it. None decides: sparse from 1 MiB on
-            if at most a quarter is not zero. The answers are the same; ONNX Runtime unpacks it when it loads the file.
-        half_tables: store the tables in half precision, with the answers of the rounded tables.
+        sparse_wide: whether to store only the nonzero numbers of the wide table. None decides: sparse from 1 MiB on if
+            at most a quarter is nonzero. The answers are the same; ONNX Runtime unpacks it when it loads the file.
+        half_tables: whether to store the tables in half precision, with the answers of the rounded tables.
         rows: real raw rows by input, for the comparison.
 
     Returns:
         The file.
 
     Raises:
-        ExportError: a feature that ONNX cannot compute, a table that cannot be stored as asked, or a file that
-            disagrees with the model.
+        ExportError: ONNX cannot compute a feature, a table cannot be stored as requested, or the file disagrees with
+            the model.
     """
     written = write(
         model,
@@ -118,7 +118,7 @@ def write(
     half_tables: bool = False,
     rows: Mapping[str, Any] | None = None,
 ) -> Written:
-    """As `save`, with what there is to be said about the file."""
+    """Does what `save` does, and returns details about the file."""
     variables = {name: variable.value for name, variable in tables(model.ranker).items()}
     if sparse_wide and "wide" not in variables:
         raise ExportError("The model has no wide table that could be sparse. Leave sparse_wide (--sparse-wide) out.")
@@ -144,7 +144,7 @@ def write(
     with hidden_folder(target.parent / "tmp") as staging, disk_errors(target):
         whole, data = staging / target.name, staging / f"{target.name}.data"
         _write(proto, [*_tables(proto.graph, variables, storages), *_rounds(proto.graph, model)], whole, data)
-        del proto  # with what is stored sparsely
+        del proto  # including what is stored sparsely
         _gate(model, whole, fingerprint_inputs)
         difference = parity.check_onnx(model, whole, rows)
         external = data.exists()
@@ -155,7 +155,7 @@ def write(
             os.replace(data, target.parent / data.name)
         os.replace(whole, target)
         if not external:
-            # Of an older file, whose tables lay beside it.
+            # Left by an older file, whose tables were next to it.
             (target.parent / data.name).unlink(missing_ok=True)
     return Written(target, storages, difference)
 
@@ -163,7 +163,7 @@ def write(
 def _tables(
     graph: onnx.GraphProto, variables: Mapping[str, Any], storages: tuple[Storage, ...]
 ) -> Iterator[wire.Streamed]:
-    """Takes the tables' stand-ins out of the graph; the tables that are to be streamed in their place."""
+    """Removes the tables' stand-ins from the graph; yields the tables to stream in their place."""
     for form in storages:
         table = variables[form.name]
         head = storage.make_room(graph, form, table)
@@ -173,7 +173,7 @@ def _tables(
 
 
 def _rounds(graph: onnx.GraphProto, model: WideDeep) -> Iterator[wire.Streamed]:
-    """As `_tables`, for the rounds of crosses: what each category of their keys brings to a hash."""
+    """Like `_tables`, for the rounds of crosses: what each category of their keys contributes to a hash."""
     held = {rounds_name(name): variable for name, variable in rounds(model.transform).items()}
     for index in reversed(range(len(graph.initializer))):
         entry = graph.initializer[index]
@@ -185,7 +185,7 @@ def _rounds(graph: onnx.GraphProto, model: WideDeep) -> Iterator[wire.Streamed]:
 
 
 def _write(proto: onnx.ModelProto, streamed: list[wire.Streamed], whole: Path, data: Path) -> None:
-    """Writes the file with what is streamed into it, or beside it where a message could not hold that."""
+    """Writes the file with what is streamed into it, or next to it if a message could not hold that."""
     size = proto.ByteSize()
     if size > _MESSAGE_BYTES:
         raise ExportError(
@@ -202,7 +202,7 @@ def _write(proto: onnx.ModelProto, streamed: list[wire.Streamed], whole: Path, d
 
 def _append(tensor: onnx.TensorProto, parts: Iterable[bytes], data: Path) -> None:
     with data.open("ab") as file:
-        # Where a page begins, so that a runtime can map it.
+        # At the start of a page, so that a runtime can map it.
         start = -(-file.tell() // _PAGE) * _PAGE
         file.truncate(start)
         file.seek(start)
@@ -214,7 +214,7 @@ def _append(tensor: onnx.TensorProto, parts: Iterable[bytes], data: Path) -> Non
 
 
 def _gate(model: WideDeep, file: Path, fingerprint_inputs: bool) -> None:
-    """What the converter does not promise by ending without an error."""
+    """Checks what the converter does not guarantee by finishing without an error."""
     onnx.checker.check_model(str(file))
     proto = onnx.load(str(file), load_external_data=False)
     strange = sorted({entry.domain for entry in (*proto.opset_import, *proto.graph.node)} - set(DOMAINS))

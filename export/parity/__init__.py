@@ -1,4 +1,4 @@
-"""Every export compared with its model, row by row, on real rows and on hostile ones."""
+"""Compares every export with its model, row by row, on real rows and on hostile ones."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""What an exported model takes and answers, the same in every format."""
+"""What an exported model takes and returns, the same in every format."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _BLOCK = 2**20
 
 
 def answers(model: WideDeep, logits: tf.Tensor) -> dict[str, tf.Tensor]:
-    """The outputs for logits `(B, 1)` or `(B, C)`: those of `WideDeep.answers`.
+    """Returns the outputs for logits `(B, 1)` or `(B, C)`: those of `WideDeep.answers`.
 
-    With several classes also `classes` `(B, C)`: the class names, column for column those of `probability`.
+    With several classes also `classes` `(B, C)`: the class names, in the order of the columns of `probability`.
     """
     found: dict[str, tf.Tensor] = model.answers(logits)
     if model.schema.task == "multiclass":
@@ -31,20 +31,20 @@ def answers(model: WideDeep, logits: tf.Tensor) -> dict[str, tf.Tensor]:
 
 
 def class_names(schema: Schema, scores: tf.Tensor) -> tf.Tensor:
-    """The class names, repeated for every row of scores `(B, C)`; string `(B, C)`."""
+    """Returns the class names, repeated for every row of scores `(B, C)`; string `(B, C)`."""
     columns = tf.zeros_like(scores, tf.int32) + tf.range(len(schema.classes))
     return tf.gather(tf.constant(schema.classes), columns)
 
 
 def transformed_names(layout: Layout) -> tuple[str, ...]:
-    """The names of the transform's outputs, sorted, as Keras flattens them."""
+    """Returns the names of the transform's outputs, sorted, as Keras flattens them."""
     names = list(layout.matrices)
     names += [weights_name(ids) for ids, slots in layout.matrices.items() if any(slot.weighted for slot in slots)]
     return tuple(sorted(names + (["numeric"] if layout.numeric else [])))
 
 
 def tables(ranker: keras.Model) -> dict[str, keras.Variable]:
-    """The variables of the tables of a ranker, by table name."""
+    """Returns the variables of a ranker's tables, by table name."""
     heads = Heads.of(ranker)
     found = {}
     if heads.wide is not None and heads.wide.table is not None:
@@ -55,7 +55,7 @@ def tables(ranker: keras.Model) -> dict[str, keras.Variable]:
 
 
 def blocks(table: Any) -> Iterator[tuple[int, np.ndarray]]:
-    """The rows of a table, a variable, in blocks that need little memory: first row, rows."""
+    """Yields the rows of a table, a variable, in blocks that need little memory: first row, rows."""
     rows, width = table.shape
     step = max(_BLOCK // width, 1)
     for start in range(0, rows, step):
@@ -63,5 +63,5 @@ def blocks(table: Any) -> Iterator[tuple[int, np.ndarray]]:
 
 
 def lookups(model: WideDeep) -> list[VocabularyLookup]:
-    """The layers with a vocabulary."""
+    """Returns the layers with a vocabulary."""
     return [layer for layer in model.transform.layers if isinstance(layer, VocabularyLookup)]

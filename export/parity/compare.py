@@ -1,7 +1,7 @@
 """Compares an export with its Keras model: tables bit for bit; ids, numbers and answers on real and hostile rows.
 
-A difference is an `ExportError` that names the feature, the value and both results. What has half-precision tables is
-compared with the model as it is with rounded tables, as exactly; its distance from the model itself is returned.
+A difference is an `ExportError` that names the feature, the value and both results. An export with half-precision
+tables is compared just as exactly with the model with rounded tables; its distance from the model itself is returned.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ Results = dict[str, np.ndarray]
 
 HOSTILE_ROWS = 10_000
 PROBABILITY_TOLERANCE = 1e-6
-# Of values that grow with the data, relative: a few units in the last place of float32, after a sum of hundreds.
+# Relative, for values that grow with the data: a few units in the last place of float32, after a sum of hundreds.
 _RELATIVE = 1e-5
-# Beyond this size a logit's sigmoid is 0 or 1 in float32; how much of it the runtimes may differ by.
+# Beyond this size a logit's sigmoid is 0 or 1 in float32; the share of it by which the runtimes may differ.
 _SATURATED, _RELATIVE_SATURATED = 104.0, 1e-4
 # Units in the last place of float32 by which the terms of the last layer may be off.
 _ROUNDINGS = 16
 _BATCH = 2048
-# Hostile lists are longer than the model keeps them. Some are compared again with lists that it pads.
+# Hostile lists are longer than the model keeps. Some are compared again with lists that it pads.
 _NARROW = 256
 _NARROWED = {"with full lists": 1.0, "with short lists": 0.5, "without lists": 0.0}
 
@@ -45,13 +45,13 @@ def check_savedmodel(
     """Compares a SavedModel with its model.
 
     Args:
-        model: what was exported.
+        model: the exported model.
         folder: the SavedModel.
         rows: real rows by input.
-        hostile: how many hostile rows to add; `HOSTILE_ROWS` when None.
+        hostile: the number of hostile rows to add; `HOSTILE_ROWS` if None.
 
     Raises:
-        ExportError: a difference, by feature.
+        ExportError: they differ; names the feature.
     """
     loaded = tf.saved_model.load(str(folder))
 
@@ -71,22 +71,22 @@ def check_savedmodel(
 def check_onnx(
     model: WideDeep, file: str | Path, rows: Mapping[str, Any] | None = None, hostile: int | None = None
 ) -> float:
-    """Compares an ONNX file with its model: as ONNX Runtime on the CPU runs it, then as tfwd scores with it.
+    """Compares an ONNX file with its model: as run by ONNX Runtime on the CPU, then as scored by tfwd.
 
-    `tfwd.inference` cuts the graph in two. Of what it answers a batch of every kind of rows is compared.
+    `tfwd.inference` splits the graph in two. One batch of every kind of rows is compared with its answers.
 
     Args:
-        model: what was exported.
+        model: the exported model.
         file: the ONNX file.
         rows: real rows by input.
-        hostile: how many hostile rows to add; `HOSTILE_ROWS` when None.
+        hostile: the number of hostile rows to add; `HOSTILE_ROWS` if None.
 
     Returns:
-        The largest difference of a probability or prediction from the model's. With half-precision tables it is what
-        they lose; otherwise it is within the tolerance.
+        The largest difference between a probability or prediction and the model's. With half-precision tables it is
+        what they lose; otherwise it is within the tolerance.
 
     Raises:
-        ExportError: a difference, by feature.
+        ExportError: they differ; names the feature.
         RunError: tfwd cannot score with the file.
     """
     names = tuple(tables(model.ranker))
@@ -95,10 +95,10 @@ def check_onnx(
     _compare_tables(model, session.table, "The ONNX file", half)
     chosen = _rows(model, rows, hostile)
     largest = _compare(model, session.run, chosen, "The ONNX file", half)
-    # Its tables are in memory once: they go before the file is loaded again.
+    # Its tables are in memory once: they are freed before the file is loaded again.
     del session
     first = {kind: part(batch, 0, _BATCH) for kind, batch in chosen.items()}
-    # What `load_scorer` makes of a file that is called .onnx, which this one need not be.
+    # What `load_scorer` returns for a file named .onnx, which this one need not be.
     _compare(model, OnnxScorer(Path(file)).score, first, "The ONNX file in tfwd", half, whole=False)
     return largest
 
@@ -131,7 +131,7 @@ def _feature(ranges: tuple[Range, ...], row: int) -> tuple[str, int]:
 
 
 def _rows(model: WideDeep, rows: Mapping[str, Any] | None, hostile: int | None) -> dict[str, Rows]:
-    """The rows on which to compare, by what they are."""
+    """Returns the rows on which to compare, by kind."""
     real = {} if rows is None else {"real row": as_rows(model.schema, rows)}
     count = HOSTILE_ROWS if hostile is None else hostile
     made = {"hostile row": hostile_rows(model.schema, known_values(model), count)} if count else {}
@@ -166,7 +166,7 @@ def _compare_batch(
     own = answers(model, model.ranker(matrices, training=False))
     found = own if rounding is None else answers(model, rounding(matrices))
     if not whole:
-        # A scorer gives neither the transform's outputs nor the names of the classes.
+        # A scorer returns neither the transform's outputs nor the names of the classes.
         found = {name: found[name] for name in scored_names(model.schema)}
     transformed = matrices if whole else {}
     expected = {name: tensor.numpy() for name, tensor in {**transformed, **found}.items()}
@@ -196,7 +196,7 @@ def _compare_batch(
     for name in found:
         pair = (expected[name], received[name])
         if model.schema.counts:
-            # exp makes of a rounding of the logit one of as many parts of the answer.
+            # exp turns an absolute error of the logit into an equal relative error of the answer.
             pair = (_logarithm(pair[0]), _logarithm(pair[1]))
         wrong = np.argwhere(_differs(name, *pair, scale, rounded_off))
         if len(wrong):
@@ -212,7 +212,7 @@ def _compare_batch(
 
 
 def _column_features(layout: Layout) -> dict[str, list[str]]:
-    """The feature of every column of the transform's outputs."""
+    """Returns the feature of every column of the transform's outputs."""
     found = {"numeric": list(layout.numeric)}
     for name, slots in layout.matrices.items():
         found[name] = [slot.feature for slot in columns_of(slots)]
@@ -221,7 +221,7 @@ def _column_features(layout: Layout) -> dict[str, list[str]]:
 
 
 def _not_finite(names: Iterable[str], expected: Results) -> tuple[str, int] | None:
-    """The first answer of the model itself that is not finite, and its row."""
+    """Returns the model's first answer that is not finite, and its row."""
     for name in names:
         if expected[name].dtype.kind == "f":
             rows = np.argwhere(~np.isfinite(expected[name]))
@@ -231,14 +231,14 @@ def _not_finite(names: Iterable[str], expected: Results) -> tuple[str, int] | No
 
 
 def last_terms(model: WideDeep, matrices: dict[str, tf.Tensor]) -> np.ndarray:
-    """The sum of the absolute terms of the last layer, which bounds what its rounding may come to.
+    """Returns the sum of the absolute terms of the last layer, which bounds its rounding error.
 
     Args:
-        model: whose heads end in that layer.
+        model: the model whose heads end in that layer.
         matrices: the transform's outputs.
 
     Returns:
-        float64 `(B, outputs)`: of the deep head's last product and its bias, and of the wide head's numbers.
+        float64 `(B, outputs)`, over the deep head's last product and its bias, and the wide head's numbers.
     """
     count = len(next(iter(matrices.values())))
     wide, deep = model.heads.wide, model.heads.deep
@@ -258,21 +258,21 @@ def _differs(
 ) -> np.ndarray:
     if name == "classes" or expected.dtype.kind == "i":
         return np.asarray(_strings(expected) != _strings(received))
-    # What rounding may do to a logit, as far as it is of sums whose terms are far larger than they.
+    # The rounding error of a logit from sums whose terms are far larger than the sums.
     off: Any = 0.0 if rounded_off is None else np.reshape(rounded_off, (*expected.shape[:1], -1))
     if rounded_off is not None and expected.ndim == 1:
         off = off[:, 0]
     if name == "probability":
-        # Of several classes one moves with the logits of all.
+        # With several classes, each probability moves with the logits of all.
         moved = off if expected.ndim == 1 else off.max(axis=1, keepdims=True)
         tolerance = PROBABILITY_TOLERANCE + expected * (1.0 - expected) * moved
     else:
-        # The logits of several classes come of the same units, and what rounding did to those is in all of them.
+        # The logits of several classes come from the same units, and share the rounding errors of those.
         size = np.abs(expected) if expected.ndim == 1 else np.abs(expected).max(axis=1, keepdims=True)
         # A logit whose probability is 0 or 1 in float32 says no more than that; its own layers have rounded it too.
         part = np.where((name == "logit") & (size > _SATURATED), _RELATIVE_SATURATED, _RELATIVE)
         tolerance = part * (scale + size) + scale * off
-    # Negated, so that NaN differs from everything, and an infinite number from another.
+    # Negated, so that NaN differs from everything, and one infinite number from another.
     with np.errstate(invalid="ignore"):
         return np.asarray(~((np.abs(expected - received) <= tolerance) & np.isfinite(expected) & np.isfinite(received)))
 
@@ -289,7 +289,7 @@ def _strings(values: np.ndarray) -> np.ndarray:
 
 
 def _read_values(model: WideDeep, batch: Rows, row: int, name: str, column: int) -> dict[str, Any]:
-    """The inputs, with their values in a row, that one transformed column depends on: those whose change changes it."""
+    """Returns the inputs, with their values in a row, that a transformed column depends on: those that change it."""
     count = length(batch)
     repeated = {key: np.repeat(values[row : row + 1], count, axis=0) for key, values in batch.items()}
     original = model.transform(tensors(repeated))[name].numpy()[0, column]

@@ -1,4 +1,4 @@
-"""Raw rows for warm-up and comparison: given ones made fit, ordinary and hostile ones made up."""
+"""Raw rows for warm-up and comparison: given rows are converted, ordinary and hostile ones are made up."""
 
 from __future__ import annotations
 
@@ -76,20 +76,20 @@ _CHANGES = ((1, 1), (1, 4), (2, 28), (3, 1), (4, 1), (7, 1), (10, 1), (12, 29), 
 
 
 def as_rows(schema: Schema, rows: Mapping[str, Any]) -> Rows:
-    """Raw rows as the model takes them.
+    """Converts raw rows to what the model takes.
 
     Args:
-        schema: of the model.
-        rows: a column of values for every input, by input name; None is a missing value in any of them. Of a moment
-            they are seconds since 1970, datetimes or datetime64.
+        schema: the schema of the model.
+        rows: a column of values for every input, by input name; None is a missing value in any of them. Moments are
+            seconds since 1970, datetimes or datetime64.
 
     Returns:
-        By input, in order: object arrays of `str`, int64 or float32 arrays, all `(B,)`, or `(B, K)` for lists, K the
-        longest of an input.
+        By input, in order: object arrays of `str`, int64 or float32 arrays, all `(B,)`, or `(B, K)` for lists, where K
+        is the longest of an input.
 
     Raises:
         ExportError: an input is missing, columns differ in length, a vector has another length than its input, a string
-            is not valid UTF-8, or a value is not a number where there must be one, or no whole one.
+            is not valid UTF-8, or a value is not a number, or not an integer, where it must be one.
     """
     absent = [entry.name for entry in schema.inputs if entry.name not in rows]
     if absent:
@@ -114,7 +114,7 @@ def as_rows(schema: Schema, rows: Mapping[str, Any]) -> Rows:
 
 
 def _given(entry: Input, values: Any) -> Any:
-    """The values of an input, moments as seconds since 1970."""
+    """Returns the values of an input, with moments as seconds since 1970."""
     return values if entry.moment is None else in_seconds(_objects(list(values)))
 
 
@@ -122,7 +122,7 @@ def _column(name: str, kind: Kind, values: Any) -> np.ndarray:
     if kind == "string":
         return _objects([_text(name, value) for value in values])
     made = _float if kind == "float" else _integer
-    # By way of a list, as None among integers makes NumPy choose objects or floats.
+    # Via a list, as None among integers makes NumPy choose objects or floats.
     numbers = [made(name, value) for value in values]
     with np.errstate(over="ignore"):
         return np.array(numbers, np.float64).astype(np.float32) if kind == "float" else np.array(numbers, np.int64)
@@ -144,7 +144,7 @@ def _integer(name: str, value: Any) -> int:
         number = int(value)
     except (TypeError, ValueError, OverflowError):
         number = None
-    # Not truncated, nor wrapped: 3.0 is 3, and 3.7 is none.
+    # Neither truncated nor wrapped: 3.0 is 3, and 3.7 is invalid.
     if number is None or (not isinstance(value, str | bytes) and number != value) or not -(2**63) <= number < 2**63:
         raise ExportError(f"The input {name!r} takes a 64-bit integer. Received: {value!r}")
     return number
@@ -158,7 +158,7 @@ def _lists(name: str, kind: Kind, rows: Any) -> np.ndarray:
 
 
 def _as_wide(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Weights with missing ones added up to the width of the values, as where no row has as many."""
+    """Pads weights with missing ones to the width of the values, for when no row has as many."""
     more = max(values.shape[1] - weights.shape[1], 0)
     return np.pad(weights, ((0, 0), (0, more)), constant_values=np.nan)
 
@@ -187,18 +187,18 @@ def length(rows: Rows) -> int:
 
 
 def part(rows: Rows, start: int, stop: int) -> Rows:
-    """Rows `start` to `stop - 1`."""
+    """Returns the rows `start` to `stop - 1`."""
     return {name: values[start:stop] for name, values in rows.items()}
 
 
 def narrowed(schema: Schema, rows: Rows, share: float) -> Rows:
-    """Rows whose lists are cut to a share of what the model keeps of them: a graph pads these and sorts longer ones."""
+    """Cuts the lists of rows to a share of what the model keeps: a graph pads these and sorts longer ones."""
     widths = {entry.name: int(entry.length * share) for entry in schema.inputs if entry.length and not entry.fixed}
     return {name: values[:, : widths[name]] if name in widths else values for name, values in rows.items()}
 
 
 def tensors(rows: Rows) -> dict[str, tf.Tensor]:
-    """Rows as a raw batch."""
+    """Returns rows as a raw batch."""
     return {
         name: tf.constant(values.tolist(), tf.string, values.shape) if values.dtype == object else tf.constant(values)
         for name, values in rows.items()
@@ -206,9 +206,9 @@ def tensors(rows: Rows) -> dict[str, tf.Tensor]:
 
 
 def known_values(model: WideDeep) -> Rows:
-    """Values that a model tells apart, by input: vocabularies, integers of identity features, boundaries and ranges."""
+    """Returns values that a model distinguishes, by input: vocabularies, identity integers, boundaries and ranges."""
     known: dict[str, list[Any]] = {entry.name: [] for entry in model.schema.inputs}
-    # What is computed of a moment is looked up and scaled too, and is no input.
+    # What is computed from a moment is looked up and scaled too, but is not an input.
     computed: list[Any] = []
     layers = model.transform.layers
     joins = [layer for layer in layers if isinstance(layer, JoinColumns)]
@@ -240,7 +240,7 @@ def known_values(model: WideDeep) -> Rows:
 
 
 def _moments() -> list[int]:
-    """Seconds since 1970 of a century's days, with those on which a part changes, and of all years."""
+    """Returns seconds since 1970 of a century's days, including those on which a part changes, and of all years."""
     days = [datetime.date(year, month, day) for year in (1968, 1999, 2000, 2023, 2024) for month, day in _CHANGES]
     borders = [(day - datetime.date(1970, 1, 1)).days * 86_400 + second for day in days for second in (-1, 0)]
     generator = np.random.default_rng(0)
@@ -250,7 +250,7 @@ def _moments() -> list[int]:
 
 
 def _columns(joined: Any) -> list[str]:
-    """The input that each column of what `JoinColumns` makes of them is of; a vector has several."""
+    """Returns the input of each column that `JoinColumns` makes; a vector has several."""
     tensors = keras.tree.flatten(joined)
     return [tensor.name for tensor in tensors for _ in range(tensor.shape[1] if len(tensor.shape) == 2 else 1)]
 
@@ -263,7 +263,7 @@ def _is_int64(word: str) -> bool:
 
 
 def ordinary_rows(schema: Schema, known: Mapping[str, np.ndarray], n: int, seed: int = 0) -> Rows:
-    """`n` rows of known values, each drawn by itself: a stand-in where no real rows are at hand."""
+    """Returns `n` rows of known values, each drawn independently: a stand-in when there are no real rows."""
     generator = np.random.default_rng(seed)
     made = {}
     for entry in schema.inputs:
@@ -276,25 +276,25 @@ def ordinary_rows(schema: Schema, known: Mapping[str, np.ndarray], n: int, seed:
 
 
 def _shape(entry: Input, n: int) -> tuple[int, ...]:
-    """Of `n` rows of an input; lists are given longer than the model keeps them."""
+    """Returns the shape of `n` rows of an input; lists are made longer than the model keeps."""
     if entry.fixed:
         return (n, entry.length)
     return (n, entry.length + min(entry.length, 3)) if entry.length else (n,)
 
 
 def hostile_rows(schema: Schema, vocabularies: Mapping[str, np.ndarray], n: int, seed: int = 0) -> Rows:
-    """Rows with the values that break exports, every other cell a known one.
+    """Returns rows with values that break exports; every other cell has a known value.
 
     Unseen, empty, very long, non-ASCII and control-character strings (NUL among them), near misses of known
     categories; NaN, infinities, the largest and the denormal floats, known numbers and their neighbours; extreme
-    integers, the missing one included. Finite weights of values are 100 at the most. All strings are valid UTF-8: other
-    bytes cannot be given to ONNX Runtime from Python, and a vocabulary takes them for OOV in either export.
+    integers, the missing one included. Finite weights of values are at most 100. All strings are valid UTF-8: other
+    bytes cannot be given to ONNX Runtime from Python, and a vocabulary maps them to OOV in either export.
 
     Args:
-        schema: of the model.
+        schema: the schema of the model.
         vocabularies: the known values of each input, from `known_values`.
         n: the number of rows.
-        seed: of all choices: the same rows for the same arguments.
+        seed: seeds all choices: the same arguments give the same rows.
     """
     generator = np.random.default_rng(seed)
     made: Rows = {}
@@ -309,11 +309,11 @@ def hostile_rows(schema: Schema, vocabularies: Mapping[str, np.ndarray], n: int,
             for row in generator.integers(n, size=min(_LONG_CELLS, n // 20)):
                 made[entry.name][(row,) if not entry.length else (row, 0)] = str(known[0]) + "x" * LONG
         if entry.weighs is not None:
-            # They multiply what the heads sum. Beyond a bound the sum is float32's rounding and little else.
+            # They multiply what the heads sum. Beyond some bound the sum is little but float32 rounding.
             weights = made[entry.name]
             made[entry.name] = np.where(np.isfinite(weights), np.clip(weights, -_MOST_WEIGHT, _MOST_WEIGHT), weights)
         if entry.length:
-            # Lists of any length, some without a value, with gaps in them.
+            # Lists of any length, with gaps, and some without a value.
             made[entry.name][generator.random(shape) < generator.random((n, 1)) * 1.2] = MISSING[entry.kind]
     return made
 

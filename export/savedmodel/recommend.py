@@ -1,4 +1,4 @@
-"""The signature `recommend`: a user's raw features to a list of items, the catalogue inside."""
+"""The signature `recommend`: from a user's raw features to a list of items, with the catalogue inside."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _USERS = 20
 
 
 def signature(lists: ListMaker, k: int) -> Any:
-    """The function of `recommend`.
+    """Returns the function of `recommend`.
 
     Inputs: those of the user as in `serving_default`, `k` int32 `()`, `candidates` `(B, C)` and `exclude` `(B, S)` of
-    items, padded with the missing value ("", or -2^63 of integers); one row is for all users. A row of `candidates`
+    items, padded with the missing value ("", or -2^63 for integers); one row is for all users. A row of `candidates`
     without an item stands for the whole catalogue. The three have defaults (`k`, no candidates, nothing excluded) in
     the signature, which a server that knows defaults fills in.
 
@@ -58,7 +58,7 @@ def signature(lists: ListMaker, k: int) -> Any:
 
 
 def requests(lists: ListMaker, rows: Rows, k: int) -> Rows:
-    """The inputs of `recommend` for the users of some rows."""
+    """Returns the inputs of `recommend` for the users of some rows."""
     catalogue = lists.catalogue
     none = np.full((1, 1), catalogue.missing, object if catalogue.input.kind == "string" else np.int64)
     users = {entry.name: rows[entry.name] for entry in lists.scorer.user_inputs}
@@ -68,16 +68,16 @@ def requests(lists: ListMaker, rows: Rows, k: int) -> Rows:
 def check(model: WideDeep, lists: ListMaker, loaded: Any, rows: Rows) -> None:
     """Compares lists of the whole catalogue with the sorted scores of `serving_default` on the same pairs.
 
-    Scores within 1e-6 may change places, since sums are in another order.
+    Items whose scores are within 1e-6 may change places, since sums are in another order.
 
     Args:
-        model: what was exported.
+        model: the exported model.
         lists: the catalogue.
         loaded: the SavedModel.
-        rows: raw rows, whose users are taken.
+        rows: raw rows, whose users are used.
 
     Raises:
-        ExportError: a list that differs, with its user and place.
+        ExportError: a list differs; names its user and place.
     """
     catalogue = lists.catalogue
     score = model.schema.answer

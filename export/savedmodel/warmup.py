@@ -1,4 +1,4 @@
-"""The warm-up file: requests that TF Serving answers itself before it lets a new version serve.
+"""The warm-up file: requests that TF Serving runs itself before a new version serves.
 
 The first call of each signature costs about 100 ms; with this file no client pays for it.
 """
@@ -40,15 +40,15 @@ def write(
 
     Args:
         file: a TFRecord file of `PredictionLog`.
-        schema: of the model.
+        schema: the schema of the model.
         rows: as `as_rows` makes them, at least one.
-        name: of the model in TF Serving.
-        signatures: the names of its signatures, but for `recommend`.
-        recommended: from rows to the inputs of `recommend`, if there is one.
+        name: the name of the model in TF Serving.
+        signatures: the names of its signatures, except `recommend`.
+        recommended: maps rows to the inputs of `recommend`, if the model has it.
     """
     with tf.io.TFRecordWriter(str(file)) as writer:
         for batch in _batches(rows):
-            # Made once a batch, as every row and column is a message of its own.
+            # Made once per batch, as every row and column is its own message.
             listed = None
             for signature in signatures:
                 if signature in _OF_EXAMPLES:
@@ -64,7 +64,7 @@ def write(
 
 
 def examples(schema: Schema, rows: Rows) -> list[tf.train.Example]:
-    """Rows as `tf.Example`, features named as the inputs; missing values are left out."""
+    """Returns rows as `tf.Example`, with features named like the inputs; missing values are left out."""
     return [_example(schema, rows, index) for index in range(length(rows))]
 
 
@@ -96,7 +96,7 @@ def _log(rows: Rows, name: str, signature: str) -> prediction_log_pb2.Prediction
 def _example(schema: Schema, rows: Rows, index: int) -> tf.train.Example:
     features = {}
     for entry in schema.inputs:
-        # Of a list padding goes along: what belongs to its values, their weights, stands at the same places.
+        # A list keeps its padding, since the weights of its values are at the same positions.
         values = np.reshape(rows[entry.name][index], -1)
         if not entry.length and is_missing(values[0]):
             continue

@@ -1,4 +1,4 @@
-"""SavedModel for TF Serving: `OUT/<name>/<version>/`, there only when it is whole and checked.
+"""SavedModel for TF Serving: `OUT/<name>/<version>/`, which appears only when it is complete and checked.
 
 `python -m export.savedmodel RUN`
 """
@@ -60,18 +60,18 @@ def save(
         model: a trained model.
         output: the folder of all models.
         name: the model's name in TF Serving, and its folder's.
-        rows: raw rows by input, for the warm-up and the comparison; without them, rows are made of the values the
-            model knows.
-        version: the version; the next one when None.
+        rows: raw rows by input, for the warm-up and the comparison; without them, rows are made from the values that
+            the model knows.
+        version: the version; the next one if None.
         lists: adds the signature `recommend` over its catalogue; see `export.savedmodel.recommend.signature`.
-        k: the length of its lists where a request does not say.
+        k: the length of its lists by default.
 
     Returns:
         The folder of the version.
 
     Raises:
-        ExportError: the version exists, the name is none, the lists are of another model, or the export disagrees with
-            the model.
+        ExportError: the version exists, the name is invalid, the lists are of another model, or the export disagrees
+            with the model.
     """
     if lists is not None and lists.model is not model:
         raise ExportError("The lists are of another model than the one to save: make them of this one.")
@@ -80,7 +80,7 @@ def save(
     given = as_rows(schema, rows) if rows is not None else ordinary_rows(schema, known_values(model), _ROWS)
     for left in left_folders(folder / _STAGING, {"whole"}):
         remove(left)
-    # TF Serving takes any folder with a number for a name, whole or not, so that a version is made under another name.
+    # TF Serving takes any folder named by a number, complete or not, so a version is made under another name.
     with hidden_folder(folder / _STAGING) as staging:
         whole = staging / "whole"
         with quiet(), disk_errors(folder):
@@ -110,10 +110,10 @@ def _model_folder(output: Path, name: str, version: int | None) -> Path:
 
 
 def next_version(folder: Path) -> int:
-    """The version after the largest one in a model's folder.
+    """Returns the version after the largest one in a model's folder.
 
     Raises:
-        ExportError: there is none after it.
+        ExportError: there is no version after it.
     """
     found = max(_versions(folder), default=0) + 1
     if found > _LARGEST:
@@ -122,7 +122,7 @@ def next_version(folder: Path) -> int:
 
 
 def _versions(folder: Path) -> set[int]:
-    """The versions that are there, as TF Serving reads the names of folders: 64 bits, in ASCII digits."""
+    """Returns the existing versions, as TF Serving reads the names of folders: 64 bits, in ASCII digits."""
     names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
     return {int(name) for name in names if name.isascii() and name.isdecimal() and int(name) <= _LARGEST}
 
@@ -135,7 +135,7 @@ def _publish(whole: Path, folder: Path, version: int | None) -> Path:
         except OSError:
             if not target.exists():
                 raise
-            # Another export took the version meanwhile.
+            # Another export has taken the version in the meantime.
             if version is not None:
                 raise ExportError(
                     f"{target} exists already. The next free version is {next_version(folder)}."
@@ -146,7 +146,7 @@ def _publish(whole: Path, folder: Path, version: int | None) -> Path:
 
 def _write(model: WideDeep, folder: Path, name: str, rows: Rows, lists: ListMaker | None, k: int) -> None:
     signatures, predict = _signatures(model)
-    # No more than the functions need: the module knows neither the optimizer nor the Keras model.
+    # Only what the functions need: the module knows neither the optimizer nor the Keras model.
     module = tf.Module(name="wide_deep")
     module.tables = {table: variable.value for table, variable in tables(model.ranker).items()}
     module.weights = [variable.value for variable in (*model.transform.variables, *model.ranker.variables)]
@@ -174,7 +174,7 @@ def _write(model: WideDeep, folder: Path, name: str, rows: Rows, lists: ListMake
 
 
 def _signatures(model: WideDeep) -> tuple[dict[str, Any], Any]:
-    """The signatures by name, and the function of a dict of raw inputs that they stand on."""
+    """Returns the signatures by name, and the function of a dict of raw inputs that they use."""
     schema = model.schema
     raw = {e.name: tf.TensorSpec(e.shape, DTYPES[e.kind], name=e.name) for e in schema.inputs}
     examples = tf.TensorSpec([None], tf.string, name="inputs")
@@ -208,7 +208,7 @@ def _signatures(model: WideDeep) -> tuple[dict[str, Any], Any]:
 
 
 def _parsed(schema: Schema, examples: tf.Tensor) -> Tensors:
-    """Serialized `tf.Example`s as a raw batch; lists are padded to the longest of all."""
+    """Parses serialized `tf.Example`s into a raw batch; lists are padded to the longest of all."""
     features = {
         entry.name: tf.io.FixedLenFeature([entry.length], tf.float32, [MISSING["float"]] * entry.length)
         if entry.fixed

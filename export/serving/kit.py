@@ -1,4 +1,4 @@
-"""`export.serving.tf_serving` at the place that it had before version 0.5, for one version."""
+"""`export.serving.tf_serving` at its location before version 0.5, kept for one version."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def write(output: str | Path) -> Path:
         )
     folder = output / "serving"
     folder.mkdir(exist_ok=True)
-    # The server reads its configuration again every minute, and must not meet half of one.
+    # The server rereads its configuration every minute, and must not find a partial one.
     write_text(folder / "models.config", models_config(sorted(models)))
     name = sorted(models)[0]
     write_text(folder / "README.md", _page(output, name, models[name]))
@@ -55,7 +55,7 @@ def write(output: str | Path) -> Path:
 
 
 def models_config(names: list[str]) -> str:
-    """TF Serving's configuration of models, each in `/models/<name>`, as protobuf text."""
+    """Returns TF Serving's configuration of models, each in `/models/<name>`, as protobuf text."""
     config = model_server_config_pb2.ModelServerConfig()
     for name in names:
         config.model_config_list.config.add(name=name, base_path=f"{_HOME}/{name}", model_platform="tensorflow")
@@ -63,7 +63,7 @@ def models_config(names: list[str]) -> str:
 
 
 def _models(output: Path) -> dict[str, Path]:
-    """The newest version of each model."""
+    """Returns the newest version of each model."""
     found: dict[str, Path] = {}
     for facts in output.glob("*/*/assets.extra/tfwd.json"):
         version = facts.parent.parent
@@ -94,7 +94,7 @@ def _page(output: Path, name: str, version: Path) -> str:
 
 
 def _outside(described: Metadata) -> str:
-    """What a client has to compute, if there is anything."""
+    """Returns what a client has to compute, if anything."""
     found = [] if described.reading is None else described.reading.outside(described.schema)
     lines = "".join(f"- {line}\n" for line in found)
     head = "The training computed these of other columns, and the model does not: send them computed."
@@ -115,12 +115,12 @@ def _missing(kind: Kind) -> str:
 
 
 def _in_shell(value: Any) -> str:
-    """JSON for between two single quotes."""
+    """Returns a value as JSON for use between single quotes in a shell."""
     return json.dumps(value).replace("'", "'\\''")
 
 
 def _lists(name: str, version: Path, schema: Schema) -> str:
-    """How to ask for a list, if the model makes lists."""
+    """Returns how to request a list, if the model makes lists."""
     found = list(_asked(version, "recommend"))
     if not found:
         return ""
@@ -131,7 +131,7 @@ def _lists(name: str, version: Path, schema: Schema) -> str:
 
 
 def _example(version: Path, schema: Schema) -> dict[str, Any]:
-    """A row of the warm-up file."""
+    """Returns a row of the warm-up file."""
     found = [_row(inputs, schema) for inputs in _asked(version, "serving_default")]
     if not found:
         raise ExportError(f"{version.joinpath(*_WARMUP)} is damaged: it asks for nothing. Export the model again.")
@@ -139,10 +139,10 @@ def _example(version: Path, schema: Schema) -> dict[str, Any]:
 
 
 def _asked(version: Path, signature: str) -> Iterator[dict[str, NDArray[Any]]]:
-    """The inputs of a signature in the requests of the warm-up file.
+    """Yields the inputs of a signature in the requests of the warm-up file.
 
     Raises:
-        ExportError: the file does not exist, or damaged.
+        ExportError: the file does not exist, or is damaged.
     """
     file = version.joinpath(*_WARMUP)
     try:
@@ -156,14 +156,14 @@ def _asked(version: Path, signature: str) -> Iterator[dict[str, NDArray[Any]]]:
 
 
 def _row(inputs: dict[str, NDArray[Any]], schema: Schema) -> dict[str, Any]:
-    """The first row of a request as JSON has it, lists without their padding but for one value."""
+    """Returns the first row of a request as JSON values; lists lose their padding, but keep at least one value."""
     by_column = {entry.column: entry.name for entry in schema.inputs}
     row = {}
     for entry in schema.inputs:
         if entry.name in inputs:
             value = _plain(inputs[entry.name][0])
             if entry.length and not entry.fixed:
-                # Weights stand at the places of their values.
+                # Weights are at the positions of their values.
                 own = value if entry.weighs is None else _plain(inputs[by_column[entry.weighs]][0])
                 last = max((place for place, one in enumerate(own) if not is_missing(one)), default=0)
                 value = value[: last + 1]
@@ -172,7 +172,7 @@ def _row(inputs: dict[str, NDArray[Any]], schema: Schema) -> dict[str, Any]:
 
 
 def _best(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Preferably one without a missing value, which JSON may not be able to write."""
+    """Returns a row, preferably without a missing value, which JSON may not be able to express."""
     complete = (r for r in rows if not any(map(is_missing, (one for v in r.values() for one in _listed(v)))))
     return next(complete, rows[0])
 
@@ -182,7 +182,7 @@ def _listed(value: Any) -> list[Any]:
 
 
 def _plain(value: Any) -> Any:
-    """A value or an array of NumPy as Python has it."""
+    """Returns a NumPy value or array as Python values."""
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     if isinstance(value, list):

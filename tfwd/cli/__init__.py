@@ -1,1 +1,1 @@
-"""The command `tfwd`: one file a command. The only room, with `tfwd.train`, that knows the package `export`."""
+"""The command `tfwd`: one file per command. Only this package and `tfwd.train` know the package `export`."""

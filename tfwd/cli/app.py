@@ -1,6 +1,6 @@
 """The command `tfwd` and its subcommands: the one place that knows both training and export.
 
-A command reads its arguments, calls one function, and says what came of it and what to do next.
+A command reads its arguments, calls one function, and reports the result and what to do next.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def main() -> None:
 def _without_export(reason: ExportError) -> Callable[..., None]:
     @guarded
     def refuse(arguments: Annotated[list[str] | None, typer.Argument(hidden=True)] = None) -> None:
-        """Is not there: another package is found in its place."""
+        """Is unavailable: another package is found in its place."""
         raise reason
 
     return refuse

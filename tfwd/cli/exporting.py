@@ -1,4 +1,4 @@
-"""The way from tfwd to the package `export`, and what may stand in it."""
+"""The way from tfwd to the package `export`, and what may be in the way."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from export.pipeline import export_savedmodel as export_savedmodel
 
 _PUBLIC = ("export_onnx", "export_savedmodel")
-# Beside tfwd in a checkout and where pip installs them.
+# Next to tfwd, both in a checkout and where pip installs them.
 _BESIDE = Path(__file__).resolve().parents[2] / "export"
 
 
@@ -27,7 +27,7 @@ def __getattr__(name: str) -> Any:
 
 
 def export_module(name: str) -> ModuleType:
-    """The module `export.<name>`.
+    """Returns the module `export.<name>`.
 
     Raises:
         ExportError: the package is not installed, or Python finds another `export` first.
@@ -42,10 +42,10 @@ def export_module(name: str) -> ModuleType:
 
 
 def refuse_other_export() -> None:
-    """Looks, without an import, what Python finds under the name of the package.
+    """Checks, without an import, what Python finds under the name of the package.
 
     Raises:
-        ExportError: it is another `export`.
+        ExportError: it is a different `export`.
     """
     other = _other()
     if other is not None:
@@ -56,7 +56,7 @@ def refuse_other_export() -> None:
 
 
 def _other() -> Path | None:
-    """What Python finds in place of the package, if the package is there and isn't found."""
+    """Returns what Python finds in place of the package, if the package exists but isn't found."""
     if not (_BESIDE / "__init__.py").is_file():
         return None
     loaded = sys.modules.get("export")

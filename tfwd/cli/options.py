@@ -1,4 +1,4 @@
-"""Options that several commands have, and what all of them do with them."""
+"""Options that several commands share, and what they do with them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def refuse_own_input(output: Path, read: Iterable[str | Path]) -> None:
 
 
 def scorer_of(run: str, data: str, output: Path | None) -> Scorer:
-    """The scorer, with what isn't there, or would be written over, said before the seconds that TensorFlow takes."""
+    """Returns the scorer; missing or overwritten paths are refused before TensorFlow's import, which takes seconds."""
     from tfwd.data.files import find_files
     from tfwd.inference.load import existing, load_scorer
 

@@ -1,4 +1,4 @@
-"""`tfwd predict`: scores rows and writes a row for each."""
+"""`tfwd predict`: scores rows and writes one answer per row."""
 
 from __future__ import annotations
 

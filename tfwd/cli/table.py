@@ -11,15 +11,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-# Signs of a title that are shown.
+# The number of characters of a title that are shown.
 _TITLE = 48
 
 
 def lines(found: pd.DataFrame, ranking: RankingConfig, reasons: Sequence[str] | None) -> list[str]:
-    """Place, title or item, score and, if they are given, the reasons, in columns.
+    """Returns place, title or item, score and, if given, the reasons, in columns.
 
     Args:
-        found: as `Recommender.recommend` gives it, of one user.
+        found: the result of `Recommender.recommend` for one user.
         ranking: names the columns.
         reasons: one per item.
     """

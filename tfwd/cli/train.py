@@ -72,7 +72,7 @@ def train(
         usual = Path("runs") / Path(source).stem
         output = output or (usual if overwrite else _free(usual))
         if chosen.export.formats:
-            # Now, and not when the training is done.
+            # Now, not after the training.
             refuse_other_export()
         preflight(chosen)
     load_tensorflow()
@@ -96,7 +96,7 @@ def train(
     for line in _client_lines(run) if exported else ():
         say(line)
     say("Next:")
-    # Of rows that were learnt from, metrics say nothing.
+    # Metrics on rows that were learned from are meaningless.
     tested = run.rows("test")
     data = shlex.quote(tested) if isinstance(tested, str) else "FILE"
     folder = shlex.quote(str(run.path))
@@ -109,7 +109,7 @@ def train(
 
 
 def _free(path: Path) -> Path:
-    """The path, or with the first number that makes it new."""
+    """Returns the path, with the first number that makes it new if it exists."""
     numbered = (path.with_name(f"{path.name}-{number}") for number in range(2, sys.maxsize))
     return path if not path.exists() else next(candidate for candidate in numbered if not candidate.exists())
 
@@ -149,7 +149,7 @@ def _export(run: Any) -> list[Path]:
 
 @contextlib.contextmanager
 def resumable(output: Path) -> Iterator[None]:
-    """Says how a training goes on that was broken off after its run had been made."""
+    """Says how to resume a training that was interrupted after its run had been created."""
     try:
         yield
     except (KeyboardInterrupt, OSError) as error:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from tfwd.errors import ConfigError
 
-# Rows are drawn in blocks of this size, so that a row depends on the seed and on its number only.
+# Rows are drawn in blocks of this size, so that a row depends only on the seed and its number.
 BLOCK_ROWS = 65_536
 
 # Standard deviations of the log-odds that the parts contribute, before power laws weigh them.
@@ -36,9 +36,9 @@ class Rule:
     Args:
         cardinalities: how many categories each categorical column has, two columns or more.
         numeric: how many numeric columns there are.
-        seed: of the rows and of the weights, not negative.
-        exponent: of the power law: the k-th category is about k^-exponent as frequent as the first;
-            0 makes all equally frequent.
+        seed: seeds the rows and the weights, not negative.
+        exponent: the exponent of the power law: the k-th category is about k^-exponent as frequent
+            as the first; 0 makes all equally frequent.
         positive_rate: the expected share of clicks.
 
     Raises:
@@ -147,7 +147,7 @@ def expect(condition: bool, expected: str, received: object) -> None:
 
 
 def _power_law(uniform: Doubles, n: int, exponent: float) -> Ids:
-    """Ids in [0, n): x of density x^-exponent on [1, n + 1), by inversion, rounded down, less 1."""
+    """Returns ids in [0, n): x of density x^-exponent on [1, n + 1), by inversion, rounded down, minus 1."""
     power = 1.0 - exponent
     if abs(power) < 1e-9:
         x = (n + 1.0) ** uniform
@@ -157,7 +157,7 @@ def _power_law(uniform: Doubles, n: int, exponent: float) -> Ids:
 
 
 def _weights(seed: int, term: int, *keys: npt.NDArray[np.int64]) -> Doubles:
-    """Uniform weights of mean 0 and variance 1, one for each combination of seed, term, keys."""
+    """Returns uniform weights of mean 0 and variance 1, one for each combination of seed, term, keys."""
     state = _mix(np.array([seed % 2**64], np.uint64))
     state = _mix(state ^ np.array([term % 2**64], np.uint64))
     for key in keys:

@@ -38,18 +38,18 @@ def write(
 ) -> Rule:
     """Writes clicks, block by block, so that memory does not grow with the rows.
 
-    Row n depends on the seed, the columns and n only: more rows, or another number of files,
-    leave the rows there are as they were (under one version of NumPy).
+    Row n depends only on the seed, the columns and n: more rows, or another number of files,
+    leave the existing rows unchanged (under one version of NumPy).
 
     Args:
-        path: what ends in `.parquet` becomes one file, anything else a folder of files
-            `part-00000.parquet`, .... It appears when it is complete, never before.
+        path: a path that ends in `.parquet` becomes one file, any other a folder of files
+            `part-00000.parquet`, .... It appears only when it is complete.
         rows: how many rows to write, 1 or more.
-        seed: of the rows and of the rule.
+        seed: seeds the rows and the rule.
         categorical: how many columns c1, c2, ... of strings, 2 or more.
         numeric: how many columns x1, x2, ... of float32: in turn normal and log-normal.
         cardinality: how many categories a column has; a sequence gives one number per column.
-        exponent: of the power law of categories; 0 makes all of a column equally frequent.
+        exponent: the exponent of the power law of categories; 0 makes all of a column equally frequent.
         positive_rate: the expected share of clicks.
         rows_per_file: how many rows a file of a folder has at most.
         with_probability: whether to add the true `probability` (float64).
@@ -59,7 +59,7 @@ def write(
 
     Raises:
         ConfigError: an argument is out of range.
-        DataError: there is something at `path` already.
+        DataError: `path` exists already.
     """
     path = pathlib.Path(path)
     expect(rows >= 1, "rows of 1 or more", rows)
@@ -107,8 +107,8 @@ def probability(table: pa.Table, rule: Rule, *, crosses: bool = True) -> Doubles
 
 
 def _blocks(rule: Rule, with_probability: bool) -> Callable[[int], pa.Table]:
-    """A function from a block's number to its rows, all BLOCK_ROWS of them."""
-    # Columns of one size share their strings: a million of them takes a while to make.
+    """Returns a function from a block's number to its rows, all BLOCK_ROWS of them."""
+    # Columns of the same size share their strings: a million of them takes a while to make.
     names = {n: pa.array([f"v{i}" for i in range(n)]) for n in set(rule.cardinalities)}
 
     # The last block is kept because a file may end inside it and the next one starts there.

@@ -1,7 +1,7 @@
 """MovieLens as GroupLens publishes it, in the columns that TensorFlow Datasets gives it.
 
 GroupLens allows research with the data and not its redistribution, so none of it is here: a folder or zip of ml-100k,
-ml-1m, ml-20m, ml-25m or ml-latest-small is read where it lies.
+ml-1m, ml-20m, ml-25m or ml-latest-small is read in place.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tfwd.data.sql import literal
 from tfwd.errors import DataError
 from tfwd.utils.console import console
 
-# MD5 of the files of ml-1m, of which the published results are.
+# MD5 of the files of ml-1m, on which the published results were obtained.
 _MD5 = {
     "ratings.dat": "a89aa3591bc97d6d4e0c89459ff39362",
     "users.dat": "681c0711d0d4548cd3d4718a49c2dcd8",
@@ -30,7 +30,7 @@ _FILES = {
     "100k": {"ratings": "u.data", "users": "u.user", "movies": "u.item"},
     "csv": {"ratings": "ratings.csv", "movies": "movies.csv"},
 }
-# The README of ml-1m numbers the occupations.
+# The numbering of occupations in the README of ml-1m.
 _OCCUPATIONS_1M = (
     *("other/not specified", "academic/educator", "artist", "clerical/admin", "college/grad student"),
     *("customer service", "doctor/health care", "executive/managerial", "farmer", "homemaker", "K-12 student"),
@@ -58,7 +58,7 @@ _GENRES_100K = (
 
 
 def is_original(path: str) -> bool:
-    """Whether a folder or zip holds the files of GroupLens."""
+    """Returns whether a folder or zip holds the files of GroupLens."""
     return bool(_forms(_names(path)))
 
 
@@ -67,11 +67,11 @@ def write(path: str, table: str, file: Path) -> None:
 
     Args:
         path: GroupLens' folder or zip.
-        table: as TFDS names it, such as `1m-ratings` or `100k-movies`.
+        table: the name in TFDS, such as `1m-ratings` or `100k-movies`.
         file: the Parquet file to write: the columns of `tfds:movielens/TABLE`, in the order of GroupLens' file.
 
     Raises:
-        DataError: the copy is of another size of MovieLens, or damaged.
+        DataError: the copy is a different size of MovieLens, or damaged.
     """
     forms = _forms(_names(path))
     size, _, what = table.rpartition("-")
@@ -106,7 +106,7 @@ def _names(path: str) -> list[str]:
 
 
 def _forms(names: list[str]) -> list[str]:
-    """The forms whose files are all in one folder."""
+    """Returns the forms whose files are all in one folder."""
     folders: dict[Path, set[str]] = {}
     for name in names:
         folders.setdefault(Path(name).parent, set()).add(Path(name).name)
@@ -114,10 +114,10 @@ def _forms(names: list[str]) -> list[str]:
 
 
 def _folder(path: str, form: str, size: str, work: Path) -> Path:
-    """The folder in which the files lie, unpacked if need be."""
+    """Returns the folder that holds the files, unpacked if necessary."""
     files = set(_FILES[form].values())
     if Path(path).is_dir():
-        # Of several sizes in one folder the one that is asked for.
+        # Of several sizes in one folder, the requested one.
         folders = [Path(path), Path(path) / f"ml-{size}", *sorted(Path(path).glob("ml-*"))]
         return next(folder for folder in folders if all((folder / name).is_file() for name in files))
     try:
@@ -155,7 +155,7 @@ def _cases(column: str, names: dict[str, str]) -> str:
 def _movies(folder: Path, form: str) -> str:
     if form == "1m":
         source = _read(folder, "movies.dat", "::", "movie_id movie_title genres")
-        # TensorFlow Datasets names this genre as the later datasets do.
+        # TensorFlow Datasets uses the later datasets' name of this genre.
         genres = "string_split(replace(genres, 'Children''s', 'Children'), '|')"
         return f"SELECT {genres} AS movie_genres, movie_id, movie_title FROM {source}"
     if form == "100k":

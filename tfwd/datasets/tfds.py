@@ -21,14 +21,14 @@ _BATCH = 8192
 
 
 class Name(NamedTuple):
-    """What is named: the dataset as TFDS names it, and a split."""
+    """The name of a dataset in TFDS, and a split."""
 
     dataset: str
     split: str
 
 
 def parse(source: str) -> Name:
-    """Reads `tfds:NAME[/CONFIG][:VERSION][:SPLIT]`; the split is `train` unless given.
+    """Parses `tfds:NAME[/CONFIG][:VERSION][:SPLIT]`; the split is `train` unless given.
 
     Raises:
         ConfigError: it is not of that form.
@@ -42,22 +42,22 @@ def parse(source: str) -> Name:
 
 
 def as_parquet(source: str, path: str | None = None, work: Path | None = None) -> str:
-    """A dataset as one Parquet file.
+    """Returns a dataset as one Parquet file.
 
-    Class labels are their names, texts are text, sequences are lists.
+    Class labels become their names, texts become strings, sequences become lists.
 
     Args:
         source: `tfds:NAME[/CONFIG][:SPLIT]`.
-        path: a local copy: for MovieLens the folder or zip that GroupLens publishes; else the folder in which
+        path: a local copy: for MovieLens the folder or zip that GroupLens publishes; otherwise the folder in which
             TensorFlow Datasets has built it (its `data_dir`).
         work: where the Parquet file of GroupLens' files goes.
 
     Returns:
-        The file's path. What was built by TensorFlow Datasets is kept in a cache (`TFWD_CACHE`, by default
+        The file's path. What TensorFlow Datasets has built is kept in a cache (`TFWD_CACHE`, by default
         `~/.cache/tfwd`) and found there the next time.
 
     Raises:
-        ConfigError: the name is of another form.
+        ConfigError: the name does not have that form.
         DataError: there is no such dataset or split, or it can be neither downloaded nor found.
     """
     name = parse(source)
@@ -96,7 +96,7 @@ def _builder(name: Name, path: str | None, source: str) -> Any:
 
     try:
         builder = tfds.builder(name.dataset, data_dir=path)
-    except Exception as error:  # TFDS raises what it likes where there is no such dataset, or no network to look
+    except Exception as error:  # TFDS may raise anything if there is no such dataset, or no network to look
         raise DataError(f"{source}: there is no such dataset: {_first(error)}") from None
     if builder.data_path.exists():
         return builder
@@ -127,7 +127,7 @@ def _first(error: Exception) -> str:
 
 
 def _write(builder: Any, split: str, rows: int, file: Path) -> None:
-    # Sorted: their own order is another in a builder that has just built them than in one that reads what was built.
+    # Sorted: a builder that has just built them has them in another order than one that reads what was built.
     features = {name: feature for name, feature in sorted(builder.info.features.items()) if _is_column(feature)}
     left_out = sorted(set(builder.info.features) - set(features))
     if left_out:
@@ -157,7 +157,7 @@ def _is_column(feature: Any) -> bool:
 def _batches(builder: Any, split: str, features: dict[str, Any]) -> Iterator[pa.Table]:
     import tensorflow_datasets as tfds
 
-    # One file after the other: the order of the rows is the same every time.
+    # One file after the other, so that the order of the rows is the same every time.
     config = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False)
     rows = builder.as_dataset(split=split, shuffle_files=False, read_config=config)
     rows = rows.map(lambda row: {name: row[name] for name in features})
@@ -175,6 +175,6 @@ def _column(values: Any, feature: Any) -> pa.Array:
         return pa.ListArray.from_arrays(offsets, _column(ragged.values, feature.feature))
     found = values.numpy()
     if isinstance(feature, tfds.features.ClassLabel):
-        # -1 stands for a label that is not known, as in a test split.
+        # -1 stands for an unknown label, as in a test split.
         return pa.array(feature.names).take(pa.array(found, mask=found < 0))
     return pa.array(found, pa.binary()).cast(pa.string()) if found.dtype == object else pa.array(found)

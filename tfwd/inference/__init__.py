@@ -1,1 +1,1 @@
-"""What answers raw rows: the readers of what the exports say of themselves."""
+"""Scoring of raw rows, including the readers of the exports' metadata."""

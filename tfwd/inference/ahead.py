@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 def ahead(items: Generator[T, None, None]) -> Iterator[T]:
-    """The items of a generator, each made in a thread while the one before is used.
+    """Yields the items of a generator, each made in a thread while the one before is used.
 
     The generator runs in that thread from its start to its end, and is closed there when the caller stops early.
     """

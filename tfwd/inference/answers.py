@@ -1,4 +1,4 @@
-"""What answers rows, and what it answers."""
+"""The interface of whatever answers rows, and the answers."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Raw = Mapping[str, Any]
 
 
 def scored_names(schema: Schema) -> tuple[str, ...]:
-    """The answers that a scorer gives: all but the names of the classes, which the schema knows."""
+    """Returns the answers that a scorer gives: all but the names of the classes, which the schema knows."""
     return tuple(name for name in schema.answer_names if name != "classes")
 
 
 def no_answer(schema: Schema) -> Answer:
-    """The answer to no rows."""
+    """Returns the answer to zero rows."""
     none = np.zeros((0, len(schema.classes)) if schema.task == "multiclass" else 0, np.float32)
     return dict.fromkeys(scored_names(schema), none)
 
@@ -41,11 +41,11 @@ class AnswersRows(Protocol):
 
     @property
     def score(self) -> Callable[[Raw], Answer]:
-        """The answers to a raw batch."""
+        """Returns the answers to a raw batch."""
 
     @property
     def score_chunk(self) -> Callable[[Chunk], Answer]:
-        """The answers to a chunk of rows."""
+        """Returns the answers to a chunk of rows."""
 
     def source(self, data: Any, *, labelled: bool, key: tuple[str, ...] | None = ()) -> Source:
-        """Opens rows as the model's training read them."""
+        """Opens rows the way the model's training read them."""

@@ -32,10 +32,10 @@ def evaluate(
 ) -> dict[str, float]:
     """Scores rows batch by batch and computes the task's metrics exactly.
 
-    Memory does not grow with the rows: what is to be sorted of more than a million goes to temporary files.
+    Memory does not grow with the rows: beyond a million rows, what has to be sorted goes to temporary files.
 
     Args:
-        scorer: what is evaluated.
+        scorer: the scorer to evaluate.
         rows: labelled rows.
         batch_size: rows per call.
         advance: called with the number of rows after every batch.
@@ -46,7 +46,7 @@ def evaluate(
 
     Raises:
         DataError: there are no rows, or a value or label does not fit.
-        OSError: there is no room where temporary files go.
+        OSError: there is no room for temporary files.
     """
     found, by_user = _Metrics(scorer.schema.measures), None
     if ranking is not None:
@@ -69,18 +69,18 @@ def evaluate(
 
 
 def evaluate_data(scorer: AnswersRows, data: Any) -> dict[str, float]:
-    """Reads a file or a frame as the training did and computes the metrics that it did; see `Scorer.evaluate`."""
+    """Reads a file or a frame and computes the metrics, both as the training did; see `Scorer.evaluate`."""
     rows = Rows(scorer.source(data, labelled=True), scorer.schema)
     ranking = None if scorer.reading is None else scorer.reading.metrics_by_user(rows.source)
     return evaluate(scorer, rows, ranking=ranking)
 
 
 class Evaluator:
-    """Evaluates a model on a transformed dataset, again and again.
+    """Evaluates a model on a transformed dataset repeatedly.
 
     Args:
-        model: the model, as it is trained.
-        dataset: of transformed `(x, y)` or `(x, y, w)`.
+        model: the model that is being trained.
+        dataset: a dataset of transformed `(x, y)` or `(x, y, w)`.
     """
 
     def __init__(self, model: WideDeep, dataset: tf.data.Dataset) -> None:
@@ -91,7 +91,7 @@ class Evaluator:
         self._answer = tf.function(lambda inputs: model(inputs, training=False), reduce_retracing=True, autograph=False)
 
     def __call__(self) -> dict[str, float]:
-        """`rows` and the exact metrics of the model as it is now."""
+        """Returns `rows` and the exact metrics of the model in its current state."""
         found = _Metrics(self._measures)
         for inputs, labels, *weights in self._dataset:
             found.add(labels.numpy(), self._answer(inputs).numpy(), weights[0].numpy() if weights else None)
@@ -99,10 +99,10 @@ class Evaluator:
 
 
 class _Metrics:
-    """Metrics of the batches of a task, and how many rows they had.
+    """The metrics of a task over batches, and their number of rows.
 
     Args:
-        measures: of the schema.
+        measures: the `measures` of the schema.
     """
 
     def __init__(self, measures: str) -> None:
@@ -111,7 +111,7 @@ class _Metrics:
         self._metrics: Metrics | None = None
 
     def add(self, labels: Any, answers: Any, weights: Any) -> None:
-        """Adds a batch as a scorer or a model answers it."""
+        """Adds a batch, answered by a scorer or a model."""
         rows = len(labels)
         self.rows += rows
         answers = np.reshape(answers, (rows, -1) if self._measures == "multiclass" else (rows,))
@@ -121,6 +121,6 @@ class _Metrics:
         self._metrics.add(np.reshape(labels, (rows,)), answers, weights)
 
     def result(self) -> dict[str, float]:
-        """`rows` and the metrics, of at least one row."""
+        """Returns `rows` and the metrics; there must be at least one row."""
         assert self._metrics is not None
         return {"rows": self.rows, **self._metrics.result()}

@@ -1,4 +1,4 @@
-"""`load_scorer`: a run directory, a `.keras` file, a SavedModel or an `.onnx` file as a scorer."""
+"""`load_scorer`: loads a run directory, a `.keras` file, a SavedModel or an `.onnx` file as a scorer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tfwd.run_folder.folder import RunFolder
 
 
 def load_scorer(path: str | Path) -> Scorer:
-    """Loads what a path holds: a run directory, a `.keras` file, a SavedModel directory or an `.onnx` file.
+    """Loads a run directory, a `.keras` file, a SavedModel directory or an `.onnx` file.
 
     Raises:
         RunError: the path is none of these, or was not made by tfwd.
@@ -38,10 +38,10 @@ def load_scorer(path: str | Path) -> Scorer:
 
 
 def existing(path: str | Path) -> Path:
-    """The path, if something is there to be loaded.
+    """Returns the path if it exists.
 
     Raises:
-        RunError: nothing is there.
+        RunError: it does not exist.
     """
     path = Path(path)
     if not path.exists():
@@ -50,12 +50,12 @@ def existing(path: str | Path) -> Path:
 
 
 def run_scorer(run: RunFolder) -> Scorer:
-    """The scorer of a run's best model, which reads files as the run's configuration says."""
+    """Returns the scorer of a run's best model, which reads files as the run's configuration says."""
     return dataclasses.replace(keras_scorer(run.model), reading=Reading.of(run.config))
 
 
 def _saved_model_folder(path: Path) -> Path | None:
-    """The folder with saved_model.pb: the path itself, or its highest version."""
+    """Returns the folder with saved_model.pb: the path itself, or its highest version."""
     if (path / "saved_model.pb").is_file():
         return path
     versions = [child for child in path.iterdir() if child.name.isdecimal()] if path.is_dir() else []

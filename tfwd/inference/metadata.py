@@ -1,4 +1,4 @@
-"""What an export says of itself: the one reader of the metadata of ONNX files and SavedModels, which may be damaged."""
+"""The metadata of ONNX files and SavedModels: the single reader of them, which expects that they may be damaged."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from tfwd.schema import FINGERPRINT_SUFFIX, Kind, Schema
 from tfwd.utils.files import read_json
 from tfwd.version import __version__
 
-# Of an ONNX file, keys of the metadata; of a SavedModel, without the prefix, of assets.extra/tfwd.json.
+# Keys of the metadata of an ONNX file; without the prefix, of a SavedModel's assets.extra/tfwd.json.
 PREFIX = "tfwd_"
 DESCRIBED = ("assets.extra", "tfwd.json")
 
 
 @dataclass(frozen=True)
 class Metadata:
-    """What an export says of itself.
+    """The metadata of an export.
 
     Attributes:
         schema: the raw inputs and the answer.
-        reading: how a file becomes raw inputs; None in files of a version that did not say.
+        reading: how a file becomes raw inputs; None for files of a version that did not record it.
     """
 
     schema: Schema
@@ -33,16 +33,16 @@ class Metadata:
 
 
 def facts(schema: Schema, reading: Reading | None) -> dict[str, Any]:
-    """What `of_onnx` and `of_saved_model` read, as JSON-able values: the key `reading` only where it is known."""
+    """Returns what `of_onnx` and `of_saved_model` read, as JSON values; the key `reading` only if it is known."""
     return {"schema": schema.to_dict(), **({} if reading is None else {"reading": reading.to_dict()})}
 
 
 def of_onnx(properties: Iterable[tuple[str, str]], file: Path) -> Metadata:
-    """The metadata of an ONNX file.
+    """Returns the metadata of an ONNX file.
 
     Args:
-        properties: the keys and values that stand in the file.
-        file: for messages.
+        properties: the keys and values in the file.
+        file: the file, for messages.
 
     Raises:
         RunError: they are not tfwd's, or damaged.
@@ -63,7 +63,7 @@ def of_onnx(properties: Iterable[tuple[str, str]], file: Path) -> Metadata:
 
 
 def of_saved_model(folder: Path) -> Metadata:
-    """The metadata of a SavedModel.
+    """Returns the metadata of a SavedModel.
 
     Raises:
         RunError: they are not tfwd's, or damaged.
@@ -104,19 +104,19 @@ def _is_version(version: Any) -> bool:
 def check_graph(
     schema: Schema, where: Path, inputs: Mapping[str, tuple[Kind | None, int | None]], outputs: Iterable[str]
 ) -> dict[str, str]:
-    """Compares what a schema says with the graph that it stands beside.
+    """Checks that a schema fits the graph that it is stored with.
 
     Args:
-        schema: of the metadata.
+        schema: the schema in the metadata.
         where: the file, for messages.
-        inputs: the graph's, with their kinds (None: no kind of tfwd's) and ranks (None: not known).
-        outputs: the graph's.
+        inputs: the graph's inputs, with their kinds (None: not a kind of tfwd) and ranks (None: unknown).
+        outputs: the graph's outputs.
 
     Returns:
-        The inputs that take fingerprints, with the inputs that these are of.
+        The inputs that take fingerprints, with the inputs that these are computed from.
 
     Raises:
-        RunError: they do not go together.
+        RunError: they do not match.
     """
     named = {entry.name: entry for entry in schema.inputs}
     hashed: dict[str, str] = {}
@@ -141,7 +141,7 @@ def check_graph(
 
 
 def check_classes(schema: Schema, where: Path, last: int | None) -> None:
-    """Compares the number of classes with the last dimension of the answer, where that is known.
+    """Compares the number of classes with the last dimension of the answer, if that is known.
 
     Raises:
         RunError: they differ.

@@ -1,8 +1,8 @@
-"""The one place that imports ONNX Runtime and makes its sessions, so that it asks nobody and leaves nothing behind.
+"""The one place that imports ONNX Runtime and makes its sessions, so that it makes no requests and leaves no files.
 
-From 1.32 on it looks a host of its vendor up when a process makes its first session, and leaves a file `.ses` in the
-temporary folder. A variable of the environment stops both, if it is set before the import; whoever sets it to 0 has
-decided otherwise.
+From 1.32 on, it looks up a host of its vendor when a process makes its first session, and leaves a file `.ses` in the
+temporary folder. An environment variable stops both if it is set before the import; users who set it to 0 have decided
+otherwise.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import onnxruntime
 
 __all__ = ["Message", "new_session", "onnxruntime", "with_fingerprints"]
 
-# Initializers of so many bytes are handed over as they are, and don't pass through the message again.
+# Initializers of at least this many bytes are handed over directly, and don't pass through the message again.
 _LARGE = 2**20
 _NUMBERS = (
     onnx.TensorProto.FLOAT,
@@ -36,11 +36,11 @@ _NUMBERS = (
 
 
 class Message(NamedTuple):
-    """A model in memory, of which the large initializers are handed over as they are.
+    """A model in memory, whose large initializers are handed over directly.
 
     Attributes:
         content: the serialized model without them.
-        initializers: by name.
+        initializers: the large initializers, by name.
     """
 
     content: bytes
@@ -48,7 +48,7 @@ class Message(NamedTuple):
 
     @classmethod
     def of(cls, model: onnx.ModelProto) -> Message:
-        """A model that loses its large initializers; let go of it before a session is made, to free their memory."""
+        """Takes a model, which loses its large initializers; release it before a session is made, to free memory."""
         taken = {}
         for entry in model.graph.initializer:
             if entry.data_type in _NUMBERS and len(entry.raw_data) >= _LARGE:
@@ -62,18 +62,18 @@ class Message(NamedTuple):
 
 
 def new_session(model: Path | Message, folder: Path, threads: int | None = None) -> onnxruntime.InferenceSession:
-    """A model in ONNX Runtime on the CPU, which says nothing but errors.
+    """Opens a model in ONNX Runtime on the CPU, which logs nothing but errors.
 
     Args:
-        model: a file, or what has been read of one.
-        folder: where external data lie. ONNX Runtime 1.22 looks for those of a file beside it all the same.
-        threads: of a call; as many as there are cores when None.
+        model: a file, or a message made from one.
+        folder: where external data is. ONNX Runtime 1.22 looks for a file's external data next to it all the same.
+        threads: the number of threads per call; as many as there are cores if None.
     """
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     if threads is not None:
         options.intra_op_num_threads = options.inter_op_num_threads = threads
-    # Loaded from memory, the session has to be told where the external data lie.
+    # Loaded from memory, the session has to be told where the external data is.
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder.resolve()))
     if isinstance(model, Message) and model.initializers:
         options.add_external_initializers(list(model.initializers), list(model.initializers.values()))
@@ -82,16 +82,16 @@ def new_session(model: Path | Message, folder: Path, threads: int | None = None)
 
 
 def with_fingerprints(names: Iterable[str], values: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """What a graph takes, by name: the values of an input, or of `<input>_fingerprint` their fingerprints.
+    """Returns what a graph takes, by name: the values of an input, or their fingerprints for `<input>_fingerprint`.
 
     Args:
         names: the inputs of the graph.
-        values: by raw input; fingerprints that are given are taken as they are.
+        values: the values by raw input; given fingerprints are used unchanged.
     """
     found = {}
     for name in names:
         if name not in values:
-            # Here, as it needs TensorFlow.
+            # Imported here, as it needs TensorFlow.
             from tfwd.layers.direct_lookup import fingerprints
 
             found[name] = fingerprints(values[name.removesuffix(FINGERPRINT_SUFFIX)])

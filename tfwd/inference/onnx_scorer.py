@@ -1,4 +1,4 @@
-"""An ONNX file that scores rows: lookups once a distinct value, the rest on all cores."""
+"""An ONNX file that scores rows: lookups once per distinct value, the rest on all cores."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tfwd.inference.onnx_runtime import Message, new_session, with_fingerprints
 from tfwd.inference.onnx_split import split
 from tfwd.schema import Kind, Schema
 
-# Rows that a thread scores in one call: the intermediate values of more leave its cache.
+# Rows that a thread scores in one call: the intermediate values of more rows would not fit its cache.
 _ROWS = 4096
 _KINDS: dict[int, Kind] = {
     onnx.TensorProto.STRING: "string",
@@ -51,7 +51,7 @@ class OnnxScorer:
     """Scores rows with a file that `export.onnx` wrote.
 
     Args:
-        path: the file; external data lie beside it.
+        path: the file, with any external data next to it.
 
     Raises:
         RunError: the file cannot be read, or was not made by tfwd.
@@ -66,7 +66,7 @@ class OnnxScorer:
         self._cores = ThreadPoolExecutor(_core_count())
 
     def _read_model(self, path: Path) -> tuple[Message | None, Message]:
-        """The lookups, if there are any, and the rest of the graph; what holds the tables a second time ends here."""
+        """Returns the lookups, if any, and the rest of the graph; the second copy of the tables ends here."""
         with _readable(path):
             model = onnx.load(str(path), load_external_data=False)
         described = of_onnx(((entry.key, entry.value) for entry in model.metadata_props), path)
@@ -89,7 +89,7 @@ class OnnxScorer:
             return None if lookups is None else Message.of(lookups), Message.of(model)
 
     def score(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
-        """The answers to a batch of raw rows; see `tfwd.inference.scorer.Scorer`.
+        """Returns the answers to a batch of raw rows; see `tfwd.inference.scorer.Scorer`.
 
         A hashed input may also be given as its fingerprints, int64 `<input>_fingerprint`.
         """
@@ -99,7 +99,7 @@ class OnnxScorer:
         return self._score({name: _raw(values) for name, values in arrays.items()})
 
     def _schema_of(self, inputs: Any) -> Schema:
-        """The schema, with the fingerprints that a batch holds in place of their inputs."""
+        """Returns the schema, with the fingerprints that a batch holds in place of their inputs."""
         hashed = self._hashed.items() if isinstance(inputs, Mapping) else ()
         given = {source: name for name, source in hashed if name in inputs}
         entries = tuple(
@@ -109,7 +109,7 @@ class OnnxScorer:
         return dataclasses.replace(self.schema, inputs=entries)
 
     def score_chunk(self, chunk: Chunk) -> dict[str, NDArray[np.float32]]:
-        """The answers to a chunk of rows; see `tfwd.inference.scorer.Scorer`."""
+        """Returns the answers to a chunk of rows; see `tfwd.inference.scorer.Scorer`."""
         if not chunk.rows:
             return no_answer(self.schema)
         columns = {}
@@ -153,7 +153,7 @@ class OnnxScorer:
 def _readable(path: Path) -> Iterator[None]:
     try:
         yield
-    except Exception as error:  # protobuf and onnxruntime raise classes of their own, without a common base
+    except Exception as error:  # protobuf and onnxruntime raise their own classes, without a common base
         why = (str(error).splitlines() or [type(error).__name__])[0]
         raise RunError(f"{path} cannot be read as an ONNX model: {why}") from None
 
@@ -163,12 +163,12 @@ def _kind_and_rank(tensor: onnx.TypeProto.Tensor) -> tuple[Kind | None, int | No
 
 
 def _core_count() -> int:
-    """The number of cores that this process may use."""
+    """Returns the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _raw(values: NDArray[Any]) -> _Column:
-    """Raw values; those of lists one after the other, as the lookups take a row of values."""
+    """Returns raw values; lists are flattened, since the lookups take one row of values."""
     if values.ndim == 1:
         return _Column(values)
     return _Column(values.ravel(), np.arange(values.size).reshape(values.shape))

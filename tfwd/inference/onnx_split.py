@@ -1,7 +1,7 @@
-"""An ONNX graph in two: the lookups of categories, and what follows on ids and numbers.
+"""Splits an ONNX graph in two: the lookups of categories, and what follows on ids and numbers.
 
-A lookup maps a value to an id, so it need see each distinct value of a column once, and the rows take their ids by
-number: no row is a Python string. Both parts are nodes of the file, as they were.
+A lookup maps a value to an id, so it needs to see each distinct value of a column only once, and the rows take their
+ids by index: no row is a Python string. Both parts are unchanged nodes of the file.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from typing import NamedTuple
 import onnx
 
 _STRING, _INTEGER, _FLOAT = onnx.TensorProto.STRING, onnx.TensorProto.INT64, onnx.TensorProto.FLOAT
-# What may stand between an input and its lookup: integers are formatted.
+# What may come between an input and its lookup: integers are formatted.
 _BEFORE = ("Cast", "Identity")
 
 
 class _Value(NamedTuple):
-    """A value that is made of one input, entry by entry: the input, the nodes on the way, and its type."""
+    """A value that is made from one input, elementwise: the input, the nodes on the way, and its type."""
 
     source: str
     nodes: tuple[onnx.NodeProto, ...]
@@ -28,12 +28,12 @@ def split(model: onnx.ModelProto, outputs: list[str]) -> tuple[onnx.ModelProto |
     """Takes the lookups out of a model.
 
     Args:
-        model: changed: it loses the lookups and all that `outputs` don't need, and gets the ids as inputs of the
-            shape of the values that they are of. Its initializers stay as they are.
-        outputs: those that it keeps.
+        model: the model, which is changed: it loses the lookups and everything that `outputs` don't need, and gets
+            the ids as inputs of the shape of their values. Its initializers stay unchanged.
+        outputs: the outputs that it keeps.
 
     Returns:
-        A model of the lookups, from the inputs that have any to all their ids, or None if there are none; and the
+        A model of the lookups, from the inputs that have lookups to all their ids, or None if there are none; and the
         names of the ids by input.
     """
     graph = model.graph
@@ -62,7 +62,7 @@ def split(model: onnx.ModelProto, outputs: list[str]) -> tuple[onnx.ModelProto |
 
 
 def _lookups(graph: onnx.GraphProto) -> dict[str, _Value]:
-    """The ids that a graph looks up of its inputs, by name."""
+    """Returns the ids that a graph looks up from its inputs, by name."""
     values = {entry.name: _Value(entry.name, (), entry.type.tensor_type.elem_type) for entry in graph.input}
     ids: dict[str, _Value] = {}
     for node in graph.node:
@@ -84,7 +84,7 @@ def _cast_kind(node: onnx.NodeProto, read: int) -> int:
 
 
 def _id_kind(node: onnx.NodeProto, read: int) -> int:
-    """The type of what a lookup gives, or UNDEFINED if the node is not a lookup, or one that gives strings."""
+    """Returns the type that a lookup returns, or UNDEFINED if the node is not a lookup, or returns strings."""
     attributes = {entry.name: entry for entry in node.attribute}
     if node.op_type == "CategoryMapper" and read == _STRING:
         return _INTEGER
@@ -99,7 +99,7 @@ def _id_kind(node: onnx.NodeProto, read: int) -> int:
 
 
 def _reads(node: onnx.NodeProto) -> Iterator[str]:
-    """The names that a node may read; a loop's or branch's body reads what is outside of it."""
+    """Returns the names that a node may read; the body of a loop or branch reads values from outside it."""
     yield from node.input
     for attribute in node.attribute:
         for graph in (attribute.g, *attribute.graphs):
@@ -109,7 +109,7 @@ def _reads(node: onnx.NodeProto) -> Iterator[str]:
 
 
 def _model(model: onnx.ModelProto, ids: dict[str, _Value]) -> onnx.ModelProto:
-    """The lookups as a model; its inputs are distinct values, `(N,)`, each column's of its own length."""
+    """Returns the lookups as a model; its inputs are distinct values, `(N,)`, with a length per column."""
     sources = {value.source for value in ids.values()}
     nodes = {node.output[0]: node for value in ids.values() for node in value.nodes}
     graph = onnx.helper.make_graph(

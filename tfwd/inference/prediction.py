@@ -1,4 +1,4 @@
-"""Batch prediction: a file in, a file with one answer per row out."""
+"""Batch prediction: from a file to a file with one answer per row."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ def predict(
 
     Reading, scoring and writing go on at the same time, each a chunk of rows ahead of the next.
 
-    Columns: those of `key` as they are in the source, then for a binary task `probability`, `logit` and `predicted`,
-    for a multi-class one `probability_<class>` and `predicted`, for a regression `prediction`.
+    Columns: those of `key` unchanged, then `probability`, `logit` and `predicted` for a binary task,
+    `probability_<class>` and `predicted` for a multi-class task, `prediction` for a regression.
 
     Args:
-        scorer: what answers.
+        scorer: the scorer.
         source: the rows; a label is not needed.
-        output: a `.parquet` or `.csv` file, which appears when it is whole.
+        output: a `.parquet` or `.csv` file, which appears when it is complete.
         key: columns of the source that are passed through.
-        advance: called with the number of rows whenever some are written.
+        advance: called with the number of rows after each write.
 
     Returns:
         The number of rows.
@@ -74,7 +74,7 @@ def predict_frame(scorer: AnswersRows, data: Any, key: tuple[str, ...] | None = 
 
 
 def default_key(scorer: AnswersRows, source: Source) -> tuple[str, ...]:
-    """The columns of `data.key` that a source has: a key is a convenience, not a condition."""
+    """Returns the columns of `data.key` that a source has: a key is a convenience, not a requirement."""
     wanted = scorer.reading.key if scorer.reading is not None else ()
     return tuple(column for column in wanted if column in source.columns)
 
@@ -106,7 +106,7 @@ def _tables(scorer: AnswersRows, rows: Rows) -> Generator[pa.Table, None, None]:
 
 
 def answer_table(schema: Schema, answer: Answer) -> pa.Table:
-    """Answers as named columns; see `predict`."""
+    """Returns answers as named columns; see `predict`."""
     if schema.task == "regression":
         return pa.table({schema.answer: answer[schema.answer]})
     probability = answer[schema.answer]

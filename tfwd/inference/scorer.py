@@ -1,4 +1,4 @@
-"""Scorers: a run, a `.keras` file, a SavedModel and an ONNX file, all answering raw batches alike."""
+"""Scorers: a run, a `.keras` file, a SavedModel or an ONNX file, all answering raw batches in the same way."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class Scorer:
     Attributes:
         schema: the raw inputs and the answer.
         score: `{input: (B,)}` -> `probability` `(B,)` or `(B, C)` with `logit` of that shape, or `prediction` `(B,)`.
-            Inputs go by name and are checked, alike in all kinds; see `tfwd.data.raw.raw_arrays`.
-        score_chunk: the same for a chunk of rows, whose strings are numbers into a dictionary: many rows at a time.
+            Inputs go by name and are checked the same way in all kinds; see `tfwd.data.raw.raw_arrays`.
+        score_chunk: the same for a chunk of many rows, whose strings are indices into a dictionary.
         kind: `keras`, `savedmodel` or `onnx`.
-        reading: how a file or a frame becomes raw batches; None of a file that does not say, as those of version 0.3.0.
+        reading: how a file or a frame becomes raw batches; None if a file does not say, as in version 0.3.0.
     """
 
     schema: Schema
@@ -37,7 +37,7 @@ class Scorer:
     def source(
         self, data: Any, *, labelled: bool, key: tuple[str, ...] | None = (), delimiter: str | None = None
     ) -> Source:
-        """Opens rows as the model's training read them; see `tfwd.data.reading.Reading.open`."""
+        """Opens rows the way the model's training read them; see `tfwd.data.reading.Reading.open`."""
         reading = self.reading or Reading()
         return reading.open(data, self.schema, labelled=labelled, key=key, delimiter=delimiter)
 
@@ -45,13 +45,14 @@ class Scorer:
         """Answers every row of a frame or a file, in memory; `tfwd.inference.prediction.predict` writes a file.
 
         Args:
-            data: a `pandas.DataFrame`, a `polars.DataFrame`, a `pyarrow.Table`, or what else `Source.open` takes.
-                Columns go by name, those that the model does not read are ignored, and None and NaN are missing values.
-            key: columns to pass through; by default those of `data.key` that are there.
+            data: a `pandas.DataFrame`, a `polars.DataFrame`, a `pyarrow.Table`, or anything else that `Source.open`
+                takes. Columns go by name, those that the model does not read are ignored, and None and NaN are missing
+                values.
+            key: columns to pass through; by default those of `data.key` that exist.
 
         Returns:
-            A frame with one answer per row: the key, then the columns of `tfwd.inference.prediction.predict`. It is of
-            polars where the rows are, else of pandas, with the index of the rows.
+            A frame with one answer per row: the key, then the columns of `tfwd.inference.prediction.predict`. It is a
+            polars frame if the rows are, and otherwise a pandas frame with the index of the rows.
 
         Raises:
             DataError: a column is missing, or a value does not fit.
@@ -60,9 +61,9 @@ class Scorer:
         return predict_frame(self, data, None if given is None else tuple(dict.fromkeys(given)))
 
     def evaluate(self, data: Any) -> dict[str, float]:
-        """The exact metrics on labelled rows, without those that `data.filter` leaves out.
+        """Returns the exact metrics on labelled rows, without those that `data.filter` leaves out.
 
-        They are those of `tfwd.inference.evaluation.evaluate`, by user too where the training ranked items.
+        They are those of `tfwd.inference.evaluation.evaluate`, including those by user if the training ranked items.
 
         Args:
             data: as in `predict`, with the label.

@@ -1,4 +1,4 @@
-"""Scorers that TensorFlow computes: of a model in memory, and of a SavedModel."""
+"""Scorers that run on TensorFlow: of a model in memory, and of a SavedModel."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _ROWS = 8192
 
 
 def keras_scorer(model: Any) -> Scorer:
-    """The scorer of a `WideDeep` in memory."""
+    """Returns the scorer of a `WideDeep` in memory."""
     import tensorflow as tf
 
     @tf.function(reduce_retracing=True)
@@ -46,7 +46,7 @@ def saved_model_scorer(folder: Path) -> Scorer:
     described = of_saved_model(folder)
     try:
         loaded = tf.saved_model.load(str(folder))
-    except Exception as error:  # TensorFlow raises what it likes on a damaged folder
+    except Exception as error:  # TensorFlow may raise anything on a damaged folder
         why = (str(error).splitlines() or [type(error).__name__])[0]
         raise RunError(f"{folder} cannot be read as a SavedModel, it may be damaged: {why}") from None
     signature = loaded.signatures.get("serving_default")
@@ -68,14 +68,14 @@ def saved_model_scorer(folder: Path) -> Scorer:
         answer = signature(**inputs)
         return {name: answer[name].numpy() for name in scored_names(described.schema) if name in answer}
 
-    # The closures hold `loaded`: its tables go when it goes.
+    # The closures hold `loaded`: its tables are freed along with it.
     score.keep = loaded  # type: ignore[attr-defined]
     schema = described.schema
     return Scorer(schema, _by_name(schema, score), _by_tensors(schema, score), "savedmodel", described.reading)
 
 
 def _by_name(schema: Schema, score: Callable[[Any], Answer]) -> Callable[[Raw], Answer]:
-    """Scores a raw batch with what takes tensors."""
+    """Scores a raw batch with a function of tensors."""
     from tfwd.features.raw_tensors import as_tensor
 
     def by_name(inputs: Raw) -> Answer:
@@ -88,7 +88,7 @@ def _by_name(schema: Schema, score: Callable[[Any], Answer]) -> Callable[[Raw], 
 
 
 def _by_tensors(schema: Schema, score: Callable[[Any], Answer]) -> Callable[[Chunk], Answer]:
-    """Scores a chunk with what takes tensors: each distinct string crosses into TensorFlow once, as bytes."""
+    """Scores a chunk with a function of tensors: each distinct string enters TensorFlow once, as bytes."""
     import tensorflow as tf
 
     def score_chunk(chunk: Chunk) -> Answer:

@@ -1,4 +1,4 @@
-"""What a list of items is made from: the catalogue, and each user as a request today would describe them."""
+"""What lists of items are made from: the catalogue, and each user as a request today would describe them."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from tfwd.preparation.split import require_time
 
 
 def items(database: Database, config: Config, tables: list[Source], row: str) -> str:
-    """The query of the catalogue: `item`, `title` and `item_columns`, one row per item, in the order of the items.
+    """Returns the query of the catalogue: `item`, `title` and `item_columns`, one row per item, ordered by item.
 
-    The items are those of the log, as of their last event, and those of a table that is joined on the item: what
-    nobody has rated yet can be recommended all the same.
+    The items are those of the log, as of their last event, and those of a table that is joined on the item: items that
+    nobody has rated yet can still be recommended.
 
     Args:
         database: holds the log.
-        config: with a ranking section.
+        config: a configuration with a ranking section.
         tables: those of `data.join`.
         row: the column that numbers the rows.
     """
@@ -46,7 +46,7 @@ def items(database: Database, config: Config, tables: list[Source], row: str) ->
 
 
 def _unseen(database: Database, config: Config, tables: list[Source]) -> None:
-    """Makes the table `unseen`: the items that only joined tables have, with all that is known of the item alone."""
+    """Makes the table `unseen`: the items that only joined tables have, with all that is known about the item alone."""
     assert config.ranking is not None
     name = config.ranking.item
     item, kind = identifier(name), database.columns(LOG)[name]
@@ -56,7 +56,7 @@ def _unseen(database: Database, config: Config, tables: list[Source]) -> None:
         for index, (join, table) in enumerate(zip(config.data.join, tables, strict=True))
         if join.on == name
     ]
-    # What is joined has the items as they are before one is computed of another.
+    # Joined tables have the items as they are before one is computed from another.
     given = joined[0][1].columns.get(name, kind) if replaced and joined else kind
     database.create("unseen", f"SELECT CAST({item} AS {given}) AS {item} FROM {LOG} LIMIT 0", "data.join")
     for key, table in joined:
@@ -71,7 +71,7 @@ def _unseen(database: Database, config: Config, tables: list[Source]) -> None:
         if reads(expression, key_of(column)) <= {known.lower() for known in database.columns("unseen")}:
             compute(database, "unseen", column, expression)
         elif column == name:
-            # What tells an item takes more than its own columns: those that have no events cannot be told.
+            # Identifying an item takes more than its own columns: items without events cannot be identified.
             database.create("unseen", "SELECT * FROM unseen LIMIT 0")
     if replaced:
         first = f"row_number() OVER (PARTITION BY {item}) = 1"
@@ -80,11 +80,11 @@ def _unseen(database: Database, config: Config, tables: list[Source]) -> None:
 
 
 def users(database: Database, config: Config, row: str) -> str:
-    """The query of the users: `user`, the columns that features read as of the last event, histories and `seen`.
+    """Returns the query of the users: `user`, the columns that features read, as of the last event, histories, `seen`.
 
     Args:
-        database: holds the log and, for each history, the events it was made of.
-        config: with a ranking section.
+        database: holds the log and, for each history, the events it was made from.
+        config: a configuration with a ranking section.
         row: the column that numbers the rows.
     """
     ranking = config.ranking
@@ -104,7 +104,7 @@ def users(database: Database, config: Config, row: str) -> str:
         selected.append(f"coalesce(h{index}.history, CAST([] AS {listed})) AS {identifier(history.name)}")
         whose = f"u.{user}"
         if history.user != ranking.user:
-            # A list of somebody else, as of a household: that of the user's last event.
+            # A list that is not the user's own, for example a household's: that of the user's last event.
             owner = f'arg_max_null({identifier(history.user)}, {order}) AS "owner"'
             owners = f'SELECT {user} AS "user", {owner} FROM {LOG} WHERE {user} IS NOT NULL GROUP BY 1'
             joins += f' LEFT JOIN ({owners}) AS o{index} ON u.{user} = o{index}."user"'
@@ -114,7 +114,7 @@ def users(database: Database, config: Config, row: str) -> str:
 
 
 def events(database: Database, history: HistoryConfig, listed: str, row: str) -> str:
-    """The query of the events of a history, in the columns that `tfwd.preparation.history` takes."""
+    """Returns the query of the events of a history, with the columns that `tfwd.preparation.history` takes."""
     time = _time(database, history.time)
     return (
         f'SELECT {identifier(row)} AS "row", {identifier(history.user)} AS "user", '
@@ -123,23 +123,23 @@ def events(database: Database, history: HistoryConfig, listed: str, row: str) ->
 
 
 def _time(database: Database, column: str) -> str:
-    """The time of an event, NULL where it is none."""
+    """Returns the SQL of the time of an event, NULL where it is invalid."""
     time = identifier(column)
     return f"CASE WHEN NOT isnan({time}) THEN {time} END" if database.columns(LOG)[column] in FLOATS else time
 
 
 def _order(database: Database, config: Config, row: str) -> str:
-    """What tells which event is the last: its time if the configuration names it, then its place in the log."""
+    """Returns the SQL that orders events: by time if the configuration names it, then by position in the log."""
     place = identifier(row)
     if config.data.event_time is None:
         return place
     time = _time(database, require_time(database, LOG, config.data.event_time, "data"))
-    # An event without a time is before all others.
+    # An event without a time comes before all others.
     return f"row({time} IS NOT NULL, {time}, {place})"
 
 
 def copy(database: Database, query: str, path: str, computed: dict[str, str] | None = None) -> None:
-    """Writes the rows of a query as Parquet, in their order, with a mark of the columns that were computed."""
+    """Writes the rows of a query as Parquet, in order, and marks the columns that were computed."""
     mark = f", KV_METADATA {{{COMPUTED}: {literal(json.dumps(computed))}}}" if computed is not None else ""
     options = f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 65536{mark}"
     database.run(f"COPY ({query}) TO {literal(path)} ({options})")

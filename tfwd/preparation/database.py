@@ -1,4 +1,4 @@
-"""The temporary database in which rows are prepared: bounded memory, the rest on disk, and errors that name the key."""
+"""The temporary database in which rows are prepared: memory is bounded, the rest is on disk, errors name the key."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ from tfwd.errors import ConfigError, DataError, RunError
 
 
 class Database:
-    """A DuckDB that lives as long as a preparation.
+    """A DuckDB database that lives as long as a preparation.
 
     Args:
         folder: where it puts what memory has no room for.
-        name: of the log, for messages.
+        name: the name of the log, for messages.
         reads: the files that are read.
         writes: the folder in which files are made.
     """
 
     def __init__(self, folder: Path, name: str, reads: Iterable[str] = (), writes: Path | None = None) -> None:
         self.name = name
-        # About how long the texts of computed columns are, by name in lower case.
+        # The approximate length of the strings of computed columns, by lower-case name.
         self.sizes: dict[str, int] = {}
-        # Lists of a long log are large, and dear to sort on disk: so much of the machine's memory, the rest goes there.
+        # Lists of a long log are large, and expensive to sort on disk: they get this share of the memory first.
         settings = {"memory_limit": "40%"}
         places = [] if writes is None else [writes]
         self.connection = connect(reads, writes=places, temporary=folder, settings=settings)
 
     def run(self, query: str, key: str | None = None) -> list[tuple]:
-        """Executes a query, says what is wrong with the configuration's `key` when it fails, and gives its rows.
+        """Executes a query and returns its rows; if it fails, says what is wrong with the configuration's `key`.
 
         Raises:
-            ConfigError: types that do not go together, or a type or a pattern that is none.
-            DataError: a value that cannot be read or computed.
+            ConfigError: types do not match, or a type or a pattern is invalid.
+            DataError: a value cannot be read or computed.
             RunError: the disk is full.
         """
         try:
@@ -57,23 +57,23 @@ class Database:
             raise explain(error, self.name) from None
 
     def columns(self, table: str) -> dict[str, str]:
-        """Column -> DuckDB type."""
+        """Returns the DuckDB type of each column."""
         return {row[0]: row[1] for row in self.connection.execute(f"DESCRIBE {table}").fetchall()}
 
     def table(self, name: str) -> ir.Table:
-        """A table for Ibis. Declared, not looked up: a backend of Ibis would open a database of its own."""
+        """Returns a table for Ibis. It is declared, not looked up: an Ibis backend would open its own database."""
         types = {column: DuckDBType.from_string(found) for column, found in self.columns(name).items()}
         return ibis.table(types, name=name)
 
     def create(self, name: str, query: str | ir.Table, key: str | None = None) -> None:
-        """Makes a table of a query or an expression."""
+        """Makes a table from a query or an expression."""
         text = query if isinstance(query, str) else str(ibis.to_sql(query, dialect="duckdb"))
         self.run(f"CREATE OR REPLACE TABLE {name} AS {text}", key)
 
 
 @contextmanager
 def open_database(folder: Path, name: str, reads: Iterable[str] = (), writes: Path | None = None) -> Iterator[Database]:
-    """A database with its temporary files in `folder`; see `Database`."""
+    """Opens a database with its temporary files in `folder`; see `Database`."""
     database = Database(folder, name, reads, writes)
     try:
         yield database

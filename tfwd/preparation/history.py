@@ -1,9 +1,9 @@
-"""What a user's earlier events were about, point in time: for each row, nothing of its own time or later.
+"""The items of a user's earlier events, point-in-time correct: for each row, nothing of its own time or later.
 
-The listed events of a user are numbered by time (those of one time by item) and cut into pieces as long as a list may
-be. An event that `known` listed events precede finds its list in the piece where number `known` lies and the one
+The listed events of a user are numbered by time (ties by item) and cut into pieces of the maximum length of a list.
+An event that is preceded by `known` listed events finds its list in the piece that contains number `known` and the one
 before it: two short lists per row, however long the log is, made by sorting, grouping and joining, all of which DuckDB
-does on disk where memory ends.
+does on disk when memory runs out.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ import ibis.expr.types as ir
 
 
 def histories(events: ir.Table, length: int) -> ir.Table:
-    """The history of each event.
+    """Returns the history of each event.
 
     Args:
-        events: a row an event: `row` (a number that tells them apart), `user`, `item`, `time`, and whether it is
-            `listed` in the histories of later events. An event without a user, an item or a time is in none, and one
-            without a user or a time has none.
-        length: the most items of a list.
+        events: one row per event: `row` (a unique number), `user`, `item`, `time`, and whether it is `listed` in the
+            histories of later events. An event without a user, an item or a time is in no history, and one without a
+            user or a time has none.
+        length: the maximum number of items in a list.
 
     Returns:
         `row` and `history`, a list: the items of the last `length` listed events of the user whose time is less than
@@ -35,20 +35,20 @@ def histories(events: ir.Table, length: int) -> ir.Table:
     pieces = _pieces(_numbered(events), length)
     joined = known.join(pieces, [known.user == pieces.user, known.piece == pieces.piece])
     joined = joined.select("row", "known", "piece", "before", "items")
-    # Positions in both pieces one after the other: the first is full, or there is none.
+    # Positions in both pieces concatenated: the first piece is full, or there is none.
     together = ibis.coalesce(joined.before, joined["items"][0:0]).concat(joined["items"])
     end = joined.known - joined.piece * length + ibis.coalesce(joined.before.length(), 0)
     return joined.select("row", history=together[ibis.greatest(end - length, 0) : end])
 
 
 def latest(events: ir.Table, length: int) -> ir.Table:
-    """The history that the next event of each user would have.
+    """Returns the history that the next event of each user would have.
 
     Args:
         events, length: as in `histories`.
 
     Returns:
-        `user` and `history`; users with an empty one are left out.
+        `user` and `history`; users with an empty history are left out.
     """
     numbered = _numbered(events)
     total = numbered.number.max().over(ibis.window(group_by=numbered.user))
@@ -58,14 +58,14 @@ def latest(events: ir.Table, length: int) -> ir.Table:
 
 
 def _numbered(events: ir.Table) -> ir.Table:
-    """The listed events of each user, numbered from 0 by time and item."""
+    """Returns the listed events of each user, numbered from 0 by time and item."""
     listed = events.filter(events.listed & events.user.notnull() & events.time.notnull() & events["item"].notnull())
     order = ibis.window(group_by=listed.user, order_by=[listed.time, listed["item"]])
     return listed.select("user", "item", number=ibis.row_number().over(order))
 
 
 def _pieces(numbered: ir.Table, length: int) -> ir.Table:
-    """`user`, `piece`, the `items` of the piece and those of the one `before`."""
+    """Returns `user`, `piece`, the `items` of the piece and those of the piece `before`."""
     numbered = numbered.mutate(piece=(numbered.number // length).cast("int64"))
     pieces = numbered.group_by(["user", "piece"]).aggregate(items=numbered["item"].collect(order_by=numbered.number))
     order = ibis.window(group_by=pieces.user, order_by=pieces.piece)

@@ -1,4 +1,4 @@
-"""The whole log as one table: the rows of a source, the columns of joined tables, and what is computed of a row."""
+"""The whole log as one table: the rows of a source, the columns of joined tables, and computed columns."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ def make_log(database: Database, source: Source, joined: list[Source], data: Dat
     """Makes the table `log`.
 
     Args:
-        database: where.
+        database: where the table is made.
         source: the events, without a filter.
         joined: the tables of `data.join`.
-        data: the configuration's section.
+        data: the configuration's data section.
         row: the name of the column that numbers the rows from 1.
 
     Raises:
-        ConfigError: a column is computed of one that does not exist, or of what does not go together.
+        ConfigError: a column is computed from one that does not exist, or from types that do not match.
         DataError: a table to join has a key twice, or a value cannot be computed.
     """
     source.attach(database.connection)
@@ -40,19 +40,19 @@ def make_log(database: Database, source: Source, joined: list[Source], data: Dat
 
 
 def add(database: Database, into: str, table: Source, on: str, key: str, log: str) -> None:
-    """Adds the columns of a joined table that are not there yet.
+    """Adds the columns of a joined table that do not exist yet.
 
     Args:
         database: holds the rows.
         into: their table.
-        table: what is joined.
-        on: the column of both.
-        key: of the configuration, for messages.
-        log: what the rows are called in messages.
+        table: the table to join.
+        on: the column to join on, in both.
+        key: the configuration key, for messages.
+        log: the name of the rows in messages.
 
     Raises:
-        DataError: one of the two has no such column, the joined table has a value of it twice, or a column's name
-            differs from another's only in case.
+        DataError: either table lacks the column, the joined table has a value of it twice, or a column's name differs
+            from another's only in case.
     """
     known = database.columns(into)
     if on not in known:
@@ -73,17 +73,17 @@ def add(database: Database, into: str, table: Source, on: str, key: str, log: st
 
 
 def _matched(on: str, left: str, right: str) -> str:
-    """The condition that a row `l` belongs to the row `r`, for columns of two types."""
+    """Returns the condition that a row `l` matches the row `r`, for columns of two types."""
     name = identifier(on)
     if left == right or (is_number(left) and is_number(right)):
         return f"l.{name} = r.{name}"
-    # 42 in a Parquet file is "42" in a CSV file.
+    # 42 in a Parquet file may be "42" in a CSV file.
     texts = (as_text(on, kind).replace(name, f"{side}.{name}") for kind, side in ((left, "l"), (right, "r")))
     return " = ".join(texts)
 
 
 def _refuse_strangers(database: Database, table: Source, on: str, key: str, log: str) -> None:
-    """Refuses keys of which none is found: 42.0 beside "42", say."""
+    """Refuses a join in which no keys match, such as 42.0 and "42"."""
     name, kind = identifier(on), database.columns(LOG)[on]
     found = f"EXISTS (SELECT 1 FROM {LOG} AS l SEMI JOIN joined AS r ON {_matched(on, kind, table.columns[on])})"
     query = f"SELECT {found}, (SELECT min({name}) FROM {LOG})::VARCHAR, (SELECT min({name}) FROM joined)::VARCHAR"
@@ -97,10 +97,10 @@ def _refuse_strangers(database: Database, table: Source, on: str, key: str, log:
 
 
 def load_table(database: Database, table: Source, on: str, key: str) -> None:
-    """Makes the table `joined` of one that is joined on a column.
+    """Makes the table `joined` from one that is joined on a column.
 
     Raises:
-        DataError: it cannot be read, has no such column, or a value of it twice.
+        DataError: it cannot be read, lacks the column, or has a value of it twice.
     """
     table.require(on, f"{key}.on")
     table.attach(database.connection)
@@ -117,14 +117,14 @@ def load_table(database: Database, table: Source, on: str, key: str) -> None:
 
 
 def compute(database: Database, table: str, name: str, expression: str, row: str | None = None) -> None:
-    """Adds a computed column to a table, or puts it in the place of the one of its name.
+    """Adds a computed column to a table, or replaces the column of that name.
 
     Args:
         database: holds the table.
         table: its name.
-        name: the column's.
+        name: the name of the column.
         expression: SQL, as the user wrote it.
-        row: the column that numbers the rows, of which the expression does not know.
+        row: the column that numbers the rows, which the expression cannot use.
 
     Raises:
         ConfigError, DataError: it cannot be computed.

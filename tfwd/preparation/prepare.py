@@ -1,4 +1,4 @@
-"""From a log to training files: `train.parquet` and, where asked for, the other parts, the catalogue and the users."""
+"""From a log to training files: `train.parquet` and, if requested, the other splits, the catalogue and the users."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ def prepare(
     validation: pd.DataFrame | None = None,
     test: pd.DataFrame | None = None,
 ) -> dict[str, int]:
-    """Writes what a configuration makes of its data, as Parquet files into a folder that is there.
+    """Writes the prepared rows of a configuration as Parquet files into an existing folder.
 
     The rows keep their order. They have all columns of the log, and what `data.join`, `data.columns` and
-    `data.history` add; rows that `data.filter` refuses are left out. A history is made of the whole log before that.
+    `data.history` add; rows that `data.filter` rejects are left out. A history is made from the whole log before that.
     With a `ranking` section `items.parquet` holds the catalogue and `users.parquet` the users as of their last event.
 
     Args:
@@ -51,11 +51,11 @@ def prepare(
         train, validation, test: frames in place of the sources that the configuration names.
 
     Returns:
-        The number of rows of each part.
+        The number of rows of each split.
 
     Raises:
-        ConfigError: the data section asks for what cannot be.
-        DataError: a source is missing or damaged, a value cannot be computed, or a part of a split is empty.
+        ConfigError: the data section asks for something impossible.
+        DataError: a source is missing or damaged, a value cannot be computed, or a split is empty.
     """
     folder, data = Path(folder), config.data
     counts: dict[str, int] = {}
@@ -85,15 +85,15 @@ def prepared_beside(
     validation: pd.DataFrame | None = None,
     test: pd.DataFrame | None = None,
 ) -> Iterator[Path | None]:
-    """The files of a run that does not exist yet, in a folder that is removed unless the run took it.
+    """Prepares the files of a run that does not exist yet, in a folder that is removed unless the run took it.
 
     Args:
-        output: where the run will be; the folder is on the same disk, so that it becomes the run's by being renamed.
-        config: the run's.
+        output: where the run will be; the folder is on the same disk, so that it can be moved there by renaming.
+        config: the configuration of the run.
         train, validation, test: frames in place of the sources that it names.
 
     Yields:
-        The folder, or None where nothing is to be prepared.
+        The folder, or None if there is nothing to prepare.
     """
     if not (config.data.prepared or config.ranking):
         yield None
@@ -113,7 +113,7 @@ def prepared_beside(
 
 
 def open_source(source: object, data: DataConfig, work: Path) -> Source:
-    """Opens a source of the data section, from `data.path` where it is a dataset by name and there is a local copy."""
+    """Opens a source of the data section; a named dataset with a local copy is read from `data.path`."""
     if isinstance(source, str) and source.startswith("tfds:"):
         from tfwd.datasets.tfds import as_parquet
 
@@ -124,18 +124,18 @@ def open_source(source: object, data: DataConfig, work: Path) -> Source:
 
 
 class _Preparation:
-    """One log on its way to files."""
+    """The preparation of one log."""
 
     def __init__(self, database: Database, source: Source, tables: list[Source], config: Config, folder: Path) -> None:
         self.database, self.source, self.tables = database, source, tables
         self.config, self.data, self.folder = config, config.data, folder
         made = [history.name for history in self.data.history]
         longest = max(map(len, [*source.columns, *self.data.columns, *made, *(c for t in tables for c in t.columns)]))
-        # Names that are longer than those of all columns are the names of none.
+        # Names that are longer than those of all columns cannot clash with any.
         self.row, self.part = "row" + "_" * longest, "part" + "_" * longest
 
     def write(self, name: str) -> dict[str, int]:
-        """Writes the parts that become of the source `name`, and from the training log what ranking needs."""
+        """Writes the splits made from the source `name` and, from the training log, what ranking needs."""
         make_log(self.database, self.source, self.tables, self.data, self.row)
         for index in range(len(self.data.history)):
             self._history(index)
@@ -183,7 +183,7 @@ class _Preparation:
         self.database.create(f"history_{index}", found)
 
     def _columns(self) -> dict[str, str]:
-        """Those of the log, with their types, but for the number of the row."""
+        """Returns the columns of the log with their types, without the row number."""
         return {column: kind for column, kind in self.database.columns(LOG).items() if column != self.row}
 
     def _require(self, column: str, key: str) -> None:
@@ -202,9 +202,9 @@ class _Preparation:
         chosen = f"'{name}'"
         if self.data.split is not None:
             chosen = part(self.database, "kept", self.data.split, self.source.columns, self.row)
-        # Before the lists are there, of which a copy of the rows would be one too.
+        # Before the lists exist, since a copy of the rows would copy them too.
         self.database.create("kept", f"SELECT *, {chosen} AS {identifier(self.part)} FROM kept", "data.split")
-        # One after the other: joined at once, all the lists would have to be in memory.
+        # One after the other: joined together, all the lists would have to be in memory.
         for index, history in enumerate(self.data.history):
             listed = f"coalesce(h.history, CAST([] AS {known[history.item]}[])) AS {identifier(history.name)}"
             join = f'LEFT JOIN history_{index} AS h ON l.{identifier(self.row)} = h."row"'

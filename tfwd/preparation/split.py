@@ -1,4 +1,4 @@
-"""The part of each row: `train`, `validation` or `test`, as an SQL expression of the kept rows."""
+"""The split of each row, `train`, `validation` or `test`, as an SQL expression over the kept rows."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ _DIGITS = 13
 
 
 def part(database: Database, table: str, split: SplitConfig, columns: Iterable[str], row: str) -> str:
-    """The SQL of a row's part.
+    """Returns the SQL of a row's split.
 
     Args:
         database: holds the table.
-        table: the rows to part.
-        split: how.
-        columns: the log's own, whose values tell rows apart.
-        row: the column that numbers the rows, for those that are equal.
+        table: the rows to split.
+        split: how to split them.
+        columns: the log's own columns, whose values distinguish rows.
+        row: the column that numbers the rows, for rows that are equal.
 
     Raises:
-        ConfigError: a moment that the time's type does not have.
-        DataError: rows without a time where it decides.
+        ConfigError: a moment is invalid for the type of the time.
+        DataError: rows lack a time that the split depends on.
     """
     known = database.columns(table)
     own = digest({column: known[column] for column in columns})
@@ -41,20 +41,20 @@ def part(database: Database, table: str, split: SplitConfig, columns: Iterable[s
     if split.by == "time":
         return _by_time(database, table, split, time)
     user = identifier(_column(database, table, split.user, "user"))
-    # Events of one time are told apart by what they are, not by where they stand.
+    # Events of the same time are ordered by their values, not by their position.
     order = f"{identifier(time)} DESC, {own} DESC, {identifier(row)} DESC"
     number = f"row_number() OVER (PARTITION BY {user} ORDER BY {order})"
     test, validation = int(split.test), int(split.validation)
     parts = f"WHEN {number} <= {test} THEN 'test' WHEN {number} <= {test + validation} THEN 'validation'"
-    # Rows of nobody are the last of no user.
+    # Rows without a user are nobody's last rows.
     return f"CASE WHEN {user} IS NULL THEN 'train' {parts} ELSE 'train' END"
 
 
 def require_time(database: Database, table: str, column: str | None, key: str) -> str:
-    """The column of an event's time.
+    """Returns the column of an event's time.
 
     Raises:
-        DataError: there is none.
+        DataError: it is missing.
         ConfigError: its type has no order of time.
     """
     name = _column(database, table, column, "time", key)
@@ -105,7 +105,7 @@ def _by_time(database: Database, table: str, split: SplitConfig, time: str) -> s
             cuts[name] = moment(value, found, f"data.split.{name}")
         elif value > 0 and rows:
             later += value
-            # Before the test rows of a moment, the share is counted of all rows all the same.
+            # Before the test rows of a moment, the share is still a share of all rows.
             cuts[name] = _cut(database, table, time, found, rows - round(later * rows), rows)
         if isinstance(value, str) or value >= 1:
             counted = f"SELECT count(*) FROM {table} WHERE {identifier(time)} >= {cuts[name]}"
@@ -115,17 +115,17 @@ def _by_time(database: Database, table: str, split: SplitConfig, time: str) -> s
 
 
 def _cut(database: Database, table: str, time: str, found: str, at: int, rows: int) -> str:
-    """The first moment of a part that begins with the row at a position in the order of time, or the next before it."""
+    """Returns the first moment of a split that begins at a position in time order, or the last moment before it."""
     query = f"SELECT {identifier(time)} FROM {table} ORDER BY 1 LIMIT 1 OFFSET {min(at, rows - 1)}"
     value = database.run(f"SELECT CAST(({query}) AS VARCHAR)")[0][0]
     return f"CAST({literal(value)} AS {found})"
 
 
 def moment(value: str | float, found: str, key: str) -> str:
-    """The SQL of a moment, as the type of a time has it.
+    """Returns the SQL of a moment in the type of a time.
 
     Raises:
-        ConfigError: the type does not have it.
+        ConfigError: it is invalid for that type.
     """
     if not isinstance(value, str):
         if not is_number(found):

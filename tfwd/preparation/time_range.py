@@ -1,4 +1,4 @@
-"""The rows of a range of time, as an SQL condition."""
+"""The rows in a range of time, as an SQL condition."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from tfwd.preparation.split import moment, require_time
 
 
 def within(database: Database, table: str, data: DataConfig) -> str | None:
-    """The SQL of `data.since` <= time < `data.until`, None where neither is given. A row without a time is outside.
+    """Returns the SQL of `data.since` <= time < `data.until`, None if neither is given. Rows without time are outside.
 
     Args:
         database: holds the table.
         table: the log.
-        data: the configuration's section.
+        data: the configuration's data section.
 
     Raises:
-        ConfigError: the column has no order of time, a bound is none of its values, or the range ends before it begins.
-        DataError: there is no such column, or no row in the range.
+        ConfigError: the column has no order of time, a bound is invalid, or the range ends before it begins.
+        DataError: the column is missing, or no row is in the range.
     """
     if not data.ranged:
         return None
@@ -27,7 +27,7 @@ def within(database: Database, table: str, data: DataConfig) -> str | None:
     name, found = identifier(time), database.columns(table)[time]
     there = name
     if found in FLOATS:
-        # For DuckDB NaN is later than all times.
+        # DuckDB orders NaN after all times.
         there = f"CASE WHEN NOT isnan({name}) THEN {name} END"
     bounds: dict[str, str] = {}
     for key in ("since", "until"):

@@ -1,1 +1,1 @@
-"""A list of items for a user: the catalogue, its scores at once, the best of them, and why."""
+"""Lists of items for a user: the catalogue, all its scores at once, the best of them, and the reasons."""

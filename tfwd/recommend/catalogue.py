@@ -1,4 +1,4 @@
-"""The items that are recommended: their ids, titles, and what the model reads of them."""
+"""The items that are recommended: their ids, titles, and what the model reads about them."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ Raw = dict[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class Catalogue:
-    """Items in their order, which decides between equal scores.
+    """The items, in an order that breaks ties between equal scores.
 
     Attributes:
-        input: the model's input that tells the item.
+        input: the model's input that identifies the item.
         ids: `(N,)` str objects or int64, as that input takes them.
         titles: one per item, or None.
         inputs: the items' raw inputs, `(N,)` or `(N, K)` each.
@@ -44,7 +44,7 @@ class Catalogue:
 
     @property
     def missing(self) -> str | int:
-        """What stands for no item."""
+        """The value that stands for no item."""
         found: str | int = MISSING[self.input.kind]
         return found
 
@@ -54,11 +54,11 @@ def read_catalogue(source: Source, schema: Schema, ranking: RankingConfig) -> Ca
 
     Args:
         source: one row per item: the item, its title and the item columns.
-        schema: of the model.
+        schema: the schema of the model.
         ranking: names the columns.
 
     Raises:
-        DataError: there are no items, one is listed twice or is missing, or a column is missing.
+        DataError: there are no items, an item is listed twice or missing, or a column is missing.
     """
     inputs = item_inputs(schema, ranking)
     if ranking.title:
@@ -85,7 +85,7 @@ def read_catalogue(source: Source, schema: Schema, ranking: RankingConfig) -> Ca
 
 
 def tensors(raw: Raw) -> dict[str, tf.Tensor]:
-    """Raw inputs as TensorFlow takes them."""
+    """Converts raw inputs to the form that TensorFlow takes."""
     return {
         name: tf.constant(values.tolist(), tf.string, values.shape) if values.dtype == object else tf.constant(values)
         for name, values in raw.items()

@@ -1,4 +1,4 @@
-"""Which of a pair, the user or the item, a feature depends on."""
+"""Which side of a pair, the user or the item, a feature depends on."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 def ranking_of(config: Config, run: Path) -> RankingConfig:
-    """The ranking section of a run's configuration.
+    """Returns the ranking section of a run's configuration.
 
     Raises:
-        ConfigError: there is none; says what to add.
+        ConfigError: it is missing; says what to add.
     """
     if config.ranking is None:
         raise ConfigError(
@@ -29,12 +29,12 @@ def ranking_of(config: Config, run: Path) -> RankingConfig:
 
 
 def item_inputs(schema: Schema, ranking: RankingConfig) -> tuple[Input, ...]:
-    """The inputs that an item brings; the others come with the request."""
+    """Returns the inputs that come with an item; the others come with the request."""
     columns = {ranking.item, *ranking.item_columns}
     return tuple(entry for entry in schema.inputs if entry.column in columns)
 
 
 def user_inputs(schema: Schema, ranking: RankingConfig) -> tuple[Input, ...]:
-    """The inputs that come with a request."""
+    """Returns the inputs that come with a request."""
     of_item = item_inputs(schema, ranking)
     return tuple(entry for entry in schema.inputs if entry not in of_item)

@@ -15,12 +15,12 @@ from tfwd.layers.fingerprint import folded
 
 
 class Keys(NamedTuple):
-    """What the keys of all crosses are for some rows, a column a row of the tensors.
+    """The keys of all crosses for some rows; each column is a row of the tensors.
 
     Attributes:
         ids: int64 `(K, N)`; negative where a multivalent key has no value.
-        first: uint64 `(H, N)`, what a key brings to a hash as the first.
-        later: uint64 `(H, N)`, the same as a later one.
+        first: uint64 `(H, N)`, what a key contributes to a hash as its first key.
+        later: uint64 `(H, N)`, what it contributes as a later key.
     """
 
     ids: tf.Tensor
@@ -41,24 +41,24 @@ class Combined(NamedTuple):
 
 
 def keys_of(layer: CrossFeatures, inputs: Sequence[tf.Tensor]) -> Keys:
-    """The keys of rows as the layer takes them: ids `(N, K)` and, if any key is hashed, fingerprints `(N, H)`."""
+    """Returns the keys of rows from the layer's inputs: ids `(N, K)` and, for hashed keys, fingerprints `(N, H)`."""
     ids = tf.transpose(tf.cast(inputs[0], tf.int64))
     fingerprints = tf.transpose(inputs[1]) if layer.hashed else None
     return Keys(ids, *layer.rounds(tf.maximum(ids, 0), fingerprints))
 
 
 def cross(layer: CrossFeatures, index: int, of_user: Sequence[bool], user: Keys, items: Keys) -> Combined:
-    """The ids of one cross for one user and all items.
+    """Returns the ids of one cross for one user and all items.
 
-    Equal to those of the layer on rows of the user and each item; of the user only the values that are there are
-    combined, however many there may be. What one side brings alone is computed for that side alone.
+    They equal those of the layer on rows of the user and each item; of the user's values only those present are
+    combined, however many there could be. What depends on one side alone is computed for that side alone.
 
     Args:
         layer: the layer of all crosses.
-        index: which of them.
+        index: the index of the cross.
         of_user: for each of its keys, whether it is on the user's side; some are, some are not.
-        user: of one row.
-        items: of `N` rows.
+        user: the keys of one row.
+        items: the keys of `N` rows.
     """
     columns = _Columns(layer, layer.crosses[index], of_user, user)
 
@@ -70,13 +70,13 @@ def cross(layer: CrossFeatures, index: int, of_user: Sequence[bool], user: Keys,
 
 
 def user_combinations(layer: CrossFeatures, index: int, of_user: Sequence[bool]) -> int | None:
-    """How many combinations the keys of the user's side have, None where ids don't tell them: a hashed key."""
+    """Returns how many combinations the user's keys have, None if ids cannot tell, as with a hashed key."""
     own = [key for key, user in zip(layer.crosses[index], of_user, strict=True) if user]
     return None if set(own) & set(layer.hashed) else math.prod(layer.sizes[key] for key in own)
 
 
 def numbers(layer: CrossFeatures, index: int, of_user: Sequence[bool], user: Keys) -> tf.Tensor:
-    """The numbers of the combinations that a user, `N` = 1, has: int32 `(U,)`, the last key counting fastest."""
+    """Returns the numbers of a user's combinations, `N` = 1: int32 `(U,)`, the last key varying fastest."""
     keys = layer.crosses[index]
     columns = _Columns(layer, keys, of_user, user)
     found: tf.Tensor = None
@@ -88,7 +88,7 @@ def numbers(layer: CrossFeatures, index: int, of_user: Sequence[bool], user: Key
 
 
 def numbered(layer: CrossFeatures, index: int, of_user: Sequence[bool], start: int, stop: int, items: Keys) -> Combined:
-    """The ids of one cross for the user's combinations of the numbers `start` to `stop - 1`, and all items."""
+    """Returns the ids of one cross for the user's combinations `start` to `stop - 1`, and all items."""
     keys = layer.crosses[index]
     own = [position for position in range(len(keys)) if of_user[position]]
     sizes = [layer.sizes[keys[position]] for position in own]
@@ -109,7 +109,7 @@ def numbered(layer: CrossFeatures, index: int, of_user: Sequence[bool], start: i
 
 
 def _chain(layer: CrossFeatures, index: int, brought: Callable[[int, str], tf.Tensor]) -> tf.Tensor:
-    """The ids of a cross, int32, of what its keys bring, which are broadcast to one another."""
+    """Returns the ids of a cross, int32, from what its keys contribute, broadcast against each other."""
     keys, bins = layer.crosses[index], layer.bins[index]
     if not bins:
         combined = brought(0, "ids")
@@ -135,7 +135,7 @@ class _Columns:
         self._present = self._user_has(user)
 
     def _user_has(self, user: Keys) -> tf.Tensor | None:
-        """Which combinations of the user's values there are, bool `(U,)`; None where all are."""
+        """Returns which combinations of the user's values exist, bool `(U,)`; None if all do."""
         optional = [p for p, key in enumerate(self._keys) if self._of_user[p] and self._layer.lengths[key]]
         if not optional:
             return None
@@ -146,7 +146,7 @@ class _Columns:
         return np.array([columns[self._keys[position]][place] for place in self._places[position]])
 
     def take(self, values: tf.Tensor, position: int, hashed: bool = True) -> tf.Tensor:
-        """Of a key's values its own for each combination: `(U, 1, 1)` of the user, `(1, I, N)` of items."""
+        """Takes a key's value for each combination: `(U, 1, 1)` for the user, `(1, I, N)` for items."""
         columns = self._layer.hash_columns if hashed else self._layer.id_columns
         numbers = tf.constant(self._numbers(columns, position))
         if not self._of_user[position]:
@@ -157,7 +157,7 @@ class _Columns:
 
 
 def _combinations(layer: CrossFeatures, keys: Sequence[int]) -> np.ndarray:
-    """The places of the values of some keys, `(combinations, keys)`."""
+    """Returns the positions of the values of some keys, `(combinations, keys)`."""
     return np.array(list(itertools.product(*(range(max(layer.lengths[key], 1)) for key in keys))))
 
 

@@ -1,9 +1,9 @@
-"""Scores of one user with many items, without computing anything of either side more than once.
+"""Scores of one user with many items, without computing anything on either side more than once.
 
 A feature depends on the user, on the item, or, being a cross, on both. The transform is run on the user's row with the
 item's inputs missing, and once on the catalogue with the user's missing: what depends on one side only is right in one
-of the two. The wide head is a sum, and so is the first layer of the tower: each has a part of the user, a part of the
-item, and a part of the pair, and only the last and the rest of the tower are computed for every pair.
+of the two. The wide head is a sum, and so is the first layer of the tower: each has a part for the user, a part for
+the item, and a part for the pair, and only the last and the rest of the tower are computed for every pair.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from tfwd.schema import DTYPES, MISSING, Input
 
 Tensors = dict[str, tf.Tensor]
 
-# Pairs whose weights are tabulated at a time.
+# The number of pairs whose weights are tabulated at a time.
 _TABULATED = 2**20
 
 
 class SideParts(NamedTuple):
-    """What one side of pairs brings, for `N` rows.
+    """What one side of pairs contributes, for `N` rows.
 
     Attributes:
         wide: float32 `(N,)`, its part of the wide head's logit.
-        deep: float32 `(N, W)`, its part of the first layer of the tower, or its inputs of it.
-        keys: what crosses over both sides read: of users with the rows first, of items as `Keys` has them.
+        deep: float32 `(N, W)`, its part of the first layer of the tower, or of the tower's inputs.
+        keys: what crosses over both sides read: with the rows first for users, as in `Keys` for items.
     """
 
     wide: tf.Tensor
@@ -55,11 +55,11 @@ class PairLogits(NamedTuple):
 
 
 class PairScorer:
-    """The model of one logit, split by sides.
+    """A model with one logit, split by sides.
 
     Args:
-        model: trained.
-        features: as they were declared.
+        model: the trained model.
+        features: the declared features.
         ranking: says what belongs to the item.
     """
 
@@ -83,20 +83,20 @@ class PairScorer:
         self._columns = _tower_columns(self._blocks, self._sides, number_owners(features))
 
     def user(self, raw: Mapping[str, tf.Tensor]) -> SideParts:
-        """The part of users, from their raw inputs `(N,)` or `(N, K)`."""
+        """Returns the parts of users, from their raw inputs `(N,)` or `(N, K)`."""
         return self._parts(raw, self.item_inputs, "user")
 
     def items(self, raw: Mapping[str, tf.Tensor]) -> SideParts:
-        """The part of items, from their raw inputs `(N,)` or `(N, K)`."""
+        """Returns the parts of items, from their raw inputs `(N,)` or `(N, K)`."""
         return self._parts(raw, self.user_inputs, "item")
 
     def __call__(self, user: SideParts, items: SideParts, known: Mapping[str, tf.Tensor] | None = None) -> PairLogits:
-        """The logits of one user, `N` = 1, and some items.
+        """Returns the logits of one user, `N` = 1, and some items.
 
         Args:
-            user: from `user`.
-            items: from `items`.
-            known: of crosses that are tabulated, what they add to the wide head's logit, float32 `(N,)`; see `known`.
+            user: the result of `user`.
+            items: the result of `items`.
+            known: what tabulated crosses add to the wide head's logit, float32 `(N,)`; see `known`.
         """
         known = known or {}
         crossed = self._crossed(user, items, known)
@@ -123,7 +123,7 @@ class PairScorer:
         return SideParts(self._wide_of(transformed, side, count), self._deep_of(transformed, side, count), keys)
 
     def _wide_of(self, transformed: Tensors, side: Side, count: tf.Tensor) -> tf.Tensor:
-        """The sum of the weights of a side's own features, float32 `(N,)`."""
+        """Returns the sum of the weights of a side's own features, float32 `(N,)`."""
         terms = [tf.zeros([count])]
         head, layout = self._wide, self._model.layout
         if head is not None and layout.wide is not None:
@@ -153,14 +153,14 @@ class PairScorer:
         return tf.matmul(own, tf.gather(self._first.kernel, self._columns[side]))
 
     def tables(self, items: SideParts, most_bytes: int) -> dict[str, tf.Tensor]:
-        """What crosses add to the wide head's logit, tabulated: float32 `(U, N)`, the user's combinations by items.
+        """Tabulates what crosses add to the wide head's logit: float32 `(U, N)`, the user's combinations by items.
 
-        A user is then answered with a sum of rows, without a hash and without one lookup per pair. The smallest tables
-        are made first.
+        A user is then answered with a sum of rows, without a hash or a lookup per pair. The smallest tables are made
+        first.
 
         Args:
-            items: from `items`.
-            most_bytes: of all tables together.
+            items: the result of `items`.
+            most_bytes: the most bytes that all tables together may take.
         """
         count, left = items.wide.shape[0], most_bytes
         sizes = {
@@ -186,7 +186,7 @@ class PairScorer:
         return made
 
     def known(self, user: SideParts, tables: Mapping[str, Any]) -> dict[str, tf.Tensor]:
-        """What tabulated crosses add for one user, float32 `(N,)` each."""
+        """Returns what tabulated crosses add for one user, float32 `(N,)` each."""
         own = Keys(*map(tf.transpose, user.keys))
         found = {}
         for name, table in tables.items():
@@ -214,7 +214,7 @@ class PairScorer:
         return sum(terms[1:], terms[0])
 
     def _tabulated(self, combined: Combined, slot: Slot) -> tf.Tensor:
-        """What each of a user's combinations adds with each item, as if it were the user's only one: `(U, N)`."""
+        """Returns what each of a user's combinations adds with each item, as if it were the only one: `(U, N)`."""
         weights = self._wide.table(_rows(combined, slot.start))[..., 0]
         return tf.reduce_sum(weights, axis=1) / _divisor(_of_items(combined), slot)
 
@@ -239,7 +239,7 @@ class PairScorer:
         return self._deep.logits(values)[:, 0]
 
     def _tower_inputs_of_pairs(self, crossed: dict[str, Combined]) -> list[tf.Tensor]:
-        """The tower's inputs that depend on both sides, float32 `(N, columns)` each, in their order."""
+        """Returns the tower's inputs that depend on both sides, float32 `(N, columns)` each, in order."""
         found = []
         embeddings = {embedding.name: embedding for embedding in self._deep.embeddings}
         for block in self._blocks:
@@ -260,7 +260,7 @@ _KEYS = ("keys.ids", "keys.fingerprints")
 
 
 def with_keys(transform: keras.Model) -> tuple[keras.Model, Any]:
-    """The transform with what its crosses read among its outputs, and their layer."""
+    """Returns the transform with the inputs of its crosses added to its outputs, and the layer of crosses."""
     crosses = crosses_of(transform)
     if crosses is None:
         return transform, None
@@ -273,7 +273,7 @@ def with_keys(transform: keras.Model) -> tuple[keras.Model, Any]:
 
 
 def _cross_places(features: tuple[Feature, ...], of: dict[str, Side]) -> dict[str, tuple[int, list[bool]]]:
-    """Of the crosses over both sides, their numbers and whether each key is on the user's side."""
+    """Returns the indices of the crosses over both sides, and whether each key is on the user's side."""
     crosses = [feature for feature in features if isinstance(feature, Cross)]
     return {
         feature.name: (index, [of[key] == "user" for key in feature.keys])
@@ -288,7 +288,7 @@ def _numeric_sides(features: tuple[Feature, ...], of: dict[str, Side], numeric: 
 
 
 def _first_layer(deep: Any) -> keras.layers.Dense | None:
-    """The first layer of the tower where it is a sum over the tower's inputs, in full precision."""
+    """Returns the first layer of the tower if it is a sum over the tower's inputs, in full precision."""
     if deep is None or type(deep.tower) is not keras.Sequential:
         return None
     first = deep.tower.layers[0]
@@ -296,7 +296,7 @@ def _first_layer(deep: Any) -> keras.layers.Dense | None:
 
 
 def _tower_columns(blocks: Iterable[Block], of: dict[str, Side], owners: dict[str, str]) -> dict[Side, np.ndarray]:
-    """Which of the tower's inputs depend on which side."""
+    """Returns which of the tower's inputs depend on which side."""
     found: list[Side] = []
     for block in blocks:
         found += [of[owners[block.name] if block.kind == "number" else block.name]] * block.size
@@ -310,7 +310,7 @@ def _rows(combined: Combined, start: int, padding: int = 0) -> tf.Tensor:
 
 
 def _sum_of_rows(table: tf.Variable, rows: tf.Tensor) -> tf.Tensor:
-    """The sum of some rows, zeros of none: float32 `(N,)`. They are read once and not copied, as a gather would."""
+    """Returns the sum of some rows, zeros if none: float32 `(N,)`. Unlike a gather, it reads them without a copy."""
     summed = tf.raw_ops.SparseSegmentSumWithNumSegments(
         data=tf.convert_to_tensor(table), indices=rows, segment_ids=tf.zeros_like(rows), num_segments=1
     )
@@ -318,14 +318,14 @@ def _sum_of_rows(table: tf.Variable, rows: tf.Tensor) -> tf.Tensor:
 
 
 def _of_items(combined: Combined) -> tf.Tensor:
-    """How many combinations an item's own values make, int32 `(N,)`, or `(1,)` where all have as many."""
+    """Returns how many combinations an item's values make, int32 `(N,)`, or `(1,)` if all have the same number."""
     if combined.absent is None:
         return tf.shape(combined.ids)[1:2]
     return tf.reduce_sum(tf.cast(~combined.absent, tf.int32), axis=0)
 
 
 def _divisor(count: tf.Tensor, slot: Slot) -> tf.Tensor:
-    """What the sum of so many values of a bag is divided by, float32; of a product the product of the divisors."""
+    """Returns what the sum of a bag of so many values is divided by, float32; for a product, the divisors' product."""
     if slot.combiner == "sum" or not slot.bag:
         return tf.ones_like(count, tf.float32)
     divisor = tf.cast(tf.maximum(count, 1), tf.float32)

@@ -1,4 +1,4 @@
-"""Why an item is in a list: what depends on it in the wide head, by name, and what the deep head says of it."""
+"""Why an item is in a list: what depends on it in the wide head, by name, and what the deep head adds."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from tfwd.run_folder.folder import RunFolder
 
 
 class Reasons:
-    """Names what carried items.
+    """Names the reasons for items.
 
-    The weights of features of the user alone are the same for every item, and are no reason. What the deep head says
-    is compared with the mean over the catalogue.
+    The weights of features of the user alone are the same for every item, and are not a reason. The deep head's share
+    is compared with its mean over the catalogue.
 
     Args:
-        run: of the model.
+        run: the run of the model.
         ranking: says what belongs to the item.
         lists: the model and the catalogue.
     """
@@ -39,7 +39,7 @@ class Reasons:
         self._lists, self._ranking = lists, ranking
         of = sides(self._space.features, ranking)
         self._shown = {name for name, side in of.items() if side != "user"}
-        # A form of a number has a name of its own, of which the feature's is the beginning, as it may be of another's.
+        # A form of a number has its own name, which starts with the feature's name; so may another feature's name.
         self._owners = self._space.number_owners()
         self._transform, self._crosses = with_keys(run.model.transform)
         self._names: dict[tuple[str, int], str] = {}
@@ -50,12 +50,12 @@ class Reasons:
         self._items = {self._space.root(feature.name).name for feature in owners}
 
     def of(self, user: Raw, rows: NDArray[np.integer], count: int) -> list[str]:
-        """The reasons of some items for one user, as text.
+        """Returns the reasons for some items for one user, as text.
 
         Args:
             user: raw inputs, one row.
-            rows: of the catalogue.
-            count: reasons per item, at the most.
+            rows: rows of the catalogue.
+            count: reasons per item, at most.
         """
         catalogue = self._lists.catalogue
         repeated = {name: np.repeat(values, len(rows), axis=0) for name, values in user.items()}
@@ -114,7 +114,7 @@ class Reasons:
         return " x ".join(self._value(key, int(ids[column])) for key, column in values)
 
     def _value(self, name: str, local: int) -> str:
-        """What a local id of a feature is called, with a title for an item's id."""
+        """Returns the name of a feature's local id, with a title for an item's id."""
         if (name, local) not in self._names:
             shown = row_names(name, np.array([local]), self._space, self._model)[0]
             feature = self._space[name]

@@ -41,11 +41,11 @@ class Recommender:
     Args:
         run: a run whose configuration has a ranking section.
         items: the catalogue, as `Source.open` takes it: one row per item, with the columns that `ranking` names.
-            Without it, the one that training has left in the run.
+            By default the one that training has left in the run.
 
     Raises:
         ConfigError: the run ranks nothing.
-        DataError: there is no catalogue, or one that does not fit.
+        DataError: there is no catalogue, or it does not fit.
     """
 
     def __init__(self, run: RunFolder, items: Any = None) -> None:
@@ -60,7 +60,7 @@ class Recommender:
 
     @property
     def lists(self) -> ListMaker:
-        """The model and the catalogue as a graph, for an export."""
+        """Returns the model and the catalogue as a graph, for an export."""
         return self._lists
 
     def recommend(
@@ -71,14 +71,14 @@ class Recommender:
         candidates: Sequence[Any] | None = None,
         include_seen: bool = False,
     ) -> pd.DataFrame:
-        """The best items for some users.
+        """Returns the best items for some users.
 
         Args:
-            users: as `Source.open` takes it, a frame or a file: one row per user, with the column `ranking.user`, those
-                that the model reads of a request and, if there is one, `seen`, a list of the items to leave out.
-            k: the length of the lists; `ranking.k` when None.
-            candidates: items to choose from; the whole catalogue when None.
-            include_seen: lists what is in `seen` too.
+            users: a frame or a file, as `Source.open` takes it: one row per user, with the column `ranking.user`, those
+                that the model reads of a request and optionally `seen`, a list of the items to leave out.
+            k: the length of the lists; `ranking.k` if None.
+            candidates: items to choose from; the whole catalogue if None.
+            include_seen: whether to list items in `seen` too.
 
         Returns:
             Rows of `ranking.user`, `place` from 1, `ranking.item`, the title's column if there is one, and `score`:
@@ -97,13 +97,13 @@ class Recommender:
         include_seen: bool = False,
         advance: Callable[[int], None] | None = None,
     ) -> int:
-        """`recommend` for all users of a source, written as `.parquet` or `.csv`; memory does not grow with them.
+        """Writes `recommend` for all users of a source as `.parquet` or `.csv`; memory does not grow with the users.
 
         Args:
             source: the users.
-            output: the file, which appears when it is whole.
+            output: the file, which appears when it is complete.
             k, candidates, include_seen: as in `recommend`.
-            advance: called with the number of users whenever some are written.
+            advance: called with the number of users after each write.
 
         Returns:
             The number of rows written.
@@ -129,7 +129,7 @@ class Recommender:
         include_seen: bool = False,
         advance: Callable[[int], None] | None = None,
     ) -> Iterator[pa.Table]:
-        """The lists of the users of a source, some users at a time; see `recommend`."""
+        """Yields the lists of the users of a source, some users at a time; see `recommend`."""
         length = _length(self.ranking.k if k is None else k)
         chosen = self._candidates(candidates)
         leave_out = not include_seen and SEEN in source.columns
@@ -146,12 +146,12 @@ class Recommender:
                 advance(len(places))
 
     def reasons(self, users: Any, items: Sequence[Any], count: int = 3) -> list[str]:
-        """Why a user is shown some items: the heaviest of what depends on the item, by name, in logits.
+        """Returns why a user is shown some items: the largest contributions that depend on the item, in logits.
 
         Args:
-            users: as in `recommend`; the first is meant.
-            items: of the catalogue.
-            count: how many reasons per item, at the most.
+            users: as in `recommend`; only the first is used.
+            items: items of the catalogue.
+            count: reasons per item, at most.
 
         Raises:
             DataError: there is no user, or an item that is not in the catalogue.
@@ -186,7 +186,7 @@ class Recommender:
         return self._padded([candidates])
 
     def _padded(self, lists: Sequence[Sequence[Any] | None]) -> tf.Tensor:
-        """Lists of items as a matrix, padded with the missing value; what can be no item is missing too."""
+        """Returns lists of items as a matrix, padded with the missing value; what cannot be an item is missing too."""
         missing, text = self.catalogue.missing, self.catalogue.input.kind == "string"
         width = max(1, max((len(items or ()) for items in lists), default=1))
 
@@ -240,12 +240,12 @@ def _check_seen(source: Source) -> None:
 
 
 def has_catalogue(run: RunFolder) -> bool:
-    """Whether a run ranks items and has them."""
+    """Returns whether a run ranks items and has a catalogue."""
     return run.config.ranking is not None and (run.path / "data" / ITEMS).is_file()
 
 
 def file_of(run: RunFolder, name: str) -> Path:
-    """A file that training leaves in `RUN/data`.
+    """Returns a file that training leaves in `RUN/data`.
 
     Raises:
         DataError: it does not exist.

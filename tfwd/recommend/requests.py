@@ -1,4 +1,4 @@
-"""What a person asks for: a user by name, candidates from a file."""
+"""What a request on the command line names: a user, and candidates from a file."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from tfwd.data.sql import as_text, literal
 from tfwd.errors import DataError
 from tfwd.utils.files import what_it_is
 
-# Users among whom the nearest of an unknown one are looked for, and how many are shown.
+# How many users are searched for names close to an unknown one, and how many are shown.
 _LOOKED_AT, _SHOWN = 100_000, 3
 
 
 def a_user(source: Source, column: str) -> str | None:
-    """The text form of the first user of a file, if it names one.
+    """Returns the first user of a file as a string, if it names one.
 
     Args:
         source: one row per user.
-        column: tells users apart.
+        column: the column that identifies users.
     """
     return next(iter(_names(source, column, 1)), None)
 
 
 def find_user(source: Source, column: str, user: str) -> pa.Table:
-    """The row of a user.
+    """Returns the row of a user.
 
     Args:
         source: one row per user.
-        column: tells users apart.
-        user: the text form of the one that is asked for.
+        column: the column that identifies users.
+        user: the requested user, as a string.
 
     Raises:
-        DataError: there is no such user, with the nearest and what to give instead; or there are several rows.
+        DataError: there is no such user, or several rows of it; names close matches and what to give instead.
     """
     text = as_text(column, source.require(column, "ranking.user"))
     with reading(source.name):
@@ -55,7 +55,7 @@ def find_user(source: Source, column: str, user: str) -> pa.Table:
 
 
 def _names(source: Source, column: str, most: int) -> list[str]:
-    """The text forms of the first users of a file."""
+    """Returns the first users of a file, as strings."""
     text = as_text(column, source.require(column, "ranking.user"))
     query = f"{source.select(f'{text} AS name', where=f'{text} IS NOT NULL')} LIMIT {most}"
     with reading(source.name):
@@ -63,10 +63,10 @@ def _names(source: Source, column: str, most: int) -> list[str]:
 
 
 def read_candidates(path: str) -> list[str]:
-    """The items of a text file, one per line; empty lines are left out.
+    """Returns the items of a text file, one per line; empty lines are skipped.
 
     Raises:
-        DataError: it cannot be read, or has none.
+        DataError: it cannot be read, or has no items.
     """
     kind = what_it_is(path)
     if kind != "a file":

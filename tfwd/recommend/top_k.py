@@ -1,4 +1,4 @@
-"""The graph that answers users with lists: scores of all items or of candidates, what was seen left out, the best k."""
+"""The graph that answers users with lists: scores all items or candidates, leaves out seen ones, takes the best k."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from tfwd.schema import DTYPES
 
 Tensors = dict[str, tf.Tensor]
 
-# Items that are transformed at a time, when the graph is made.
+# Items that are transformed at a time when the graph is built.
 _ITEMS = 4096
-# What crosses are tabulated in, of all of them together: those of 3,883 items with as many liked ones take 58 MB.
+# The most bytes for tabulated crosses together: those of 3,883 items with as many liked ones take 58 MB.
 TABLE_BYTES = 2**27
 
 
@@ -35,14 +35,14 @@ class Lists(NamedTuple):
 
 
 class ListMaker:
-    """Makes lists of the items of a catalogue, whose part of the model is computed here, once.
+    """Makes lists of the items of a catalogue, whose part of the model is computed once, here.
 
-    Items are in the order of their logits, which tell apart what a probability near 1 does not, and items of one logit
-    in that of the catalogue.
+    Items are in the order of their logits, which differ where probabilities near 1 do not, and items with equal logits
+    in the order of the catalogue.
 
     Args:
-        model: trained, of one logit.
-        features: as they were declared.
+        model: a trained model with one logit.
+        features: the declared features.
         ranking: says what belongs to the item.
         catalogue: the items.
     """
@@ -77,26 +77,26 @@ class ListMaker:
 
     @property
     def resources(self) -> list[Any]:
-        """The variables and tables that the graph reads, for who saves it."""
+        """The variables and tables that the graph reads, for saving it."""
         return [self._wide, self._deep, *self._keys, *self._tables.values(), self._places]
 
     def user(self, raw: Tensors) -> SideParts:
-        """The part of `B` users, from their raw inputs."""
+        """Returns the parts of `B` users, from their raw inputs."""
         return self.scorer.user(raw)
 
     def logits(self, user: SideParts) -> PairLogits:
-        """The logits of one user, `B` = 1, and all items."""
+        """Returns the logits of one user, `B` = 1, and all items."""
         return self.scorer(user, self._items(), self.scorer.known(user, self._tables))
 
     def __call__(self, raw: Tensors, k: tf.Tensor, candidates: tf.Tensor, exclude: tf.Tensor) -> Lists:
-        """The lists.
+        """Returns the lists.
 
         Args:
             raw: the users' inputs, `(B,)` or `(B, K)`.
             k: int32 scalar, the length of the lists.
-            candidates: `(B, C)`, or `(1, C)` for all users, ids of items that may be listed; the missing value is none,
-                and a row without any stands for the whole catalogue. What is not in the catalogue is left out.
-            exclude: `(B, S)` or `(1, S)` ids of items that may not.
+            candidates: `(B, C)`, or `(1, C)` for all users, ids of items that may be listed; missing values are
+                ignored, and a row without items stands for the whole catalogue. Ids not in the catalogue are left out.
+            exclude: `(B, S)` or `(1, S)`, ids of items that may not be listed.
         """
         k = tf.maximum(k, 0)
         users = self.scorer.user(raw)

@@ -1,19 +1,19 @@
-"""The run directory: everything that a training leaves, readable at any moment.
+"""The run directory: everything that a training writes, readable at any moment.
 
     config.yaml      the complete configuration, from which the run can be repeated
-    run.json         format, version of tfwd, how far the run is, what the training was given beside its configuration
+    run.json         format, tfwd version, status, what the training was given besides its configuration
     rows.json        what each split was: its files, the number of its rows, their fingerprint
     statistics/      what was learned from the training rows
     model.keras      the full state of the best step, optimizer slots included
     metrics.json     exact metrics: {"validation": {...}, "test": {...}}
     history.csv      one line per evaluation
     checkpoints/     the full state of the last step
-    data/            the prepared rows, where the configuration asks for preparation
-    origin/          while it trains, what is needed of the run that it goes on from
+    data/            the prepared rows, if the configuration asks for preparation
+    origin/          during training, what is needed from the run that it is warm-started from
     warm_start.json  what was carried over from that run
     logs/            TensorBoard
 
-Files are written beside and renamed, so that a crash leaves the last whole one.
+Files are written under a temporary name and renamed, so that a crash leaves the last complete one.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
 
 
 class RunFolder:
-    """A run directory that exists. Make one with `create`, read one with `open`.
+    """An existing run directory. `create` makes one, `open` reads one.
 
     Args:
         path: the directory.
@@ -80,27 +80,27 @@ class RunFolder:
         given: Given | None = None,
         overwrite: bool = False,
     ) -> Self:
-        """Makes the directory, with its configuration in it.
+        """Creates the directory, with its configuration in it.
 
         Args:
             path: the directory.
             config: the whole configuration.
-            data: a folder of prepared rows, which the run takes.
-            origin: the run that it goes on from, of which it keeps what it needs.
-            given: what the training was given beside the configuration.
-            overwrite: whether a run that is there is replaced; see `refuse_foreign`.
+            data: a folder of prepared rows, which is moved into the run.
+            origin: the run that it is warm-started from; the run keeps what it needs from it.
+            given: what the training was given besides the configuration.
+            overwrite: whether an existing run is replaced; see `refuse_foreign`.
 
         Raises:
-            RunError: something is there already, or the place cannot be written to.
+            RunError: the path exists already, or cannot be written to.
         """
         path = Path(path) if overwrite else refuse_existing(path)
-        # The run is resumed from any folder, and its configuration lies in another one than the paths in it meant.
+        # A run can be resumed from any folder, and its configuration is no longer where its paths are relative to.
         run = cls(path, config.absolute())
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with (
                 replaced_by(path) if overwrite else contextlib.nullcontext(False) as replaced,
-                # What has come since nothing was there is somebody else's, and stays.
+                # What has appeared since the check is somebody else's, and stays.
                 folder_beside(path, replaced) as temporary,
             ):
                 (temporary / "config.yaml").write_text(run.config.dump(), encoding="utf-8")
@@ -117,10 +117,10 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: str | Path) -> Self:
-        """Opens a run that was made before.
+        """Opens an existing run.
 
         Raises:
-            RunError: the path is not a run, a damaged one, or one of a version that this one cannot read.
+            RunError: the path is not a run, or the run is damaged or of a version that this one cannot read.
         """
         path = Path(path)
         Head.load(path)
@@ -133,15 +133,15 @@ class RunFolder:
 
     @property
     def status(self) -> str:
-        """How far the run is: `created`, `training` or `finished`."""
+        """The status of the run: `created`, `training` or `finished`."""
         return self.head.status
 
     def set_status(self, status: str) -> None:
-        """Records how far the run is."""
+        """Records the status of the run."""
         self._set(status=status)
 
     def set_exported(self, format: str, place: str) -> None:
-        """Records where in `export/` the model goes in a format, before it goes there."""
+        """Records where in `export/` the model goes in a format, before it is written."""
         self._set(exported={**self.head.exported, format: place})
 
     def _set(self, **changes: Any) -> None:
@@ -152,9 +152,9 @@ class RunFolder:
         """The model of the best step, compiled as it was trained.
 
         Raises:
-            RunError: training has not come to a first evaluation yet, or the file is damaged.
+            RunError: training has not reached its first evaluation yet, or the file is damaged.
         """
-        # Here, as it brings TensorFlow.
+        # Imported here, as it brings TensorFlow.
         from tfwd.model.saving import load_model
 
         return load_model(self.path / "model.keras")
@@ -169,7 +169,7 @@ class RunFolder:
         return FeatureStatistics.load(self.path / "statistics")
 
     def refuse_changed(self) -> None:
-        """Looks whether the features of `config.yaml` and the statistics are those that the model was made of.
+        """Checks that the features of `config.yaml` and the statistics are those that the model was built from.
 
         Raises:
             RunError: they are not, or one of the three files is missing or damaged.
@@ -204,17 +204,17 @@ class RunFolder:
 
     @property
     def data(self) -> Path | None:
-        """The folder of the prepared rows, or None where the sources are read as they are."""
+        """The folder of the prepared rows, or None if the sources are read directly."""
         return self.path / "data" if (self.path / "data").is_dir() else None
 
     @cached_property
     def origin(self) -> RunFolder | None:
-        """What is kept of the run that this one goes on from, while it trains; None where it began anew. Read once."""
+        """What is kept, during training, of the run to warm-start from; None for a cold start. Read once."""
         return RunFolder.open(self.path / "origin") if (self.path / "origin").is_dir() else None
 
     @property
     def provenance(self) -> Provenance | None:
-        """What each split of the training was; None of a run before version 0.4, of which it is not known.
+        """What each split of the training was; None for a run before version 0.4, which did not record it.
 
         Raises:
             RunError: the file is damaged.
@@ -222,9 +222,9 @@ class RunFolder:
         return Provenance.load(self.path / "rows.json")
 
     def rows(self, part: Literal["train", "test"]) -> str | tuple[str, ...] | None:
-        """Where the rows of a part are, prepared or not; None where they are nowhere, or came from a frame.
+        """Returns where the rows of a split are, prepared or not; None if there are none, or they came from a frame.
 
-        A tuple where the configuration names several files.
+        It is a tuple if the configuration names several files.
         """
         if self.data is not None:
             file = self.data / f"{part}.parquet"
@@ -232,17 +232,17 @@ class RunFolder:
         return None if self.was_frame(part) else getattr(self.config.data, part)
 
     def was_frame(self, part: str) -> bool:
-        """Whether the training was given a frame, which it does not have, for `train`, `validation` or `test`."""
+        """Returns whether `train`, `validation` or `test` was given as a frame, which the run does not keep."""
         given = self.head.given
         return given is not None and part in given.frames
 
     def source(self) -> Source | None:
-        """The run's test data, or else its training data, as the training read it.
+        """Returns the run's test data, or else its training data, as the training read it.
 
-        None where the run was trained on frames, whose rows it does not have.
+        It is None if the run was trained on frames, whose rows it does not keep.
 
         Raises:
-            DataError: the file is gone.
+            DataError: the file is missing.
         """
         data, path = self.config.data, self.rows("test") or self.rows("train")
         if path is None:
@@ -252,12 +252,12 @@ class RunFolder:
         return Source.open(path, csv=data.csv, format=data.format, filter=data.filter)
 
     def sample(self, count: int) -> dict[str, NDArray[Any]] | None:
-        """The first raw rows of the run's test data, or else of its training data: `{input: (N,)}`, N at most `count`.
+        """Returns the first raw rows of the test, or else the training data: `{input: (N,)}`, N at most `count`.
 
-        None where the run was trained on frames, whose rows it does not have.
+        It is None if the run was trained on frames, whose rows it does not keep.
 
         Raises:
-            DataError: the file is gone, or has changed its columns.
+            DataError: the file is missing, or its columns have changed.
         """
         source = self.source()
         if source is None:
@@ -266,7 +266,7 @@ class RunFolder:
         return None if batch is None else batch.inputs
 
     def save_statistics(self, statistics: FeatureStatistics) -> None:
-        """Writes the statistics, in place of earlier ones."""
+        """Writes the statistics, replacing earlier ones."""
         with folder_beside(self.path / "statistics", replace=True) as temporary:
             statistics.save(temporary)
         self.__dict__["statistics"] = statistics
@@ -276,14 +276,14 @@ class RunFolder:
         write_text(self.path / "metrics.json", as_json(metrics))
 
     def finish(self) -> None:
-        """Records the end of the training, after which nothing of an older run is needed."""
+        """Records the end of the training, after which the older run is no longer needed."""
         remove(self.path / "origin")
         self.__dict__.pop("origin", None)
         self.set_status("finished")
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
-        """Keeps all others from writing to the run; what a killed one left half-written is removed first.
+        """Locks the run against other writers; first removes what a killed one left half-written.
 
         Raises:
             RunError: another process writes to it, or a link in it leads elsewhere.
@@ -305,12 +305,12 @@ class RunFolder:
 def _is_metric(value: Any) -> bool:
     if value is None:
         return True
-    # A whole number beyond any float can be read, and not printed.
+    # An integer beyond any float can be read, but not printed.
     return isinstance(value, int | float) and not isinstance(value, bool) and not abs(value) > sys.float_info.max
 
 
 def _keep(run: RunFolder, folder: Path) -> None:
-    """What a training needs of an older run, as a run directory of its own."""
+    """Copies what a training needs from an older run, as a separate run directory."""
     folder.mkdir()
     for name in ("config.yaml", "run.json"):
         shutil.copyfile(run.path / name, folder / name)

@@ -1,4 +1,4 @@
-"""What killed processes left in a run directory and beside it, and what may be overwritten."""
+"""What killed processes leave in and next to a run directory, and what may be overwritten."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _begins(path: Path) -> bytes:
 
 @contextlib.contextmanager
 def replaced_by(path: Path) -> Iterator[bool]:
-    """Whether there is a run to be replaced; it is held, so that no training that goes on in it is."""
+    """Yields whether there is a run to replace, and locks it, so that no run that is still training is replaced."""
     refuse_foreign(path)
     if not path.exists():
         yield False
@@ -51,10 +51,10 @@ def replaced_by(path: Path) -> Iterator[bool]:
 
 
 def refuse_foreign(path: str | Path) -> None:
-    """Refuses to overwrite anything but a run, and a run in which somebody keeps other things too.
+    """Refuses to overwrite anything but a run, or a run that also holds other files.
 
     Raises:
-        RunError: the path is not a run, or holds what is not part of one.
+        RunError: the path is not a run, or holds something that is not part of one.
     """
     path = Path(path)
     if not os.path.lexists(path):
@@ -77,9 +77,9 @@ def _left_in(path: Path) -> set[str]:
 
 
 def remove_beside(path: Path) -> None:
-    """Removes what killed trainings left beside a run: a run half-made, rows half-prepared.
+    """Removes what killed trainings left next to a run: a half-made run, half-prepared rows.
 
-    An older run that was about to be replaced, and has no successor, is put back.
+    An older run that was about to be replaced, and has no successor, is restored.
     """
     for left in left_folders(path, {*_FILES, *_FOLDERS, LOCK}):
         if (left / LOCK).exists() and not is_abandoned(left / LOCK):
@@ -93,7 +93,7 @@ def remove_beside(path: Path) -> None:
 
 
 def remove_leftovers(run: Path) -> None:
-    """Removes what a killed process left half-written among the files of the run and beside it."""
+    """Removes what a killed process left half-written among the files of the run and next to it."""
     for name in (*_FILES, *_FOLDERS):
         for left in left_beside(run / name):
             remove(left)
@@ -102,17 +102,17 @@ def remove_leftovers(run: Path) -> None:
             if _CHECKPOINT.fullmatch(left.name):
                 remove(left)
     for left in run.glob("tmp????????"):
-        # What Keras writes weights to on their way into a .keras file, where memory is short.
+        # Keras writes weights here on their way into a .keras file when memory is short.
         if left.is_file() and not left.is_symlink() and _begins(left) in (b"", _HDF5):
             left.unlink()
     remove_beside(run)
 
 
 def refuse_links(run: Path) -> None:
-    """Refuses a run in which a link leads elsewhere: what is written to it, or removed from it, would be there.
+    """Refuses a run in which a link leads elsewhere, since writing or removing would affect the link's target.
 
     Raises:
-        RunError: names the link.
+        RunError: there is such a link; names it.
     """
     own = [run / name for name in (*_FILES, *_FOLDERS)]
     below = (

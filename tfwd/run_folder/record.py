@@ -1,4 +1,4 @@
-"""`run.json`: the format of a run directory, how far it is, what its training was given beside the configuration."""
+"""`run.json`: the format of a run directory, its status, what its training was given besides the configuration."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tfwd.errors import RunError
 from tfwd.utils.files import read_json, write_text
 
 FORMAT = 4
-# From each older format to the next: 4 may have datetime features, which versions before 0.5 cannot read; all else is
-# as in 3.
+# From each older format to the next: 4 may have datetime features, which versions before 0.5 cannot read; everything
+# else is as in 3.
 MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {3: lambda values: {**values, "format": 4}}
 STATUSES = ("created", "training", "finished")
 FRAMES = ("train", "validation", "test")
@@ -23,11 +23,11 @@ FRAMES = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Given:
-    """What a training was given beside its configuration, and needs again when it goes on.
+    """What a training was given besides its configuration, and needs again when it resumes.
 
     Attributes:
         frames: which of `train`, `validation` and `test` were frames.
-        tower: `{"class": ..., "config": ...}` of a tower of the user's own; the config is None where it has none.
+        tower: `{"class": ..., "config": ...}` of the user's own tower; the config is None if it has none.
         callbacks: the classes of the callbacks.
     """
 
@@ -41,11 +41,11 @@ class Head:
     """The contents of `run.json`.
 
     Attributes:
-        version: of the tfwd that began the run.
-        status: how far the run is.
-        given: beside the configuration; None of a run before version 0.4, of which it is not known.
-        exported: format -> where in `export/` it goes; decided before it is written, so that an export that was
-            broken off is not written twice.
+        version: the version of tfwd that began the run.
+        status: the status of the run.
+        given: what was given besides the configuration; None for a run before version 0.4, which did not record it.
+        exported: format -> where in `export/` it goes; decided before it is written, so that an interrupted export
+            is not written twice.
     """
 
     status: str
@@ -58,7 +58,7 @@ class Head:
         """Reads the `run.json` of a run directory.
 
         Raises:
-            RunError: there is none, it is damaged, or of a version that this one cannot read.
+            RunError: it is missing, damaged, or of a version that this one cannot read.
         """
         try:
             found = read_json(path / "run.json")
@@ -88,7 +88,7 @@ class Head:
         write_text(path / "run.json", self.dump())
 
     def dump(self) -> str:
-        """The text of `run.json`."""
+        """Returns the text of `run.json`."""
         values: dict[str, Any] = {"format": FORMAT, "version": self.version, "status": self.status}
         if self.given is not None:
             values["given"] = dataclasses.asdict(self.given)

@@ -1,1 +1,1 @@
-"""Training: data in, a run directory out."""
+"""Training: from data to a run directory."""

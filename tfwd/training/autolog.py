@@ -1,7 +1,7 @@
-"""One MLflow run of a training, where MLflow's autologging for Keras is on.
+"""One MLflow run per training, when MLflow's autologging for Keras is on.
 
-MLflow makes a run of every call of `keras.Model.fit`, of which a training has one per evaluation. It is kept out of
-these, and what it would have logged is logged here.
+MLflow creates a run for every call of `keras.Model.fit`, and a training makes one such call per evaluation. It is kept
+out of these calls, and what it would have logged is logged here.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import keras
 
 from tfwd.run import Run
 
-# What MLflow calls what it logs of Keras, under either of its two switches.
+# The names that MLflow gives to what it logs for Keras, under either of its two switches.
 _INTEGRATIONS = ("keras", "tensorflow")
 # MLflow refuses longer values, and more parameters at a time.
 _LONGEST, _MOST = 500, 100
@@ -25,14 +25,14 @@ _LONGEST, _MOST = 500, 100
 
 @contextlib.contextmanager
 def autologged(run: Run) -> Iterator[list[keras.callbacks.Callback]]:
-    """Inside, an MLflow run with the configuration as its parameters; callbacks that log to it are given.
+    """Opens an MLflow run with the configuration as its parameters, and yields callbacks that log to it.
 
-    It is the active run where there is one, and otherwise a new one that ends with the training. At the end the exact
-    metrics of `metrics.json` are logged, as `test_auc`. Nothing happens where MLflow was not imported, or does not log
-    Keras by itself.
+    It is the active run if there is one, and otherwise a new one that ends with the training. At the end the exact
+    metrics of `metrics.json` are logged, for example as `test_auc`. Nothing happens if MLflow was not imported, or if
+    its autologging for Keras is off.
 
     Args:
-        run: what is trained.
+        run: the run that is trained.
     """
     mlflow: Any = sys.modules.get("mlflow")
     if mlflow is None or not _is_on():
@@ -43,7 +43,7 @@ def autologged(run: Run) -> Iterator[list[keras.callbacks.Callback]]:
     active = mlflow.active_run()
     with disable_autologging(), contextlib.nullcontext(active) if active else mlflow.start_run():
         if not active:
-            # Of a run that has others', a second training could not change them.
+            # A second training could not change the parameters of a run that already has them.
             parameters = list(_flat(run.config.model_dump(mode="json", exclude_unset=True)).items())
             for start in range(0, len(parameters), _MOST):
                 mlflow.log_params(dict(parameters[start : start + _MOST]))
@@ -61,7 +61,7 @@ def _is_on() -> bool:
 
 
 class _Metrics(keras.callbacks.Callback):
-    """Logs what an evaluation found, at the number of the evaluation from 0, as MLflow does."""
+    """Logs the metrics of an evaluation under its number, counted from 0, as MLflow does."""
 
     def __init__(self, mlflow: Any) -> None:
         super().__init__()
@@ -78,7 +78,7 @@ def _finite(metrics: dict[str, Any]) -> dict[str, float]:
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, str]:
-    """A configuration's sections by their paths; a list, as that of the features, is one text."""
+    """A configuration's values by their paths; a list, such as the features, becomes one string."""
     made: dict[str, str] = {}
     for key, value in values.items():
         if isinstance(value, dict):

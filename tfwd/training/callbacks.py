@@ -1,4 +1,4 @@
-"""What happens while training: exact metrics, the best model, early stopping, the progress shown."""
+"""What happens during training: exact metrics, the best model, early stopping, progress display."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ExactValidation(keras.callbacks.Callback):
     """Adds the exact metrics on the validation rows to an epoch's logs, as `val_auc` and so on.
 
     Args:
-        evaluator: of the validation rows.
+        evaluator: evaluates the validation rows.
     """
 
     def __init__(self, evaluator: Evaluator) -> None:
@@ -45,10 +45,10 @@ class StepCounter(keras.callbacks.Callback):
     """Counts steps, checkpoints between evaluations, and stops on a loss that is not a number.
 
     Args:
-        state: is counted up.
+        state: is updated.
         checkpoints: where to save.
         every: steps between checkpoints, or None.
-        period: steps between evaluations, each of which is followed by a checkpoint of its own.
+        period: steps between evaluations; each evaluation is followed by its own checkpoint.
     """
 
     def __init__(self, state: State, checkpoints: Checkpoints, every: int | None, period: int) -> None:
@@ -58,7 +58,7 @@ class StepCounter(keras.callbacks.Callback):
         self._totals = checkpoints.totals() if state.step % period else None
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Where a training was broken off between two evaluations, goes on with what the metrics had counted."""
+        """Restores what the metrics had counted if the training was interrupted between two evaluations."""
         if self._totals is not None:
             self.model.build_metrics()
             variables = self.model.metrics_variables
@@ -72,12 +72,12 @@ class StepCounter(keras.callbacks.Callback):
             self._totals = None
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """After every call of the compiled loop."""
+        """Runs after every call of the compiled loop."""
         self._state.step = int(self.model.optimizer.iterations)
         loss = float((logs or {}).get("loss", 0.0))
         if not math.isfinite(loss):
             refuse_step(self.model, (), self._state.step, loss)
-        # At the end of a period the evaluation comes first: a training that goes on from there would leave it out.
+        # At the end of a period the evaluation comes first: a training that resumes from here would skip it.
         between = self._state.step % self._period and self._state.step < self._state.total
         if self._every and between and self._state.step - self._saved >= self._every:
             self._checkpoints.save(self.model, self._state, totals=True)
@@ -85,11 +85,11 @@ class StepCounter(keras.callbacks.Callback):
 
 
 class BestModel(keras.callbacks.Callback):
-    """Keeps the full state of the best step as `model.keras`, and stops when there was no better one for long.
+    """Keeps the full state of the best step as `model.keras`, and stops after too long without a better one.
 
     Args:
         state: holds the best value.
-        path: of `model.keras`.
+        path: the path of `model.keras`.
         monitor: a metric of the validation rows; None keeps the last step.
         patience: evaluations without a better one before stopping; None never stops.
     """
@@ -115,7 +115,7 @@ class BestModel(keras.callbacks.Callback):
                 self.model.stop_training = True
 
     def _better(self, value: float) -> bool:
-        # A metric may be undefined, as the AUC of one class is: whatever has a value is better.
+        # A metric may be undefined, such as the AUC of a single class: any value is better than none.
         if self._state.best is None or math.isnan(self._state.best):
             return True
         assert self._monitor is not None
@@ -127,9 +127,9 @@ class History(keras.callbacks.Callback):
 
     Args:
         state: holds the history.
-        path: of `history.csv`.
-        steps_per_epoch: steps of a pass over the rows, of which an evaluation need not be the end.
-        say: shows a line to the person who waits.
+        path: the path of `history.csv`.
+        steps_per_epoch: steps per pass over the rows; an evaluation need not fall at the end of a pass.
+        say: shows a line to the user.
     """
 
     def __init__(self, state: State, path: Path, steps_per_epoch: int, say: Callable[[str], None]) -> None:
@@ -137,7 +137,7 @@ class History(keras.callbacks.Callback):
         self._state, self._path, self._steps_per_epoch, self._say = state, path, steps_per_epoch, say
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Records an evaluation. Keras counts these; the epoch is the pass that it stands in, or ends."""
+        """Records an evaluation. Keras counts evaluations; the epoch recorded is the pass that it falls in, or ends."""
         epoch = max(-(-self._state.step // self._steps_per_epoch), 1)
         numbers = {name: float(value) for name, value in (logs or {}).items()}
         line = {"phase": self._state.phase, "epoch": epoch, "step": self._state.step, **numbers}
@@ -161,7 +161,7 @@ class History(keras.callbacks.Callback):
 
 
 def _shown(numbers: dict[str, float]) -> str:
-    # Where predictions lie on average is worth a look at the end, not a place in every line.
+    # The mean prediction is worth a look at the end, but not a place in every line.
     names = sorted((name for name in numbers if not name.startswith("mean_")), key=lambda name: "loss" not in name)
     return "  ".join(f"{name} {numbers[name]:{'.4g' if numbers[name] >= 10 else '.4f'}}" for name in names)
 
@@ -171,8 +171,8 @@ class ProgressBar(keras.callbacks.Callback):
 
     Args:
         state: the step.
-        total: steps of the phase, at the most.
-        label: what is shown before the bar.
+        total: steps of the phase, at most.
+        label: the text shown before the bar.
     """
 
     def __init__(self, state: State, total: int, label: str) -> None:
@@ -190,22 +190,22 @@ class ProgressBar(keras.callbacks.Callback):
         self._progress.update(self._task, completed=min(self._state.step, self._total))
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Takes the bar away."""
+        """Removes the bar."""
         self._progress.stop()
 
 
 class CallbackChain(keras.callbacks.CallbackList):
-    """Callbacks whose training begins and ends once, although `fit` is called for every evaluation."""
+    """Callbacks for which training begins and ends once, although `fit` is called for every evaluation."""
 
     def __init__(self, callbacks: list[keras.callbacks.Callback], model: WideDeep) -> None:
         super().__init__(callbacks, add_history=True, add_progbar=False, model=model)
 
     def begin(self) -> None:
-        """The one beginning."""
+        """Runs `on_train_begin` of the callbacks, once."""
         super().on_train_begin()
 
     def end(self) -> None:
-        """The one end."""
+        """Runs `on_train_end` of the callbacks, once."""
         super().on_train_end()
 
     def on_train_begin(self, logs: Any = None) -> None:

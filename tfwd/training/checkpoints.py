@@ -1,4 +1,4 @@
-"""How far a training is, and the checkpoints from which it goes on."""
+"""The progress of a training, and the checkpoints from which it resumes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _NAME = re.compile(r"(re)?fit-\d+-\d+")
 
 @dataclass
 class State:
-    """How far a training is; saved with every checkpoint.
+    """The progress of a training; saved with every checkpoint.
 
     Attributes:
         phase: `fit`, or `refit` on training and validation rows together.
@@ -38,7 +38,7 @@ class State:
         best_step: the step it was reached at.
         best_metrics: all validation metrics there.
         waited: evaluations since then.
-        total: steps of this phase, at the most.
+        total: steps of this phase, at most.
         history: one dict per evaluation, both phases.
     """
 
@@ -54,10 +54,10 @@ class State:
 
 
 class Checkpoints:
-    """Full states of the last step, a folder each, of which the newest is kept.
+    """Full states of the last step, one folder per checkpoint; only the newest is kept.
 
     Args:
-        folder: the run's `checkpoints`.
+        folder: the run's `checkpoints` folder.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -67,10 +67,11 @@ class Checkpoints:
         """Writes a whole checkpoint, then removes the older ones.
 
         Args:
-            model: compiled.
-            state: how far the training is.
-            saved: a file that holds the model as it is now, so that it need not be written again.
-            totals: also what the metrics have counted since the last evaluation, for a checkpoint between two.
+            model: the compiled model.
+            state: the progress of the training.
+            saved: a file that already holds the model in its current state, so that it need not be written again.
+            totals: whether to save what the metrics have counted since the last evaluation too, for a checkpoint
+                between two evaluations.
         """
         name = f"{state.phase}-{state.step:012d}-{state.evaluations:06d}"
         if (self.folder / name).exists():
@@ -89,17 +90,17 @@ class Checkpoints:
             shutil.rmtree(folder)
 
     def load(self) -> tuple[WideDeep, State] | None:
-        """The newest checkpoint, or None."""
+        """Returns the newest checkpoint, or None."""
         state = self.state()
         return None if state is None else (load_model(self._found()[-1] / "model.keras"), state)
 
     def state(self) -> State | None:
-        """How far the training was at the newest checkpoint, or None."""
+        """Returns the progress of the training at the newest checkpoint, or None."""
         found = self._found()
         return _state(found[-1] / "state.json") if found else None
 
     def totals(self) -> list[NDArray[Any]] | None:
-        """What the metrics had counted at the newest checkpoint since the evaluation before it."""
+        """Returns what the metrics had counted between the last evaluation and the newest checkpoint."""
         found = self._found()
         if not found or not (found[-1] / "totals.npz").is_file():
             return None
@@ -110,18 +111,18 @@ class Checkpoints:
             raise _damaged(found[-1] / "totals.npz", "it does not hold the arrays that it should") from None
 
     def _found(self) -> list[Path]:
-        # "fit-..." sorts before "refit-...", and the numbers have a fixed width. What a kill left half-written is
-        # hidden: one that is not was whole, and if it is not any more, the training must not begin anew.
+        # "fit-..." sorts before "refit-...", and the numbers have a fixed width. What a killed process left
+        # half-written is hidden. A visible one was complete; if it no longer is, the training must not start over.
         return sorted(path for path in self.folder.glob("*fit-*") if _NAME.fullmatch(path.name))
 
 
 def _state(file: Path) -> State:
-    """Reads how far a training is.
+    """Reads the progress of a training.
 
     Raises:
         RunError: the file is damaged.
     """
-    # The metrics of an evaluation may be undefined, as the AUC of one class is.
+    # The metrics of an evaluation may be undefined, such as the AUC of a single class.
     try:
         found = read_json(file, nan=True)
     except (FileNotFoundError, NotADirectoryError):

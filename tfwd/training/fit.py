@@ -1,4 +1,4 @@
-"""Training: data in, a run directory out."""
+"""Training: from data to a run directory."""
 
 from __future__ import annotations
 
@@ -48,33 +48,33 @@ def fit(
 ) -> Run:
     """Trains a model as a configuration says, and evaluates it.
 
-    It exports nothing: `export.formats` is for `tfwd train`, which exports what this has trained.
+    It exports nothing: `export.formats` is for `tfwd train`, which exports the model after training.
 
     Args:
         config: the whole configuration.
-        output: the run directory to make.
+        output: the run directory to create.
         train, validation, test: frames in place of the files that the configuration names.
-        tower: a layer of your own in place of the feed-forward tower, from `(B, inputs)` to `(B, units)`, unbuilt.
-        optimizers: for the heads `wide` and `deep` a new optimizer of Keras or tfwd, in place of what the configuration
-            says; the run's configuration then says it, so that `resume` needs no optimizer.
+        tower: your own layer in place of the feed-forward tower, from `(B, inputs)` to `(B, units)`, unbuilt.
+        optimizers: a new Keras or tfwd optimizer for each of the heads `wide` and `deep`, in place of the configured
+            one; it is written to the run's configuration, so that `resume` needs no optimizer.
         callbacks: Keras callbacks; their logs hold the exact validation metrics, as `val_auc`.
-        warm_start_from: a finished run to go on from, in place of `train.warm_start_from`.
-        overwrite: replace a run that is there, as a notebook's cell does that is run again. The old one stays until
-            configuration and data were checked and read; what is not a run is never removed.
+        warm_start_from: a finished run to warm-start from, in place of `train.warm_start_from`.
+        overwrite: whether to replace an existing run, as when a notebook cell is run again. The old run stays until
+            configuration and data have been checked and read; anything that is not a run is never removed.
 
     Returns:
         The finished run.
 
     Raises:
-        ConfigError, DataError: before anything is made.
-        RunError: the directory exists or cannot be made, the run to warm-start from is not a run, or the loss is not a
-        number. OSError: the disk became full in the middle; `resume` goes on when there is room.
+        ConfigError, DataError: the configuration or data is wrong; nothing has been created yet.
+        RunError: the directory exists or cannot be created, the run to warm-start from is not a run, or the loss is
+        not a number. OSError: the disk became full; `resume` continues when there is room.
     """
     if warm_start_from is not None:
         options = {"warm_start_from": str(Path(warm_start_from).absolute())}
         config = config.model_copy(update={"train": config.train.model_copy(update=options)})
     config = with_optimizers(config, optimizers or {})
-    # A misspelt option of an optimizer or a wrong activation is found here, not after the data was read.
+    # A misspelt optimizer option or an invalid activation is found here, before the data is read.
     joint_optimizer(config, steps=1)
     if tower is None and "deep" in config.model.heads:
         check_activation(config.model.activation)
@@ -105,13 +105,13 @@ def fit(
             splits.check()
         if config.train.class_weights is not None:
             weights_of(config.train.class_weights, splits.schema.classes)
-        # Tables that would be too large are found before there is a run.
+        # Tables that would be too large are found before the run is created.
         layout = build_layout(FeatureSpace(config.features, statistics), config.model.heads, splits.schema.outputs)
         refuse_too_large(parts_of(config, layout, tower is None))
         run = Run.create(output, config, folder, origin, given, overwrite)
     with run.writing():
         if run.data is not None:
-            # The same files, which lie in the run now.
+            # The same files, which are in the run now.
             splits = open_splits(config, prepared=run.data).with_classes(statistics.label.classes)
         run.save_statistics(statistics)
         return Session(run, splits, statistics, tower, callbacks, origin).run_to_end()
@@ -126,16 +126,16 @@ def resume(
     tower: keras.layers.Layer | None = None,
     callbacks: Sequence[keras.callbacks.Callback] | None = None,
 ) -> Run:
-    """Goes on with a training that was broken off, to the same end as if it had not been.
+    """Resumes an interrupted training, with the same result as if it had not been interrupted.
 
     Args:
         output: the run directory.
-        train, validation, test, tower, callbacks: as they were given to `fit`; `callbacks=[]` goes on without those
-            that were.
+        train, validation, test, tower, callbacks: as they were given to `fit`; `callbacks=[]` resumes without the
+            callbacks that were given.
 
     Raises:
-        RunError: no run, one of a version that this one cannot read, a damaged one, or one that another process
-            writes to; or something else was given than to `fit`, or the rows are other ones than they were.
+        RunError: there is no run, or it is damaged, of a version that this one cannot read, or being written by
+            another process; or the arguments differ from those of `fit`, or the rows have changed.
     """
     remove_beside(Path(output))
     run = Run.open(output)
@@ -144,7 +144,7 @@ def resume(
     given = describe({"train": train, "validation": validation, "test": test}, tower, callbacks or ())
     refuse_other(run, given, without_callbacks=callbacks is not None)
     with run.writing():
-        if run.status == "finished":  # by the process that has let go of it just now
+        if run.status == "finished":  # by the process that has just released it
             return run
         splits = open_splits(run.config, train, validation, test, run.data)
         prepare_process(run.config)
@@ -156,7 +156,7 @@ def resume(
 
 
 def _refuse_own_sources(config: Config, output: Path) -> None:
-    """Refuses to overwrite what is read."""
+    """Refuses to overwrite data that the training reads."""
     data, place = config.data, output.resolve()
     read = {f"data.{name}": getattr(data, name) for name in ("train", "validation", "test", "path")}
     read |= {f"data.join[{index}].data": join.data for index, join in enumerate(data.join)}
@@ -168,7 +168,7 @@ def _refuse_own_sources(config: Config, output: Path) -> None:
 
 
 def prepare_process(config: Config) -> None:
-    """Seeds this process, and makes TensorFlow deterministic if that is asked for."""
+    """Seeds this process, and makes TensorFlow deterministic if requested."""
     keras.utils.set_random_seed(config.train.seed)
     if config.train.deterministic:
         tf.config.experimental.enable_op_determinism()

@@ -1,4 +1,4 @@
-"""What a training is given beside its configuration, written down, and asked for again when it goes on."""
+"""What a training is given besides its configuration: recorded, and required again when it resumes."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from tfwd.errors import RunError
 from tfwd.run import Run
 from tfwd.run_folder.record import FRAMES, Given
 
-# Numbered anew in every process, or made by `build`: they say nothing of what a layer computes.
+# Renumbered in every process, or set by `build`: they do not affect what a layer computes.
 _PASSING = ("name", "build_config", "inbound_nodes", "input_layers", "output_layers")
 
 
 def describe(
     frames: Mapping[str, Any], tower: keras.layers.Layer | None, callbacks: Sequence[keras.callbacks.Callback]
 ) -> Given:
-    """What `run.json` says of frames by split, a tower and callbacks; None stands for what was not given."""
+    """Returns what `run.json` records of frames by split, a tower and callbacks; None if not given."""
     return Given(
         frames=tuple(name for name in FRAMES if frames.get(name) is not None),
         tower=None if tower is None else {"class": _name(tower), "config": _config(tower)},
@@ -28,20 +28,20 @@ def describe(
 
 
 def refuse_other(run: Run, now: Given, without_callbacks: bool) -> None:
-    """Refuses to go on with something else than a training began with: it would end as another model.
+    """Refuses to resume with anything other than what the training began with: the model would differ.
 
     Args:
         run: what the training began with.
-        now: what is given.
-        without_callbacks: whether it was said that it goes on without callbacks.
+        now: what is given now.
+        without_callbacks: whether the caller asked to resume without callbacks.
 
     Raises:
-        RunError: says what to give, or to leave out.
+        RunError: they differ; the message says what to give, or to leave out.
     """
     began = run.head.given
     if began is None:
         return
-    # Prepared rows lie in the run: the frames that they were made of are not needed any more.
+    # Prepared rows are in the run: the frames that they were made from are no longer needed.
     frames = began.frames if run.data is None else ()
     missing = [f"{name}=frame" for name in frames if name not in now.frames]
     if began.tower is not None and now.tower is None:
@@ -74,7 +74,7 @@ def _refuse_tower(run: Run, now: dict[str, Any], began: dict[str, Any]) -> None:
 
 
 def _difference(began: Any, now: Any, path: str) -> str:
-    """Where two configurations of layers differ first."""
+    """Returns the first difference between two layer configurations."""
     if isinstance(began, dict) and isinstance(now, dict):
         for key in [*began, *(key for key in now if key not in began)]:
             if began.get(key) != now.get(key):
@@ -86,16 +86,16 @@ def _difference(began: Any, now: Any, path: str) -> str:
 
 
 def _config(tower: keras.layers.Layer) -> Any:
-    """The layer's configuration without what changes from process to process; None where it has none to be compared."""
+    """Returns the layer's configuration without what varies between processes; None if it has none to compare."""
     try:
         return _lasting(json.loads(json.dumps(keras.saving.serialize_keras_object(tower)["config"])))
-    except Exception:  # get_config is the user's, and need not be there
+    except Exception:  # get_config is the user's code, and may be missing
         return None
 
 
 def _lasting(value: Any) -> Any:
     if isinstance(value, dict):
-        # A data type is a configuration too, and its name all that there is to it.
+        # A data type is a configuration too, and its name says everything.
         kept = value if value.keys() == {"name"} else {k: part for k, part in value.items() if k not in _PASSING}
         return {key: _lasting(part) for key, part in kept.items()}
     return [_lasting(part) for part in value] if isinstance(value, list) else value

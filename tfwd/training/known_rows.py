@@ -1,4 +1,4 @@
-"""The rows that a training began with: written down, and told apart from others when it reads them again."""
+"""The rows that a training began with: recorded, and checked when they are read again."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from tfwd.utils.console import console
 
 
 class KnownRows:
-    """The rows of a training by split.
+    """The rows of a training, by split.
 
     Args:
-        splits: those that there are, by name.
+        splits: the splits that exist, by name.
     """
 
     def __init__(self, splits: Mapping[str, Rows]) -> None:
@@ -23,14 +23,14 @@ class KnownRows:
         self._marks = {name: marks(rows) for name, rows in splits.items()}
 
     def write(self, run: RunFolder, rows: int) -> None:
-        """Writes down what the splits are.
+        """Records what the splits are.
 
         Args:
-            run: which has begun.
-            rows: as many training rows as its statistics were learned of.
+            run: the run that has begun.
+            rows: the number of training rows that its statistics were learned from.
 
         Raises:
-            DataError: the file has changed since then.
+            DataError: a file has changed since then.
         """
         with console.status("Taking the fingerprint of the rows"):
             found = Provenance({name: SplitMark.of(split) for name, split in self._splits.items()})
@@ -43,10 +43,10 @@ class KnownRows:
         found.save(run.path / "rows.json")
 
     def refuse_others(self, run: RunFolder) -> None:
-        """Refuses to go on with other rows than a run has written down; a run of version 0.3 has not.
+        """Refuses to resume with rows other than those that the run recorded; runs of version 0.3 record none.
 
         Raises:
-            RunError: names the split and the difference.
+            RunError: the rows differ; names the split and the difference.
         """
         known = run.provenance
         for name, mark in known.splits.items() if known else ():
@@ -61,10 +61,10 @@ class KnownRows:
                 )
 
     def refuse_changed(self, *names: str) -> None:
-        """Looks at the files of some splits, which are to be read again or were read just now.
+        """Checks the files of some splits, which are about to be read again or have just been read.
 
         Raises:
-            DataError: one has changed, or is gone.
+            DataError: a file has changed, or is missing.
         """
         for mark in (mark for name in names for mark in self._marks.get(name, ())):
             change = mark.change()

@@ -1,4 +1,4 @@
-"""How many steps a training has, of what its configuration asks for and how many rows there are."""
+"""How many steps a training has, given its configuration and the number of rows."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from tfwd.config.training import TrainConfig
 
 
 def planned_steps(options: TrainConfig, steps_per_epoch: int, fit_rows: int) -> int:
-    """The steps that the configuration asks for, of the rows of either phase: schedules end there.
+    """Returns the steps that the configuration asks for in a phase: schedules end there.
 
-    A refit has more rows than the first fit, and as many more steps.
+    A refit has more rows than the first fit, and proportionally more steps.
 
     Args:
-        options: of the training.
-        steps_per_epoch: of the phase.
-        fit_rows: the rows of the first fit, of which `max_steps` speaks.
+        options: the training options.
+        steps_per_epoch: the steps per epoch of the phase.
+        fit_rows: the number of rows of the first fit, which `max_steps` refers to.
     """
     steps = options.epochs * steps_per_epoch
     if options.max_steps is None:
@@ -25,10 +25,10 @@ def planned_steps(options: TrainConfig, steps_per_epoch: int, fit_rows: int) -> 
 
 
 def refit_steps(best_step: int, batch_size: int, fit_rows: int, all_rows: int) -> int:
-    """The steps of the refit: as many passes over all rows as validation chose over its own.
+    """Returns the steps of the refit: as many passes over all rows as the first fit made up to its best step.
 
     Args:
-        best_step: of the first fit.
+        best_step: the best step of the first fit.
         batch_size: rows per step.
         fit_rows, all_rows: how many rows the first fit had, and the refit has.
     """
@@ -37,6 +37,6 @@ def refit_steps(best_step: int, batch_size: int, fit_rows: int, all_rows: int) -
 
 
 def next_evaluation(step: int, period: int, total: int) -> tuple[int, int]:
-    """The number of the evaluation, from 0, that follows a step, and the step that it comes after."""
+    """Returns the number, from 0, of the next evaluation after a step, and the step that it follows."""
     index = step // period
     return index, min((index + 1) * period, total)

@@ -1,4 +1,4 @@
-"""What can be told of a training before TensorFlow is imported, which takes seconds: what the user has to mend."""
+"""Checks for errors that the user has to fix, before TensorFlow is imported, which takes seconds."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ACTIVATIONS = (
 
 
 def preflight(config: Config) -> None:
-    """Checks what a command's training would come to only after TensorFlow: names, sizes, files and their columns.
+    """Checks what training would check only after importing TensorFlow: names, sizes, files and their columns.
 
     Raises:
         ConfigError, DataError: as `tfwd.fit` raises them.

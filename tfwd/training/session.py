@@ -1,4 +1,4 @@
-"""One training, from its statistics to its metrics: the phases, their callbacks, the end."""
+"""One training, from its statistics to its metrics: its phases, their callbacks, and the final evaluation."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ if TYPE_CHECKING:
 
 
 class Session:
-    """A training that has a run to write to.
+    """A training that writes to a run.
 
     Args:
-        run: which nobody else writes to.
+        run: the run, which nobody else writes to.
         splits: the rows, their labels encoded.
-        statistics: of the training rows.
+        statistics: the statistics of the training rows.
         tower: a layer in place of the feed-forward tower, if any.
-        callbacks: the user's.
-        origin: the run that it is warm-started from, where it was opened already.
+        callbacks: the user's callbacks.
+        origin: the run that it is warm-started from, if that is already open.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Session:
         self._rows = KnownRows({name: rows for name, rows in splits.by_name().items() if rows is not None})
 
     def run_to_end(self) -> Run:
-        """Trains from the newest checkpoint, or from new weights, then evaluates; the finished run."""
+        """Trains from the newest checkpoint, or from new weights, then evaluates; returns the finished run."""
         with original_errors(), autologged(self._run) as loggers:
             self._callbacks += loggers
             if self._run.status == "created":
@@ -76,7 +76,7 @@ class Session:
             return self._run
 
     def _phases(self) -> State:
-        """The fit and, where it is asked for, the refit; how far the training is at its end."""
+        """Runs the fit and, if requested, the refit; returns the progress of the training at its end."""
         resumed = self._checkpoints.load()
         model, state = resumed if resumed else (None, State())
         if state.phase == "fit":
@@ -92,7 +92,7 @@ class Session:
         return state
 
     def _metrics(self, state: State) -> dict[str, dict[str, float]]:
-        """The exact metrics of the run's model, which is that of the best step, not of the last one."""
+        """Returns the exact metrics of the run's model, which is the model of the best step, not the last one."""
         metrics: dict[str, dict[str, float]] = {}
         if self._splits.validation is not None:
             metrics["validation"] = state.best_metrics
@@ -108,7 +108,7 @@ class Session:
         return metrics
 
     def _fit(self, model: WideDeep | None, state: State) -> tuple[WideDeep, State]:
-        """One phase: evaluation by evaluation, each followed by a checkpoint."""
+        """Runs one phase: period by period, each with an evaluation and a checkpoint at its end."""
         options = self._config.train
         read = ("train",) if state.phase == "fit" else ("train", "validation")
         origin = None
@@ -128,7 +128,7 @@ class Session:
         model.stop_training = False
         chain.begin()
         try:
-            # An evaluation may have stopped the training just before it was broken off.
+            # An evaluation may have stopped the training just before it was interrupted.
             stopped = bool(
                 state.phase == "fit" and options.early_stopping and state.waited >= options.early_stopping.patience
             )
@@ -144,7 +144,7 @@ class Session:
                         verbose=0,
                     )
                 finally:
-                    # Whatever else came of it, that is why.
+                    # Whatever else followed from it, this is the cause.
                     if isinstance(stream, StreamedRows):
                         self._rows.refuse_changed(*read)
                 best = state.phase == "fit" and state.best_step == state.step
@@ -155,7 +155,7 @@ class Session:
         return model, state
 
     def _new_model(self) -> tuple[WideDeep, RunFolder | None]:
-        """New weights, equal to those that a training left alone would have begun with, and what they start from."""
+        """Returns a model with the weights that an uninterrupted training has, and the run to warm-start it from."""
         keras.utils.set_random_seed(self._config.train.seed)
         model = build_model(self._config, self._statistics, self._splits.schema, self._tower)
         origin, self._origin = self._origin or self._run.origin, None

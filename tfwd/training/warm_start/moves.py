@@ -1,4 +1,4 @@
-"""What of an older model's variables goes where in a new one's: for each variable, which rows and which columns."""
+"""Which rows and columns of an older model's variables go where in the variables of a new one."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ Pairs = tuple[Ids, Ids]
 
 @dataclass(frozen=True)
 class Move:
-    """Values that a variable takes from an older one, and its slots from the older one's.
+    """The values that a variable takes from an older one, and its slots from the older slots.
 
     Attributes:
-        new: the variable.
-        old: the older one.
-        pairs: for each axis the places in the new variable and those in the older one, None for all of an axis.
+        new: the new variable.
+        old: the older variable.
+        pairs: for each axis the positions in the new variable and those in the older one, None for a whole axis.
     """
 
     new: keras.Variable
@@ -34,7 +34,7 @@ class Move:
     pairs: tuple[Pairs | None, ...]
 
     def carried(self, new: NDArray, old: NDArray) -> NDArray:
-        """The new array, of the variable or a slot of it, with what it takes from the older one."""
+        """Returns the new array, of the variable or one of its slots, with what it takes from the older one."""
         if all(pair is None for pair in self.pairs):
             return old
         axes = [pair or (np.arange(size),) * 2 for pair, size in zip(self.pairs, new.shape, strict=True)]
@@ -43,7 +43,7 @@ class Move:
         return result
 
     def mask(self) -> NDArray[np.bool_]:
-        """Which numbers of the new variable are carried over."""
+        """Returns which numbers of the new variable are carried over."""
         ones = np.ones(self.old.shape, bool)
         return self.carried(np.zeros(self.new.shape, bool), ones)
 
@@ -53,8 +53,8 @@ class Mover:
 
     Args:
         new, old: the models, with the same task.
-        new_space, old_space: their features and what was learned of them.
-        report: is filled.
+        new_space, old_space: their features and what was learned about them.
+        report: the report to fill.
     """
 
     def __init__(
@@ -66,14 +66,14 @@ class Mover:
         self._matches: dict[str, Match] = {}
 
     def moves(self) -> Iterator[Move]:
-        """All of them, of variables that are trained and of those of normalization layers."""
+        """Returns all moves, of trained variables and of those of normalization layers."""
         yield from self._wide()
         yield from self._deep()
         yield from self._output_bias()
         self._report_gone()
 
     def _match_classes(self) -> Pairs | None:
-        """The columns of logits that both have: one, or those of the classes of a name."""
+        """Returns the logits that both models have: the single one, or those of the classes of the same name."""
         if self.new.schema.task != "multiclass":
             return None
         new, old = self.new.schema.classes, self.old.schema.classes
@@ -108,7 +108,7 @@ class Mover:
                 yield Move(new.kernel, old.kernel, (found, self.classes))
 
     def _numbers(self, names: list[str], known: list[str]) -> Pairs:
-        """The places of the numbers that both have and scale alike."""
+        """Returns the positions of the numbers that both models have and scale alike."""
         alike: set[str] = set()
         for name, feature in self.new_space.by_name.items():
             if not isinstance(feature, Numeric) or not same_definition(feature, self.old_space.by_name.get(name)):
@@ -123,7 +123,7 @@ class Mover:
         )
 
     def _table_rows(self, table: Table, olds: list[Table]) -> dict[str, Pairs]:
-        """The rows of a table that are taken from each of some older ones, by the older one's name."""
+        """Returns the rows of a table that are taken from each older table, by the older table's name."""
         where = {entry.feature: (old, entry) for old in olds for entry in old.ranges}
         padding = np.zeros(1, np.int64)
         places: dict[str, list[Pairs]] = {old.name: [(padding, padding)] for old in olds}
@@ -149,7 +149,7 @@ class Mover:
         old_tables = {} if old is None else {layer.name: layer.table for layer in old.embeddings}
         for table in self.new.layout.embeddings:
             places = self._table_rows(table, olds)
-            # Of one width there is one table.
+            # There is one table per width.
             if table.name in places:
                 yield Move(tables[table.name], old_tables[table.name], (places[table.name], None))
         if old is None:
@@ -162,7 +162,7 @@ class Mover:
         first, old_first = _first_kernel(new.tower), _first_kernel(old.tower)
         weights = _floats(new.tower)
         known = {**_same_weights(weights, _floats(old.tower)), new.logits.kernel.path: old.logits.kernel}
-        # A tower whose first layer is not known reads what it read, or is another one.
+        # A tower whose first layer is unknown must read the same inputs as before; otherwise it is a different tower.
         whole = len(inputs[0]) == width == old_width and np.array_equal(*inputs)
         for variable in [*weights, new.logits.kernel]:
             before = known.get(variable.path)
@@ -190,7 +190,7 @@ class Mover:
             self.report.tower.append({"layer": variable.path.removeprefix("deep/"), "carried": carried, "why": why})
 
     def _tower_inputs(self) -> tuple[Pairs, int, int]:
-        """The columns of what the tower reads that are those of the older one, and how many there are on either."""
+        """Returns the columns that the tower shares with the older one, and how many columns either has."""
         blocks = {(block.kind, block.name): block for block in self.new.layout.tower_blocks()}
         old_blocks = {(block.kind, block.name): block for block in self.old.layout.tower_blocks()}
         found: list[Pairs] = []
@@ -218,7 +218,7 @@ class Mover:
         return _joined(found), _width(blocks.values()), _width(old_blocks.values())
 
     def _report_gone(self) -> None:
-        """Reports the features whose rows stand in no table any more."""
+        """Reports the features whose rows are no longer in any table."""
         for wide in (True, False):
             kept = {e.feature for t in self.new.layout.tables if (t.name == "wide") == wide for e in t.ranges}
             for table in self.old.layout.tables:
@@ -234,13 +234,13 @@ class Mover:
 
 
 def output_bias(model: WideDeep) -> keras.Variable | None:
-    """The bias of the logits: the deep head's, or of a wide head that is alone its own."""
+    """Returns the bias of the logits: the deep head's, or the wide head's where there is no deep head."""
     deep, wide = model.heads.deep, model.heads.wide
     return deep.logits.bias if deep is not None else wide.bias if wide is not None and wide.use_bias else None
 
 
 def carry_base(new: WideDeep, old: WideDeep) -> None:
-    """Lets the logits start where the older model's do, and in its unit; of new classes at their own shares."""
+    """Starts the logits where the older model's start, and in its unit; new classes start at their own shares."""
     to, given = new.heads.logit, old.heads.logit
     base = to.base.numpy()
     for index, name in enumerate(new.schema.classes if len(base) > 1 else ("",)):
@@ -252,7 +252,7 @@ def carry_base(new: WideDeep, old: WideDeep) -> None:
 
 
 def _first_kernel(tower: keras.layers.Layer) -> keras.Variable | None:
-    """The weights of what a feed-forward tower reads, one row per input; None for another kind of tower."""
+    """Returns the first kernel of a feed-forward tower, one row per input; None for another kind of tower."""
     layers = tower.layers if isinstance(tower, keras.Sequential) else [tower]
     return layers[0].kernel if layers and type(layers[0]) is keras.layers.Dense else None
 
@@ -262,7 +262,7 @@ def _floats(tower: keras.layers.Layer) -> list[keras.Variable]:
 
 
 def _same_weights(new: list[keras.Variable], old: list[keras.Variable]) -> dict[str, keras.Variable]:
-    """The older weight of each path: by place where both towers are made alike, since Keras numbers unnamed layers."""
+    """Returns the older weight of each path: by position if both towers are alike, as Keras numbers unnamed layers."""
     kinds, old_kinds = ([(variable.name, len(variable.shape)) for variable in weights] for weights in (new, old))
     if kinds == old_kinds:
         return {variable.path: before for variable, before in zip(new, old, strict=True)}

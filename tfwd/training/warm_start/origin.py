@@ -1,4 +1,4 @@
-"""The older run: opened, checked, and its numbers' scales and vocabularies taken on."""
+"""The older run: opens and checks it, and adopts its scales of numbers and its vocabularies."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from tfwd.training.warm_start.rows import same_definition
 
 
 def open_origin(path: str | Path, config: Config) -> RunFolder:
-    """Opens the run that a training goes on from.
+    """Opens the run that a training is warm-started from.
 
     Args:
         path: a run directory.
-        config: of the new training.
+        config: the configuration of the new training.
 
     Raises:
         RunError: there is no such run, its format is another version's, it is not finished or damaged, or it was
@@ -48,7 +48,7 @@ def open_origin(path: str | Path, config: Config) -> RunFolder:
 
 
 def with_widths(config: Config, origin: RunFolder) -> Config:
-    """The configuration with the older run's widths in the place of `embedding: auto`, which goes by the rows."""
+    """Returns the configuration with the older run's widths instead of `embedding: auto`, which depends on the rows."""
     widths = {entry.feature: table.dim for table in origin.model.layout.embeddings for entry in table.ranges}
     features = tuple(
         feature.model_copy(update={"embedding": widths[feature.name]})
@@ -60,15 +60,15 @@ def with_widths(config: Config, origin: RunFolder) -> Config:
 
 
 def analyze_from(rows: Rows, config: Config, origin: RunFolder | None) -> FeatureStatistics:
-    """What is learned from the training rows, and what an older run knows.
+    """Returns what is learned from the training rows, combined with what an older run knows.
 
-    Boundaries, quantiles and ranges of numbers that are declared as they were are the older run's: the inputs of the
-    heads mean what they meant. Vocabularies are those of the rows, or with `warm_start_vocabulary: grow` those of the
-    older run and what is new in the rows.
+    Boundaries, quantiles and ranges of numbers are the older run's if the feature is declared as before: the inputs of
+    the heads keep their meaning. Vocabularies are those of the rows, or with `warm_start_vocabulary: grow` those of the
+    older run plus what is new in the rows.
 
     Args:
         rows: the training rows.
-        config: of the new training.
+        config: the configuration of the new training.
         origin: the older run, if any.
     """
     if origin is None:
@@ -81,7 +81,7 @@ def analyze_from(rows: Rows, config: Config, origin: RunFolder | None) -> Featur
 
 
 def growing_from(rows: Rows, config: Config, origin: RunFolder) -> dict[str, VocabularyStatistics]:
-    """By feature, the older run's learned vocabulary that it goes on from."""
+    """Returns the older run's learned vocabularies that are extended, by feature."""
     kinds = {entry.column: entry.kind for entry in rows.schema.inputs}
     old_kinds = {entry.column: entry.kind for entry in origin.model.schema.inputs}
     before = {feature.name: feature for feature in origin.config.model_features}
@@ -96,7 +96,7 @@ def growing_from(rows: Rows, config: Config, origin: RunFolder) -> dict[str, Voc
 
 
 def frozen(config: Config, origin: RunFolder) -> dict[str, NumericStatistics]:
-    """The older statistics of the numeric and bucketized features that are declared as they were."""
+    """Returns the older statistics of the numeric and bucketized features that are declared as before."""
     before = {feature.name: feature for feature in origin.config.model_features}
     known = origin.statistics.numerics
     return {
@@ -114,7 +114,7 @@ def grown(
     config: Config,
     origin: RunFolder,
 ) -> FeatureStatistics:
-    """The statistics with learned vocabularies, and learned classes of a multi-class task, that have kept the old ones.
+    """Returns statistics whose learned vocabularies, and learned classes of a multi-class task, keep the old ones.
 
     Counts are summed, and `max_size` keeps the most frequent of both.
     """

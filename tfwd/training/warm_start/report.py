@@ -20,10 +20,10 @@ class Report:
         tables: table -> feature -> rows `carried`, `new` and `gone`, and `why` nothing is carried where that is so.
             `one_hot` is not a table but the columns that the tower reads.
         numbers: head -> the numeric inputs carried, new and gone.
-        tower: for each variable of the tower and the last layer whether it is `carried`, and `why` not.
-        classes: of a multi-class task.
+        tower: for each variable of the tower and the last layer, whether it is `carried`, and `why` not.
+        classes: the classes of a multi-class task.
         optimizers: head -> whether its state is `carried`, `why` not, and the `steps` that it counts.
-        frozen: features whose boundaries, quantiles and ranges are the older run's.
+        frozen: the features whose boundaries, quantiles and ranges are the older run's.
         vocabularies: `new` or `grow`.
     """
 
@@ -49,14 +49,14 @@ class Report:
         self.tables.setdefault(table, {})[feature] = counts
 
     def to_dict(self) -> dict[str, Any]:
-        """A JSON-able dict."""
+        """Returns a dict that can be written as JSON."""
         values = dataclasses.asdict(self)
         if self.classes is None:
             del values["classes"]
         return {"from": values.pop("source"), **values}
 
     def lines(self) -> list[str]:
-        """The report in short."""
+        """Returns a summary of the report as lines."""
         lines = [f"Warm start from {self.source}:"]
         for table, features in self.tables.items():
             carried, new, gone = (sum(entry[key] for entry in features.values()) for key in ("carried", "new", "gone"))

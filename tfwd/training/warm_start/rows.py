@@ -1,4 +1,4 @@
-"""Which ids of a feature are those of an older one: by value, by bucket, by bin, by combination."""
+"""Matches the ids of a feature with those of an older one: by value, by bucket, by bin, by combination."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from tfwd.config.features.numeric import Numeric
 from tfwd.features.space import FeatureSpace
 
 Ids = NDArray[np.int64]
-# Where a feature goes, what its column is called, and inputs that say nothing of the others: none of it changes what
-# an id or a number means.
+# Which heads a feature goes to, what its column is called, and inputs unrelated to the others: none of these changes
+# what an id or a number means.
 _PLACES = {
     *("column", "delimiter", "wide", "deep", "embedding", "one_hot", "missing_indicator"),
     *("embedding_initializer", "embedding_scale", "embedding_trainable"),
@@ -29,9 +29,9 @@ class Match:
 
     Attributes:
         new: ids, rising, int64 `(N,)`.
-        old: the older ids of the same, int64 `(N,)`.
-        rows: of the new feature.
-        old_rows: of the older one.
+        old: the older ids of the same values, int64 `(N,)`.
+        rows: the number of rows of the new feature.
+        old_rows: the number of rows of the older one.
         reason: why nothing is carried, None where something may be.
     """
 
@@ -43,21 +43,21 @@ class Match:
 
     @classmethod
     def none(cls, rows: int, old_rows: int, reason: str) -> Match:
-        """Nothing in common."""
+        """Returns a match with nothing in common."""
         return cls(np.zeros(0, np.int64), np.zeros(0, np.int64), rows, old_rows, reason)
 
     @classmethod
     def same(cls, rows: int) -> Match:
-        """Everything in common."""
+        """Returns a match with everything in common."""
         return cls(np.arange(rows), np.arange(rows), rows, rows)
 
 
 def match_rows(name: str, new: FeatureSpace, old: FeatureSpace) -> Match:
     """Matches the ids of a categorical, bucketized or crossed feature with those of the older one of its name.
 
-    Categories match by value, as do OOV and missing; buckets match where the boundaries are the same; hashed features
-    and crosses by bin where there are as many bins, since a cross is over fingerprints of values, which no vocabulary
-    changes; exact crosses by the combination of values.
+    Categories match by value, as do OOV and missing; buckets match if the boundaries are the same; hashed features and
+    crosses match by bin if the number of bins is the same, since a cross is over fingerprints of values, which do not
+    depend on a vocabulary; exact crosses match by the combination of values.
     """
     feature, rows = new[name], new.rows(name)
     before = old.by_name.get(name)
@@ -78,7 +78,7 @@ def match_rows(name: str, new: FeatureSpace, old: FeatureSpace) -> Match:
 
 
 def same_definition(feature: Feature, before: Feature | None) -> bool:
-    """Whether a numeric or bucketized feature is declared as it was, wherever it goes and its column is called."""
+    """Returns whether a numeric or bucketized feature is declared as before, apart from its heads and column."""
     return type(feature) is type(before) and before is not None and _meaning(feature) == _meaning(before)
 
 
@@ -121,7 +121,7 @@ def _match_categories(
     if feature.identity is not None:
         assert before.identity is not None
         common = np.arange(min(feature.identity, before.identity))
-        # Behind the integers: OOV, then missing.
+        # After the integers: OOV, then missing.
         ends = [np.arange(owner.identity, owner.identity + 2) for owner in (feature, before) if owner.identity]
         return Match(np.concatenate([common, ends[0]]), np.concatenate([common, ends[1]]), rows, old_rows)
     words = new.statistics.vocabularies[feature.name].values
@@ -154,7 +154,7 @@ def _match_cross(feature: Cross, before: Cross, new: FeatureSpace, old: FeatureS
             return nothing(f"{key}: other integers than before")
     if feature.bins != "exact":
         return Match.same(rows)
-    # Mixed radix, the last key counting fastest: the ids of a combination on either side.
+    # Mixed radix, the last key varying fastest: the ids of a combination on either side.
     ids, olds = np.zeros(1, np.int64), np.zeros(1, np.int64)
     for match in keys:
         ids = np.add.outer(ids * match.rows, match.new).ravel()
@@ -164,6 +164,6 @@ def _match_cross(feature: Cross, before: Cross, new: FeatureSpace, old: FeatureS
 
 
 def _crossed_by_value(key: str, space: FeatureSpace) -> bool:
-    """Whether a key brings fingerprints of its values to a cross, not ids."""
+    """Returns whether a key enters a cross as fingerprints of its values, not as ids."""
     owner = space.root(key)
     return isinstance(owner, Categorical) and owner.identity is None

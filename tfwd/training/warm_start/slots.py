@@ -1,4 +1,4 @@
-"""The state of the optimizers, carried over with the variables that it belongs to."""
+"""Carries over the state of the optimizers along with their variables."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tfwd.optimizers.joint import JointOptimizer, head_of
 from tfwd.training.warm_start.moves import Move
 from tfwd.training.warm_start.report import Report
 
-# By method, whoever implements it: the lists of slots, one a variable.
+# By method, whoever implements it: the lists of slots, one per variable.
 _SLOTS: dict[type[keras.optimizers.Optimizer], tuple[str, ...]] = {
     keras.optimizers.Ftrl: ("_accumulators", "_linears"),
     keras.optimizers.Adam: ("_momentums", "_velocities", "_velocity_hats"),
@@ -32,13 +32,13 @@ _SHAPING = (
 class Slots:
     """Carries the slots between the optimizers of two models.
 
-    Slots go over where both train the head of the variable with the same method. FTRL computes a weight from its slots
-    alone, so that a weight without them would be forgotten at its next step: where they are missing, or its rates are
-    others than before, its `linear` is computed from the weight.
+    Slots are carried over if both models train the variable's head with the same method. FTRL computes a weight from
+    its slots alone, so that a weight without them would be forgotten at its next step: where they are missing, or the
+    rates have changed, `linear` is computed from the weight.
 
     Args:
         new, old: the optimizers of the models, built.
-        report: is told of each head.
+        report: records each head.
     """
 
     def __init__(self, new: JointOptimizer, old: JointOptimizer, report: Report) -> None:
@@ -72,7 +72,7 @@ class Slots:
         if why:
             return
         if isinstance(to, keras.optimizers.Adam):
-            # The moments are of so many steps, and its first ones would be corrected for being few.
+            # The moments are of so many steps; counted from 0, Adam would correct them as if they were of few.
             if isinstance(to._learning_rate, keras.optimizers.schedules.LearningRateSchedule):
                 entry["why"] = "its steps are counted from 0, for the schedule of the learning rate"
             else:
@@ -93,7 +93,7 @@ def ftrl_linear(
     l2: float,
     beta: float,
 ) -> NDArray[np.float32]:
-    """The `linear` from which FTRL computes given weights.
+    """Returns the `linear` from which FTRL computes given weights.
 
     The inverse of the last line of `tfwd.optimizers.sparse_ftrl.ftrl_rows`: w = (clip(z, -l1, l1) - z) / (n^p / lr +
     2 l2 + beta / lr), z `linear` and n `accumulator`.
@@ -101,7 +101,7 @@ def ftrl_linear(
     Args:
         weights: `(...)`.
         accumulator: `(...)`.
-        linear: `(...)`; where a weight is zero, what of it keeps it there stays.
+        linear: `(...)`; where a weight is zero, the part of it that keeps the weight at zero stays.
         learning_rate, learning_rate_power, l1, l2, beta: as in `SparseFtrl`.
 
     Returns:
@@ -141,6 +141,6 @@ def _method(optimizer: keras.optimizers.Optimizer) -> type[keras.optimizers.Opti
 
 
 def _shaping(optimizer: keras.optimizers.Ftrl) -> list[float]:
-    """What a weight is computed with from its slots."""
+    """Returns the options with which a weight is computed from its slots."""
     read: Callable[[str], float] = lambda name: float(getattr(optimizer, name))  # noqa: E731
     return [float(optimizer.learning_rate), *map(read, _SHAPING)]
