@@ -16,7 +16,6 @@ import typer
 from tfwd.cli.exporting import export_module, refuse_other_export
 from tfwd.config.config import Config, presets
 from tfwd.errors import ConfigError, TfwdError
-from tfwd.training.preflight import preflight
 from tfwd.utils.command_line import guarded, reason_of, say
 from tfwd.utils.console import console, load_tensorflow
 
@@ -74,6 +73,9 @@ def train(
         if chosen.export.formats:
             # Now, not after the training.
             refuse_other_export()
+        # Here, as it brings NumPy, which nobody waits for who asks for help.
+        from tfwd.training.preflight import preflight
+
         preflight(chosen)
     load_tensorflow()
     from tfwd.training import fit as training
