@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -111,7 +111,7 @@ def _type(entry: Input) -> str:
 
 
 @contextmanager
-def open_workspace(rows: Rows, features: Iterable[OnColumn]) -> Iterator[Workspace]:
+def open_workspace(rows: Rows, features: Sequence[OnColumn]) -> Iterator[Workspace]:
     """Opens the rows as a relation that lives as long as the context.
 
     Where a column can be read unchanged and without the others, every query reads the columns it needs from the
@@ -125,7 +125,7 @@ def open_workspace(rows: Rows, features: Iterable[OnColumn]) -> Iterator[Workspa
         DataError: a value does not fit its column; names its file, row and column.
     """
     computed = [feature for feature in features if isinstance(feature, DatetimePart | DatetimeNumber)]
-    columns = {feature.column for feature in features if feature not in computed}
+    columns = {f.column for f in features if not isinstance(f, DatetimePart | DatetimeNumber)}
     # No query depends on the order, and keeping it costs memory.
     width = sum(entry.length if entry.fixed else 1 for entry in rows.schema.inputs if entry.column in columns)
     width += len(computed)
