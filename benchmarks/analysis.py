@@ -79,7 +79,7 @@ def adapted_as_documented(path: str) -> Layers:
 
 
 def check(statistics: tfwd.FeatureStatistics, layers: Layers) -> None:
-    """Refuses to go on unless both sides learnt the same.
+    """Refuses to go on unless both sides learned the same.
 
     Equal counts are ordered by value rising in tfwd and falling in Keras; sums of float32 differ in the last digits.
     """

@@ -27,20 +27,21 @@ Baseline = Annotated[
     ),
 ]
 Data = Annotated[
-    str | None, typer.Option("--data", help="The rows of that. [default: the run's test rows, or validation rows]")
+    str | None,
+    typer.Option("--data", help="Labelled rows to compare on. [default: the run's test rows, or its validation rows]"),
 ]
 Tolerance = Annotated[
     float | None,
-    typer.Option(help="How much larger a loss, as a share, and how much smaller the AUC may be. [default: 0.005]"),
+    typer.Option(help="How much the loss may grow, as a fraction of it, and the AUC may fall. [default: 0.005]"),
 ]
 MaxChange = Annotated[
     float | None,
     typer.Option(
-        help="How far scores may have moved on average. [default: 0.1; of a regression 0.25 standard deviations]"
+        help="How far the scores may move on average. [default: 0.1; for a regression 0.25 standard deviations]"
     ),
 ]
 MaxPsi = Annotated[float | None, typer.Option(help="The largest population stability index. [default: 0.25]")]
-Force = Annotated[bool, typer.Option("--force", help="Export anyway, and say what speaks against it.")]
+Force = Annotated[bool, typer.Option("--force", help="Export anyway, and report what is worse.")]
 Source = Annotated[Path, typer.Argument(help="A run directory or a .keras file.")]
 
 
@@ -78,18 +79,18 @@ def onnx(
     run: Source,
     output: Annotated[Path | None, typer.Option(help="The file. [default: RUN/export/NAME.onnx]")] = None,
     fingerprint_inputs: Annotated[
-        bool, typer.Option("--fingerprint-inputs", help="Let hashed features enter as their 64-bit fingerprints.")
+        bool, typer.Option("--fingerprint-inputs", help="Take hashed features as their 64-bit fingerprints.")
     ] = False,
     sparse_wide: Annotated[
         bool | None,
         typer.Option(
             "--sparse-wide/--dense-wide",
-            help="Store of the wide table only what is not zero, or all of it. [default: sparse from 1 MiB on, if at "
-            "most a quarter is not zero]",
+            help="Store only the nonzero weights of the wide table, or all of them. [default: sparse from 1 MiB "
+            "on, if at most a quarter is nonzero]",
         ),
     ] = None,
     half_tables: Annotated[
-        bool, typer.Option("--half-tables", help="Store the tables in half precision; says what that loses.")
+        bool, typer.Option("--half-tables", help="Store the tables in half precision, and report what that loses.")
     ] = False,
     baseline: Baseline = None,
     data: Data = None,
@@ -126,7 +127,9 @@ def onnx(
 
 @guarded
 def serving(
-    output: Annotated[Path, typer.Argument(help="The folder of all models, as of `python -m export.savedmodel`.")],
+    output: Annotated[
+        Path, typer.Argument(help="The folder of all models, as written by `python -m export.savedmodel`.")
+    ],
 ) -> None:
     """Writes models.config and a one-page how-to for TF Serving beside the models."""
     from export.serving.tf_serving import write
@@ -139,7 +142,7 @@ def serving(
 @guarded
 def baseline(
     new: Annotated[Path, typer.Argument(help="A run, a .keras file, a SavedModel or an .onnx file.")],
-    old: Annotated[str, typer.Argument(help="The model that it is to replace: one of these too.")],
+    old: Annotated[str, typer.Argument(help="The model that it would replace: any of these too.")],
     data: Annotated[
         str | None,
         typer.Option("--data", help="Labelled rows. [default: the test rows of NEW's run, or its validation rows]"),
@@ -150,7 +153,7 @@ def baseline(
 ) -> None:
     """Compares a model with the one that it is to replace, on the same rows, and exports nothing.
 
-    Ends with 0 if it may replace it, and with 2 and the reasons if it should not.
+    Exits with 0 if it may replace it, and with 2 and the reasons if it should not.
     """
     limits = _limits(old, data, tolerance, max_change, max_psi)
     from tfwd.inference.load import existing, load_scorer
@@ -182,7 +185,7 @@ def _limits(
     given = {"tolerance": tolerance, "change": change, "psi": psi}
     limits = {key: value for key, value in given.items() if value is not None}
     if baseline is None and (force or data is not None or limits):
-        raise ConfigError("--data, --tolerance, --max-change, --max-psi and --force go with --baseline OLD.")
+        raise ConfigError("--data, --tolerance, --max-change, --max-psi and --force need --baseline OLD.")
     if baseline is not None:
         from tfwd.inference.load import existing
 
@@ -212,7 +215,7 @@ def _compare(run: Path, model: WideDeep, baseline: str | None, data: str | None,
 def _faults(new: Path, scorer: Scorer, old: str, data: str | None, limits: Any) -> list[str]:
     """Prints the figures of two models; returns why one should not replace the other."""
     from export.baseline.comparison import Limits, compare, comparison_rows
-    from export.baseline.learnt_rows import told_apart
+    from export.baseline.learned_rows import told_apart
     from tfwd.inference.load import load_scorer
 
     before, rows = load_scorer(old), comparison_rows(new, scorer.schema, data, scorer.reading)

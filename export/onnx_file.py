@@ -7,7 +7,7 @@ import warnings
 from tfwd.layers.direct_lookup import fingerprints as fingerprints
 
 warnings.warn(
-    "export.onnx_file has moved and goes in version 0.6: write `from export.onnx import fingerprints`.",
+    "export.onnx_file has moved and will be removed in version 0.6: write `from export.onnx import fingerprints`.",
     DeprecationWarning,
     stacklevel=2,
 )

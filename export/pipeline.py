@@ -50,7 +50,7 @@ class Opened(NamedTuple):
             ExportError: it is a model in memory.
         """
         if self.folder is None:
-            raise ExportError("A model in memory lies in no folder where its export could go: give a path.")
+            raise ExportError("A model in memory has no folder for its export: give a path.")
         return self.folder
 
 

@@ -102,7 +102,7 @@ def statistics_of(config: Config, columns: Columns, label: LabelStatistics | Non
         if isinstance(feature, Categorical) and feature.vocabulary:
             words = tuple(str(value) for value in feature.vocabulary)
             vocabularies[feature.name] = VocabularyStatistics(words, (1,) * len(words))
-        elif isinstance(feature, Categorical) and feature.learnt:
+        elif isinstance(feature, Categorical) and feature.learned:
             counts = Counter(str(value) for value in columns[feature.column] if value not in missing)
             kept = [(-n, value) for value, n in counts.items() if n >= feature.min_count]
             ordered = sorted(kept)

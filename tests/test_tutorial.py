@@ -70,7 +70,7 @@ def test_every_column_reaches_its_head(run: Run) -> None:
     width = 5 + sum(seen[entry.feature].nunique() + 2 for entry in layout.one_hot) + 8
     kernels = [layer.kernel.shape for layer in run.model.ranker.get_layer("deep").tower.layers if layer.weights]
     assert kernels == [(width, 100), (100, 75), (75, 50), (50, 25)]
-    # All of it has learnt.
+    # All of it has learned.
     assert set(run.wide_weights()["feature"]) == {*WIDE, *CROSSES}
 
 

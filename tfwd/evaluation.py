@@ -7,7 +7,8 @@ import warnings
 from tfwd.inference.evaluation import evaluate as evaluate
 
 warnings.warn(
-    "tfwd.evaluation has moved and goes in version 0.6: write `from tfwd.inference.evaluation import evaluate`.",
+    "tfwd.evaluation has moved and will be removed in version 0.6: write `from tfwd.inference.evaluation import "
+    "evaluate`.",
     DeprecationWarning,
     stacklevel=2,
 )

@@ -7,7 +7,8 @@ import warnings
 from tfwd.inference.prediction import predict as predict
 
 warnings.warn(
-    "tfwd.prediction has moved and goes in version 0.6: write `from tfwd.inference.prediction import predict`.",
+    "tfwd.prediction has moved and will be removed in version 0.6: write `from tfwd.inference.prediction import "
+    "predict`.",
     DeprecationWarning,
     stacklevel=2,
 )

@@ -144,11 +144,11 @@ class Schema:
         classes = tuple(_text(name, f"schema.classes[{index}]") for index, name in enumerate(classes))
         right = {"binary": len(classes) == 2, "multiclass": len(classes) >= 2, "regression": not classes}[task]
         if not right or len(set(classes)) != len(classes):
-            raise ValueError(f"schema.classes: {list(classes)} are no classes of the task {task}.")
+            raise ValueError(f"schema.classes: {list(classes)} cannot be the classes of the task {task}.")
         counts = entries.get("counts", False)
         if not isinstance(counts, bool) or (counts and task != "regression"):
             raise ValueError(
-                f"schema.counts: expected true or false, and true of a regression. Received: {_shown(counts)}"
+                f"schema.counts: expected true or false, and true only for a regression. Received: {_shown(counts)}"
             )
         weight = entries.get("weight")
         return cls(
@@ -175,15 +175,19 @@ def _input(values: Any, where: str) -> Input:
             f"{where}.length: expected a whole number from 0 to {LONGEST_LIST}. Received: {_shown(length)}"
         )
     if delimiter is not None and not (_text(delimiter, f"{where}.delimiter") and length):
-        raise ValueError(f"{where}.delimiter: expected null, or a text of a list's. Received: {_shown(delimiter)}")
+        raise ValueError(
+            f"{where}.delimiter: expected null, or a text, and only for a list. Received: {_shown(delimiter)}"
+        )
     fixed = entries.get("fixed", False)
     if not isinstance(fixed, bool) or (fixed and not (length and entries["kind"] == "float" and weighs is None)):
         raise ValueError(
-            f"{where}.fixed: expected true or false, and true of a list of numbers. Received: {_shown(fixed)}"
+            f"{where}.fixed: expected true or false, and true only for a list of numbers. Received: {_shown(fixed)}"
         )
     moment = entries.get("moment")
     if moment is not None and (length or entries["kind"] != "integer"):
-        raise ValueError(f"{where}.moment: expected null, or a format of single integers. Received: {_shown(moment)}")
+        raise ValueError(
+            f"{where}.moment: expected null, or a format, and only for a single integer. Received: {_shown(moment)}"
+        )
     return Input(
         name=_text(entries["name"], f"{where}.name"),
         column=_text(entries["column"], f"{where}.column"),

@@ -27,7 +27,7 @@ def times_seen(train: Rows, test: Rows, columns: tuple[str, ...]) -> Array:
     A column of lists is counted by each value, and the mean over the row's values is taken; 0 where the list is empty.
 
     Args:
-        train: rows that were learnt from.
+        train: rows that were learned from.
         test: rows in whose order the answer is.
         columns: of both.
 
@@ -35,11 +35,11 @@ def times_seen(train: Rows, test: Rows, columns: tuple[str, ...]) -> Array:
         `(N,)` float64.
     """
     connection = duckdb.connect()
-    learnt, asked = _columns(train, columns), _columns(test, columns)
-    connection.register("train_rows", learnt)
+    learned, asked = _columns(train, columns), _columns(test, columns)
+    connection.register("train_rows", learned)
     connection.register("test_rows", asked.append_column("row", pa.array(range(len(asked)))))
     names = ", ".join(f"c{index}" for index in range(len(columns)))
-    lists = [pa.types.is_list(kind) or pa.types.is_large_list(kind) for kind in learnt.schema.types]
+    lists = [pa.types.is_list(kind) or pa.types.is_large_list(kind) for kind in learned.schema.types]
     each = ", ".join(f"unnest(c{i}) AS c{i}" if listed else f"c{i}" for i, listed in enumerate(lists))
     same = " AND ".join(f"t.c{index} IS NOT DISTINCT FROM n.c{index}" for index in range(len(columns)))
     found = connection.sql(

@@ -47,16 +47,16 @@ def encode(work: Work, frame: pd.DataFrame, train: dict[str, Any]) -> dict[str, 
 
 def learn(work: Work, frame: pd.DataFrame) -> dict[str, Any]:
     """Vocabularies of the categories, mean and standard deviation of the numbers."""
-    learnt: dict[str, Any] = {name: frame[name].unique() for name in work.categories}
-    return learnt | {name: (frame[name].mean(), frame[name].std()) for name in work.numbers}
+    learned: dict[str, Any] = {name: frame[name].unique() for name in work.categories}
+    return learned | {name: (frame[name].mean(), frame[name].std()) for name in work.numbers}
 
 
 def run(work: Work, clock: Clock, folder: Path, source: Source, seed: int) -> tuple[Any, Any]:
     """Trains, and predicts the test rows."""
     train = read(folder, "train", source)
-    learnt = learn(work, train)
-    columns = encode(work, train, learnt)
-    sparse = [SparseFeat(name, len(learnt[name]) + 1, embedding_dim=work.embedding) for name in work.categories]
+    learned = learn(work, train)
+    columns = encode(work, train, learned)
+    sparse = [SparseFeat(name, len(learned[name]) + 1, embedding_dim=work.embedding) for name in work.categories]
     crossed = [SparseFeat("_x_".join(keys), work.bins) for keys in work.crosses]
     dense = [DenseFeat(name, 1) for name in work.numbers]
     tf.random.set_seed(seed)
@@ -82,7 +82,7 @@ def run(work: Work, clock: Clock, folder: Path, source: Source, seed: int) -> tu
     )
     clock.end_fit()
     test = read(folder, "test")
-    columns = encode(work, test, learnt)
+    columns = encode(work, test, learned)
     return test[work.label], model.predict({name: columns[name] for name in names}, batch_size=8192)
 
 

@@ -109,7 +109,7 @@ def _quality(runs: dict[str, Rounds]) -> str:
 
 
 def picture(figures: Figures, path: Path) -> None:
-    """Rows a second of the whole training and of the running one, and what was learnt."""
+    """Rows a second of the whole training and of the running one, and what was learned."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -117,7 +117,7 @@ def picture(figures: Figures, path: Path) -> None:
 
     runs, rows = figures["runs"]["clicks"], figures["rows"]["clicks"]
     names = list(runs)[::-1]
-    figure, (speed, learnt) = plt.subplots(
+    figure, (speed, learned) = plt.subplots(
         1, 2, figsize=(10, 3.6), layout="constrained", sharey=True, width_ratios=(2.2, 1)
     )
     bars = (("once it runs", "#9ec5f8", 0.2), ("whole: from the file to the model", "#1f6feb", -0.2))
@@ -140,10 +140,10 @@ def picture(figures: Figures, path: Path) -> None:
     speed.legend(loc="lower right", frameon=False, fontsize=8)
     speed.margins(x=0.12)
     for height, name in enumerate(names):
-        learnt.scatter(
+        learned.scatter(
             [entry["auc"] for entry in runs[name]], [height] * len(runs[name]), s=24, color="#1f6feb", alpha=0.6
         )
-    learnt.set_xlabel("AUC on test rows, a point a round")
-    for axis in (speed, learnt):
+    learned.set_xlabel("AUC on test rows, a point a round")
+    for axis in (speed, learned):
         axis.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=144)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from export.baseline.learnt_rows import run_of
+from export.baseline.learned_rows import run_of
 from tfwd.data.reading import Reading
 from tfwd.data.rows import Rows
 from tfwd.data.source import Source
@@ -95,14 +95,14 @@ class Comparison:
             if not math.isfinite(new) or worse > self.limits.tolerance:
                 found.append(
                     f"its {metric} is {new:.4f} and the baseline's {old:.4f}, worse by {_shown_change(metric, worse)} "
-                    f"where {allowed} is allowed"
+                    f"with at most {allowed} allowed"
                 )
         most = self.limits.most_change(self.task)
         if not self.change <= most:
             unit = " standard deviations" if self.task in _OF_NUMBERS else ""
-            found.append(f"its scores moved by {self.change:.4f}{unit} on average where {most:g} is allowed")
+            found.append(f"its scores moved by {self.change:.4f}{unit} on average, and at most {most:g} is allowed")
         if not self.psi <= self.limits.psi:
-            found.append(f"the PSI of its scores is {self.psi:.4f} where {self.limits.psi:g} is allowed")
+            found.append(f"the PSI of its scores is {self.psi:.4f}, and at most {self.limits.psi:g} is allowed")
         return found
 
     def lines(self) -> list[str]:
@@ -215,8 +215,8 @@ def comparison_rows(
         path = run.rows("test")
         if path is None and run.config.train.refit:
             raise ExportError(
-                f"{source} has no test rows to compare the models on, and has learned from its validation rows too, as "
-                "train.refit says. Give labelled rows: --data FILE"
+                f"{source} has no test rows to compare the models on, and has learned from its validation rows too "
+                "(train.refit). Give labelled rows: --data FILE"
             )
         path = path or held_out
         if path is not None:
@@ -227,8 +227,8 @@ def comparison_rows(
             return Rows(opened(train, prepared), schema, split="validation", fraction=section.validation_fraction)
         if any(run.was_frame(part) for part in FRAMES):
             raise ExportError(
-                f"{source} was trained on frames, which it does not hold: it has no rows to compare the models on. "
-                "Give labelled rows that neither has learned from: --data FILE"
+                f"{source} was trained on DataFrames, which a run does not keep, so it has no rows to compare the "
+                "models on. Give labelled rows that neither model has learned from: --data FILE"
             )
     raise ExportError(
         f"{source} has neither test nor validation rows to compare the models on. Give labelled rows: --data FILE"

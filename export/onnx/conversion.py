@@ -155,7 +155,9 @@ def _after_hashing(
     given = {layer.name: layer.input.name + FINGERPRINT_SUFFIX for layer in hashed}
     twins = sorted(set(raw) & set(given.values()))
     if twins:
-        raise ExportError(f"Fingerprints would be the inputs {twins}, as others are. Rename these in data.names.")
+        raise ExportError(
+            f"The fingerprints would become the inputs {twins}, which exist already. Rename those in data.names."
+        )
     inner = {layer.name: layer.output for layer in hashed}
     starts = {tensor.name: tensor for tensor in transform.inputs} | inner
     rest = keras.Model(starts, dict(zip(transformed_names(model.layout), transform.outputs, strict=True)))
@@ -204,7 +206,7 @@ def _find(graph: onnx.GraphProto, values: np.ndarray, name: str) -> str:
     """Returns the name of the initializer that holds a stand-in."""
     found = _holding(graph, values)
     if len(found) != 1:
-        raise ExportError(f"{name!r} stands {len(found)} times in the converted graph. Expected: once.")
+        raise ExportError(f"{name!r} occurs {len(found)} times in the converted graph. Expected: once.")
     return found[0]
 
 

@@ -32,7 +32,9 @@ def put_vocabularies(graph: onnx.GraphProto, vocabularies: dict[str, list[str]])
         values = (value.decode() for value in attributes["cats_strings"].strings)
         words = dict(zip(attributes["cats_int64s"].ints, values, strict=True))
         if len(words) != 2 or words.get(_STAND_IN_ID) not in vocabularies:
-            raise ExportError(f"The converted graph has the lookup {node.name!r} of {words}, which the model has not.")
+            raise ExportError(
+                f"The converted graph has the lookup {node.name!r} of {words}, which is not in the model."
+            )
         encoder = label_encoder([words[MISSING_ID], *vocabularies[words[_STAND_IN_ID]]])
         node.op_type = encoder.op_type
         del node.attribute[:]

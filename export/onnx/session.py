@@ -112,7 +112,7 @@ class OnnxSession:
         try:
             return any(fact["dtype"] == "float16" for fact in json.loads(found).values())
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-            raise ExportError(f"{self.file} is damaged: its metadata has no tfwd_tables that can be read.") from None
+            raise ExportError(f"{self.file} is damaged: its metadata has no readable tfwd_tables.") from None
 
     def run(self, rows: Rows) -> dict[str, np.ndarray]:
         """Returns the outputs for rows as `as_rows` makes them, those of the transform under its own names."""

@@ -93,7 +93,7 @@ def as_rows(schema: Schema, rows: Mapping[str, Any]) -> Rows:
     """
     absent = [entry.name for entry in schema.inputs if entry.name not in rows]
     if absent:
-        raise ExportError(f"The rows lack the inputs {absent}. There is: {sorted(rows)}.")
+        raise ExportError(f"The rows lack the inputs {absent}. They have: {sorted(rows)}.")
     made = {
         entry.name: (_lists if entry.length else _column)(entry.name, entry.kind, _given(entry, rows[entry.name]))
         for entry in schema.inputs

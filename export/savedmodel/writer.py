@@ -74,7 +74,7 @@ def save(
             with the model.
     """
     if lists is not None and lists.model is not model:
-        raise ExportError("The lists are of another model than the one to save: make them of this one.")
+        raise ExportError("The lists belong to another model than the one to save: make them from this one.")
     folder = _model_folder(Path(output), name, version)
     schema = model.schema
     given = as_rows(schema, rows) if rows is not None else ordinary_rows(schema, known_values(model), _ROWS)

@@ -7,7 +7,8 @@ import warnings
 from export.serving.tf_serving import write as write
 
 warnings.warn(
-    "export.serving.kit has moved and goes in version 0.6: write `from export.serving.tf_serving import write`.",
+    "export.serving.kit has moved and will be removed in version 0.6: write `from export.serving.tf_serving import "
+    "write`.",
     DeprecationWarning,
     stacklevel=2,
 )

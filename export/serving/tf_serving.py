@@ -97,7 +97,7 @@ def _outside(described: Metadata) -> str:
     """Returns what a client has to compute, if anything."""
     found = [] if described.reading is None else described.reading.outside(described.schema)
     lines = "".join(f"- {line}\n" for line in found)
-    head = "The training computed these of other columns, and the model does not: send them computed."
+    head = "The training computed these from other columns, and the model does not: send the computed values."
     return f"\n{head}\n\n{lines}" if found else ""
 
 
@@ -134,7 +134,7 @@ def _example(version: Path, schema: Schema) -> dict[str, Any]:
     """Returns a row of the warm-up file."""
     found = [_row(inputs, schema) for inputs in _asked(version, "serving_default")]
     if not found:
-        raise ExportError(f"{version.joinpath(*_WARMUP)} is damaged: it asks for nothing. Export the model again.")
+        raise ExportError(f"{version.joinpath(*_WARMUP)} is damaged: it holds no request. Export the model again.")
     return _best(found)
 
 

@@ -267,7 +267,7 @@ def test_label_of_classes(frame: pd.DataFrame) -> None:
         ([1.5, 2.0, 1.5, 3.0], ("1.5", "2", "3")),
     ],
 )
-def test_learnt_classes_are_in_order(values: list[Any], classes: tuple[str, ...]) -> None:
+def test_learned_classes_are_in_order(values: list[Any], classes: tuple[str, ...]) -> None:
     frame = pd.DataFrame({"word": list("abcd"), "y": values})
     config = configured([{"type": "categorical", "column": "word"}], task="multiclass")
     label = learn(frame, config).label

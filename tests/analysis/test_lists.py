@@ -76,7 +76,7 @@ def test_integers_and_text_with_a_delimiter() -> None:
     assert (found["text"].values, found["text"].counts, found["text"].missing) == (("y",), (2,), 1)
 
 
-def test_a_shared_vocabulary_is_learnt_once_from_its_owner() -> None:
+def test_a_shared_vocabulary_is_learned_once_from_its_owner() -> None:
     data = pa.table({"shown": ["m", "n"], "liked": [["k"], ["m", "k"]], "w": [[1.0], [0.5, 2.0]], "y": [0, 1]})
     shown = {"type": "categorical", "column": "shown", "embedding": 4}
     for sharing in ({"vocabulary_of": "shown"}, {"embedding": "shown"}):

@@ -124,7 +124,7 @@ BAD: dict[str, tuple[Change, tuple[str, ...]]] = {
     "missing file": (nothing, ("There is no file", "train.csv")),
     "empty file": (empty, ("train.csv is empty",)),
     "no rows": (only_a_header, ("train.csv has no rows to train on",)),
-    "truncated Parquet": (truncated_parquet, ("whole.parquet is not a whole Parquet file",)),
+    "truncated Parquet": (truncated_parquet, ("whole.parquet is not a complete Parquet file",)),
     "ragged row": (ragged, ("train.csv, line 101: expected 17 fields, found 18",)),
     "missing column": (renamed_column, ("no column 'education'", "Did you mean 'education_num'")),
     "misspelt label": (misspelt_label, ("no column 'incom'", "Did you mean 'income'")),

@@ -160,7 +160,7 @@ INTEGERS: list[tuple[list[Any], str]] = [
     ([1, "x"], "vocabulary: expected 64-bit integers. Received: 'x'."),
     (["1_0"], "Received: '1_0'."),
     (["１"], "Received: '１'."),
-    (["1", "01"], "vocabulary: '1' and '01' are one number."),
+    (["1", "01"], "vocabulary: '1' and '01' are the same number."),
 ]
 
 
@@ -173,14 +173,18 @@ def test_a_vocabulary_of_integers(values: list[Any], message: str) -> None:
 HISTORY = {"name": "h", "user": "u", "item": "i", "time": "t"}
 TWICE: list[tuple[str, Any, str]] = [
     ("data.csv", {"columns": ["a", "a", "b"]}, "data.csv.columns: 'a' is listed twice."),
-    ("data.csv", {"null": []}, "data.csv.null: expected at least one text that stands for a missing value, as ''."),
-    ("data.csv", {"quote": "é"}, "data.csv.quote: 'é' is not an ASCII character, which a quote and its escape are."),
+    (
+        "data.csv",
+        {"null": []},
+        "data.csv.null: expected at least one text that stands for a missing value, such as ''.",
+    ),
+    ("data.csv", {"quote": "é"}, "data.csv.quote: 'é' is not an ASCII character, as a quote and its escape must be."),
     ("data.csv", {"quote": ","}, "data.csv.quote: ',' is the delimiter too, or a part of it."),
     ("data.csv", {"null": ["", ","]}, "data.csv.null: ',' holds the delimiter ',', so that it cannot"),
     ("data.csv", {"delimiter": "\n"}, "data.csv.delimiter: '\\n' ends a line, and cannot be part of one."),
     ("data.key", ["a", "a"], "data.key: 'a' is listed twice."),
     ("data.history", [HISTORY] * 2, "data.history: 'h' is listed twice."),
-    ("data.join", [{"data": "a.csv", "on": "k"}] * 2, "data.join: 'a.csv' is joined twice by one column."),
+    ("data.join", [{"data": "a.csv", "on": "k"}] * 2, "data.join: 'a.csv' is joined twice on the same column."),
     ("data.train", ["a.csv", "b.csv", "a.csv"], "data.train: 'a.csv' is listed twice."),
     ("data.train", ["tfds:x", "b.csv"], "data.train: expected a list of files. Received: 'tfds:x', wh"),
     ("data.train", [], "data.train: expected a string or a list of at least 1"),
@@ -203,13 +207,13 @@ def test_what_stands_in_a_list_twice(path: str, value: Any, message: str) -> Non
 @pytest.mark.parametrize(
     ("classes", "message"),
     [
-        (["a", "b", "a"], "data.label.classes: 'a' and 'a' are one label."),
-        ([1, "1"], "data.label.classes: 1 and '1' are one label."),
-        (["1", "1.0"], "data.label.classes: '1' and '1.0' are one label."),
-        (["true", True], "data.label.classes: 'true' and 'true' are one label."),
-        (["True", "true"], "data.label.classes: 'True' and 'true' are one label."),
-        (["a", ""], "data.label.classes: '' is how a missing label reads, and no class."),
-        (["a", "nan"], "data.label.classes: 'nan' is how a missing label reads, and no class."),
+        (["a", "b", "a"], "data.label.classes: 'a' and 'a' are the same label."),
+        ([1, "1"], "data.label.classes: 1 and '1' are the same label."),
+        (["1", "1.0"], "data.label.classes: '1' and '1.0' are the same label."),
+        (["true", True], "data.label.classes: 'true' and 'true' are the same label."),
+        (["True", "true"], "data.label.classes: 'True' and 'true' are the same label."),
+        (["a", ""], "data.label.classes: '' stands for a missing label, so it cannot be a class."),
+        (["a", "nan"], "data.label.classes: 'nan' stands for a missing label, so it cannot be a class."),
     ],
 )
 def test_classes_that_are_one_label(classes: list[Any], message: str) -> None:

@@ -35,10 +35,10 @@ def names(config: Config) -> list[str]:
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "nothing asked for": (
         {},
-        "a datetime feature gives at least one part, age or cycle: give parts, such as [month, weekday, hour], "
+        "a datetime feature needs at least one part, age or cycle: give parts, such as [month, weekday, hour], "
         "age_in_days or cyclic",
     ),
-    "no part": ({"parts": []}, "a datetime feature gives at least one part, age or cycle"),
+    "no part": ({"parts": []}, "a datetime feature needs at least one part, age or cycle"),
     "unknown part": (
         {"parts": ["month", "wekday"]},
         "parts[1]: expected 'year', 'quarter', 'month', 'week', 'day', 'weekday', 'hour', 'minute' or 'weekend'. "
@@ -57,35 +57,52 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "an embedding of another feature": (
         {"parts": ["month"], "embedding": "city"},
-        "embedding: expected 'auto' or a whole number. Received: 'city'.",
+        "embedding: expected 'auto', a whole number or a section of keys. Received: 'city'.",
+    ),
+    "a width of a part that it has not": (
+        {"parts": ["month"], "embedding": {"moth": 3}},
+        "embedding.moth: expected 'year', 'quarter',",
+    ),
+    "a width of another part": (
+        {"parts": ["month"], "embedding": {"month": 4, "hour": 3}},
+        "embedding: 'hour' is not one of the feature's parts. Add it to parts.",
+    ),
+    "a width of 0": ({"parts": ["month"], "embedding": {"month": 0}}, "embedding.month: expected"),
+    "widths of nothing": ({"parts": ["month"], "embedding": {}, "wide": False}, "its parts must go somewhere"),
+    "a part without a place": (
+        {"parts": ["month", "hour"], "embedding": {"month": 4}, "wide": False},
+        "its parts must go somewhere: wide, embedding or one_hot",
     ),
     "an empty format": ({"parts": ["month"], "format": ""}, "format: expected a string of at least 1 character."),
     "a format without a day": (
         {"parts": ["hour"], "format": "%H:%M"},
-        "format: '%H:%M' tells no day: it needs %Y (or %y), %m (or %b) and %d, or %Y and %j, or %G, %V and %u. "
-        "For whole seconds since 1970 say seconds.",
+        "format: '%H:%M' does not determine a day: it needs %Y (or %y), %m (or %b) and %d, or %Y and %j, or %G, %V and "
+        "%u. For whole seconds since 1970 say seconds.",
     ),
-    "a format without a year": ({"parts": ["hour"], "format": "%d.%m. %H:%M"}, "tells no day"),
-    "a format of doubled signs": ({"parts": ["hour"], "format": "%%Y-%%m-%%d"}, "tells no day"),
+    "a format without a year": ({"parts": ["hour"], "format": "%d.%m. %H:%M"}, "does not determine a day"),
+    "a format of doubled signs": ({"parts": ["hour"], "format": "%%Y-%%m-%%d"}, "does not determine a day"),
     "seconds in capitals": ({"parts": ["hour"], "format": "Seconds"}, "For whole seconds since 1970 say seconds."),
     "an unknown directive": (
         {"parts": ["hour"], "format": "%Y-%m-%d %Q"},
-        "format: '%Y-%m-%d %Q' holds %Q, which is not a directive of a date: see strptime of Python.",
+        "format: '%Y-%m-%d %Q' holds %Q, which is not a date directive: see Python's strptime.",
     ),
-    "seconds among directives": ({"parts": ["hour"], "format": "%Y-%m-%d %s"}, "holds %s, which is not a directive"),
-    "a sign at the end": ({"parts": ["hour"], "format": "%Y-%m-%d %"}, "holds %, which is not a directive"),
+    "seconds among directives": (
+        {"parts": ["hour"], "format": "%Y-%m-%d %s"},
+        "holds %s, which is not a date directive",
+    ),
+    "a sign at the end": ({"parts": ["hour"], "format": "%Y-%m-%d %"}, "holds %, which is not a date directive"),
     "age to another's column": (
         {"age_in_days": "dropoff"},
-        "age_in_days of 'pickup' is counted to 'dropoff', which is not a day or moment, such as 2024-06-30, and no "
+        "age_in_days of 'pickup' is counted to 'dropoff', which is neither a day or moment, such as 2024-06-30, nor a "
         "column that a datetime feature reads.",
     ),
     "age to its own column": (
         {"age_in_days": "pickup"},
         "age_in_days: 'pickup' is the feature's own column, from which its age is 0.",
     ),
-    "age to no day": ({"age_in_days": "2024-02-30"}, "counted to '2024-02-30', which is not a day or moment"),
+    "age to no day": ({"age_in_days": "2024-02-30"}, "counted to '2024-02-30', which is neither a day or moment"),
     "age to a number": ({"age_in_days": 20240630}, "age_in_days: expected a string. Received: 20240630."),
-    "age to a time of day": ({"age_in_days": "03:00:00"}, "counted to '03:00:00', which is not a day or moment"),
+    "age to a time of day": ({"age_in_days": "03:00:00"}, "counted to '03:00:00', which is neither a day or moment"),
     "age to nothing": ({"age_in_days": ""}, "age_in_days: expected a string of at least 1 character."),
     "unknown key": ({"parts": ["month"], "embeding": 3}, "embeding: unknown key. Did you mean 'embedding'?"),
 }
@@ -115,11 +132,11 @@ def _in_python(options: dict[str, Any]) -> None:
 CLASHES: dict[str, tuple[list[dict[str, Any]], str]] = {
     "age to a column that is read as something else": (
         [moment(age_in_days="age")],
-        "features[2]: age_in_days of 'pickup' is counted to 'age', which is not a day or moment",
+        "features[2]: age_in_days of 'pickup' is counted to 'age', which is neither a day or moment",
     ),
     "age to a column whose name is near": (
         [moment(age_in_days="drop_off"), moment("dropoff", parts=["hour"])],
-        "no column that a datetime feature reads. Did you mean 'dropoff'?",
+        "nor a column that a datetime feature reads. Did you mean 'dropoff'?",
     ),
     "a cross with the whole": (
         [moment(parts=["month", "hour"], cyclic=["hour"]), {"type": "cross", "keys": ["pickup", "city"], "bins": 9}],
@@ -180,6 +197,19 @@ def test_refuses_what_does_not_go_together(case: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_widths_by_part() -> None:
+    config = of(moment(parts=["year", "month", "hour"], embedding={"year": "auto", "hour": 6}))
+    assert [getattr(part, "embedding", None) for part in config.model_features[2:]] == ["auto", None, 6]
+    assert config.deep_features() == ["city", "age", "pickup_year", "pickup_hour"]
+    assert Config.of(yaml12.load(config.dump())) == config
+    # A warm start gives the widths that the older run chose.
+    widths = {"pickup_year": 8, "pickup_hour": 16}
+    fixed = config.features[2].with_widths(widths)
+    assert [getattr(part, "embedding", None) for part in fixed.expanded()] == [8, None, 6]
+    every = of(moment(parts=["year", "hour"], embedding="auto")).features[2].with_widths(widths)
+    assert [getattr(part, "embedding", None) for part in every.expanded()] == [8, 16]
+
+
 def test_it_stands_for_features_of_their_own() -> None:
     config = of(
         moment(parts=EVERY, age_in_days="2024-06-30", cyclic=["hour", "month"], embedding=4, one_hot=True),
@@ -202,7 +232,7 @@ def test_it_stands_for_features_of_their_own() -> None:
     parts = [feature for feature in config.model_features if isinstance(feature, DatetimePart)]
     sizes = {"quarter": 4, "month": 12, "week": 53, "day": 31, "weekday": 7, "hour": 24, "minute": 60, "weekend": 2}
     for part in parts:
-        # A year is learnt of the rows; all others are known.
+        # A year is learned of the rows; all others are known.
         if part.part == "year":
             assert part.vocabulary is None
             continue

@@ -74,10 +74,10 @@ def test_truth_values_of_a_vocabulary_are_texts() -> None:
     assert Categorical("x", vocabulary=[True, 1, "a"]).vocabulary == ("true", 1, "a")
 
 
-def test_only_a_vocabulary_that_is_not_given_is_learnt() -> None:
-    assert Categorical("x", min_count=3).learnt
+def test_only_a_vocabulary_that_is_not_given_is_learned() -> None:
+    assert Categorical("x", min_count=3).learned
     for given in ({"vocabulary": ("a",)}, {"vocabulary_file": "f"}, {"hash_bins": 3}, {"identity": 3}):
-        assert not Categorical("x", **given).learnt
+        assert not Categorical("x", **given).learned
 
 
 def test_features_are_frozen() -> None:

@@ -61,10 +61,10 @@ def test_every_constructor_refuses_in_the_words_of_yaml(section: Any) -> None:
 
 REFUSED: list[tuple[Callable[[], Any], str]] = [
     (lambda: tfwd.Numeric("age", fil=3), "Numeric 'age': fil: unknown key. Did you mean 'fill'?"),
-    (lambda: tfwd.Numeric("age", "zscore"), "Numeric takes column by place and all else by name, each once."),
+    (lambda: tfwd.Numeric("age", "zscore"), "Numeric takes column by position and the rest by name, each once."),
     (lambda: tfwd.Numeric("age", column="age"), "Received: 1 by place, and by name column."),
     (lambda: tfwd.TrainConfig(3), "TrainConfig takes nothing by place and all else by name"),
-    (lambda: tfwd.Numeric(), "Numeric: column: this key is needed and not there."),
+    (lambda: tfwd.Numeric(), "Numeric: column: required key is missing."),
     (lambda: tfwd.Numeric("年"), "Numeric '年': Column '年' has no letter or digit"),
     (lambda: tfwd.Cross("ab", 3), "Cross: keys: expected a list. Received: 'ab'."),
     (lambda: tfwd.Cross(columns=["a", "b"], bins=3), "columns: unknown key. Did you mean keys, the names of"),
@@ -72,7 +72,7 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (lambda: tfwd.TrainConfig(epochs=0), "TrainConfig: epochs: expected at least 1. Received: 0."),
     (lambda: tfwd.OptimizerConfig("adagrd"), "OptimizerConfig: name: expected 'sparse_ftrl', 'lazy_adam', 'adagrad', "),
     (lambda: tfwd.OptimizerConfig("adagrad", l1=1), "OptimizerConfig: l1: the optimizer 'adagrad' has no option 'l1'."),
-    (lambda: tfwd.OptimizerConfig(learning_rate=1.0), "OptimizerConfig: name: this key is needed and not there."),
+    (lambda: tfwd.OptimizerConfig(learning_rate=1.0), "OptimizerConfig: name: required key is missing."),
     (lambda: tfwd.Categorical("c", vocabulary={"a", "b"}), "vocabulary is a list: a set has another order in every"),
     (
         lambda: tfwd.Categorical("c", vocabulary=["a\ud800"]),
@@ -81,7 +81,7 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (lambda: tfwd.Categorical("c", vocabulary=["a\0"]), "vocabulary[0]: expected a string without the character NUL"),
     (lambda: tfwd.Config(data=tfwd.DataConfig(label="y"), features=[]), "Config: features: expected a list of at lea"),
     (lambda: tfwd.Config(data="x.csv", features=[tfwd.Numeric("x")]), "Config: data: expected a section of keys."),
-    (lambda: tfwd.Config.model_validate({}), "data: this key is needed and not there."),
+    (lambda: tfwd.Config.model_validate({}), "data: required key is missing."),
     (lambda: tfwd.DataConfig(label=3), "DataConfig: label: expected a section of keys. Received: 3."),
 ]
 

@@ -41,7 +41,7 @@ def test_without_it_nothing_is_ranked() -> None:
 @pytest.mark.parametrize(
     ("ranking", "message"),
     [
-        ({"user": "user_id"}, "ranking.item: this key is needed and not there."),
+        ({"user": "user_id"}, "ranking.item: required key is missing."),
         ({"user": "user_id", "item": "movie"}, "ranking.item: no feature reads the column 'movie'. Did you mean"),
         ({"user": "user_id", "item": "user_id"}, "user and item are two columns. Received 'user_id' for both"),
         ({"user": "user_id", "item": "genres"}, "ranking.item: the feature 'genres' reads 'genres', but not as one"),

@@ -59,10 +59,10 @@ REFUSED: dict[str, Refused] = {
         "export.zzzz: unknown key. There is: formats, name.",
     ),
     "missing key": (lambda: of(numeric(column=None)), "features[4].column: expected a string. Received: None."),
-    "missing label": (lambda: of(data={"train": "x"}), "data.label: this key is needed and not there."),
+    "missing label": (lambda: of(data={"train": "x"}), "data.label: required key is missing."),
     "missing keys of a cross": (
         lambda: of({"type": "cross", "bins": 3, "name": "c"}),
-        "features[4].keys: this key is needed and not there.",
+        "features[4].keys: required key is missing.",
     ),
     "no type": (
         lambda: of({"column": "x"}),
@@ -179,7 +179,7 @@ REFUSED: dict[str, Refused] = {
     ),
     "numbers of one name": (
         lambda: of(numeric(normalization=["log", "zscore"]), numeric(column="z", name="income_log")),
-        "features[5]: 'income_log' and 'income' both make the number 'income_log'",
+        "features[5]: 'income_log' and 'income' both produce the number 'income_log'",
     ),
     "feature case twins": (
         lambda: of(category(column="x", name="City")),

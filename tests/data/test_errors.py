@@ -64,7 +64,7 @@ def test_a_gzip_file_is_read_to_its_checksum(tmp_path: Path) -> None:
     }
     for content in damaged.values():
         file.write_bytes(content)
-        refused(lambda: Source.open(file), "c.csv.gz is not a whole gzip file: it was ")
+        refused(lambda: Source.open(file), "c.csv.gz is not a complete gzip file: it was ")
     # Two files one after the other are one.
     file.write_bytes(whole + gzip.compress(b"c,3,1\n"))
     source = Source.open(file)
@@ -141,7 +141,7 @@ def test_damaged_files(tmp_path: Path, configure: Any) -> None:
     frame.to_parquet(tmp_path / "a.parquet")
     whole = (tmp_path / "a.parquet").read_bytes()
     (tmp_path / "a.parquet").write_bytes(whole[: len(whole) // 2])
-    refused(lambda: Source.open(tmp_path / "a.parquet"), "a.parquet is not a whole Parquet file")
+    refused(lambda: Source.open(tmp_path / "a.parquet"), "a.parquet is not a complete Parquet file")
     (tmp_path / "b.parquet").write_bytes(whole[:1000] + bytes(50_000) + whole[51_000:])
     both(str(tmp_path / "b.parquet"), configure([WORD]), "b.parquet")
     frame.to_csv(tmp_path / "c.csv.gz", index=False)
@@ -342,7 +342,7 @@ def test_data_errors_come_back_out_of_tensorflow(configure: Any) -> None:
         with original_errors():
             list(rows.dataset(2))
 
-    refused(iterate, "DataFrame, row 2, column 'y': the label '2' is none of the classes '0', '1'.")
+    refused(iterate, "DataFrame, row 2, column 'y': the label '2' is not one of the classes '0', '1'.")
 
 
 @pytest.mark.parametrize(

@@ -250,11 +250,11 @@ def test_columns_of_any_name(name: str, tmp_path: Path) -> None:
     frame.to_csv(tmp_path / "d.csv", index=False)
     assert read(str(tmp_path / "d.csv"), config, name) == seconds([datetime(2024, 2, 29), datetime(1969, 12, 31)])
     frame[name] = ["29/02/2024", "x"]
-    with pytest.raises(DataError, match=r"row 2, column .*: expected a date of the format .*found 'x'"):
+    with pytest.raises(DataError, match=r"row 2, column .*: expected a date in the format .*found 'x'"):
         read(frame, config, name)
 
 
-ISO_WANTED = "expected a date of ISO 8601, such as 2024-02-29 or 2024-02-29T17:30:00Z, from the year 1 to 9999, found "
+ISO_WANTED = "expected an ISO 8601 date, such as 2024-02-29 or 2024-02-29T17:30:00Z, from the year 1 to 9999, found "
 # Text of the second row, the format, and what is said of it.
 TEXTS: dict[str, tuple[str, str | None, str]] = {
     "no day": ("2024-02-30", None, f"{ISO_WANTED}'2024-02-30'."),
@@ -278,7 +278,7 @@ TEXTS: dict[str, tuple[str, str | None, str]] = {
     "a day of digits": ("20240229", None, "found '20240229'. If it is a day, give the feature format: '%Y%m%d'."),
     "seconds": ("1709227815", None, "If it is seconds since 1970, give the feature format: seconds."),
     "a day with points": ("29.02.2024", None, "Give the feature the format of its text, such as format: '%d/%m/%Y'."),
-    "another order": ("02/29/2024", "%d/%m/%Y", "expected a date of the format '%d/%m/%Y', from the year 1 to 9999"),
+    "another order": ("02/29/2024", "%d/%m/%Y", "expected a date in the format '%d/%m/%Y', from the year 1 to 9999"),
     "more than the format": ("29/02/2024 17:30", "%d/%m/%Y", "found '29/02/2024 17:30'."),
     "less than the format": ("29/02/2024", "%d/%m/%Y %H:%M", "found '29/02/2024'."),
     "no day of a format": ("30/02/2024", "%d/%m/%Y", "found '30/02/2024'."),
@@ -376,7 +376,10 @@ def test_a_later_file_without_a_moment_is_read(tmp_path: Path) -> None:
 def test_periods_of_pandas_are_refused() -> None:
     """Their numbers are months here, and would be taken for seconds."""
     frame = pd.DataFrame({"when": pd.period_range("2024-01", periods=2, freq="M"), "row": [0, 1], "y": [0, 1]})
-    message = "holds periods. Convert it to moments, as with .dt.to_timestamp(), or to strings, as with .astype(str)."
+    message = (
+        "holds periods. Convert it to moments, for example with .dt.to_timestamp(), or to strings, for example with "
+        ".astype(str)."
+    )
     assert message in refused(frame, configured())
 
 

@@ -139,7 +139,7 @@ def _statistics(config: Config, rows: dict[str, np.ndarray], label: LabelStatist
     words = {"class": WORDS, "user id": USERS, "città": CITIES}
     vocabularies, numerics = {}, {}
     for feature in config.features:
-        if isinstance(feature, Categorical) and feature.learnt:
+        if isinstance(feature, Categorical) and feature.learned:
             values = words[feature.column]
             vocabularies[feature.name] = VocabularyStatistics(values, tuple(range(len(values), 0, -1)))
         elif isinstance(feature, Numeric | Bucketized):
@@ -153,8 +153,8 @@ def numeric_statistics(feature: Numeric | Bucketized, x: np.ndarray) -> NumericS
     boundaries: Any = ()
     if isinstance(feature, Bucketized):
         quantiles = np.arange(1, feature.quantiles or 1) / (feature.quantiles or 1)
-        learnt = np.unique(x) if feature.exact else np.unique(np.quantile(x, quantiles)) if len(quantiles) else ()
-        boundaries = feature.boundaries or tuple(map(float, np.float32(learnt)))
+        learned = np.unique(x) if feature.exact else np.unique(np.quantile(x, quantiles)) if len(quantiles) else ()
+        boundaries = feature.boundaries or tuple(map(float, np.float32(learned)))
     logs = np.log1p(x - x.min())
     return NumericStatistics(
         len(x),

@@ -112,11 +112,11 @@ def test_what_analysis_learns_of_is_what_the_graph_computes() -> None:
         if computed.dtype == np.int64:
             np.testing.assert_array_equal(sql[name].fillna(MISSING_INTEGER).to_numpy(np.int64), computed, name)
             continue
-        learnt = sql[name].to_numpy(np.float32)
-        np.testing.assert_array_equal(np.isnan(learnt), np.isnan(computed), name)
+        learned = sql[name].to_numpy(np.float32)
+        np.testing.assert_array_equal(np.isnan(learned), np.isnan(computed), name)
         # One unit in the last place: the graph multiplies where SQL divides. Its points of the circle are exact at 0.
-        near = np.abs(learnt - computed) <= np.maximum(np.spacing(np.abs(computed)), 1e-12)
-        assert (near | np.isnan(learnt)).all(), name
+        near = np.abs(learned - computed) <= np.maximum(np.spacing(np.abs(computed)), 1e-12)
+        assert (near | np.isnan(learned)).all(), name
 
 
 def test_both_are_what_pandas_says() -> None:
@@ -217,7 +217,7 @@ def test_a_request_out_of_range_is_missing_and_answers_finitely(kind: str) -> No
         np.testing.assert_array_equal(found["logit"][: len(outside)], found["logit"][0])
 
 
-def test_an_unseen_year_is_none_of_those_learnt() -> None:
+def test_an_unseen_year_is_none_of_those_learned() -> None:
     noon = [int(np.datetime64(f"{year}-06-01T12:00:00", "s").astype(np.int64)) for year in (1500, 2018, 2022, 2020)]
     ids = (
         trained()

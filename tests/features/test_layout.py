@@ -122,7 +122,7 @@ def test_refuses_more_rows_than_an_id_can_name() -> None:
         ConfigError, match=r"features\[1\]: .*'c1' the wide head would have 2,147,483,651 rows.* Lower some"
     ):
         config_of(*hashed)
-    # Where learnt vocabularies make the table too large, the configuration alone cannot tell.
+    # Where learned vocabularies make the table too large, the configuration alone cannot tell.
     alone = [config_of(feature).features[0] for feature in hashed]
     with pytest.raises(ConfigError, match=r"'wide' would have 2,147,483,651 rows.* Lower some bins"):
         build_layout(FeatureSpace(tuple(alone), STATISTICS), ("wide",), 1)

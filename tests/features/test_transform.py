@@ -155,10 +155,10 @@ def test_saved_transform_answers_as_before(tmp_path: Any) -> None:
 
 def transform_of(features: list[Any], **statistics: Any) -> tuple[keras.Model, Layout, Any]:
     config = Config.of({"data": {"label": "y"}, "features": features, "model": {"heads": ["wide"]}})
-    learnt = FeatureStatistics(9, LabelStatistics(0.5), **statistics)
-    layout = build_layout(FeatureSpace(config.features, learnt), ("wide",), 1)
+    learned = FeatureStatistics(9, LabelStatistics(0.5), **statistics)
+    layout = build_layout(FeatureSpace(config.features, learned), ("wide",), 1)
     schema = schema_of(config)
-    return build_transform(FeatureSpace(config.features, learnt), schema, layout), layout, schema
+    return build_transform(FeatureSpace(config.features, learned), schema, layout), layout, schema
 
 
 NUMBERS = NumericStatistics(9, 0, 0.0, 9.0, 4.0, 2.0, 4.0, boundaries=(1.0, 2.0))

@@ -186,7 +186,7 @@ def test_what_is_no_number_is_refused_with_its_place(tmp_path: Path) -> None:
         ([vector(), {"type": "bucketized", "column": "v", "quantiles": 3}], "needs one number per row"),
         ([vector(column="words")], "a list of numbers is needed"),
         ([vector(column="four")], r"vectors of 4 numbers, and the feature has shape: 3"),
-        ([vector(), {"type": "numeric", "column": "y2", "name": "v_1"}], "both make the number 'v_1'"),
+        ([vector(), {"type": "numeric", "column": "y2", "name": "v_1"}], "both produce the number 'v_1'"),
         ([vector(shape=0)], "shape: expected at least 1"),
         ([vector(shape=5000)], "shape: expected at most 4096"),
         ([vector(shape=None, delimiter="|")], "give shape, how many they are"),

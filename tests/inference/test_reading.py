@@ -194,17 +194,18 @@ def test_histories_and_joins_are_the_clients_too() -> None:
     assert reading.outside(schema) == [
         "liked: the user's earlier events, as data.history.liked lists them",
         "genre: lower(kind)",
-        "what data.join adds of other tables by movie, where a feature reads it",
+        "what data.join adds from other tables by movie, where a feature reads it",
     ]
     with pytest.raises(DataError) as found:
         reading.open(pa.table({"x": [1]}), schema, labelled=True)
     assert str(found.value).splitlines() == [
-        "DataFrame has not all that the model reads:",
-        "  'liked': data.history makes it of a user's earlier events, which no single row has",
+        "DataFrame lacks columns that the model reads:",
+        "  'liked': data.history makes it from a user's earlier events, which no single row has",
         "  'genre': data.columns.genre computes it as lower(kind), and there is no 'kind'",
-        "  'city': neither there nor computed; data.join adds columns of other tables by 'movie'",
-        "  'y': neither there nor computed; data.join adds columns of other tables by 'movie'",
-        "Add these columns to the rows, or give rows that were prepared, as in RUN/data or by python -m tfwd.prepare.",
+        "  'city': neither there nor computed; data.join adds columns from other tables by 'movie'",
+        "  'y': neither there nor computed; data.join adds columns from other tables by 'movie'",
+        "Add these columns to the rows, or give prepared rows, such as those in RUN/data or from python -m "
+        "tfwd.prepare.",
     ]
 
 

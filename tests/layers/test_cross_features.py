@@ -87,7 +87,7 @@ def cross_of(values: list[str], other: list[int], vocabulary: list[str], bins: i
     return layer([ids]).numpy()[:, 0]
 
 
-def test_bins_stay_when_the_vocabulary_is_learnt_again() -> None:
+def test_bins_stay_when_the_vocabulary_is_learned_again() -> None:
     values = [*(JOBS * 3)[:800], ""]
     other = [index % 9 for index in range(len(values))]
     before = cross_of(values, other, JOBS)

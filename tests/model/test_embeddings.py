@@ -106,7 +106,7 @@ FIXED = [
     word(name="learned", column="other"),
     {**word(name="list", column="list"), "max_length": 4, "embedding": "word"},
     {**word(name="bag", column="list"), "max_length": 4, "embedding_trainable": False},
-    {**word(name="learnt_bag", column="list"), "max_length": 4},
+    {**word(name="learned_bag", column="list"), "max_length": 4},
     {"type": "bucketized", "column": "age", "quantiles": 5, "embedding": 8, "embedding_trainable": False},
     {"type": "cross", "keys": ["age_buckets", "word"], "bins": 60, "embedding": 16, "embedding_trainable": False},
 ]
@@ -126,7 +126,7 @@ def test_rows_that_do_not_learn_stay_as_they_are_to_the_bit(optimizer: dict[str,
     after = fit(Config.of(given), tmp_path / "run", train=frame()).model
     for name in ("word", "bag", "age_buckets", "age_buckets_x_word"):
         np.testing.assert_array_equal(rows_of(after, name), rows_of(before, name))
-    for name in ("learned", "learnt_bag"):
+    for name in ("learned", "learned_bag"):
         moved = np.abs(rows_of(after, name) - rows_of(before, name)).max(axis=1) > 0
         # Of OOV, missing and 200 words, those that the rows have and whose units are not off.
         assert 100 < moved.sum() <= 150
@@ -155,12 +155,12 @@ def test_gradients_are_those_of_the_embedding_that_learns() -> None:
 
 
 def test_a_warm_start_brings_an_embedding_that_is_then_kept(tmp_path: Path) -> None:
-    learnt = fit(Config.of(values(word())), tmp_path / "first", train=frame())
+    learned = fit(Config.of(values(word())), tmp_path / "first", train=frame())
     kept = values(word(embedding_trainable=False))
-    second = fit(Config.of(kept), tmp_path / "second", train=frame(), warm_start_from=learnt.path)
-    np.testing.assert_array_equal(rows_of(second.model, "word"), rows_of(learnt.model, "word"))
+    second = fit(Config.of(kept), tmp_path / "second", train=frame(), warm_start_from=learned.path)
+    np.testing.assert_array_equal(rows_of(second.model, "word"), rows_of(learned.model, "word"))
     third = fit(Config.of(values(word())), tmp_path / "third", train=frame(), warm_start_from=second.path)
-    moved = np.abs(rows_of(third.model, "word") - rows_of(learnt.model, "word")).max(axis=1) > 0
+    moved = np.abs(rows_of(third.model, "word") - rows_of(learned.model, "word")).max(axis=1) > 0
     assert 100 < moved.sum() <= 150
 
 

@@ -469,7 +469,7 @@ def test_a_model_of_a_configuration_alone_says_what_it_lacks(how: str, features:
 
 
 def test_hdf5_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ExportError, match=r"m.h5: an HDF5 file has no place for a model's vocabularies. Save it as .k"):
+    with pytest.raises(ExportError, match=r"m.h5: an HDF5 file cannot hold a model's vocabularies. Save it as .k"):
         model_of(small()).save(tmp_path / "m.h5")
 
 

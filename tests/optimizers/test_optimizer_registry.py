@@ -55,7 +55,7 @@ def test_takes_a_schedule(name: str) -> None:
         ("adam", {"gradient_accumulation_steps": 1}, "expected a whole number of at least 2"),
         ("lazy_adam", {"amsgrad": 1}, "amsgrad: expected true or false. Received: 1"),
         ("ftrl", {"learning_rate_power": 0.5}, "learning_rate_power: expected a number of at most 0"),
-        ("sparse_ftrl", {"beta": 1e300}, "beta: expected a finite number of float32"),
+        ("sparse_ftrl", {"beta": 1e300}, "beta: expected a finite float32 number"),
         ("sparse_ftrl", {"kernel": "cuda"}, "kernel: expected 'auto', 'fused' or 'gather'. Received: 'cuda'"),
         ("sgd", {"qqq": 1}, "no option 'qqq'. There is: clipnorm, clipvalue, l2_regularization_strength, lear"),
         (

@@ -142,7 +142,7 @@ def test_names_of_columns_that_cannot_be() -> None:
     with pytest.raises(ConfigError, match=r"data\.columns\.Stars differs from the column 'stars' only in case"):
         made(config({"columns": {"Stars": "1"}}), train=log())
     history = {"name": "x", "user": "user", "item": "item", "time": "at"}
-    with pytest.raises(ConfigError, match="columns and history make two columns of the name 'x'"):
+    with pytest.raises(ConfigError, match="columns and history both make a column named 'x'"):
         config({"columns": {"x": "1"}, "history": history})
     with pytest.raises(ConfigError, match=r"data\.history: 'x' is listed twice"):
         config({"history": [history, history]})

@@ -85,7 +85,7 @@ def test_a_run_has_its_rows(run: Run, folder: Path) -> None:
     assert run.metrics["test"]["rows"] == len(frames["test"])
     assert run.metrics["test"]["mean_label"] == pytest.approx(frames["test"]["good"].mean())
     assert run.metrics["validation"]["mean_label"] == pytest.approx(frames["validation"]["good"].mean())
-    # What was learnt, was learnt of the training rows: their last moment is the largest.
+    # What was learned, was learned of the training rows: their last moment is the largest.
     assert frames["train"]["at"].max() < frames["validation"]["at"].min()
     assert run.rows("test") == str(data / "test.parquet")
     found = run.sample(5)

@@ -194,7 +194,11 @@ def test_a_filter_comes_before_the_split_and_after_the_history() -> None:
         ({"by": "time", "time": "day", "test": "2000-13-01"}, DataError, "data.split.test cannot be computed"),
         ({"by": "time", "time": "day", "test": 30}, ConfigError, "data.split.test: 30"),
         ({"by": "time", "time": "number", "test": 1000}, DataError, "No test rows come out of DataFrame"),
-        ({"by": "time", "time": "number", "test": -1}, ConfigError, "test is a share from 0 to below 1, or a moment"),
+        (
+            {"by": "time", "time": "number", "test": -1},
+            ConfigError,
+            "test is a fraction from 0 to below 1, or a moment",
+        ),
         ({"by": "random", "test": 0.6, "validation": 0.4}, ConfigError, "must leave some to train on"),
         ({"by": "random", "user": "user"}, ConfigError, "a split by random has no use for `user`"),
         ({"by": "last", "user": "user"}, ConfigError, "a split by last needs the column in `time`"),

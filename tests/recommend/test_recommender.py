@@ -80,7 +80,7 @@ def test_lists_with_what_was_seen_and_of_candidates(recommender: Recommender) ->
         recommender.recommend(user, candidates="m1")
     series = pd.Series(["m1", "m2"])
     assert len(recommender.recommend(user, candidates=series, include_seen=True)) == 2  # type: ignore[arg-type]
-    with pytest.raises(DataError, match="The item 'none' is not in the catalogue, as 'm"):
+    with pytest.raises(DataError, match="The item 'none' is not in the catalogue, which begins with 'm"):
         recommender.reasons(user, ["m1", "none"])
     with pytest.raises(DataError, match="no column 'city'"):
         recommender.recommend(user.drop(columns="city"))
@@ -223,7 +223,7 @@ def test_the_users_are_not_written_over(tmp_path: Path, capsys: pytest.CaptureFi
 def test_runs_that_cannot_rank(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from census_cases import trained
 
-    nothing = "ranks nothing: its configuration has no section ranking"
+    nothing = "cannot rank: its configuration has no section ranking"
     for rank in (Recommender, lambda run: run.recommend([])):
         with pytest.raises(ConfigError, match=nothing):
             rank(trained())
@@ -254,7 +254,7 @@ def test_evaluation_knows_the_metrics_by_user(tmp_path: Path, capsys: pytest.Cap
     run = cases.trained()
     names = {"users", "gauc", "ndcg_at_10", "recall_at_10", "hit_rate_at_10", "mrr", "coverage_at_10"}
     assert names <= set(run.metrics["test"])
-    # The taste that decides was learnt.
+    # The taste that decides was learned.
     assert run.metrics["test"]["gauc"] > 0.65
     _, test = cases.parts()
     rows = Rows(Source.open(test), run.model.schema)

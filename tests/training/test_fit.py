@@ -295,7 +295,7 @@ def test_other_rows_are_checked_before_anything_is_made(part: str, tmp_path: Pat
     """They are read after the first epoch, or at the very end."""
     data = {"validation_fraction": 0.0} if part == "validation" else {}
     bad = frame().head(20).assign(income="lots")
-    with pytest.raises(DataError, match=r"row 1, column 'income': the label 'lots' is none of the classes"):
+    with pytest.raises(DataError, match=r"row 1, column 'income': the label 'lots' is not one of the classes"):
         fit(config(data), tmp_path / "run", train=frame().head(300), **{part: bad})
     with pytest.raises(DataError, match=rf"no {part} rows"):
         fit(config(data), tmp_path / "run", train=frame().head(300), **{part: bad.head(0)})

@@ -90,11 +90,10 @@ def test_what_the_machine_cannot_hold_names_the_largest_parts() -> None:
     with pytest.raises(ConfigError) as caught:
         refuse_too_large(least_parts(large), memory=16 * 2**30)
     assert str(caught.value) == (
-        "The model needs at least 15,117.3 GiB of memory in training, with what its optimizers keep of every weight, "
-        "and this machine has 16.0 GiB. Make it smaller. The largest are "
-        "model.hidden_units[1]: 1,000,000 x 1,000,000 weights, 14,901.2 GiB; "
-        "features[0] ('a'): 2,147,483,601 embeddings of 8, 192.0 GiB; "
-        "features[0] ('a'): 2,147,483,601 rows in the wide head, 24.0 GiB."
+        "The model needs at least 15,117.3 GiB of memory in training, including the state of its optimizers, and this "
+        "machine has 16.0 GiB. Make it smaller. The largest are model.hidden_units[1]: 1,000,000 x 1,000,000 weights, "
+        "14,901.2 GiB; features[0] ('a'): 2,147,483,601 embeddings of 8, 192.0 GiB; features[0] ('a'): 2,147,483,601 "
+        "rows in the wide head, 24.0 GiB."
     )
     refuse_too_large(least_parts(config()), memory=2**20)
     refuse_too_large([Part("x", "y", 5)], memory=5)

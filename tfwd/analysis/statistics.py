@@ -184,11 +184,11 @@ def _filled(kind: type[Any], values: dict[str, Any]) -> Any:
         elif isinstance(value, list) and kept == "tuple[str, ...]":
             fits = all(isinstance(part, str) for part in value) and len(set(value)) == len(value)
             if not fits:
-                raise ValueError(f"{name} are not strings, each once")
+                raise ValueError(f"{name} are not distinct strings")
         elif isinstance(value, list) and kept == "tuple[float, ...]":
             numbers = [_finite(part) for part in value]
             if name != "shares" and any(after <= before for before, after in itertools.pairwise(numbers)):
-                raise ValueError(f"{name} do not rise")
+                raise ValueError(f"{name} are not increasing")
         else:
             raise ValueError(f"{name} is {type(value).__name__}, which is not a {kept}")
     return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})

@@ -39,7 +39,7 @@ def vocabulary(
     values, total, empty = _values(workspace, feature)
     # Missing values are a group of their own.
     counts = values.group_by("value").aggregate(n=values.count())
-    if feature.learnt:
+    if feature.learned:
         kept = counts.filter(counts.value.isnull() | (counts.n >= feature.min_count))
         kept = kept.order_by([ibis.desc(kept.value.isnull()), ibis.desc("n"), ibis.asc("value")])
         found = _found(workspace, kept if feature.max_size is None else kept.limit(feature.max_size + 1))

@@ -50,8 +50,8 @@ def refuse_other_export() -> None:
     other = _other()
     if other is not None:
         raise ExportError(
-            f"{other} is found in place of tfwd's package of the name export: what lies beside your program, or in the "
-            "folder that it is started in, comes first. Rename it, or start from another folder."
+            f"{other} is found in place of tfwd's package `export`, because Python looks first beside your program or "
+            "in the current folder. Rename it, or start from another folder."
         )
 
 

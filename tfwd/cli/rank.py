@@ -16,7 +16,7 @@ from tfwd.utils.console import load_tensorflow
 @guarded
 def rank(
     run: Annotated[Path, typer.Argument(help="A run directory whose configuration has a section ranking.")],
-    user: Annotated[str | None, typer.Option(help="The user to answer.", show_default=False)] = None,
+    user: Annotated[str | None, typer.Option(help="The user to recommend to.", show_default=False)] = None,
     k: Annotated[int | None, typer.Option(help="The length of a list.", show_default="ranking.k")] = None,
     data: Annotated[
         str | None, typer.Option("--data", help="One row per user.", show_default="the users of the training")
@@ -27,9 +27,10 @@ def rank(
     include_seen: Annotated[bool, typer.Option("--include-seen", help="List what the user has seen too.")] = False,
     why: Annotated[bool, typer.Option(help="Explain what contributed to each item.")] = True,
 ) -> None:
-    """Answers a user with the best items of the catalogue, and says why; or all users of a file.
+    """Lists the best items of the catalogue for a user, and says why; or for all users of a file.
 
-    For one user: --user 42. For all: --output lists.parquet, with --data users.parquet for others than the training's.
+    For one user: --user 42. For all: --output lists.parquet, with --data users.parquet for users other than those of
+    the training.
     """
     if (user is None) == (output is None):
         raise ConfigError("Give --user for a list to read, or --output for the lists of all users in a file.")

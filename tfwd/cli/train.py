@@ -37,7 +37,7 @@ def train(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Resume the run in --output.")] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a run that is there, once the new one's data was read.")
+        bool, typer.Option("--overwrite", help="Replace an existing run, once the new one's data has been read.")
     ] = False,
     warm_start_from: Annotated[
         Path | None,

@@ -38,8 +38,8 @@ def check_features(declared: Sequence[Feature]) -> None:
             twin = columns.setdefault(column, feature.name)
             if twin != feature.name:
                 raise ConfigError(
-                    f"features[{index}]: {feature.name!r} and {twin!r} both make the number {column!r}. "
-                    "Give one of them another `name`."
+                    f"features[{index}]: {feature.name!r} and {twin!r} both produce the number {column!r}. Give one of "
+                    "them another `name`."
                 )
     for index, feature in places:
         if isinstance(feature, Categorical) and feature.owner is not None:
@@ -96,7 +96,7 @@ def _check_datetimes(declared: Sequence[Feature]) -> None:
             assert feature.reference_column is not None
             raise ConfigError(
                 f"features[{index}]: age_in_days of {feature.name!r} is counted to {feature.reference_column!r}, which "
-                "is not a day or moment, such as 2024-06-30, and no column that a datetime feature reads."
+                "is neither a day or moment, such as 2024-06-30, nor a column that a datetime feature reads."
                 f"{nearest(feature.reference_column, [c for c in columns if c != feature.column])}"
             )
 
@@ -133,7 +133,7 @@ def _check_owner(where: str, feature: Categorical, by_name: dict[str, Feature]) 
         raise ConfigError(f"{where} has {key}: {feature.owner}, a {kind} feature; only categorical ones share.")
     if owner.owner is not None:
         raise ConfigError(
-            f"{where} has {key}: {owner.name}, which has the vocabulary of {owner.owner!r} itself. Name that one."
+            f"{where} has {key}: {owner.name}, which itself has the vocabulary of {owner.owner!r}. Name that one."
         )
     if feature.embedding_of and not owner.embedding:
         raise ConfigError(

@@ -273,11 +273,11 @@ def _read(source: str | Path) -> tuple[str, Path | None, str]:
         content = file.read(_MOST_BYTES + 1)
     if len(content) > _MOST_BYTES:
         raise ConfigError(
-            f"{path} is longer than {_MOST_BYTES >> 20} MiB: expected a configuration. A long vocabulary is a file of "
-            "its own, in vocabulary_file."
+            f"{path} is longer than {_MOST_BYTES >> 20} MiB: expected a configuration. Put a long vocabulary into a "
+            "file of its own, and name that in vocabulary_file."
         )
     try:
         # A byte order mark is not part of the text.
         return content.decode("utf-8-sig"), path.resolve().parent, str(path)
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path} is not UTF-8 text, as YAML is: byte {error.start + 1} is none.") from None
+        raise ConfigError(f"{path} is not UTF-8 text, as YAML must be: byte {error.start + 1} is invalid.") from None

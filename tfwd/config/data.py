@@ -44,9 +44,9 @@ class CsvConfig(Section):
             if any(part in sign for part in "\r\n\0"):
                 raise fault(name, f"{sign!r} ends a line, and cannot be part of one.")
             if name != "delimiter" and len(sign.encode("utf-8", "replace")) > 1:
-                raise fault(name, f"{sign!r} is not an ASCII character, which a quote and its escape are.")
+                raise fault(name, f"{sign!r} is not an ASCII character, as a quote and its escape must be.")
         if not self.null:
-            raise fault("null", "expected at least one text that stands for a missing value, as ''.")
+            raise fault("null", "expected at least one text that stands for a missing value, such as ''.")
         for name in ("quote", "escape"):
             if signs[name] and signs[name] in self.delimiter:
                 raise fault(name, f"{signs[name]!r} is the delimiter too, or a part of it.")
@@ -80,9 +80,9 @@ class LabelConfig(Section):
         texts: dict[str, object] = {}
         for value in self.classes or ():
             if text_of(value) in MISSING_LABELS:
-                raise fault("classes", f"{value!r} is how a missing label reads, and no class.")
+                raise fault("classes", f"{value!r} stands for a missing label, so it cannot be a class.")
             if text_of(value) in texts:
-                raise fault("classes", f"{shown(texts[text_of(value)])} and {shown(value)} are one label.")
+                raise fault("classes", f"{shown(texts[text_of(value)])} and {shown(value)} are the same label.")
             texts[text_of(value)] = value
         return self
 
@@ -180,13 +180,13 @@ class DataConfig(Section):
             raise ValueError("since and until choose rows by their time: name its column in data.time")
         for history in self.history:
             if history.name in self.columns:
-                raise fault("history", f"columns and history make two columns of the name {shown(history.name)}.")
+                raise fault("history", f"columns and history both make a column named {shown(history.name)}.")
         refuse_twice("history", [history.name for history in self.history])
         refuse_twice("key", self.key)
         joins = [(join.data, join.on) for join in self.join]
         twin = next((data for (data, on), count in Counter(joins).items() if count > 1), None)
         if twin is not None:
-            raise fault("join", f"{shown(twin)} is joined twice by one column.")
+            raise fault("join", f"{shown(twin)} is joined twice on the same column.")
         for name in ("train", "validation", "test"):
             files = getattr(self, name)
             if isinstance(files, tuple):

@@ -97,7 +97,7 @@ def _say(problems: list[ErrorDetails], model: type[BaseModel]) -> str:
     if kind == "key":
         return problem["msg"]
     if kind == "missing":
-        return "this key is needed and not there."
+        return "required key is missing."
     if kind.startswith("union_tag"):
         tags = ("numeric", "bucketized", "categorical", "cross", "datetime")
         given = problem["input"].get("type") if isinstance(problem["input"], dict) else None
@@ -118,7 +118,7 @@ def _say(problems: list[ErrorDetails], model: type[BaseModel]) -> str:
     if problem["input"] in (False, "no", "off", "none", "None") and any(
         p["type"].startswith("model_") for p in problems
     ):
-        hint = " Did you mean null, which is none at all? In this YAML (1.2) no, off and none are texts."
+        hint = " Did you mean null? In YAML 1.2, no, off and none are strings."
     if expected == [_TYPES["string"]] and isinstance(problem["input"], int | float):
         hint = f" Did you mean '{received}', in quotes?"
     return f"expected {text}. Received: {received}.{hint if hint.startswith(' Did') else ''}"

@@ -236,8 +236,8 @@ def refuse_decay_of_fixed(chosen: OptimizerConfig, where: str, fixed: Sequence[s
     """
     if fixed and chosen.options.get("weight_decay"):
         raise ConfigError(
-            f"{where}.weight_decay: it draws every row of a table to zero, those of "
-            f"{fixed[0]!r} too, which has embedding_trainable: false. Leave weight_decay out."
+            f"{where}.weight_decay: it pulls every row of a table to zero, those of {fixed[0]!r} too, which has "
+            "embedding_trainable: false. Leave weight_decay out."
         )
 
 
@@ -291,7 +291,7 @@ def wanted(option: str, value: Any) -> str | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return "a number"
     if not abs(value) <= LARGEST:
-        return "a finite number of float32"
+        return "a finite float32 number"
     if option in _COUNTS:
         # Keras treats an accumulation of one step as a mistake.
         least = 2 if option == "gradient_accumulation_steps" else 1

@@ -87,11 +87,11 @@ class SplitConfig(Section):
                 if isinstance(share, str) or share < 0 or not share < 2**31 or share != int(share):
                     raise ValueError(f"by last, {part} is a number of events per user, such as 1. Received: {share!r}")
             elif self.by != "time" and (isinstance(share, str) or not 0 <= share < 1):
-                raise ValueError(f"by {self.by}, {part} is a share from 0 to below 1. Received: {share!r}")
+                raise ValueError(f"by {self.by}, {part} is a fraction from 0 to below 1. Received: {share!r}")
             elif not isinstance(share, str) and share < 0:
-                raise ValueError(f"{part} is a share from 0 to below 1, or a moment. Received: {share!r}")
+                raise ValueError(f"{part} is a fraction from 0 to below 1, or a moment. Received: {share!r}")
         if self.by != "last" and self.share("validation") + self.share("test") >= 1:
-            raise ValueError("validation and test are shares of the rows: together they must leave some to train on")
+            raise ValueError("validation and test are fractions of the rows: together they must leave some to train on")
         return self
 
     def share(self, part: Literal["validation", "test"]) -> float:

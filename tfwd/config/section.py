@@ -38,8 +38,8 @@ class _Checked(ModelMetaclass):
         if len(given) > len(section.positional) or twice:
             by_place = ", ".join(section.positional) or "nothing"
             raise ConfigError(
-                f"{cls.__name__} takes {by_place} by place and all else by name, each once. Received: "
-                f"{len(given)} by place{', and by name ' + ', '.join(twice) if twice else ''}."
+                f"{cls.__name__} takes {by_place} by position and the rest by name, each once. Received: {len(given)} "
+                f"by position{', and by name ' + ', '.join(twice) if twice else ''}."
             )
         values = {**{name: value for name, value in named.items() if value is not None}, **options}
         values = {name: _plain(value) for name, value in values.items()}
@@ -70,7 +70,7 @@ class Section(BaseModel, metaclass=_Checked):
     def _refuse_sets(cls, values: Any) -> Any:
         for key, value in values.items() if isinstance(values, dict) else ():
             if isinstance(value, set | frozenset):
-                raise ValueError(f"{key} is a list: a set has another order in every process")
+                raise ValueError(f"{key} must be a list: the order of a set differs between processes")
         return values
 
     @classmethod
@@ -126,6 +126,7 @@ def truth_values_as_text(values: Any) -> Any:
 
 def _frozen(section: Section) -> str:
     return (
-        f"{type(section).__name__} is frozen. Make another one, as config.replace(train__epochs=3) does of a Config, "
-        "and section.model_copy(update={...}) of any part of it."
+        f"{type(section).__name__} is frozen. Make a changed copy: of a Config by "
+        "config.replace(train__epochs=3), of a part of it by "
+        "section.model_copy(update={...})."
     )

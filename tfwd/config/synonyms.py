@@ -16,8 +16,8 @@ _BINS = "hash_bins of a categorical feature, or bins of a cross"
 _WEIGHTS = "weights, the column of the values' weights"
 _SHARED = "embedding, with the name of the feature whose embedding it is"
 _KEYS = "keys, the names of the features that are crossed"
-_UTF8 = "There is nothing to say: files are UTF-8."
-_SHUFFLED = "There is nothing to say: rows are shuffled anew in every epoch, by train.seed."
+_UTF8 = "Leave it out: files are UTF-8."
+_SHUFFLED = "Leave it out: rows are shuffled anew in every epoch, by train.seed."
 
 # Keys with the same meaning everywhere. A string that ends in a full stop is a sentence, any other is a place.
 _ANYWHERE = {
@@ -171,8 +171,8 @@ _CATEGORY = {
     "max_tokens": "max_size",
     "min_freq": "min_count",
     "min_frequency": "min_count",
-    "num_oov_buckets": "There is one row for all values that are not in the vocabulary, and nothing to say.",
-    "num_oov_indices": "There is one row for all values that are not in the vocabulary, and nothing to say.",
+    "num_oov_buckets": "There is one row for all values that are not in the vocabulary: leave it out.",
+    "num_oov_indices": "There is one row for all values that are not in the vocabulary: leave it out.",
     "default_value": "There is a row for values that are not in the vocabulary and one for missing ones.",
     "indicator": "one_hot",
     "onehot": "one_hot",
@@ -215,14 +215,14 @@ _SECTIONS: dict[str, dict[str, str]] = {
         "hash_buckets": "bins",
         "num_bins": "bins",
         "num_buckets": "bins",
-        "hash_key": "There is nothing to say: crosses are hashed as by keras.layers.HashedCrossing.",
+        "hash_key": "Leave it out: crosses are hashed as by keras.layers.HashedCrossing.",
     },
     "CsvConfig": {
         "names": "data.csv.columns",
         "encoding": _UTF8,
-        "index": "There is nothing to say: a column that no feature reads is left out, an index too.",
-        "index_col": "There is nothing to say: a column that no feature reads is left out, an index too.",
-        "compression": "There is nothing to say: a file that ends in .gz is unpacked.",
+        "index": "Leave it out: a column that no feature reads is left out, an index too.",
+        "index_col": "Leave it out: a column that no feature reads is left out, an index too.",
+        "compression": "Leave it out: a file that ends in .gz is unpacked.",
         "label": "data.label",
     },
     "LabelConfig": {"name": "data.label.column", "key": "data.label.column", "labels": "data.label.classes"},
@@ -253,9 +253,9 @@ _SECTIONS: dict[str, dict[str, str]] = {
     "EarlyStoppingConfig": {
         "metric": "train.early_stopping.monitor",
         "rounds": _PATIENCE,
-        "min_delta": "There is nothing to say: any better value counts.",
-        "mode": "There is nothing to say: every metric knows which way is better.",
-        "restore_best_weights": "There is nothing to say: the best step is what a run keeps.",
+        "min_delta": "Leave it out: any better value counts.",
+        "mode": "Leave it out: every metric knows which way is better.",
+        "restore_best_weights": "Leave it out: the best step is what a run keeps.",
     },
     "ScheduleConfig": {
         "learning_rate": "start",

@@ -45,7 +45,7 @@ class _Loader(_BaseLoader):  # type: ignore[misc]
                 raise yaml.constructor.ConstructorError(
                     None,
                     None,
-                    f"the key {short(key.value)!r} stands in one section twice, first in line "
+                    f"the key {short(key.value)!r} occurs twice in one section, first in line "
                     f"{twin.start_mark.line + 1}",
                     key.start_mark,
                 )

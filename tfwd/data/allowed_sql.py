@@ -145,7 +145,7 @@ def refuse_others(tree: exp.Expression, key: str) -> None:
                 f"calculate with them and use {', '.join(sorted(_FUNCTIONS.values()))}."
             )
         elif not _has_known_texts(node):
-            raise ConfigError(f"{key}: {node.this!r} is not allowed there. Write the expression otherwise.")
+            raise ConfigError(f"{key}: {node.this!r} is not allowed there. Write the expression differently.")
 
 
 def characters(node: exp.Expression, sizes: Mapping[str, int], key: str) -> int:
@@ -174,8 +174,8 @@ def characters(node: exp.Expression, sizes: Mapping[str, int], key: str) -> int:
         found = max(lengths, default=0) if isinstance(node, _PARTS) else _VALUE
     if found > MOST_CHARACTERS:
         raise ConfigError(
-            f"{key}: it makes texts of some {found:,} characters, where a column's are counted as {_TEXT}. A value has "
-            f"at most {MOST_CHARACTERS:,}: replace or join less in one expression."
+            f"{key}: it makes strings of about {found:,} characters, if a column's have {_TEXT}. A value has at most "
+            f"{MOST_CHARACTERS:,}: replace or join less in one expression."
         )
     return found
 
@@ -193,8 +193,8 @@ def _check_type(node: exp.DataType, key: str) -> None:
         name = node.args.get("kind") or node.this
         called = name.value if isinstance(name, exp.DType) else str(name)
         raise ConfigError(
-            f"{key}: the type {called!r} is not allowed. A cast is to boolean, to a number as integer, bigint, double "
-            "or decimal(10, 2), to varchar, date, time, timestamp or interval, or to a list of those, as integer[]."
+            f"{key}: the type {called!r} is not allowed. Cast to boolean, a number (integer, bigint, double, "
+            "decimal(10, 2)), varchar, date, time, timestamp, interval, or a list of those, such as integer[]."
         )
 
 

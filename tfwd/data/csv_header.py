@@ -78,7 +78,9 @@ def _text(file: str, record: bytes, dialect: CsvConfig) -> str:
             fault, form = "UTF-16", "UTF-16"
         else:
             fault, form = "not UTF-8", "LATIN1"
-        raise DataError(f"{where}: the text is {fault}. Convert the file, as with iconv -f {form} -t UTF-8.") from None
+        raise DataError(
+            f"{where}: the text is {fault}. Convert the file, for example with iconv -f {form} -t UTF-8."
+        ) from None
 
 
 def split_record(text: str, dialect: CsvConfig) -> list[str] | None:

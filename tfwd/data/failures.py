@@ -34,8 +34,8 @@ def explain(error: BaseException, name: str) -> DataError:
     if isinstance(error, duckdb.OutOfMemoryException):
         what = message.partition("Error: ")[2].splitlines()[0].rstrip(".")
         return DataError(
-            f"{name} takes more memory to read than there is ({what}). Leave columns out of the file that no feature "
-            "reads, or write it as Parquet, of which only the columns that are asked for are read."
+            f"Reading {name} takes more memory than there is ({what}). Remove the columns that no feature reads from "
+            "the file, or write it as Parquet, of which only the needed columns are read."
         )
     barred = _find(r'Cannot access \w+ "(.*)" - file system operations are disabled', message)
     if barred is not None:
@@ -61,18 +61,20 @@ def explain(error: BaseException, name: str) -> DataError:
         )
     if "not utf-8" in message.lower() or "invalid unicode" in message.lower():
         where = f"{file}, line {line}" if line else file
-        return DataError(f"{where}: the text is not UTF-8. Convert the file, as with iconv -f LATIN1 -t UTF-8.")
+        return DataError(
+            f"{where}: the text is not UTF-8. Convert the file, for example with iconv -f LATIN1 -t UTF-8."
+        )
     if "unterminated quote" in message.lower():
         return DataError(f"{file}, line {line}: a quote is opened and not closed.")
     if "magic bytes" in message or "Parquet" in message or "parquet" in message:
-        return DataError(f"{file} is not a whole Parquet file: it was truncated or damaged. Write it again.")
+        return DataError(f"{file} is not a complete Parquet file: it was truncated or damaged. Write it again.")
     if (
         isinstance(error, EOFError | zlib.error)
         or "gzip" in message.lower()
         or "inflate" in message.lower()
         or "miniz" in message.lower()
     ):
-        return DataError(f"{file} is not a whole gzip file: it was truncated or damaged. Write it again.")
+        return DataError(f"{file} is not a complete gzip file: it was truncated or damaged. Write it again.")
     first = re.sub(r"^[A-Z][A-Za-z ]*Error: ", "", message.strip().splitlines()[0] if message.strip() else "")
     where = f"{file}, line {line}," if line else file
     return DataError(f"{where} cannot be read: {first.rstrip('.')}.")

@@ -56,7 +56,7 @@ def find_files(data: str) -> list[str]:
     if found is not None:
         raise DataError(f"{data} is {found}, and rows are read several times: write them to a file first.")
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", data):
-        raise DataError(f"{data} is an address, and files are read where they lie: copy it here, or mount its folder.")
+        raise DataError(f"{data} is a URL, and only local files are read: copy it here, or mount its folder.")
     if glob.has_magic(data):
         files = sorted(file for file in glob.glob(data, recursive=True) if Path(file).is_file())
         if not files:

@@ -95,14 +95,14 @@ def _shown(expression: str, key: str) -> str:
     shown = repr(expression if len(expression) <= 200 else expression[:197] + "...")
     if len(expression) > _CHARACTERS:
         raise ConfigError(
-            f"{key}: {shown} has {len(expression):,} characters. An expression has at most {_CHARACTERS:,}: put what "
-            "is longer, as a list of values, into a table and add it with data.join."
+            f"{key}: {shown} has {len(expression):,} characters. An expression has at most {_CHARACTERS:,}: put a long "
+            "list of values into a table and add it with data.join."
         )
     return shown
 
 
 def _too_deep(shown: str, key: str) -> ConfigError:
-    return ConfigError(f"{key}: {shown} is nested too deeply. Write it with fewer parts inside of others.")
+    return ConfigError(f"{key}: {shown} is nested too deeply. Write it with fewer levels.")
 
 
 def _parsed(text: str, shown: str, key: str) -> exp.Expression:

@@ -74,8 +74,8 @@ def arrow_table(data: Any) -> pa.Table:
         return pa.table(data)
     if data.columns.nlevels > 1:
         raise DataError(
-            f"The DataFrame's columns have {data.columns.nlevels} levels, as {data.columns[0]!r}. Give each one name, "
-            "as with frame.columns = ['_'.join(map(str, column)) for column in frame.columns]."
+            f"The DataFrame's columns have {data.columns.nlevels} levels, for example {data.columns[0]!r}. Give each "
+            "one name, for example with frame.columns = ['_'.join(map(str, column)) for column in frame.columns]."
         )
     for column in map(str, data.columns):
         if not is_text(column):
@@ -91,13 +91,13 @@ def arrow_table(data: Any) -> pa.Table:
         except UnicodeEncodeError as error:
             raise DataError(
                 f"The DataFrame's column {column!r}{_row_of(data[column])} holds an invalid string: {error.reason}. "
-                "Remove such characters, as with .str.encode('utf-8', 'replace').str.decode('utf-8')."
+                "Remove such characters, for example with .str.encode('utf-8', 'replace').str.decode('utf-8')."
             ) from None
         except (pa.ArrowException, OverflowError, TypeError, ValueError) as error:
             # Some of these are Arrow's own errors; Python's come from integers beyond 64 bits and from Decimals.
             raise DataError(
-                f"The DataFrame's column {column!r} mixes types: {str(error).splitlines()[0]}. "
-                "Convert it to one, as with .astype(str)."
+                f"The DataFrame's column {column!r} mixes types: {str(error).splitlines()[0]}. Convert it to one, for "
+                "example with .astype(str)."
             ) from None
     return pa.table(arrays)
 

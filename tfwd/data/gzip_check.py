@@ -30,6 +30,6 @@ def check_gzip(file: str) -> None:
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             how = "it was truncated" if isinstance(error, EOFError) else f"it was damaged ({error})"
             raise DataError(
-                f"{file} is not a whole gzip file: {how}, after {place:,} bytes of the decompressed text or a little "
-                "later. Write or copy it again."
+                f"{file} is not a complete gzip file: {how}, after {place:,} bytes of the decompressed text or a "
+                "little later. Write or copy it again."
             ) from None

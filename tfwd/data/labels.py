@@ -68,7 +68,7 @@ def weights_of(class_weights: dict[str, float], classes: tuple[str, ...]) -> np.
         if not weight <= LARGEST_CLASS_WEIGHT:
             raise ConfigError(
                 f"train.class_weights: a weight is at most {LARGEST_CLASS_WEIGHT:g}. Received {weight:g} for "
-                f"{value!r}. It is their ratio that counts: divide all of them by one number."
+                f"{value!r}. Only their ratios matter: divide all of them by the same number."
             )
         weights[index] = weight
     return weights

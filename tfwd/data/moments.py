@@ -61,8 +61,8 @@ def expected(duckdb_type: str, moment: str) -> str:
     if duckdb_type != "VARCHAR" or moment == SECONDS:
         return f"whole seconds since 1970, {years}"
     if moment == ISO:
-        return f"a date of ISO 8601, such as 2024-02-29 or 2024-02-29T17:30:00Z, {years}"
-    return f"a date of the format {moment!r}, {years}"
+        return f"an ISO 8601 date, such as 2024-02-29 or 2024-02-29T17:30:00Z, {years}"
+    return f"a date in the format {moment!r}, {years}"
 
 
 def advice(value: str, duckdb_type: str, moment: str) -> str:

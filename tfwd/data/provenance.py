@@ -84,7 +84,11 @@ class SplitMark:
             return None
         if found.rows != own.rows:
             return f"{found.rows:,} rows, where the training began with {own.rows:,}"
-        return "the same rows in another order" if found.same_rows(own) else f"other rows, though {own.rows:,} as then"
+        return (
+            "the same rows in another order"
+            if found.same_rows(own)
+            else f"other rows, though as many as then ({own.rows:,})"
+        )
 
 
 @dataclass(frozen=True)
@@ -97,7 +101,7 @@ class Provenance:
 
     splits: dict[str, SplitMark]
 
-    def learnt(self, refit: bool) -> Fingerprint:
+    def learned(self, refit: bool) -> Fingerprint:
         """The fingerprint of all rows that the model has learned from.
 
         Args:

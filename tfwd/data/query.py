@@ -114,7 +114,7 @@ class Query:
         cure = "Leave such rows out with data.filter"
         if self.schema.task == "multiclass":
             cure = f"A class is in the training rows, or named in data.label.classes. {cure}"
-        return DataError(f"{where}: the label {text!r} is none of the classes {classes}. {cure}.")
+        return DataError(f"{where}: the label {text!r} is not one of the classes {classes}. {cure}.")
 
     def refuse_number_as_label(self) -> DataError:
         """The error for a regression label that is missing, too large or not a count, with the place of the first."""
@@ -239,9 +239,9 @@ def _advice(value: str, is_csv: bool) -> str:
         cure = f"name it in data.csv.null, as null: ['', {value!r}]" if is_csv else "write it as null"
         return f" If it stands for a missing value, {cure}."
     if re.fullmatch(r"[+-]?\d+,\d+", value):
-        return " Numbers are written with a point."
+        return " Write decimals with a point."
     if re.fullmatch(r"-0*9223372036854775808", value):
-        return " This one stands for a missing number inside of tfwd: write a missing one as null."
+        return " This value stands for a missing integer inside tfwd: write missing integers as null."
     return ""
 
 

@@ -275,7 +275,7 @@ def _numbers(entry: Input, flat: NDArray[Any], row_of: Callable[[int], int]) -> 
         try:
             return np.array([np.nan if gone else item for item, gone in zip(items, missing, strict=True)], np.float64)
         except OverflowError:
-            raise refuse_dtype(entry, "a whole number beyond any float") from None
+            raise refuse_dtype(entry, "an integer too large for a float") from None
     for at, (item, gone) in enumerate(zip(items, missing, strict=True)):
         if gone:
             continue

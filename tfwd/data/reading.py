@@ -144,7 +144,7 @@ class Reading(Section):
                 lines.append(f"{entry.name}: {self.columns[entry.column]}")
         if self.joins:
             lines.append(
-                f"what data.join adds of other tables by {' and by '.join(self.joins)}, where a feature reads it"
+                f"what data.join adds from other tables by {' and by '.join(self.joins)}, where a feature reads it"
             )
         return lines
 
@@ -191,16 +191,16 @@ class Reading(Section):
         lines = [line for column in missing for line in self._why(column, there)]
         if lines:
             raise DataError(
-                f"{name} has not all that the model reads:\n  " + "\n  ".join(lines) + "\n"
-                "Add these columns to the rows, or give rows that were prepared, as in RUN/data or by "
-                "python -m tfwd.prepare."
+                f"{name} lacks columns that the model reads:\n  " + "\n  ".join(lines) + "\n"
+                "Add these columns to the rows, or give prepared rows, such as those in RUN/data or from python -m "
+                "tfwd.prepare."
             )
         for column in missing:
             raise no_column(name, there, column, needed[column])
 
     def _why(self, column: str, there: Collection[str]) -> Iterator[str]:
         if column in self.histories:
-            yield f"{column!r}: data.history makes it of a user's earlier events, which no single row has"
+            yield f"{column!r}: data.history makes it from a user's earlier events, which no single row has"
         elif column in self.columns:
             sql = self.columns[column]
             known = {name.lower() for name in there}
@@ -208,7 +208,7 @@ class Reading(Section):
             yield f"{column!r}: {key_of(column)} computes it as {sql}, and there is no {absent}"
         elif self.joins:
             by = ", ".join(map(repr, self.joins))
-            yield f"{column!r}: neither there nor computed; data.join adds columns of other tables by {by}"
+            yield f"{column!r}: neither there nor computed; data.join adds columns from other tables by {by}"
 
 
 def _in_a_run(file: str) -> bool:

@@ -172,7 +172,7 @@ class ParquetScan:
                 schema = metadata.schema.to_arrow_schema()
             refuse_twins(schema.names, name)
             if _ROW_NUMBER in map(str.lower, schema.names):
-                raise DataError(f"{name} has a column {_ROW_NUMBER!r}, a name that DuckDB needs itself. Rename it.")
+                raise DataError(f"{name} has a column {_ROW_NUMBER!r}, a name that DuckDB itself uses. Rename it.")
             types = {field.name: str(field.type) for field in schema}
             first = first or types
             if types != first:

@@ -161,8 +161,8 @@ class Source:
         """
         if isinstance(self._scan, TableScan) and column in self._scan.periods:
             raise DataError(
-                f"The DataFrame's column {column!r} holds periods. Convert it to moments, as with .dt.to_timestamp(), "
-                "or to strings, as with .astype(str)."
+                f"The DataFrame's column {column!r} holds periods. Convert it to moments, for example with "
+                ".dt.to_timestamp(), or to strings, for example with .astype(str)."
             )
 
     @property

@@ -126,7 +126,7 @@ def _folder(path: str, form: str, size: str, work: Path) -> Path:
                 if Path(name).name in files:
                     (work / Path(name).name).write_bytes(archive.read(name))
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise DataError(f"data.path: {path} is not a whole zip: {error}. Download it again.") from None
+        raise DataError(f"data.path: {path} is not a complete zip file: {error}. Download it again.") from None
     return work
 
 

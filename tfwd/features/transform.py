@@ -236,13 +236,13 @@ class _Builder:
         place = 0
         for feature in features:
             for part in feature.parts:
-                learnt = self.statistics.numerics[part]
+                learned = self.statistics.numerics[part]
                 for form in (*feature.normalizations, *["missing"] * feature.missing_indicator):
                     sources.append(place)
                     forms.append(form)
-                    quantiles.append(len(learnt.quantiles) if form == "quantile" else 0)
-                    exponents.append(exponent_of(form, feature, learnt))
-                    scales.append(scales_of(form, exponents[-1], feature, learnt))
+                    quantiles.append(len(learned.quantiles) if form == "quantile" else 0)
+                    exponents.append(exponent_of(form, feature, learned))
+                    scales.append(scales_of(form, exponents[-1], feature, learned))
                 place += 1
         layer = NumericScaling(sources, forms, quantiles, exponents, name="numeric")
         raw = [self._values(feature) for feature in features]

@@ -151,4 +151,4 @@ def check_classes(schema: Schema, where: Path, last: int | None) -> None:
 
 
 def _disagree(where: Path, what: str) -> RunError:
-    return RunError(f"{where} is damaged: its metadata and its graph do not go together: {what}.")
+    return RunError(f"{where} is damaged: its metadata and its graph do not match: {what}.")

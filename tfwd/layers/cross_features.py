@@ -85,11 +85,11 @@ class CrossFeatures(keras.layers.Layer):
 
     def set_fingerprints(self, fingerprints: list[np.ndarray]) -> None:
         """Sets the uint64 fingerprints of the ids of each key column with a vocabulary, in column order."""
-        learnt = iter(fingerprints)
+        learned = iter(fingerprints)
         first, later = self.first.numpy(), self.later.numpy()
         for start, rows, has_vocabulary in zip(self._starts, self._rows, self.vocabularies, strict=True):
             if has_vocabulary:
-                rounds = key_rounds(tf.constant(next(learnt)))
+                rounds = key_rounds(tf.constant(next(learned)))
                 first[start : start + rows], later[start : start + rows] = (values.numpy() for values in rounds)
         self.first.assign(first)
         self.later.assign(later)

@@ -52,7 +52,7 @@ class DatetimeParts(keras.layers.Layer):
         self.parts = list(parts)
         unknown = [part for part in self.parts if part != "year" and part not in PARTS]
         if unknown or not self.parts:
-            raise ValueError(f"Expected parts out of year, {', '.join(PARTS)}. Received: {self.parts}")
+            raise ValueError(f"Expected parts from year, {', '.join(PARTS)}. Received: {self.parts}")
 
     def call(self, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         """int64 `(B,)` -> `{part: int64 (B,)}`."""
@@ -148,7 +148,7 @@ class AgeInDays(keras.layers.Layer):
     def __init__(self, reference: int | None = None, **options: Any) -> None:
         super().__init__(**options)
         if reference is not None and not FIRST_SECOND <= reference <= LAST_SECOND:
-            raise ValueError(f"Expected a reference in the years 1 to 9999. Received: {reference} seconds from 1970")
+            raise ValueError(f"Expected a reference in the years 1 to 9999. Received: {reference} seconds since 1970")
         self.reference = reference
 
     def call(self, inputs: Any) -> tf.Tensor:

@@ -197,6 +197,6 @@ def check_activation(name: str) -> None:
         kept = False
     if not kept:
         raise ConfigError(
-            f"model.activation: {name!r} does not make one value of each, which a layer's activation does. "
-            "Take another, such as 'relu', or pass fit a custom tower."
+            f"model.activation: {name!r} is not elementwise, as a layer's activation must be. Take another, such as "
+            "'relu', or pass fit a custom tower."
         )

@@ -29,7 +29,9 @@ def load_model(path: str | Path) -> WideDeep:
 
     path = Path(path)
     if not path.is_file():
-        raise RunError(f"{path} does not exist. In a run it means that the training has not come to an evaluation yet.")
+        raise RunError(
+            f"{path} does not exist. In a run it means that the training has not reached its first evaluation yet."
+        )
     try:
         model = keras.saving.load_model(path)
     except Exception as error:  # zip, HDF5 and Keras raise errors of any type on a damaged file

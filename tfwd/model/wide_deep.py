@@ -105,9 +105,9 @@ class WideDeep(keras.Model):
         tables = [layer.table for layer in self.transform.layers if isinstance(layer, VocabularyLookup)]
         if not self._knows_its_data or None in tables:
             raise ConfigError(
-                "This model was made of a configuration alone, as by from_config, clone_model or model_from_json, and "
-                "lacks the vocabularies, boundaries and ranges of its data. Load a saved model with "
-                "keras.saving.load_model, or make a new one with tfwd.build_model(config, statistics, schema)."
+                "This model was made from a configuration alone, for example by from_config, clone_model or "
+                "model_from_json, and lacks the vocabularies, boundaries and ranges of its data. Load a saved model "
+                "with keras.saving.load_model, or make a new model with tfwd.build_model(config, statistics, schema)."
             )
 
     def link(self, logits: tf.Tensor) -> tf.Tensor:
@@ -174,7 +174,7 @@ class WideDeep(keras.Model):
             options: the rest of `keras.Model.compile`.
         """
         if jit_compile not in (False, "auto"):
-            raise ValueError("jit_compile=True cannot be: XLA knows neither strings nor sparse updates.")
+            raise ValueError("jit_compile=True is not possible: XLA has neither strings nor sparse updates.")
         heads = self.heads
         super().compile(
             optimizer=optimizer
@@ -293,8 +293,8 @@ class WideDeep(keras.Model):
         """
         if str(filepath).endswith((".h5", ".hdf5")):
             raise ExportError(
-                f"{filepath}: an HDF5 file has no place for a model's vocabularies. Save it as .keras, or its weights "
-                "alone with save_weights."
+                f"{filepath}: an HDF5 file cannot hold a model's vocabularies. Save it as .keras, or its weights alone "
+                "with save_weights."
             )
         super().save(filepath, *rest, **options)
 
@@ -306,7 +306,7 @@ class WideDeep(keras.Model):
         """
         if format != "tf_saved_model":
             raise ExportError(
-                f"Keras' own export knows no vocabularies in {format!r}. Use export.onnx.save(model, file) or "
+                f"Keras' own export cannot write vocabularies to {format!r}. Use export.onnx.save(model, file) or "
                 "export.savedmodel.save(model, folder, name=...)."
             )
         self._refuse_without_data()

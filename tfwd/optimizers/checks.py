@@ -42,7 +42,7 @@ def _rate(value: Any, divides: bool) -> str | None:
     if not isinstance(value, int | float):
         return None  # a schedule, or a variable of Keras
     if not abs(value) <= _LARGEST:
-        return "a finite number of float32"
+        return "a finite float32 number"
     if divides:
         return None if value >= _TINY else "a number above 0, by which FTRL divides"
     return None if value >= 0 else "a number of at least 0"

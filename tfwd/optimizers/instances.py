@@ -56,8 +56,8 @@ def section_of(optimizer: Any, where: str) -> dict[str, Any]:
     if name is None:
         offered = ", ".join(sorted(cls.__name__ for cls in known))
         raise ConfigError(
-            f"{where}: expected an optimizer whose method has a form that updates the rows of a batch alone: {offered}."
-            f" Any other can be given to the `compile` of a model of your own. Received: a {type(optimizer).__name__}"
+            f"{where}: expected an optimizer whose method also exists in a form that updates only the rows of a batch: "
+            f"{offered}. Give any other to the `compile` of your own model. Received: a {type(optimizer).__name__}"
         )
     if int(optimizer.iterations.numpy()):
         raise ConfigError(

@@ -90,7 +90,7 @@ def _refuse_strangers(database: Database, table: Source, on: str, key: str, log:
     known, left, right = database.run(query)[0]
     if not known and left is not None:
         raise DataError(
-            f"{key}: no {on} of {log}, as {left!r}, is in {table.name}"
+            f"{key}: no {on} of {log}, such as {left!r}, is in {table.name}"
             + (f", which has {right!r}. " if right is not None else ". ")
             + f"They are {kind} and {table.columns[on]}."
         )

@@ -89,7 +89,7 @@ def _refuse_missing(database: Database, table: str, time: str) -> None:
     missing = database.run(f"SELECT count(*) FROM {table} WHERE {value} IS NULL OR {value}::VARCHAR = 'nan'")[0][0]
     if missing:
         raise DataError(
-            f"data.split: {missing:,} rows of {database.name} have no {time}. Leave them out, as with "
+            f"data.split: {missing:,} rows of {database.name} have no {time}. Leave them out, for example with "
             f"data.filter: {time} is not null."
         )
 

@@ -21,9 +21,9 @@ def ranking_of(config: Config, run: Path) -> RankingConfig:
     """
     if config.ranking is None:
         raise ConfigError(
-            f"{run} ranks nothing: its configuration has no section ranking. Name the columns that tell users and "
-            "items apart, as in ranking: {user: user_id, item: movie_id}, the item's being one that a feature reads, "
-            "and train again."
+            f"{run} cannot rank: its configuration has no section ranking. Name the columns of users and items, "
+            "for example ranking: {user: user_id, item: movie_id} (a feature must read the item's), and train "
+            "again."
         )
     return config.ranking
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -47,90 +48,112 @@ def keys_of(layer: CrossFeatures, inputs: Sequence[tf.Tensor]) -> Keys:
     return Keys(ids, *layer.rounds(tf.maximum(ids, 0), fingerprints))
 
 
-def cross(layer: CrossFeatures, index: int, of_user: Sequence[bool], user: Keys, items: Keys) -> Combined:
-    """Returns the ids of one cross for one user and all items.
+@dataclass(frozen=True)
+class PairCross:
+    """One cross over both sides of a pair.
 
-    They equal those of the layer on rows of the user and each item; of the user's values only those present are
-    combined, however many there could be. What depends on one side alone is computed for that side alone.
-
-    Args:
+    Attributes:
         layer: the layer of all crosses.
-        index: the index of the cross.
+        index: the index of the cross in it.
         of_user: for each of its keys, whether it is on the user's side; some are, some are not.
-        user: the keys of one row.
-        items: the keys of `N` rows.
     """
-    columns = _Columns(layer, layer.crosses[index], of_user, user)
 
-    def brought(position: int, kind: str) -> tf.Tensor:
-        side = user if of_user[position] else items
-        return columns.take(getattr(side, kind), position, hashed=kind != "ids")
+    layer: CrossFeatures
+    index: int
+    of_user: Sequence[bool]
 
-    return Combined(_chain(layer, index, brought), _absent(layer, layer.crosses[index], of_user, items))
+    @property
+    def keys(self) -> Sequence[int]:
+        """The keys of the cross, as indices into the layer's keys."""
+        return self.layer.crosses[self.index]
 
+    @property
+    def user_combinations(self) -> int | None:
+        """How many combinations the user's keys have, None if ids cannot tell, as with a hashed key."""
+        own = [key for key, user in zip(self.keys, self.of_user, strict=True) if user]
+        return None if set(own) & set(self.layer.hashed) else math.prod(self.layer.sizes[key] for key in own)
 
-def user_combinations(layer: CrossFeatures, index: int, of_user: Sequence[bool]) -> int | None:
-    """Returns how many combinations the user's keys have, None if ids cannot tell, as with a hashed key."""
-    own = [key for key, user in zip(layer.crosses[index], of_user, strict=True) if user]
-    return None if set(own) & set(layer.hashed) else math.prod(layer.sizes[key] for key in own)
+    def combined(self, user: Keys, items: Keys) -> Combined:
+        """Returns the ids of the cross for one user and all items.
 
+        They equal those of the layer on rows of the user and each item; of the user's values only those present are
+        combined, however many there could be. What depends on one side alone is computed for that side alone.
 
-def numbers(layer: CrossFeatures, index: int, of_user: Sequence[bool], user: Keys) -> tf.Tensor:
-    """Returns the numbers of a user's combinations, `N` = 1: int32 `(U,)`, the last key varying fastest."""
-    keys = layer.crosses[index]
-    columns = _Columns(layer, keys, of_user, user)
-    found: tf.Tensor = None
-    for position, key in enumerate(keys):
-        if of_user[position]:
-            ids = columns.take(user.ids, position, hashed=False)[:, 0, 0]
-            found = ids if found is None else found * layer.sizes[key] + ids
-    return tf.cast(found, tf.int32)
+        Args:
+            user: the keys of one row.
+            items: the keys of `N` rows.
+        """
+        columns = _Columns(self, user)
 
+        def brought(position: int, kind: str) -> tf.Tensor:
+            side = user if self.of_user[position] else items
+            return columns.take(getattr(side, kind), position, hashed=kind != "ids")
 
-def numbered(layer: CrossFeatures, index: int, of_user: Sequence[bool], start: int, stop: int, items: Keys) -> Combined:
-    """Returns the ids of one cross for the user's combinations `start` to `stop - 1`, and all items."""
-    keys = layer.crosses[index]
-    own = [position for position in range(len(keys)) if of_user[position]]
-    sizes = [layer.sizes[keys[position]] for position in own]
-    ids = dict(zip(own, np.unravel_index(np.arange(start, stop), sizes), strict=True))
-    placed = np.zeros((sum(map(len, layer.id_columns)), stop - start), np.int64)
-    for position in own:
-        placed[layer.id_columns[keys[position]][0]] = ids[position]
-    rounds = layer.rounds(tf.constant(placed), tf.zeros((items.first.shape[0] - len(placed), stop - start), tf.uint64))
-    users = Keys(tf.constant(placed), *rounds)
-    others = _Columns(layer, keys, of_user, users)
+        return Combined(self._chain(brought), self._absent(items))
 
-    def brought(position: int, kind: str) -> tf.Tensor:
-        if not of_user[position]:
-            return others.take(getattr(items, kind), position, hashed=kind != "ids")
-        return getattr(users, kind)[layer.id_columns[keys[position]][0]][:, tf.newaxis, tf.newaxis]
+    def numbers(self, user: Keys) -> tf.Tensor:
+        """Returns the numbers of a user's combinations, `N` = 1: int32 `(U,)`, the last key varying fastest."""
+        columns = _Columns(self, user)
+        found: tf.Tensor = None
+        for position, key in enumerate(self.keys):
+            if self.of_user[position]:
+                ids = columns.take(user.ids, position, hashed=False)[:, 0, 0]
+                found = ids if found is None else found * self.layer.sizes[key] + ids
+        return tf.cast(found, tf.int32)
 
-    return Combined(_chain(layer, index, brought), _absent(layer, keys, of_user, items))
+    def numbered(self, start: int, stop: int, items: Keys) -> Combined:
+        """Returns the ids of the cross for the user's combinations `start` to `stop - 1`, and all items."""
+        layer, keys = self.layer, self.keys
+        own = [position for position in range(len(keys)) if self.of_user[position]]
+        sizes = [layer.sizes[keys[position]] for position in own]
+        ids = dict(zip(own, np.unravel_index(np.arange(start, stop), sizes), strict=True))
+        placed = np.zeros((sum(map(len, layer.id_columns)), stop - start), np.int64)
+        for position in own:
+            placed[layer.id_columns[keys[position]][0]] = ids[position]
+        none = tf.zeros((items.first.shape[0] - len(placed), stop - start), tf.uint64)
+        users = Keys(tf.constant(placed), *layer.rounds(tf.constant(placed), none))
+        others = _Columns(self, users)
 
+        def brought(position: int, kind: str) -> tf.Tensor:
+            if not self.of_user[position]:
+                return others.take(getattr(items, kind), position, hashed=kind != "ids")
+            return getattr(users, kind)[layer.id_columns[keys[position]][0]][:, tf.newaxis, tf.newaxis]
 
-def _chain(layer: CrossFeatures, index: int, brought: Callable[[int, str], tf.Tensor]) -> tf.Tensor:
-    """Returns the ids of a cross, int32, from what its keys contribute, broadcast against each other."""
-    keys, bins = layer.crosses[index], layer.bins[index]
-    if not bins:
-        combined = brought(0, "ids")
+        return Combined(self._chain(brought), self._absent(items))
+
+    def _chain(self, brought: Callable[[int, str], tf.Tensor]) -> tf.Tensor:
+        """Returns the ids, int32, from what the keys contribute, broadcast against each other."""
+        keys, bins = self.keys, self.layer.bins[self.index]
+        if not bins:
+            combined = brought(0, "ids")
+            for position in range(1, len(keys)):
+                combined = combined * self.layer.sizes[keys[position]] + brought(position, "ids")
+            return tf.cast(combined, tf.int32)
+        state = brought(0, "first")
         for position in range(1, len(keys)):
-            combined = combined * layer.sizes[keys[position]] + brought(position, "ids")
-        return tf.cast(combined, tf.int32)
-    state = brought(0, "first")
-    for position in range(1, len(keys)):
-        state = folded(state, brought(position, "later"))
-    return tf.cast(tf.math.floormod(state, tf.constant(bins, tf.uint64)), tf.int32)
+            state = folded(state, brought(position, "later"))
+        return tf.cast(tf.math.floormod(state, tf.constant(bins, tf.uint64)), tf.int32)
+
+    def _absent(self, items: Keys) -> tf.Tensor | None:
+        own = [key for key, user in zip(self.keys, self.of_user, strict=True) if not user]
+        combinations = _combinations(self.layer, own)
+        looked = [
+            tf.gather(items.ids, np.array([self.layer.id_columns[key][place] for place in places])) < 0
+            for key, places in zip(own, combinations.T, strict=True)
+            if self.layer.lengths[key]
+        ]
+        return tf.reduce_any(tf.stack(looked), axis=0) if looked else None
 
 
 class _Columns:
     """The columns of the keys of one cross, for each combination of a side's values."""
 
-    def __init__(self, layer: CrossFeatures, keys: Sequence[int], of_user: Sequence[bool], user: Keys) -> None:
-        self._layer, self._keys, self._of_user = layer, keys, of_user
+    def __init__(self, cross: PairCross, user: Keys) -> None:
+        self._layer, self._keys, self._of_user = cross.layer, cross.keys, cross.of_user
         self._places: dict[int, np.ndarray] = {}
         for side in (True, False):
-            positions = [position for position, own in enumerate(of_user) if own == side]
-            combinations = _combinations(layer, [keys[position] for position in positions])
+            positions = [position for position, own in enumerate(self._of_user) if own == side]
+            combinations = _combinations(self._layer, [self._keys[position] for position in positions])
             self._places.update(zip(positions, combinations.T, strict=True))
         self._present = self._user_has(user)
 
@@ -159,14 +182,3 @@ class _Columns:
 def _combinations(layer: CrossFeatures, keys: Sequence[int]) -> np.ndarray:
     """Returns the positions of the values of some keys, `(combinations, keys)`."""
     return np.array(list(itertools.product(*(range(max(layer.lengths[key], 1)) for key in keys))))
-
-
-def _absent(layer: CrossFeatures, keys: Sequence[int], of_user: Sequence[bool], items: Keys) -> tf.Tensor | None:
-    own = [key for key, user in zip(keys, of_user, strict=True) if not user]
-    combinations = _combinations(layer, own)
-    looked = [
-        tf.gather(items.ids, np.array([layer.id_columns[key][place] for place in places])) < 0
-        for key, places in zip(own, combinations.T, strict=True)
-        if layer.lengths[key]
-    ]
-    return tf.reduce_any(tf.stack(looked), axis=0) if looked else None

@@ -44,7 +44,7 @@ class Recommender:
             By default the one that training has left in the run.
 
     Raises:
-        ConfigError: the run ranks nothing.
+        ConfigError: the run cannot rank.
         DataError: there is no catalogue, or it does not fit.
     """
 
@@ -162,7 +162,9 @@ class Recommender:
         first = {name: values[:1] for name, values in batch.inputs.items()}
         unknown = next((item for item in items if str(item) not in self._row_of), None)
         if unknown is not None:
-            raise DataError(f"The item {unknown!r} is not in the catalogue, as {self.catalogue.ids[0]!r} is.")
+            raise DataError(
+                f"The item {unknown!r} is not in the catalogue, which begins with {self.catalogue.ids[0]!r}."
+            )
         rows = np.array([self._row_of[str(item)] for item in items], np.int64)
         return Reasons(self.run, self.ranking, self._lists).of(first, rows, count)
 
@@ -180,8 +182,8 @@ class Recommender:
         candidates = list(candidates)
         if not any(str(candidate) in self._row_of for candidate in candidates):
             raise DataError(
-                f"None of the {len(candidates)} candidates is in the catalogue of {len(self.catalogue)} items, "
-                f"as {self.catalogue.ids[0]!r} is."
+                f"None of the {len(candidates)} candidates is in the catalogue of {len(self.catalogue)} items, which "
+                f"begins with {self.catalogue.ids[0]!r}."
             )
         return self._padded([candidates])
 
@@ -223,7 +225,7 @@ def _length(k: Any) -> int:
     try:
         length = operator.index(k)
     except TypeError:
-        raise DataError(f"k, the length of a list, is a whole number. Received: {k!r}") from None
+        raise DataError(f"k, the length of a list, must be a whole number. Received: {k!r}") from None
     if length < 1:
         raise DataError(f"A list has at least one place. Received: k={length}")
     return length

@@ -199,7 +199,7 @@ class RunFolder:
             return {}
         for part, values in found.items():
             if not isinstance(values, dict) or not all(_is_metric(value) for value in values.values()):
-                raise RunError(f"{path} is damaged: {part} is not an object of numbers. Take it away, or train again.")
+                raise RunError(f"{path} is damaged: {part} is not an object of numbers. Remove it, or train again.")
         return found
 
     @property

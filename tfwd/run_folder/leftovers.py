@@ -125,6 +125,6 @@ def refuse_links(run: Path) -> None:
     for path in (*own, *below):
         if path.is_symlink():
             raise RunError(
-                f"{path} is a symbolic link to {os.readlink(path)}: a run that is written to holds none, since "
-                "what is written or removed would be elsewhere. Put what it leads to in its place."
+                f"{path} is a symbolic link to {os.readlink(path)}: a run that is written to may hold none, since "
+                "files elsewhere would be changed or removed. Replace it by what it points to."
             )

@@ -64,8 +64,8 @@ class StepCounter(keras.callbacks.Callback):
             variables = self.model.metrics_variables
             if [tuple(variable.shape) for variable in variables] != [total.shape for total in self._totals]:
                 raise RunError(
-                    f"{self._checkpoints.folder}: the newest totals.npz is damaged: it is not of this model's metrics. "
-                    "This run cannot go on: train again."
+                    f"{self._checkpoints.folder}: the newest totals.npz is damaged: it does not belong to this model's "
+                    "metrics. This run cannot be resumed: train again."
                 )
             for variable, value in zip(variables, self._totals, strict=True):
                 variable.assign(value)

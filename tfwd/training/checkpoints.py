@@ -128,7 +128,7 @@ def _state(file: Path) -> State:
     except (FileNotFoundError, NotADirectoryError):
         raise _damaged(file, "it does not exist") from None
     except RunError as error:
-        raise RunError(f"{error} This run cannot go on: train again.") from None
+        raise RunError(f"{error} This run cannot be resumed: train again.") from None
     fields = {entry.name for entry in dataclasses.fields(State)}
     if set(found) != fields:
         raise _damaged(file, f"expected {', '.join(sorted(fields))}")
@@ -160,4 +160,4 @@ def _is_line(line: Any) -> bool:
 
 
 def _damaged(file: Path, why: str) -> RunError:
-    return RunError(f"{file} is damaged: {why}. This run cannot go on: train again.")
+    return RunError(f"{file} is damaged: {why}. This run cannot be resumed: train again.")

@@ -51,8 +51,8 @@ def refuse_other(run: Run, now: Given, without_callbacks: bool) -> None:
     if missing:
         hint = " (callbacks=[] resumes without them)" if missing[-1].startswith("callbacks") else ""
         raise RunError(
-            f"{run.path} was given more than its configuration, which it does not hold and needs again. Go on in "
-            f"Python: tfwd.resume({str(run.path)!r}, {', '.join(missing)}){hint}"
+            f"{run.path} was started with more than its configuration, and needs that again. Resume it in Python: "
+            f"tfwd.resume({str(run.path)!r}, {', '.join(missing)}){hint}"
         )
     strange = [name for name in now.frames if name not in began.frames]
     if strange and run.data is None:
@@ -70,7 +70,7 @@ def _refuse_tower(run: Run, now: dict[str, Any], began: dict[str, Any]) -> None:
         raise RunError(f"{run.path} was started with the tower {began['class']}. Received: {now['class']}")
     if now.get("config") != began.get("config"):
         where = _difference(began.get("config"), now.get("config"), "")
-        raise RunError(f"{run.path} was started with another {_short(began)}: {where}. Give it as it was.")
+        raise RunError(f"{run.path} was started with another {_short(began)}: {where}. Give it the same one.")
 
 
 def _difference(began: Any, now: Any, path: str) -> str:

@@ -32,7 +32,7 @@ class KnownRows:
         Raises:
             DataError: a file has changed since then.
         """
-        with console.status("Taking the fingerprint of the rows"):
+        with console.status("Computing the fingerprint of the rows"):
             found = Provenance({name: SplitMark.of(split) for name, split in self._splits.items()})
         counted = found.splits["train"].fingerprint.rows
         if counted != rows:

@@ -106,8 +106,8 @@ def refuse_too_large(parts: list[Part], memory: int | None = None) -> None:
     largest = sorted(parts, key=lambda part: -part.bytes)[:3]
     said = "; ".join(f"{part.key}: {part.what}, {_gibibytes(part.bytes)}" for part in largest if part.bytes)
     raise ConfigError(
-        f"The model needs at least {_gibibytes(needed)} of memory in training, with what its optimizers keep of every "
-        f"weight, and this machine has {_gibibytes(memory)}. Make it smaller. The largest are {said}."
+        f"The model needs at least {_gibibytes(needed)} of memory in training, including the state of its optimizers, "
+        f"and this machine has {_gibibytes(memory)}. Make it smaller. The largest are {said}."
     )
 
 

@@ -41,7 +41,7 @@ class _Command(types.ModuleType):
     """The module of a command, which a caller may mistake for a function of its name."""
 
     def __call__(self, *_: Any, **__: Any) -> NoReturn:
-        raise TypeError(f"{self.__name__} is a module and no function. {self.__doc__}")
+        raise TypeError(f"{self.__name__} is a module, not a function. {self.__doc__}")
 
 
 def refuse_calls(module: str) -> None:

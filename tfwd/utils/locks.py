@@ -87,7 +87,7 @@ def only_holder(path: Path) -> Iterator[None]:
             if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
                 # Anything written to it would also be in another file.
                 os.close(handle)
-                raise OSError(errno.EMLINK, f"{path.name} is another file too, a hard link, or no file")
+                raise OSError(errno.EMLINK, f"{path.name} is a hard link to another file, or not a file")
             break
         # Its holder has removed it just now.
         os.close(handle)

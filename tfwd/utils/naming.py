@@ -63,7 +63,7 @@ def input_name(column: str) -> str:
     if len(column) >= LONGEST:
         raise ConfigError(
             f"Column {column[:20] + '...'!r} has a name of {len(column)} characters, too long for a file or a graph's "
-            f"input: expected less than {LONGEST}. Rename it."
+            f"input: expected fewer than {LONGEST}. Rename it."
         )
     if is_valid(column):
         return column
@@ -98,6 +98,6 @@ def refuse_case_twins(names: Iterable[str], what: str) -> None:
         twin = seen.setdefault(name.lower(), name)
         if twin != name:
             raise ConfigError(
-                f"{what} {twin!r} and {name!r} differ only in case, which SQL and some file systems "
-                "take for one name. Rename one of them."
+                f"{what} {twin!r} and {name!r} differ only in case, and SQL and some file systems treat them as one "
+                "name. Rename one of them."
             )

@@ -106,7 +106,7 @@ def test_names_that_cannot_be_columns(tmp_path: Path) -> None:
     file = write(tmp_path / "a.tfrecord", [example(Age=1), example(age=1)])
     assert "the column 'Age' and 'age', which differ only in case" in refused(file)
     file = write(tmp_path / "b.tfrecord", [example(file_row_number=1)])
-    assert refused(file) == f"{file} has a column 'file_row_number', a name that DuckDB needs itself. Rename it."
+    assert refused(file) == f"{file} has a column 'file_row_number', a name that DuckDB itself uses. Rename it."
 
 
 @pytest.mark.parametrize("content", [b"a,b\n1,2\n", b"PAR1" + bytes(40), b"{}", bytes(1000)])
@@ -128,12 +128,12 @@ def test_damaged_gzip(tmp_path: Path) -> None:
         (whole + b"more", f"it was damaged after {size} bytes of the decompressed stream"),
     ):
         file.write_bytes(content)
-        assert refused(file).startswith(f"{file} is not a whole gzip file: {said}")
+        assert refused(file).startswith(f"{file} is not a complete gzip file: {said}")
     # What there is of a truncated file ends in a record.
     file.write_bytes(whole[: len(whole) // 2])
     message = refused(file)
     assert "of the decompressed stream: it is cut off" in message
-    assert "The gzip file is not whole: it was truncated after" in message
+    assert "The gzip file is not complete: it was truncated after" in message
     # Two files one after the other are one.
     file.write_bytes(whole * 2)
     source = Source.open(file)

@@ -40,7 +40,7 @@ def flushed(values: Any) -> np.ndarray:
     return np.where(np.abs(wide) < TINY, 0.0, wide)
 
 
-def learnt(name: str) -> NumericStatistics:
+def learned(name: str) -> NumericStatistics:
     x = np.asarray(TRAIN[name], np.float32).astype(np.float64)
     logs = np.log1p(x - x.min())
     return NumericStatistics(
@@ -67,8 +67,8 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any, Path]:
     ]
     config = Config.of({"data": {"label": "y"}, "features": features, "model": {"hidden_units": [4]}})
     schema = Schema(tuple(Input(name, name, "float") for name in TRAIN), "binary", "y", ("0", "1"))
-    numerics = {name: learnt(name) for name in TRAIN} | {f"{name}_far": learnt(name) for name in TRAIN}
-    numerics |= {f"{name}_buckets": learnt(name) for name in EDGES}
+    numerics = {name: learned(name) for name in TRAIN} | {f"{name}_far": learned(name) for name in TRAIN}
+    numerics |= {f"{name}_buckets": learned(name) for name in EDGES}
     statistics = FeatureStatistics(5, LabelStatistics(0.5, 1.0, ("0", "1"), (0.5, 0.5)), {}, numerics)
     model = build_model(config, statistics, schema)
     model.compile()
@@ -89,7 +89,7 @@ def rows(count: int = 4000) -> dict[str, np.ndarray]:
 
 def normalized(form: str, name: str, values: np.ndarray) -> np.ndarray:
     """The normalization in float64."""
-    seen = learnt(name)
+    seen = learned(name)
     x = flushed(np.where(np.isfinite(values), np.clip(values, seen.minimum, seen.maximum), seen.median))
     if form == "quantile":
         edges = flushed(seen.quantiles)

@@ -15,7 +15,10 @@ from tfwd.utils.naming import LONGEST, input_name, is_valid
 Normalization = Literal["none", "zscore", "minmax", "log", "quantile"]
 
 
-Embedding = Annotated[int, Field(ge=1, le=4096)] | Literal["auto"] | None
+Width = Annotated[int, Field(ge=1, le=4096)] | Literal["auto"]
+
+
+Embedding = Width | None
 
 
 Combiner = Literal["sum", "mean", "sqrtn"]
@@ -64,6 +67,16 @@ class Feature(Section):
         """
         return None
 
+    def with_widths(self, widths: Mapping[str, int]) -> Feature:
+        """The same feature with fixed widths instead of `embedding: auto`, which depends on the rows.
+
+        Args:
+            widths: the widths by feature; one that is not in it keeps `auto`.
+        """
+        if getattr(self, "embedding", None) != "auto" or self.name not in widths:
+            return self
+        return self.model_copy(update={"embedding": widths[self.name]})
+
     def known_rows(self, by_name: Mapping[str, Feature]) -> int:
         """The number of its ids, if the declaration says how many; 0 if they are learned."""
         return 0
@@ -72,8 +85,8 @@ class Feature(Section):
     def _check_name(self) -> Feature:
         if not is_valid(self.name):
             raise ValueError(
-                f"a feature's name is made of letters, digits and _, a letter first, {LONGEST} at the most, and is no "
-                f"word of Python: give it another `name`. Received: {shown(self.name)}"
+                f"a feature's name is made of letters, digits and _, a letter first, {LONGEST} at the most, and is not "
+                f"a Python keyword: give it another `name`. Received: {shown(self.name)}"
             )
         return self
 
@@ -116,7 +129,7 @@ class Embedded(BaseModel):
         if given and (embedding is None or (isinstance(embedding, str) and embedding != "auto")):
             raise ValueError(f"{given[0]} belongs to a feature with an embedding of its own: give embedding a width")
         if self.embedding_initializer == "zeros" and self.embedding_scale is not None:
-            raise ValueError("an embedding that begins at zeros has no embedding_scale")
+            raise ValueError("an embedding that starts at zeros has no embedding_scale")
         return self
 
 

@@ -85,7 +85,7 @@ class Categorical(OnColumn, Placed, Embedded, Bag):
         def __init__(self, column: str | None = None, /, **options: Any) -> None: ...
 
     @property
-    def learnt(self) -> bool:
+    def learned(self) -> bool:
         """Whether the vocabulary is learned from the training rows of its own column."""
         sources = (self.vocabulary, self.vocabulary_file, self.hash_bins, self.identity, self.owner)
         return all(source is None for source in sources)
@@ -130,7 +130,7 @@ class Categorical(OnColumn, Placed, Embedded, Bag):
             raise ValueError("an embedding by name brings its vocabulary: leave vocabulary_of out")
         if self.max_length is None and self.delimiter is not None:
             raise ValueError("a delimiter separates several values: give max_length, the most that are kept")
-        if not self.learnt and (self.max_size is not None or self.min_count != 1):
+        if not self.learned and (self.max_size is not None or self.min_count != 1):
             raise ValueError("min_count and max_size belong to a learned vocabulary of its own")
         if self.identity is not None and self.dtype == "string":
             raise ValueError("identity needs integers: dtype: string does not go with it")
@@ -159,7 +159,7 @@ def whole_numbers(texts: Iterable[str]) -> list[int]:
             raise ValueError(f"expected 64-bit integers. Received: {shown(text)}")
         twin = numbers.setdefault(int(text), text)
         if twin != text:
-            raise ValueError(f"{shown(twin)} and {shown(text)} are one number")
+            raise ValueError(f"{shown(twin)} and {shown(text)} are the same number")
     return list(numbers)
 
 

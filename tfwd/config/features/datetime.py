@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from tfwd.config.features.base import Embedding, Feature, Normalization, OnColumn, Placed, default_name
+from tfwd.config.features.base import Embedding, Feature, Normalization, OnColumn, Placed, Width, default_name
 from tfwd.config.features.categorical import Categorical
 from tfwd.config.features.numeric import Numeric
 from tfwd.config.section import Float32, fault, refuse_twice
@@ -86,7 +87,8 @@ class Datetime(OnColumn, Placed):
         cyclic: numbers: the sine and cosine of `hour`, `weekday` or `month`, `<name>_<part>_sin` and `_cos`.
         normalization, quantiles, fill, missing_indicator, clip: for the age; see `Numeric`.
         wide: one weight per category in the wide head.
-        embedding: a width, or `auto`, for an embedding of each part in the deep head.
+        embedding: a width, or `auto`, for an embedding of each part in the deep head; or a width for some parts,
+            such as `{year: 4, week: auto}`.
         one_hot: each part one-hot in the deep head.
     """
 
@@ -95,7 +97,7 @@ class Datetime(OnColumn, Placed):
     parts: tuple[Part, ...] = ()
     age_in_days: str | None = Field(default=None, min_length=1)
     cyclic: tuple[Cycle, ...] = ()
-    embedding: Embedding = None
+    embedding: Embedding | dict[Part, Width] = None
     normalization: Normalization | tuple[Normalization, ...] = "zscore"
     quantiles: int = Field(default=100, ge=2, le=10_000)
     fill: Float32 | Literal["median", "mean"] = "median"
@@ -130,10 +132,14 @@ class Datetime(OnColumn, Placed):
         refuse_twice("cyclic", self.cyclic)
         if not (self.parts or self.cyclic or self.age_in_days):
             raise ValueError(
-                "a datetime feature gives at least one part, age or cycle: give parts, such as [month, weekday, hour], "
+                "a datetime feature needs at least one part, age or cycle: give parts, such as [month, weekday, hour], "
                 "age_in_days or cyclic"
             )
-        if self.parts and not (self.wide or self.embedding or self.one_hot):
+        if isinstance(self.embedding, dict):
+            other = next((part for part in self.embedding if part not in self.parts), None)
+            if other is not None:
+                raise fault("embedding", f"{shown(other)} is not one of the feature's parts. Add it to parts.")
+        if any(not (self.wide or self.one_hot or self._width(part)) for part in self.parts):
             raise ValueError("its parts must go somewhere: wide, embedding or one_hot")
         if self.format is not None and self.format != SECONDS:
             _check_format(self.format)
@@ -141,13 +147,24 @@ class Datetime(OnColumn, Placed):
             raise fault("age_in_days", f"{shown(self.column)} is the feature's own column, from which its age is 0.")
         return self
 
+    def _width(self, part: Part) -> Embedding:
+        return self.embedding.get(part) if isinstance(self.embedding, dict) else self.embedding
+
+    def with_widths(self, widths: Mapping[str, int]) -> Feature:
+        """The same feature with fixed widths instead of `embedding: auto` of its parts."""
+        fixed = {part: widths.get(f"{self.name}_{part}") for part in self.parts if self._width(part) == "auto"}
+        chosen = {part: fixed.get(part) or self._width(part) for part in self.parts}
+        if not any(fixed.values()):
+            return self
+        return self.model_copy(update={"embedding": {part: width for part, width in chosen.items() if width}})
+
     def expanded(self) -> tuple[Feature, ...]:
         """Its parts, its age and its angles, as separate features."""
-        places = {"wide": self.wide, "embedding": self.embedding, "one_hot": self.one_hot}
         made: list[Feature] = []
         for part in self.parts:
             values = None if part == "year" else tuple(range(PARTS[part][0], PARTS[part][0] + PARTS[part][1]))
             name = f"{self.name}_{part}"
+            places = {"wide": self.wide, "embedding": self._width(part), "one_hot": self.one_hot}
             options = {"dtype": "integer", "vocabulary": values, **places}
             made.append(DatetimePart(name, name=name, source=self.column, part=part, **options))
         if self.age_in_days is not None:
@@ -172,12 +189,12 @@ def _check_format(format: str) -> None:
     if unknown:
         raise fault(
             "format",
-            f"{shown(format)} holds %{unknown[0]}, which is not a directive of a date: see strptime of Python.",
+            f"{shown(format)} holds %{unknown[0]}, which is not a date directive: see Python's strptime.",
         )
     plain = {directive.removeprefix("-") for directive in found}
     if not any(all(plain & choice for choice in day) for day in _DAYS):
         raise fault(
             "format",
-            f"{shown(format)} tells no day: it needs %Y (or %y), %m (or %b) and %d, or %Y and %j, or %G, %V and %u. "
-            f"For whole seconds since 1970 say {SECONDS}.",
+            f"{shown(format)} does not determine a day: it needs %Y (or %y), %m (or %b) and %d, or %Y and %j, or %G, "
+            f"%V and %u. For whole seconds since 1970 say {SECONDS}.",
         )

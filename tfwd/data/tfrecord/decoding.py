@@ -96,7 +96,7 @@ class Features:
                 raise file.error(
                     *records.place(index),
                     "its data has more fields than tf.train.Example, as tf.train.SequenceExample does, whose lists of "
-                    "features are no columns.",
+                    "features cannot be columns.",
                 )
             features = example.features.feature
             for name in features:
@@ -112,8 +112,8 @@ class Features:
                 if kind != known:
                     raise file.error(
                         *records.place(index),
-                        f"the feature {name!r} holds {_WORDS[kind]}, and {_WORDS[known]} in a record before. A feature "
-                        "needs one kind in all records.",
+                        f"the feature {name!r} holds {_WORDS[kind]}, and {_WORDS[known]} in an earlier record. A "
+                        "feature needs one kind in all records.",
                     )
                 if not getattr(feature, kind).value:
                     empty.setdefault(name, []).append(index)

@@ -103,11 +103,11 @@ class RecordFile:
             try:
                 yield from self._chunks(str(plain))
             except DataError as error:
-                raise DataError(f"{error} The gzip file is not whole: {damage}.") if damage else error from None
+                raise DataError(f"{error} The gzip file is not complete: {damage}.") if damage else error from None
         finally:
             plain.unlink(missing_ok=True)
         if damage:
-            raise DataError(f"{self.path} is not a whole gzip file: {damage}. Write it again.")
+            raise DataError(f"{self.path} is not a complete gzip file: {damage}. Write it again.")
 
     def error(self, number: int, offset: int, what: str) -> DataError:
         """The error about one record."""
@@ -185,8 +185,8 @@ def _examine(file: BinaryIO) -> tuple[str | None, int | None]:
         return f"it is cut off: the file ends after {len(head)} of the {HEADER} bytes of its header.", None
     if not _is_header(head):
         return (
-            "the checksum of its length does not fit. The file is damaged there, or is no TFRecord file, or is "
-            "compressed in another way than by gzip.",
+            "the checksum of its length does not match. The file is damaged there, is not a TFRecord file, or is "
+            "compressed, but not with gzip.",
             None,
         )
     length = int(struct.unpack("<Q", head[:8])[0])
@@ -194,7 +194,7 @@ def _examine(file: BinaryIO) -> tuple[str | None, int | None]:
         return f"it is cut off: the file ends after {left} of its {length + FRAME} bytes.", None
     data = file.read(length)
     if struct.pack("<I", masked_crc(data)) != file.read(4):
-        return f"the checksum of its {length} bytes of data does not fit. The file is damaged there.", None
+        return f"the checksum of its {length} bytes of data does not match. The file is damaged there.", None
     return None, length
 
 

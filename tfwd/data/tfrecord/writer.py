@@ -70,7 +70,7 @@ def write_tfrecord(
     wanted = list(source.columns if columns is None else columns)
     twin = next((column for column in wanted if wanted.count(column) > 1), None)
     if twin is not None:
-        raise DataError(f"{path}: the column {twin!r} stands in `columns` twice.")
+        raise DataError(f"{path}: the column {twin!r} is in `columns` twice.")
     fields = [_field(source, column) for column in wanted]
     if not fields:
         raise DataError(f"{source.name}: there is no column to write.")
@@ -115,9 +115,9 @@ def _form(name: str, found: str, source: Source, column: str) -> tuple[Any, str]
     if is_fractional(found):
         return "float_list", as_float(name, found)
     raise DataError(
-        f"Column {column!r} is {source.columns[column]} in {source.name}, for which tf.Example has no form: it has "
-        "text, 64-bit integers, numbers with a fraction, and lists of these. Convert the column, as to text "
-        "or to a number of seconds, or leave it out with `columns`."
+        f"Column {column!r} is {source.columns[column]} in {source.name}, which tf.Example cannot hold: it holds text, "
+        "64-bit integers, floats, and lists of these. Convert the column, for example to text or to seconds, or leave "
+        "it out with `columns`."
     )
 
 
@@ -156,8 +156,8 @@ def _values(column: pa.Array, field: _Field, source: Source) -> list[Any]:
     place = source.first(field.column, f"len(list_filter({name}, lambda {_ITEM}: {_ITEM} IS NULL)) > 0")
     where = f"{place.part}, row {place.row}" if place else source.name
     raise DataError(
-        f"{where}, column {field.column!r}: a value is missing in the list, and tf.Example has no form for that. Leave "
-        "it out of the list, or fill it."
+        f"{where}, column {field.column!r}: a value is missing in the list, and tf.Example cannot hold that. Leave it "
+        "out of the list, or fill it."
     )
 
 
@@ -204,7 +204,7 @@ def _beside(parent: Path, names: list[str]) -> Iterator[Path]:
 def _refuse_existing(parent: Path, names: list[str]) -> None:
     there = next((parent / name for name in names if (parent / name).exists()), None)
     if there is not None:
-        raise DataError(f"{there} is there already. Choose another path, or remove it.")
+        raise DataError(f"{there} exists already. Choose another path, or remove it.")
 
 
 @contextmanager

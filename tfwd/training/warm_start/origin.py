@@ -33,8 +33,8 @@ def open_origin(path: str | Path, config: Config) -> RunFolder:
         run = RunFolder.open(path)
         if run.status != "finished":
             raise RunError(
-                f"{path} is not finished (its status is {run.status!r}). Go on with it first: "
-                f"python -m tfwd.train --output {path} --resume"
+                f"{path} is not finished (its status is {run.status!r}). Resume it first: python -m tfwd.train "
+                f"--output {path} --resume"
             )
         if run.config.task != config.task:
             raise RunError(f"{path} was trained for task {run.config.task}, and this is {config.task}.")
@@ -50,13 +50,7 @@ def open_origin(path: str | Path, config: Config) -> RunFolder:
 def with_widths(config: Config, origin: RunFolder) -> Config:
     """Returns the configuration with the older run's widths instead of `embedding: auto`, which depends on the rows."""
     widths = {entry.feature: table.dim for table in origin.model.layout.embeddings for entry in table.ranges}
-    features = tuple(
-        feature.model_copy(update={"embedding": widths[feature.name]})
-        if getattr(feature, "embedding", None) == "auto" and feature.name in widths
-        else feature
-        for feature in config.features
-    )
-    return config.model_copy(update={"features": features})
+    return config.model_copy(update={"features": tuple(feature.with_widths(widths) for feature in config.features)})
 
 
 def analyze_from(rows: Rows, config: Config, origin: RunFolder | None) -> FeatureStatistics:
@@ -88,7 +82,7 @@ def growing_from(rows: Rows, config: Config, origin: RunFolder) -> dict[str, Voc
     known, found = origin.statistics.vocabularies, {}
     for feature in config.model_features:
         old = before.get(feature.name)
-        if not (isinstance(feature, Categorical) and feature.learnt and isinstance(old, Categorical)):
+        if not (isinstance(feature, Categorical) and feature.learned and isinstance(old, Categorical)):
             continue
         if old.name in known and kind_of(feature, kinds) == kind_of(old, old_kinds):
             found[feature.name] = known[old.name]

@@ -39,19 +39,19 @@ def told_apart(who: str, path: str | Path, schema: Schema, rows: Rows) -> Told:
     provenance = run.provenance if run else None
     if run is None or provenance is None:
         return Told(note=f"Which rows {who} has learned from is not recorded: these may be among them.")
-    known = provenance.learnt(run.config.train.refit)
+    known = provenance.learned(run.config.train.refit)
     try:
         found = known.seen(Rows(rows.source, schema, split=rows.split, fraction=rows.fraction).hashes())
     except DataError as error:
         return Told(note=f"Whether {who} has learned from these rows cannot be told: {error}")
     if not found.told:
-        return Told(note=f"Whether {who} has learned from these rows cannot be told: they are too few.")
+        return Told(note=f"Whether {who} has learned from these rows cannot be told: there are too few of them.")
     if not found.too_many:
         return Told()
-    usual = f", where {found.chance:.0%} are by chance" if found.chance >= 0.005 else ""
+    usual = f", {found.chance:.0%} of which would be by chance" if found.chance >= 0.005 else ""
     return Told(
-        fault=f"{who} has learned from about {found.share:.0%} of the rows of {rows.source.name}{usual}, so that they "
-        "say nothing of it: give rows that neither model has learned from, with --data FILE"
+        fault=f"{who} has learned from about {found.share:.0%} of the rows of {rows.source.name}{usual}, so they "
+        "say nothing about it: give rows that neither model has learned from, with --data FILE"
     )
 
 
