@@ -78,7 +78,7 @@ def test_what_is_no_file_of_rows(tmp_path: Path, configure: Configure) -> None:
         "/dev/null": "is a device",
         "~nobody/x": "There is no file ~nobody/x",
         "x" * 5000: "There is no file x{497}",
-        "http://somewhere/x.csv": "is an address, and files are read where they lie",
+        "http://somewhere/x.csv": "is a URL, and only local files are read",
         "s3://bucket/x.parquet": "is an address",
         "a\0b.csv": "There is no file",
     }.items():

@@ -321,7 +321,7 @@ VALUES: dict[str, tuple[Any, str]] = {
     "large float": (pa.array([7.0, 1e300]), "found '1e+300'."),
     "year 10000": (pa.array([7, LAST_SECOND + 1]), f"found '{LAST_SECOND + 1}'."),
     "milliseconds": (pa.array([7, 1709227815000]), "If it is milliseconds, divide the column by 1000,"),
-    "the missing number": (pa.array([7, MISSING_INTEGER]), "write a missing one as null."),
+    "the missing number": (pa.array([7, MISSING_INTEGER]), "write missing integers as null."),
     "unsigned": (pa.array([7, 2**64 - 1], pa.uint64()), f"found '{2**64 - 1}'."),
     "day before year 1": (pa.array([0, -719163], pa.int32()).cast(pa.date32()), "expected a moment from the year 1"),
     "day after year 9999": (pa.array([0, 2932897], pa.int32()).cast(pa.date32()), "found '10000-01-01'."),

@@ -163,7 +163,7 @@ def test_cycles_are_sines_and_cosines(part: str) -> None:
 
 
 def test_wrong_arguments_are_named() -> None:
-    with pytest.raises(ValueError, match=r"out of year, quarter, .*Received: \['month', 'second'\]"):
+    with pytest.raises(ValueError, match=r"from year, quarter, .*Received: \['month', 'second'\]"):
         DatetimeParts(["month", "second"])
     with pytest.raises(ValueError, match="Expected parts"):
         DatetimeParts([])

@@ -126,7 +126,7 @@ def test_columns_of_every_source() -> None:
         ("row______ + 1", ConfigError, "there is no column 'row______'"),
         ("stars +", ConfigError, "is not an SQL expression"),
         ("left(stars, 'x')", ConfigError, "cannot be computed for the rows of DataFrame"),
-        ("cast(stars as foo)", ConfigError, "the type 'foo' is not allowed. A cast is to boolean"),
+        ("cast(stars as foo)", ConfigError, "the type 'foo' is not allowed. Cast to boolean"),
         ("regexp_extract(user, '(')", ConfigError, "cannot be computed for the rows of DataFrame"),
         ("cast(user as integer)", DataError, "cannot be computed for the rows of DataFrame: Could not convert string"),
     ],

@@ -73,7 +73,7 @@ def test_lists_with_what_was_seen_and_of_candidates(recommender: Recommender) ->
     with pytest.raises(DataError, match="at least one place. Received: k=0"):
         recommender.recommend(user, k=0)
     for k in ("3", 2.5):
-        with pytest.raises(DataError, match="the length of a list, is a whole number"):
+        with pytest.raises(DataError, match="the length of a list, must be a whole number"):
             recommender.recommend(user, k=k)  # type: ignore[arg-type]
     assert len(recommender.recommend(user, k=np.int64(3))) == 3  # type: ignore[arg-type]
     with pytest.raises(DataError, match=r"candidates are a list of items, such as \['m1'\]"):
@@ -231,7 +231,7 @@ def test_runs_that_cannot_rank(tmp_path: Path, capsys: pytest.CaptureFixture[str
         assert tfwd("rank", trained().path, *options) == 2
         said = capsys.readouterr().err
         assert nothing in said
-        assert "as in ranking: {user: user_id, item: movie_id}" in said
+        assert "for example ranking: {user: user_id, item: movie_id}" in said
     with pytest.raises(RunError):
         Run.open(tmp_path)
 

@@ -84,7 +84,7 @@ def test_damaged_model(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"model\.keras cannot be read as a Keras model, it may be damaged"):
         _ = Run.open(path).model
     (path / "model.keras").unlink()
-    with pytest.raises(RunError, match=r"does not exist. In a run it means that the training has not come to"):
+    with pytest.raises(RunError, match=r"does not exist. In a run it means that the training has not reached"):
         _ = Run.open(path).model
 
 
@@ -111,7 +111,7 @@ def test_damaged_checkpoint(tmp_path: Path) -> None:
     Run.open(path).set_status("training")
     (checkpoint,) = (path / "checkpoints").iterdir()
     (checkpoint / "state.json").write_text("{")
-    with pytest.raises(RunError, match=r"state.json is damaged: it is not JSON. This run cannot go on: train again"):
+    with pytest.raises(RunError, match=r"it is not JSON. This run cannot be resumed: train again"):
         resume(path)
 
 

@@ -132,7 +132,7 @@ def test_types_without_a_form_are_refused(tmp_path: Path, column: pa.Array, said
         ({"compression": "zlib"}, "compression is None or 'gzip'. Received: 'zlib'"),
         ({"columns": ["wrod"]}, "no column 'wrod', which write_tfrecord reads. Did you mean 'word'?"),
         ({"columns": []}, "there is no column to write"),
-        ({"columns": ["word", "word"]}, "the column 'word' stands in `columns` twice"),
+        ({"columns": ["word", "word"]}, "the column 'word' is in `columns` twice"),
     ],
 )
 def test_what_cannot_be_is_refused(tmp_path: Path, options: dict[str, Any], said: str) -> None:
