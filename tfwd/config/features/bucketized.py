@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -38,6 +38,8 @@ class Bucketized(OnColumn, Placed, Embedded):
         embedding_initializer, embedding_scale, embedding_trainable: see `Categorical`.
         one_hot: one-hot in the deep head.
     """
+
+    kind: ClassVar[str] = "bucketized"
 
     type: Literal["bucketized"] = "bucketized"
     embedding: Embedding = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -35,6 +35,8 @@ class DatetimePart(Categorical):
         part: which part of it.
     """
 
+    kind: ClassVar[str] = "a part of a datetime"
+
     source: str
     part: Part
 
@@ -54,6 +56,8 @@ class DatetimeNumber(Numeric):
         reference: for an age, the moment that it is counted to, in seconds since 1970.
         reference_column: alternatively, the data column of that moment.
     """
+
+    kind: ClassVar[str] = "a number of a datetime"
 
     source: str
     of: Literal["age", "sin", "cos"]
@@ -91,6 +95,8 @@ class Datetime(OnColumn, Placed):
             such as `{year: 4, week: auto}`.
         one_hot: each part one-hot in the deep head.
     """
+
+    kind: ClassVar[str] = "a datetime"
 
     type: Literal["datetime"] = "datetime"
     format: str | None = Field(default=None, min_length=1, max_length=100)

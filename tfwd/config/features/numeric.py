@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -38,6 +38,8 @@ class Numeric(OnColumn):
         wide: whether the wide head reads it.
         deep: whether the deep head reads it.
     """
+
+    kind: ClassVar[str] = "numeric"
 
     type: Literal["numeric"] = "numeric"
     shape: int | None = Field(default=None, ge=1, le=MAX_SHAPE)
