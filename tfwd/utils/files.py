@@ -82,6 +82,9 @@ def folder_beside(path: Path, replace: bool = False) -> Iterator[Path]:
     Args:
         path: the folder to appear.
         replace: whether an existing one is replaced; otherwise it must not exist.
+
+    Raises:
+        OSError: it cannot be written, or another process has made it meanwhile.
     """
     with hidden_folder(path) as temporary:
         old = Path(f"{temporary}-old")
@@ -92,14 +95,29 @@ def folder_beside(path: Path, replace: bool = False) -> Iterator[Path]:
                     to_disk(file)
             if replace and path.exists():
                 os.rename(path, old)
-            try:
-                os.rename(temporary, path)
-            except OSError:
-                if os.path.lexists(old):
-                    os.rename(old, path)
-                raise
+            os.rename(temporary, path)
         finally:
-            shutil.rmtree(old, ignore_errors=True)
+            # Also after an interrupt between the two renames.
+            if os.path.lexists(old):
+                _settle(old, path, replaced=not temporary.exists())
+
+
+def _settle(old: Path, path: Path, replaced: bool) -> None:
+    """Removes the older folder if it was replaced, and otherwise puts it back.
+
+    Raises:
+        OSError: meanwhile somebody else made something at its path; says where the older folder is now.
+    """
+    if not os.path.lexists(path):
+        os.rename(old, path)
+    elif replaced:
+        shutil.rmtree(old, ignore_errors=True)
+    else:
+        kept = path.with_name(f"{path.name}-{secrets.token_hex(4)}-old")
+        os.rename(old, kept)
+        raise FileExistsError(
+            errno.EEXIST, f"another process has made it meanwhile, and what was there before is now {kept}", str(path)
+        )
 
 
 @contextlib.contextmanager
