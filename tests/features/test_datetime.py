@@ -43,6 +43,7 @@ EVERY: list[dict[str, Any]] = [
     {"type": "datetime", "column": "other", "parts": ["month"], "age_in_days": "when", "normalization": "none"},
     {"type": "numeric", "column": "row", "normalization": "none"},
 ]
+CITIES = {"city": np.array(["Bern", "Oslo", "never seen"])}
 
 
 def moments(count: int = 4000) -> np.ndarray:
@@ -215,6 +216,17 @@ def test_a_request_out_of_range_is_missing_and_answers_finitely(kind: str) -> No
         assert np.isfinite(found["probability"]).all()
         # All that are no moments are one thing.
         np.testing.assert_array_equal(found["logit"][: len(outside)], found["logit"][0])
+
+
+def test_moments_in_any_form_beside_a_tensor() -> None:
+    model = trained().model
+    moments = np.array(["2020-06-01T12:00", "1969-12-31T23:59:59", "NaT"], "datetime64[s]")
+    expected = model({"pickup": tf.constant(moments.astype(np.int64)), "booked_on": tf.zeros(3, tf.int64), **CITIES})
+    for pickup in (moments, moments.astype("datetime64[ms]"), pd.Series(moments), moments.tolist()):
+        found = model({"pickup": pickup, "booked_on": tf.zeros(3, tf.int64), **CITIES})
+        np.testing.assert_array_equal(found, expected)
+    with pytest.raises(DataError, match="The input 'pickup' takes moments, int64 seconds since 1970"):
+        model({"pickup": ["2020-06-01"] * 3, "booked_on": tf.zeros(3, tf.int64), **CITIES})
 
 
 def test_an_unseen_year_is_none_of_those_learned() -> None:

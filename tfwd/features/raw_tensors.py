@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import keras
@@ -57,7 +58,7 @@ def _as_given(entry: Input, value: Any) -> Any:
     if isinstance(value, _TENSORS):
         return value
     # Checked alone here; its length and weights are checked together with the other inputs later.
-    alone = Input(entry.name, entry.column, entry.kind, entry.length, fixed=entry.fixed)
+    alone = dataclasses.replace(entry, weighs=None)
     found: np.ndarray = raw_arrays(Schema((alone,), "regression", ""), {entry.name: value})[entry.name]
     return as_tensor(entry, found)
 
