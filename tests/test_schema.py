@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -51,6 +53,29 @@ def test_missing_integer_is_the_least_int64() -> None:
 def test_a_schema_without_moments_is_read_by_versions_that_know_none() -> None:
     schema = Schema((Input("x", "x", "float"), Input("at", "at", "integer", moment="")), "binary", "y", ("0", "1"))
     assert ["moment" in entry for entry in schema.to_dict()["inputs"]] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("moment", "message"),
+    [
+        (7, "schema.inputs[0].moment: expected a string. Received: 7"),
+        ("%Q", "schema.inputs[0].moment: '%Q' holds '%Q', and these are the directives: %a %A"),
+        ("%H:%M", "schema.inputs[0].moment: '%H:%M' does not determine a day: it needs %Y (or %y), %m (or %b) and %d"),
+        ("hello", "schema.inputs[0].moment: 'hello' does not determine a day"),
+        ("%Y-%m-%d" + " " * 93, "schema.inputs[0].moment: expected at most 100 characters. Received 101."),
+        ("%Y-%m-%d" * 100_000, "schema.inputs[0].moment: expected at most 100 characters. Received 800,000."),
+    ],
+)
+def test_a_moment_that_no_configuration_could_have_is_refused(moment: Any, message: str) -> None:
+    """Metadata that were tampered with: rows would be blamed for what the format cannot read."""
+    values = Schema((Input("at", "at", "integer", moment=""),), "binary", "y", ("0", "1")).to_dict()
+    for good in ("", "seconds", "%d/%m/%Y", "%Y-%m-%d" + " " * 92):
+        values["inputs"][0]["moment"] = good
+        assert Schema.from_dict(values).inputs[0].moment == good
+    values["inputs"][0]["moment"] = moment
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}") as caught:
+        Schema.from_dict(values)
+    assert len(str(caught.value)) < 500
 
 
 @pytest.mark.parametrize(

@@ -195,7 +195,7 @@ TWICE: list[tuple[str, Any, str]] = [
     ("features.1.vocabulary", [1, "1"], "features[1].vocabulary: '1' is listed twice."),
     ("features.1.vocabulary", [True, "true"], "features[1].vocabulary: 'true' is listed twice."),
     ("features.3.keys", ["city", "zip", "city"], "features[3].keys: 'city' is listed twice."),
-    ("features.0.normalization", ["log", "log"], "normalization needs at least one form, each of them once"),
+    ("features.0.normalization", ["log", "log"], "features[0].normalization: expected at least one form, each of"),
 ]  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from tfwd.config.features.base import Feature
 from tfwd.config.features.categorical import Categorical
 from tfwd.config.features.cross import Cross
+from tfwd.config.features.datetime import DatetimePart
 from tfwd.config.section import Section, refuse_twice
 from tfwd.errors import ConfigError
 from tfwd.utils.naming import nearest
@@ -95,7 +96,8 @@ def check_ranking(ranking: RankingConfig, features: tuple[Feature, ...], read: M
         if given == label:
             raise ConfigError(f"ranking.{key}: {given!r} is the label's column.")
     for feature in features:
-        if ranking.item in feature.columns and not (isinstance(feature, Categorical) and feature.max_length is None):
+        one_category = isinstance(feature, Categorical) and feature.max_length is None
+        if ranking.item in feature.columns and (not one_category or isinstance(feature, DatetimePart)):
             raise ConfigError(
                 f"ranking.item: the feature {feature.name!r} reads {ranking.item!r}, but not as one category. An "
                 "item is told by a categorical feature without max_length."

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import re
 
-from tfwd.config.features.datetime import SECONDS
 from tfwd.data.sql import INTEGERS, WIDE_INTEGERS, as_integer, identifier, is_fractional, literal
 from tfwd.layers.calendar import FIRST_SECOND, LAST_SECOND
+from tfwd.schema import ISO, SECONDS
 
-# The value of `Input.moment` for text of ISO 8601; for seconds it is that of the declaration.
-ISO = ""
 # A day, or a moment with a time of day and perhaps an offset. DuckDB's own cast takes more: 'epoch', zones by name, BC.
 _ISO = r" *\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-](0\d|1[0-4])(:?[0-5]\d)?)?)? *"
 

@@ -15,7 +15,7 @@ from tfwd.data.lists import Items, fixed_length, value_type
 from tfwd.data.source import Place, Source
 from tfwd.data.sql import INTEGERS, is_bad, is_fractional, is_number, is_scalar
 from tfwd.errors import ConfigError
-from tfwd.schema import Input, Kind, Schema
+from tfwd.schema import ISO, Input, Kind, Schema
 from tfwd.utils.naming import text_of
 
 
@@ -145,7 +145,7 @@ def _reading(feature: Numeric | Bucketized | Categorical | Datetime, found: str,
         source.refuse_periods(feature.column)
         if not moments.is_moment(found):
             raise ConfigError(f"{where}; a datetime feature needs a day, a moment, text or whole seconds since 1970.")
-        return _Reading(feature, "integer", moment=feature.format or moments.ISO)
+        return _Reading(feature, "integer", moment=feature.format or ISO)
     if isinstance(feature, Categorical) and feature.max_length is not None:
         items = _items(feature, feature.column, where, source)
         bad = lists.bad(items, "integer") if is_fractional(items.type) else None

@@ -12,7 +12,8 @@ from tfwd.config.features.base import (
     OnColumn,
     default_name,
 )
-from tfwd.config.section import Float32
+from tfwd.config.section import Float32, fault
+from tfwd.config.tree import shown
 
 
 class Numeric(OnColumn):
@@ -85,8 +86,16 @@ class Numeric(OnColumn):
     def _check(self) -> Numeric:
         if self.shape is None and self.delimiter is not None:
             raise ValueError("a delimiter separates the numbers of a vector: give shape, how many they are")
-        if not self.normalizations or len(set(self.normalizations)) != len(self.normalizations):
-            raise ValueError("normalization needs at least one form, each of them once")
+        check_normalization(self.normalization)
         if not (self.wide or self.deep):
             raise ValueError("a numeric feature must go to wide, to deep, or to both")
         return self
+
+
+def check_normalization(normalization: Normalization | tuple[Normalization, ...]) -> None:
+    """Refuses an empty list of normalizations, or one that names one twice, with the `fault` of its key."""
+    if not normalization or (not isinstance(normalization, str) and len(set(normalization)) != len(normalization)):
+        raise fault(
+            "normalization",
+            f"expected at least one form, each of them once, such as zscore. Received: {shown(list(normalization))}.",
+        )
