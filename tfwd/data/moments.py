@@ -65,14 +65,14 @@ def expected(duckdb_type: str, moment: str) -> str:
 
 def advice(value: str, duckdb_type: str, moment: str) -> str:
     """What a value that is not a moment may stand for, for a message; "" if nothing is likely."""
-    is_seconds = duckdb_type != "VARCHAR" or moment == SECONDS
+    may_be_number = duckdb_type != "VARCHAR" or moment in (SECONDS, ISO)
     for digits, unit in ((13, "milliseconds"), (16, "microseconds"), (19, "nanoseconds")):
-        if is_seconds and re.fullmatch(rf"[12]\d{{{digits - 1}}}(\.0)?", value):
+        if may_be_number and re.fullmatch(rf"[12]\d{{{digits - 1}}}(\.0)?", value):
             return f" If it is {unit}, divide the column by 1{'0' * (digits - 10)}, as data.columns can."
     if duckdb_type == "VARCHAR" and moment == ISO:
         if re.fullmatch(r"[12]\d{3}[01]\d[0-3]\d", value):
             return " If it is a day, give the feature format: '%Y%m%d'."
-        if re.fullmatch(r"[+-]?\d+", value):
+        if re.fullmatch(r"[+-]?\d{1,12}", value) and FIRST_SECOND <= int(value) <= LAST_SECOND:
             return " If it is seconds since 1970, give the feature format: seconds."
         if re.match(r"\d{1,2}[/.-]\d{1,2}[/.-]\d{2,4}\b", value):
             return " Give the feature the format of its text, such as format: '%d/%m/%Y'."

@@ -132,7 +132,7 @@ def _put(readings: dict[str, _Reading], column: str, new: _Reading) -> None:
 def _said(reading: _Reading) -> str:
     if reading.moment is None:
         return "a value"
-    return f"moments of the format {reading.moment!r}" if reading.moment else "moments of ISO 8601"
+    return f"moments of the format {reading.moment!r}" if reading.moment else "moments without a format"
 
 
 def _form(reading: _Reading) -> str:
