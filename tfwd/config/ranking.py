@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from tfwd.config.features.any import expanded
 from tfwd.config.features.base import Feature
 from tfwd.config.features.categorical import Categorical
 from tfwd.config.features.cross import Cross
@@ -50,14 +51,19 @@ class RankingConfig(Section):
 Side = Literal["user", "item", "both"]
 
 
-def sides(features: tuple[Feature, ...], ranking: RankingConfig) -> dict[str, Side]:
-    """The side of every feature; `both` for crosses over both sides.
+def sides(features: Iterable[Feature], ranking: RankingConfig) -> dict[str, Side]:
+    """The side of every feature that the heads read; `both` for crosses over both sides.
+
+    Args:
+        features: as declared, or with each datetime replaced by its parts and numbers.
+        ranking: says what belongs to the item.
 
     Raises:
         ConfigError: a feature takes its values from one side and its weights from the other.
     """
     of_item = {ranking.item, *ranking.item_columns}
     found: dict[str, Side] = {}
+    features = expanded(features)
     for feature in features:
         if isinstance(feature, Cross):
             continue
@@ -80,7 +86,7 @@ def check_ranking(ranking: RankingConfig, features: tuple[Feature, ...], read: M
 
     Args:
         ranking: the section.
-        features: as they were declared.
+        features: those that the heads read.
         read: data column -> graph input name.
         label: the label's column.
 

@@ -42,7 +42,7 @@ class ListMaker:
 
     Args:
         model: a trained model with one logit.
-        features: the declared features.
+        features: the features, as declared or as the heads read them.
         ranking: says what belongs to the item.
         catalogue: the items.
     """
