@@ -20,6 +20,8 @@ LONGEST_LIST = 2**20
 MISSING_INTEGER = -(2**63)
 # The missing value of each kind, as a graph takes it.
 MISSING: dict[Kind, Any] = {"string": "", "integer": MISSING_INTEGER, "float": math.nan}
+# What an input is that is a moment, for people.
+SINCE_1970 = "seconds since 1970-01-01 UTC"
 # The values of `Input.moment` that are no format: text of whole seconds since 1970, and text of ISO 8601.
 SECONDS, ISO = "seconds", ""
 LONGEST_FORMAT = 100

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -216,6 +217,16 @@ def test_a_request_out_of_range_is_missing_and_answers_finitely(kind: str) -> No
         assert np.isfinite(found["probability"]).all()
         # All that are no moments are one thing.
         np.testing.assert_array_equal(found["logit"][: len(outside)], found["logit"][0])
+
+
+def test_the_page_of_a_kit_says_what_a_moment_is(tmp_path: Path) -> None:
+    from export.serving import tf_serving as kit
+
+    shutil.copytree(exported()["savedmodel"], tmp_path / "models" / "rides" / "1")
+    page = (kit.write(tmp_path / "models") / "README.md").read_text(encoding="utf-8")
+    for name, column in (("pickup", "pickup"), ("booked_on", "booked on")):
+        assert f"| `{name}` | integer, seconds since 1970-01-01 UTC | `{MISSING_INTEGER}` |" in page
+        assert f"- {name}: {column!r} in seconds since 1970-01-01 UTC\n" in page
 
 
 def test_moments_in_any_form_beside_a_tensor() -> None:

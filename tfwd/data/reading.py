@@ -19,7 +19,7 @@ from tfwd.data.filters import reads
 from tfwd.data.frames import is_frame, names, part
 from tfwd.data.source import Source, no_column
 from tfwd.errors import ConfigError, DataError
-from tfwd.schema import Schema
+from tfwd.schema import SINCE_1970, Schema
 
 
 class Reading(Section):
@@ -141,7 +141,10 @@ class Reading(Section):
             if entry.column in self.histories:
                 lines.append(f"{entry.name}: the user's earlier events, as data.history.{entry.column} lists them")
             elif entry.column in self.columns:
-                lines.append(f"{entry.name}: {self.columns[entry.column]}")
+                unit = "" if entry.moment is None else f", in {SINCE_1970}"
+                lines.append(f"{entry.name}: {self.columns[entry.column]}{unit}")
+            elif entry.moment is not None:
+                lines.append(f"{entry.name}: {entry.column!r} in {SINCE_1970}")
         if self.joins:
             lines.append(
                 f"what data.join adds from other tables by {' and by '.join(self.joins)}, where a feature reads it"
