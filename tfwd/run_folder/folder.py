@@ -39,7 +39,7 @@ from tfwd.errors import ConfigError, RunError
 from tfwd.features.layout import build_layout
 from tfwd.features.space import FeatureSpace
 from tfwd.run_folder.leftovers import LOCK, refuse_links, remove_leftovers, replaced_by
-from tfwd.run_folder.record import Given, Head
+from tfwd.run_folder.record import Given, Head, format_of
 from tfwd.utils.files import (
     as_json,
     folder_beside,
@@ -104,7 +104,9 @@ class RunFolder:
                 folder_beside(path, replaced) as temporary,
             ):
                 (temporary / "config.yaml").write_text(run.config.dump(), encoding="utf-8")
-                (temporary / "run.json").write_text(Head("created", given=given).dump(), encoding="utf-8")
+                (temporary / "run.json").write_text(
+                    Head("created", given=given, format=format_of(run.config)).dump(), encoding="utf-8"
+                )
                 for name in ("statistics", "checkpoints", "logs"):
                     (temporary / name).mkdir()
                 if data is not None:
