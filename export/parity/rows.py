@@ -12,9 +12,9 @@ import numpy as np
 import tensorflow as tf
 
 from tfwd.data.raw import in_seconds
+from tfwd.dates import FIRST_SECOND, LAST_SECOND
 from tfwd.errors import ExportError
 from tfwd.layers.bucketize import Bucketize
-from tfwd.layers.calendar import FIRST_SECOND, LAST_SECOND
 from tfwd.layers.direct_lookup import IdentityLookup
 from tfwd.layers.join_columns import JoinColumns
 from tfwd.layers.numeric_scaling import NumericScaling

@@ -6,7 +6,7 @@ import re
 
 from tfwd.config.features.datetime import SECONDS
 from tfwd.data.sql import INTEGERS, WIDE_INTEGERS, as_integer, identifier, is_fractional, literal
-from tfwd.layers.calendar import FIRST_SECOND, LAST_SECOND
+from tfwd.dates import FIRST_SECOND, LAST_SECOND
 
 # The value of `Input.moment` for text of ISO 8601; for seconds it is that of the declaration.
 ISO = ""

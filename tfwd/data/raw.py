@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tfwd.dates import seconds_of
 from tfwd.errors import DataError
-from tfwd.layers.calendar import seconds_of
 from tfwd.schema import MISSING, MISSING_INTEGER, Input, Kind, Schema
 from tfwd.utils.naming import nearest
 

@@ -13,7 +13,7 @@ from tfwd.config.features.categorical import Categorical
 from tfwd.config.features.numeric import Numeric
 from tfwd.config.section import Float32, fault, refuse_twice
 from tfwd.config.tree import shown
-from tfwd.layers.calendar import PARTS, seconds_of
+from tfwd.dates import PARTS, seconds_of
 
 Part = Literal["year", "quarter", "month", "week", "day", "weekday", "hour", "minute", "weekend"]
 Cycle = Literal["hour", "weekday", "month"]
