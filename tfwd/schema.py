@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -21,6 +22,8 @@ MISSING_INTEGER = -(2**63)
 MISSING: dict[Kind, Any] = {"string": "", "integer": MISSING_INTEGER, "float": math.nan}
 # An ONNX input with this ending takes the 64-bit fingerprints of the input before it.
 FINGERPRINT_SUFFIX = "_fingerprint"
+# What no input may be called: the matrices of a model and its answers.
+_RESERVED = re.compile(r"(wide|embedding_\d+|one_hot)_(ids|weights)|numeric|probability|logit|prediction|classes")
 
 
 @dataclass(frozen=True)
@@ -160,6 +163,11 @@ class Schema:
             version=_text(entries.get("version", ""), "schema.version"),
             counts=counts,
         )
+
+
+def is_reserved(name: str) -> bool:
+    """Returns whether no raw input may have a name, because one of the model's own matrices or answers has it."""
+    return _RESERVED.fullmatch(name) is not None
 
 
 def is_missing(value: Any) -> bool:

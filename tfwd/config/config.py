@@ -29,8 +29,9 @@ from tfwd.config.section import Section
 from tfwd.config.training import MONITORS, EarlyStoppingConfig, TrainConfig
 from tfwd.config.tree import check_tree, short, shown, unshared
 from tfwd.errors import ConfigError
+from tfwd.schema import is_reserved
 from tfwd.utils.files import what_it_is
-from tfwd.utils.naming import input_name, is_reserved, nearest, refuse_case_twins
+from tfwd.utils.naming import input_name, nearest, refuse_case_twins
 
 __all__ = [
     "Config",

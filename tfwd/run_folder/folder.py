@@ -38,7 +38,7 @@ from tfwd.data.source import Source
 from tfwd.errors import ConfigError, RunError
 from tfwd.features.layout import build_layout
 from tfwd.features.space import FeatureSpace
-from tfwd.run_folder.leftovers import LOCK, refuse_links, remove_leftovers, replaced_by
+from tfwd.run_folder.leftovers import LOCK, refuse_existing_run, refuse_links, remove_leftovers, replaced_by
 from tfwd.run_folder.record import Given, Head
 from tfwd.utils.files import (
     as_json,
@@ -46,7 +46,6 @@ from tfwd.utils.files import (
     link_or_copy,
     read_json,
     reason,
-    refuse_existing,
     remove,
     write_text,
 )
@@ -93,7 +92,7 @@ class RunFolder:
         Raises:
             RunError: the path exists already, or cannot be written to.
         """
-        path = Path(path) if overwrite else refuse_existing(path)
+        path = Path(path) if overwrite else refuse_existing_run(path)
         # A run can be resumed from any folder, and its configuration is no longer where its paths are relative to.
         run = cls(path, config.absolute())
         try:

@@ -19,7 +19,7 @@ from tfwd.optimizers.configured import joint_optimizer
 from tfwd.optimizers.instances import with_optimizers
 from tfwd.preparation.prepare import prepared_beside
 from tfwd.run import Run
-from tfwd.run_folder.leftovers import refuse_foreign, remove_beside
+from tfwd.run_folder.leftovers import refuse_existing_run, refuse_foreign, remove_beside
 from tfwd.training.given import describe, refuse_other
 from tfwd.training.session import Session
 from tfwd.training.size import least_parts, parts_of, refuse_too_large
@@ -27,7 +27,6 @@ from tfwd.training.splits import open_splits
 from tfwd.training.warm_start.carry import check_labels
 from tfwd.training.warm_start.origin import analyze_from, open_origin, with_widths
 from tfwd.utils.console import console
-from tfwd.utils.files import refuse_existing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,7 +83,7 @@ def fit(
         refuse_foreign(output)
         _refuse_own_sources(config, Path(output))
     else:
-        refuse_existing(output)
+        refuse_existing_run(output)
     given = describe({"train": train, "validation": validation, "test": test}, tower, callbacks)
     origin = None
     if config.train.warm_start_from is not None:
