@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import datetime
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
-from tfwd.data.raw import in_seconds
+from tfwd.data.raw import in_seconds, objects
 from tfwd.dates import FIRST_SECOND, LAST_SECOND
 from tfwd.errors import ExportError
 from tfwd.layers.bucketize import Bucketize
@@ -115,12 +114,12 @@ def as_rows(schema: Schema, rows: Mapping[str, Any]) -> Rows:
 
 def _given(entry: Input, values: Any) -> Any:
     """Returns the values of an input, with moments as seconds since 1970."""
-    return values if entry.moment is None else in_seconds(_objects(list(values)))
+    return values if entry.moment is None else in_seconds(objects(list(values)))
 
 
 def _column(name: str, kind: Kind, values: Any) -> np.ndarray:
     if kind == "string":
-        return _objects([_text(name, value) for value in values])
+        return objects([_text(name, value) for value in values])
     made = _float if kind == "float" else _integer
     # Via a list, as None among integers makes NumPy choose objects or floats.
     numbers = [made(name, value) for value in values]
@@ -174,13 +173,6 @@ def _text(name: str, value: Any) -> str:
     return text
 
 
-def _objects(values: Sequence[Any]) -> np.ndarray:
-    # np.array(values) would make a fixed-width array, which cuts strings off at a NUL.
-    made = np.empty(len(values), object)
-    made[:] = values
-    return made
-
-
 def length(rows: Rows) -> int:
     """The number of rows."""
     return len(next(iter(rows.values())))
@@ -195,14 +187,6 @@ def narrowed(schema: Schema, rows: Rows, share: float) -> Rows:
     """Cuts the lists of rows to a share of what the model keeps: a graph pads these and sorts longer ones."""
     widths = {entry.name: int(entry.length * share) for entry in schema.inputs if entry.length and not entry.fixed}
     return {name: values[:, : widths[name]] if name in widths else values for name, values in rows.items()}
-
-
-def tensors(rows: Rows) -> dict[str, tf.Tensor]:
-    """Returns rows as a raw batch."""
-    return {
-        name: tf.constant(values.tolist(), tf.string, values.shape) if values.dtype == object else tf.constant(values)
-        for name, values in rows.items()
-    }
 
 
 def known_values(model: WideDeep) -> Rows:
@@ -233,7 +217,7 @@ def known_values(model: WideDeep) -> Rows:
     for entry in model.schema.inputs:
         values = list(dict.fromkeys(known[entry.name] if entry.moment is None else _moments()))
         if entry.kind == "string":
-            made[entry.name] = _objects(values or ["a", "b"])
+            made[entry.name] = objects(values or ["a", "b"])
         else:
             made[entry.name] = np.array(values or [0, 1], np.int64 if entry.kind == "integer" else np.float32)
     return made
@@ -322,7 +306,7 @@ def _texts(known: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     some = [str(value) for value in known[generator.integers(len(known), size=20)]]
     near = [change for text in some for change in (text + " ", " " + text, text.swapcase(), text[:-1], text + "\x00")]
     random = ["".join(chr(c) for c in generator.integers(1, 0xD800, size=generator.integers(1, 20))) for _ in range(50)]
-    return _objects([*_TEXTS, *near, *random])
+    return objects([*_TEXTS, *near, *random])
 
 
 def _floats(known: np.ndarray, generator: np.random.Generator) -> np.ndarray:

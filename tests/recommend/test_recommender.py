@@ -137,7 +137,7 @@ def test_reasons_add_up_to_the_difference_of_two_items(recommender: Recommender)
     rows = np.array([4, 40])
     repeated = {name: np.repeat(values, 2, axis=0) for name, values in batch.inputs.items()}
     raw = {**repeated, **{name: values[rows] for name, values in recommender.catalogue.inputs.items()}}
-    from tfwd.recommend.catalogue import tensors
+    from tfwd.features.raw_tensors import tensors
 
     found = {name: value.numpy() for name, value in made._transform(tensors(raw)).items()}
     sums = [sum(value for value, _ in made._wide(found, row)) for row in (0, 1)]
