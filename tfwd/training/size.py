@@ -15,7 +15,7 @@ from tfwd.config.features.bucketized import Bucketized
 from tfwd.config.features.categorical import Categorical, root
 from tfwd.config.features.cross import Cross
 from tfwd.config.features.numeric import Numeric
-from tfwd.config.optimizers import OptimizerConfig
+from tfwd.config.optimizers import SLOTS, OptimizerConfig
 from tfwd.errors import ConfigError
 from tfwd.features.layout import Layout
 from tfwd.features.space import embedding_width
@@ -25,10 +25,6 @@ if TYPE_CHECKING:
 
 
 _FLOAT = 4
-# The numbers that an optimizer keeps per weight.
-_SLOTS = {"sparse_ftrl": 2, "ftrl": 2, "lazy_adam": 2, "adam": 2, "adagrad": 1, "rmsprop": 1, "sgd": 0}
-# The options with which it keeps one more.
-_MORE = ("amsgrad", "centered", "use_ema")
 
 
 class Part(NamedTuple):
@@ -135,7 +131,10 @@ def _tower(config: Config, inputs: int, own: bool) -> list[Part]:
 
 
 def _copies(optimizer: OptimizerConfig) -> int:
-    return 1 + _SLOTS[optimizer.name] + sum(bool(optimizer.options.get(option)) for option in _MORE)
+    """Returns how many numbers a weight takes, including itself."""
+    slots = SLOTS[optimizer.name].values()
+    kept = sum(option is None or bool(optimizer.options.get(option)) for option in slots)
+    return 1 + kept + bool(optimizer.options.get("use_ema"))
 
 
 def _gibibytes(size: int) -> str:
