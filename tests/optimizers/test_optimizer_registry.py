@@ -72,7 +72,7 @@ def test_takes_a_schedule(name: str) -> None:
             {"l2_regularization_strength": float("nan")},
             "strength: expected a finite float32 number",
         ),
-        ("adagrad", {"initial_accumulator_value": float("inf")}, "initial_accumulator_value: expected a finite float32 number"),
+        ("adagrad", {"initial_accumulator_value": float("inf")}, "_value: expected a finite float32 number"),
         ("sgd", {"clipnorm": -1.0}, "clipnorm: expected a number above 0. Received: -1.0"),
         ("adam", {"global_clipnorm": 0}, "global_clipnorm: expected a number above 0"),
         (
