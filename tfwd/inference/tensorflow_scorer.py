@@ -100,7 +100,7 @@ def _by_tensors(schema: Schema, score: Callable[[Any], Answer]) -> Callable[[Chu
         }
         parts = []
         for start in range(0, chunk.rows, _ROWS):
-            some = chunk.part(start, start + _ROWS)
+            some = chunk.slice(start, start + _ROWS)
             parts.append(
                 score(
                     {

@@ -196,9 +196,9 @@ class RunFolder:
             found = read_json(path)
         except FileNotFoundError:
             return {}
-        for part, values in found.items():
+        for split, values in found.items():
             if not isinstance(values, dict) or not all(_is_metric(value) for value in values.values()):
-                raise RunError(f"{path} is damaged: {part} is not an object of numbers. Remove it, or train again.")
+                raise RunError(f"{path} is damaged: {split} is not an object of numbers. Remove it, or train again.")
         return found
 
     @property
@@ -220,20 +220,20 @@ class RunFolder:
         """
         return Provenance.load(self.path / "rows.json")
 
-    def rows(self, part: Literal["train", "test"]) -> str | tuple[str, ...] | None:
+    def rows(self, split: Literal["train", "test"]) -> str | tuple[str, ...] | None:
         """Returns where the rows of a split are, prepared or not; None if there are none, or they came from a frame.
 
         It is a tuple if the configuration names several files.
         """
         if self.data is not None:
-            file = self.data / f"{part}.parquet"
+            file = self.data / f"{split}.parquet"
             return str(file) if file.is_file() else None
-        return None if self.was_frame(part) else getattr(self.config.data, part)
+        return None if self.was_frame(split) else getattr(self.config.data, split)
 
-    def was_frame(self, part: str) -> bool:
+    def was_frame(self, split: str) -> bool:
         """Returns whether `train`, `validation` or `test` was given as a frame, which the run does not keep."""
         given = self.head.given
-        return given is not None and part in given.frames
+        return given is not None and split in given.frames
 
     def source(self) -> Source | None:
         """Returns the run's test data, or else its training data, as the training read it.

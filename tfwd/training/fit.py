@@ -22,7 +22,7 @@ from tfwd.run import Run
 from tfwd.run_folder.leftovers import refuse_existing_run, refuse_foreign, remove_beside
 from tfwd.training.given import describe, refuse_other
 from tfwd.training.session import Session
-from tfwd.training.size import least_parts, parts_of, refuse_too_large
+from tfwd.training.size import least_memory, memory_of, refuse_too_large
 from tfwd.training.splits import open_splits
 from tfwd.training.warm_start.carry import check_labels
 from tfwd.training.warm_start.origin import analyze_from, open_origin, with_widths
@@ -77,7 +77,7 @@ def fit(
     joint_optimizer(config, steps=1)
     if tower is None and "deep" in config.model.heads:
         check_activation(config.model.activation)
-    refuse_too_large(least_parts(config, tower is None))
+    refuse_too_large(least_memory(config, tower is None))
     remove_beside(Path(output))
     if overwrite:
         refuse_foreign(output)
@@ -106,7 +106,7 @@ def fit(
             weights_of(config.train.class_weights, splits.schema.classes)
         # Tables that would be too large are found before the run is created.
         layout = build_layout(FeatureSpace(config.features, statistics), config.model.heads, splits.schema.outputs)
-        refuse_too_large(parts_of(config, layout, tower is None))
+        refuse_too_large(memory_of(config, layout, tower is None))
         run = Run.create(output, config, folder, origin, given, overwrite)
     with run.writing():
         if run.data is not None:

@@ -59,7 +59,7 @@ class Bucketized(OnColumn, Placed, Embedded):
         return default_name({"type": "bucketized", **values} if isinstance(values, dict) else values)
 
     @property
-    def parts(self) -> tuple[str, ...]:
+    def statistics_keys(self) -> tuple[str, ...]:
         """The key of its number's statistics: its name."""
         return (self.name,)
 
