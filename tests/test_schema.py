@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tfwd.schema import DTYPES, MISSING, MISSING_INTEGER, Input, Schema, is_missing
+from tfwd.schema import DTYPES, MISSING, MISSING_INTEGER, Input, Schema, is_missing, is_reserved
 
 
 def test_survives_json() -> None:
@@ -97,3 +97,10 @@ def test_what_is_missing_of_each_kind_is_told_from_what_is_there() -> None:
     assert is_missing(np.float32(np.nan))
     assert is_missing(np.int64(MISSING_INTEGER))
     assert not any(map(is_missing, (" ", "nan", 0, MISSING_INTEGER + 1, 0.0, np.inf)))
+
+
+@pytest.mark.parametrize("name", ["wide_ids", "one_hot_ids", "embedding_16_ids", "numeric", "probability", "logit"])
+def test_names_of_the_models_own_are_reserved(name: str) -> None:
+    assert is_reserved(name)
+    assert not is_reserved(name + "_")
+    assert not is_reserved("my_" + name)

@@ -33,6 +33,8 @@ _DIRECTIVES = frozenset(_LETTERS) | {f"-{letter}" for letter in _WITH_DASH}
 _DAYS = (({"Y", "y"}, {"m", "b", "B"}, {"d"}), ({"Y", "y"}, {"j"}), ({"G"}, {"V"}, {"u"}))
 # An ONNX input with this ending takes the 64-bit fingerprints of the input before it.
 FINGERPRINT_SUFFIX = "_fingerprint"
+# What no input may be called: the matrices of a model and its answers.
+_RESERVED = re.compile(r"(wide|embedding_\d+|one_hot)_(ids|weights)|numeric|probability|logit|prediction|classes")
 
 
 @dataclass(frozen=True)
@@ -172,6 +174,11 @@ class Schema:
             version=_text(entries.get("version", ""), "schema.version"),
             counts=counts,
         )
+
+
+def is_reserved(name: str) -> bool:
+    """Returns whether no raw input may have a name, because one of the model's own matrices or answers has it."""
+    return _RESERVED.fullmatch(name) is not None
 
 
 def is_missing(value: Any) -> bool:

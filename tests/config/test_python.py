@@ -62,7 +62,7 @@ def test_every_constructor_refuses_in_the_words_of_yaml(section: Any) -> None:
 REFUSED: list[tuple[Callable[[], Any], str]] = [
     (lambda: tfwd.Numeric("age", fil=3), "Numeric 'age': fil: unknown key. Did you mean 'fill'?"),
     (lambda: tfwd.Numeric("age", "zscore"), "Numeric takes column by position and the rest by name, each once."),
-    (lambda: tfwd.Numeric("age", column="age"), "Received: 1 by place, and by name column."),
+    (lambda: tfwd.Numeric("age", column="age"), "Received: 1 by position, and by name column."),
     (lambda: tfwd.TrainConfig(3), "TrainConfig takes nothing by position and the rest by name"),
     (lambda: tfwd.Numeric(), "Numeric: column: required key is missing."),
     (lambda: tfwd.Numeric("年"), "Numeric '年': Column '年' has no letter or digit"),

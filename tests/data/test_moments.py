@@ -18,8 +18,8 @@ import tfrecord_cases
 from tfwd.config.config import Config
 from tfwd.data import Rows, Source, resolve_schema
 from tfwd.data.raw import raw_arrays
+from tfwd.dates import FIRST_SECOND, LAST_SECOND
 from tfwd.errors import ConfigError, DataError, TfwdError
-from tfwd.layers.calendar import FIRST_SECOND, LAST_SECOND
 from tfwd.schema import MISSING_INTEGER, Input, Schema
 
 EPOCH = datetime(1970, 1, 1)

@@ -363,7 +363,7 @@ def test_files_and_folders_of_any_name(tmp_path: Path, form: str, monkeypatch: p
         assert whole.to_pydict() == {"name": ["x", "y"], "y": ["0", "1"] if form != "parquet" else [0, 1]}
         place = opened.first("name", "name = 'y'")
         assert place is not None
-        assert (place.part, place.row) == (str(path), 2)
+        assert (place.file, place.row) == (str(path), 2)
 
 
 @pytest.mark.parametrize("name", ["it's", "back\\slash", "br[a]ck", "st*r"])

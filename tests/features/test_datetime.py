@@ -21,12 +21,12 @@ from tfwd.analysis.workspace import open_workspace
 from tfwd.config.config import Config
 from tfwd.config.features.base import OnColumn
 from tfwd.data import Rows, Source, resolve_schema
+from tfwd.dates import FIRST_SECOND, LAST_SECOND, PARTS
 from tfwd.errors import DataError
 from tfwd.features.layout import build_layout
 from tfwd.features.space import FeatureSpace
 from tfwd.features.transform import build_transform
 from tfwd.inference.load import load_scorer
-from tfwd.layers.calendar import FIRST_SECOND, LAST_SECOND, PARTS
 from tfwd.run import Run
 from tfwd.schema import MISSING_INTEGER
 

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from export.onnx import conversion
 from export.onnx.operations import CONVERTED, refuse_unknown
 from export.onnx.session import OPSET
-from tfwd.layers.calendar import FIRST_SECOND, LAST_SECOND, PARTS
+from tfwd.dates import FIRST_SECOND, LAST_SECOND, PARTS
 from tfwd.layers.datetime_parts import AgeInDays, CyclicalEncoding, DatetimeParts
 from tfwd.schema import MISSING_INTEGER
 

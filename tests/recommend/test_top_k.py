@@ -18,10 +18,11 @@ from tfwd.config.ranking import RankingConfig, sides
 from tfwd.data.rows import Rows
 from tfwd.data.source import Source
 from tfwd.errors import ConfigError
+from tfwd.features.raw_tensors import tensors
 from tfwd.model.build import build_model
 from tfwd.model.wide_deep import WideDeep
 from tfwd.recommend import top_k as lists_module
-from tfwd.recommend.catalogue import read_catalogue, tensors
+from tfwd.recommend.catalogue import read_catalogue
 from tfwd.recommend.top_k import ListMaker
 from tfwd.training.splits import open_splits
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from tfwd.data.sql import INTEGERS, WIDE_INTEGERS, as_integer, identifier, is_fractional, literal
-from tfwd.layers.calendar import FIRST_SECOND, LAST_SECOND
+from tfwd.dates import FIRST_SECOND, LAST_SECOND
 from tfwd.schema import ISO, SECONDS
 
 # A day, or a moment with a time of day and perhaps an offset. DuckDB's own cast takes more: 'epoch', zones by name, BC.

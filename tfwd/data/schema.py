@@ -10,13 +10,13 @@ from tfwd.config.features.categorical import Categorical
 from tfwd.config.features.cross import Cross
 from tfwd.config.features.datetime import Datetime
 from tfwd.config.features.numeric import Numeric
+from tfwd.config.labels import text_of
 from tfwd.data import lists, moments
 from tfwd.data.lists import Items, fixed_length, value_type
 from tfwd.data.source import Place, Source
 from tfwd.data.sql import INTEGERS, is_bad, is_fractional, is_number, is_scalar
 from tfwd.errors import ConfigError
 from tfwd.schema import ISO, Input, Kind, Schema
-from tfwd.utils.naming import text_of
 
 
 def resolve_schema(config: Config, source: Source) -> Schema:

@@ -13,7 +13,8 @@ from export_models import random_rows
 from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator
 
-from export.parity.rows import hostile_rows, known_values
+from export.parity.hostile import hostile_rows
+from export.parity.known_values import known_values
 from tfwd.model.wide_deep import WideDeep
 
 

@@ -18,7 +18,6 @@ import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
 from export import commands
-from export.parity.rows import tensors
 from export.pipeline import export_run, recommended
 from export.savedmodel import recommend
 from export.savedmodel.writer import save
@@ -26,6 +25,7 @@ from export.serving import tf_serving as kit
 from tfwd.data.rows import Rows
 from tfwd.data.source import Source
 from tfwd.errors import ExportError
+from tfwd.features.raw_tensors import tensors
 from tfwd.recommend.top_k import ListMaker
 from tfwd.run import Run
 
@@ -194,5 +194,5 @@ def test_the_page_for_serving_has_a_row_and_a_user_that_the_model_takes(
 
 
 def test_lists_of_another_model_are_refused(exported: tuple[Path, ListMaker], tmp_path: Path) -> None:
-    with pytest.raises(ExportError, match="of another model"):
+    with pytest.raises(ExportError, match="belong to another model"):
         save(Run.open(cases.trained().path).model, tmp_path, name="films", lists=exported[1])

@@ -61,7 +61,7 @@ class Bucketized(OnColumn, Placed, Embedded):
         return default_name({"type": "bucketized", **values} if isinstance(values, dict) else values)
 
     @property
-    def parts(self) -> tuple[str, ...]:
+    def statistics_keys(self) -> tuple[str, ...]:
         """The key of its number's statistics: its name."""
         return (self.name,)
 

@@ -12,7 +12,7 @@ from tfwd.config.features.categorical import Categorical
 from tfwd.config.features.numeric import Numeric, check_normalization
 from tfwd.config.section import Float32, fault, refuse_twice
 from tfwd.config.tree import shown
-from tfwd.layers.calendar import FIRST_SECOND, LAST_SECOND, PARTS, seconds_of
+from tfwd.dates import FIRST_SECOND, LAST_SECOND, PARTS, seconds_of
 from tfwd.schema import LONGEST_FORMAT, SECONDS, format_fault
 from tfwd.utils.naming import LONGEST
 

@@ -65,7 +65,7 @@ class Numeric(OnColumn):
         return (self.normalization,) if isinstance(self.normalization, str) else self.normalization
 
     @property
-    def parts(self) -> tuple[str, ...]:
+    def statistics_keys(self) -> tuple[str, ...]:
         """The keys of its numbers' statistics: its name, or for a vector `name[0]`, `name[1]`, ..."""
         return (self.name,) if self.shape is None else tuple(f"{self.name}[{place}]" for place in range(self.shape))
 

@@ -95,10 +95,10 @@ def frozen(config: Config, origin: RunFolder) -> dict[str, NumericStatistics]:
     before = {feature.name: feature for feature in origin.config.model_features}
     known = origin.statistics.numerics
     return {
-        part: known[part]
+        key: known[key]
         for feature in config.model_features
         if isinstance(feature, Numeric | Bucketized) and same_definition(feature, before.get(feature.name))
-        for part in feature.parts
+        for key in feature.statistics_keys
     }
 
 
