@@ -454,9 +454,7 @@ def test_a_model_of_a_configuration_alone_says_what_it_lacks(how: str, features:
         "json": lambda model: keras.models.model_from_json(model.to_json()),
     }[how](model)
     made.compile()
-    message = (
-        "made from a configuration alone.* lacks the vocabularies, boundaries and ranges of its data. Load a"
-    )
+    message = "made from a configuration alone.* lacks the vocabularies, boundaries and ranges of its data. Load a"
     for use in (made, made.predict, lambda x: made.fit(x, LABELS)):
         with pytest.raises(ConfigError, match=message):
             use(raw_of(config))
