@@ -31,11 +31,11 @@ def cut(at: int) -> Callable[[bytes], bytes]:
 
 
 DAMAGE = {
-    "length": (flipped(START + 1), "the checksum of its length does not fit"),
-    "checksum of the length": (flipped(START + 8), "the checksum of its length does not fit"),
-    "first byte of the data": (flipped(START + 12), f"the checksum of its {DATA} bytes of data does not fit"),
-    "last byte of the data": (flipped(START + 11 + DATA), f"the checksum of its {DATA} bytes of data does not fit"),
-    "checksum of the data": (flipped(START + 12 + DATA), f"the checksum of its {DATA} bytes of data does not fit"),
+    "length": (flipped(START + 1), "the checksum of its length does not match"),
+    "checksum of the length": (flipped(START + 8), "the checksum of its length does not match"),
+    "first byte of the data": (flipped(START + 12), f"the checksum of its {DATA} bytes of data does not match"),
+    "last byte of the data": (flipped(START + 11 + DATA), f"the checksum of its {DATA} bytes of data does not match"),
+    "checksum of the data": (flipped(START + 12 + DATA), f"the checksum of its {DATA} bytes of data does not match"),
     "cut in the length": (cut(START + 3), "it is cut off: the file ends after 3 of the 12 bytes of its header"),
     "cut in its checksum": (cut(START + 11), "it is cut off: the file ends after 11 of the 12 bytes of its header"),
     "cut before the data": (cut(START + 12), f"it is cut off: the file ends after 12 of its {DATA + 16} bytes"),

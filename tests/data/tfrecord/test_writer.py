@@ -125,8 +125,8 @@ def test_types_without_a_form_are_refused(tmp_path: Path, column: pa.Array, said
     [
         ({"path": "a.csv"}, "a.csv: a TFRecord file is named .tfrecord or"),
         ({"path": "none/a.tfrecord"}, "does not exist"),
-        ({"path": "there.tfrecord"}, "there.tfrecord is there already"),
-        ({"path": "there.tfrecord", "shards": 2}, "there.tfrecord-00001-of-00002 is there already"),
+        ({"path": "there.tfrecord"}, "there.tfrecord exists already"),
+        ({"path": "there.tfrecord", "shards": 2}, "there.tfrecord-00001-of-00002 exists already"),
         ({"shards": 0}, "shards=0"),
         ({"shards": 3}, "DataFrame has 2 rows, too few for 3 TFRecord files"),
         ({"compression": "zlib"}, "compression is None or 'gzip'. Received: 'zlib'"),
