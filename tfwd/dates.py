@@ -22,7 +22,7 @@ _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
 
 def seconds_of(text: str) -> int | None:
-    """Seconds since 1970 of an ISO 8601 day or moment, rounded down; None where the string is invalid."""
+    """Returns seconds since 1970 of an ISO 8601 day or moment, rounded down; None where the string is invalid."""
     try:
         moment = datetime.datetime.fromisoformat(text)
     except ValueError:

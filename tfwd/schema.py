@@ -123,14 +123,14 @@ class Schema:
         return (self.answer, "logit", "classes") if self.task == "multiclass" else (self.answer, "logit")
 
     def to_dict(self) -> dict[str, Any]:
-        """A JSON-able dict that `from_dict` reads, as do versions before 0.5 if no input is a moment."""
+        """Returns a JSON-able dict that `from_dict` reads, as do versions before 0.5 if no input is a moment."""
         found = dataclasses.asdict(self)
         found["inputs"] = [{k: v for k, v in entry.items() if (k, v) != ("moment", None)} for entry in found["inputs"]]
         return found
 
     @classmethod
     def from_dict(cls, values: Any) -> Schema:
-        """The schema that `to_dict` wrote, of this version or an older one.
+        """Returns the schema that `to_dict` wrote, of this version or an older one.
 
         Raises:
             ValueError: it is invalid; says which key is wrong, what was expected and what was found.
@@ -182,7 +182,7 @@ def is_reserved(name: str) -> bool:
 
 
 def is_missing(value: Any) -> bool:
-    """Whether a string, an integer or a float, as a graph takes it, is the missing value of its kind."""
+    """Returns whether a string, an integer or a float, as a graph takes it, is the missing value of its kind."""
     return value == "" if isinstance(value, str) else bool(value != value or value == MISSING_INTEGER)
 
 
@@ -252,7 +252,7 @@ def _check_format(format: str, where: str) -> None:
 
 
 def _section(values: Any, where: str, kind: type[Any]) -> dict[str, Any]:
-    """The keys of a section that describes a dataclass: exactly those that it needs."""
+    """Returns the keys of a section that describes a dataclass: exactly those that it needs."""
     if not isinstance(values, dict):
         raise ValueError(f"{where}: expected a section of keys. Received: {_shown(values)}")
     fields = {field.name: field.default is dataclasses.MISSING for field in dataclasses.fields(kind)}
