@@ -90,6 +90,11 @@ def _endings() -> str:
 
 
 def format_of(files: list[str]) -> str:
+    """Returns the format of files that are read together, by the endings of their names: `csv`, `parquet`, `tfrecord`.
+
+    Raises:
+        DataError: an ending is unknown, or two files differ in their format.
+    """
     kinds: dict[str, str] = {}
     for file in files:
         kind = _ending(file)

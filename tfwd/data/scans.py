@@ -249,6 +249,7 @@ def refuse_twins(names: Sequence[str], where: str, place: str = "") -> None:
 
 
 def cut(file: int, length: int) -> list[Block]:
+    """Returns the rows of a file as blocks of `BLOCK_ROWS` rows; the last may be shorter."""
     return [Block(file, start, min(start + BLOCK_ROWS, length)) for start in range(0, length, BLOCK_ROWS)]
 
 

@@ -98,12 +98,15 @@ class Feature(Section):
 
 
 class OnColumn(Feature):
+    """Base of the features that read a column of the data."""
+
     positional: ClassVar[tuple[str, ...]] = ("column",)
 
     column: str = Field(min_length=1)
 
     @property
     def columns(self) -> tuple[str, ...]:
+        """The data column that the feature reads."""
         return (self.column,)
 
     @property
