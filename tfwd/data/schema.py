@@ -213,7 +213,7 @@ def _check_owners(config: Config, readings: dict[str, _Reading]) -> None:
 
 
 def _kind(feature: Numeric | Bucketized | Categorical, found: str, where: str, fraction: Place | None = None) -> Kind:
-    """The kind of a column's input.
+    """Returns the kind of a column's input.
 
     Args:
         feature: what reads it.

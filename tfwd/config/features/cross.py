@@ -54,12 +54,12 @@ class Cross(Feature, Placed, Embedded, Bag):
     _name = model_validator(mode="before")(default_name)
 
     def length(self, by_name: Mapping[str, Feature]) -> int | None:
-        """The number of combinations of its keys' values; None if no key is multivalent."""
+        """Returns the number of combinations of its keys' values; None if no key is multivalent."""
         lengths = [by_name[key].length(by_name) for key in self.keys]
         return None if all(length is None for length in lengths) else math.prod(length or 1 for length in lengths)
 
     def known_rows(self, by_name: Mapping[str, Feature]) -> int:
-        """The number of its bins."""
+        """Returns the number of its bins."""
         return 0 if self.bins == "exact" else self.bins
 
     @model_validator(mode="after")
