@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 
 from tfwd.data.sql import INTEGERS, WIDE_INTEGERS, as_integer, identifier, is_fractional, literal
-from tfwd.dates import FIRST_SECOND, LAST_SECOND
-from tfwd.schema import ISO, SECONDS
+from tfwd.dates import FIRST_SECOND, ISO, LAST_SECOND, SECONDS
 
 # A day, or a moment with a time of day and perhaps an offset. DuckDB's own cast takes more: 'epoch', zones by name, BC.
 _ISO = r" *\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-](0\d|1[0-4])(:?[0-5]\d)?)?)? *"

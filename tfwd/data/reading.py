@@ -18,8 +18,9 @@ from tfwd.data.files import known_ending
 from tfwd.data.filters import reads
 from tfwd.data.frames import is_frame, names, with_only
 from tfwd.data.source import Source, no_column
+from tfwd.dates import SINCE_1970
 from tfwd.errors import ConfigError, DataError
-from tfwd.schema import SINCE_1970, Schema
+from tfwd.schema import Schema
 
 
 class Reading(Section):

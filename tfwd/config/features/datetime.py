@@ -12,8 +12,7 @@ from tfwd.config.features.categorical import Categorical
 from tfwd.config.features.numeric import Numeric, check_normalization
 from tfwd.config.section import Float32, fault, refuse_twice
 from tfwd.config.tree import shown
-from tfwd.dates import FIRST_SECOND, LAST_SECOND, PARTS, seconds_of
-from tfwd.schema import LONGEST_FORMAT, SECONDS, format_fault
+from tfwd.dates import FIRST_SECOND, LAST_SECOND, LONGEST_FORMAT, PARTS, SECONDS, format_fault, seconds_of
 from tfwd.utils.naming import LONGEST
 
 Part = Literal["year", "quarter", "month", "week", "day", "weekday", "hour", "minute", "weekend"]
