@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from numpy.typing import NDArray
+
+from tfwd.data.rows import Rows
+from tfwd.data.source import Source
 from tfwd.run_folder.folder import RunFolder
 
 if TYPE_CHECKING:
@@ -16,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Run(RunFolder):
-    """A run: its directory, and the answers of its model.
+    """A run: its directory, the answers of its model, and the rows that it was trained on.
 
     Make one with `tfwd.fit`, read one with `Run.open`. The contents of its folder are described in `RunFolder`.
 
@@ -26,7 +30,7 @@ class Run(RunFolder):
     """
 
     def wide_weights(self, nonzero: bool = True) -> pd.DataFrame:
-        """The named weights of the wide head, the heaviest first; see `tfwd.wide_weights`."""
+        """Returns the named weights of the wide head, the heaviest first; see `tfwd.wide_weights`."""
         from tfwd.inspection.wide_weights import wide_weights
 
         self.refuse_changed()
@@ -35,7 +39,7 @@ class Run(RunFolder):
     def recommend(
         self, users: Any, *, k: int | None = None, candidates: Sequence[Any] | None = None, include_seen: bool = False
     ) -> pd.DataFrame:
-        """The best items of the run's catalogue for some users; see `tfwd.Recommender.recommend`."""
+        """Returns the best items of the run's catalogue for some users; see `tfwd.Recommender.recommend`."""
         return self._recommender.recommend(users, k=k, candidates=candidates, include_seen=include_seen)
 
     @cached_property
@@ -45,11 +49,11 @@ class Run(RunFolder):
         return Recommender(self)
 
     def predict(self, data: Any, *, key: Sequence[str] | None = None) -> Any:
-        """The answers for all rows of a frame or a file, as a frame in memory; see `tfwd.Scorer.predict`."""
+        """Returns the answers for all rows of a frame or a file, as a frame in memory; see `tfwd.Scorer.predict`."""
         return self._scorer.predict(data, key=key)
 
     def evaluate(self, data: Any) -> dict[str, float]:
-        """The exact metrics on a frame or a file of labelled rows; see `tfwd.Scorer.evaluate`."""
+        """Returns the exact metrics on a frame or a file of labelled rows; see `tfwd.Scorer.evaluate`."""
         return self._scorer.evaluate(data)
 
     @cached_property
@@ -57,3 +61,47 @@ class Run(RunFolder):
         from tfwd.inference.load import run_scorer
 
         return run_scorer(self)
+
+    def rows(self, split: Literal["train", "test"]) -> str | tuple[str, ...] | None:
+        """Returns where the rows of a split are, prepared or not; None if there are none, or they came from a frame.
+
+        It is a tuple if the configuration names several files.
+        """
+        if self.data is not None:
+            file = self.data / f"{split}.parquet"
+            return str(file) if file.is_file() else None
+        return None if self.was_frame(split) else getattr(self.config.data, split)
+
+    def was_frame(self, split: str) -> bool:
+        """Returns whether `train`, `validation` or `test` was given as a frame, which the run does not keep."""
+        given = self.head.given
+        return given is not None and split in given.frames
+
+    def source(self) -> Source | None:
+        """Returns the run's test data, or else its training data, as the training read it.
+
+        It is None if the run was trained on frames, whose rows it does not keep.
+
+        Raises:
+            DataError: the file is missing.
+        """
+        data, path = self.config.data, self.rows("test") or self.rows("train")
+        if path is None:
+            return None
+        if self.data is not None:
+            return Source.open(path)
+        return Source.open(path, csv=data.csv, format=data.format, filter=data.filter)
+
+    def sample(self, count: int) -> dict[str, NDArray[Any]] | None:
+        """Returns the first raw rows of the test, or else the training data: `{input: (N,)}`, N at most `count`.
+
+        It is None if the run was trained on frames, whose rows it does not keep.
+
+        Raises:
+            DataError: the file is missing, or its columns have changed.
+        """
+        source = self.source()
+        if source is None:
+            return None
+        batch = next(Rows(source, self.model.schema, labelled=False).batches(count), None)
+        return None if batch is None else batch.inputs

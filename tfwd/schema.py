@@ -8,6 +8,8 @@ import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from tfwd.dates import ISO, LONGEST_FORMAT, SECONDS, format_fault
+
 Kind = Literal["string", "integer", "float"]
 
 # The type of each kind in a graph, by its name in both Keras and TensorFlow.
@@ -20,17 +22,6 @@ LONGEST_LIST = 2**20
 MISSING_INTEGER = -(2**63)
 # The missing value of each kind, as a graph takes it.
 MISSING: dict[Kind, Any] = {"string": "", "integer": MISSING_INTEGER, "float": math.nan}
-# What an input is that is a moment, for people.
-SINCE_1970 = "seconds since 1970-01-01 UTC"
-# The values of `Input.moment` that are no format: text of whole seconds since 1970, and text of ISO 8601.
-SECONDS, ISO = "seconds", ""
-LONGEST_FORMAT = 100
-# What a format may hold: directives of DuckDB's strptime, of which some may have a -. Between them they must tell a
-# day. Of a week it is told by its number, as DuckDB does not read its name there.
-_DIRECTIVE = re.compile(r"%(-?.|$)", re.DOTALL)
-_LETTERS, _WITH_DASH = "aAbBdfgGHIjmMnpSuVwyYzZ%", "dHIjmMS"
-_DIRECTIVES = frozenset(_LETTERS) | {f"-{letter}" for letter in _WITH_DASH}
-_DAYS = (({"Y", "y"}, {"m", "b", "B"}, {"d"}), ({"Y", "y"}, {"j"}), ({"G"}, {"V"}, {"u"}))
 # An ONNX input with this ending takes the 64-bit fingerprints of the input before it.
 FINGERPRINT_SUFFIX = "_fingerprint"
 # What no input may be called: the matrices of a model and its answers.
@@ -123,14 +114,14 @@ class Schema:
         return (self.answer, "logit", "classes") if self.task == "multiclass" else (self.answer, "logit")
 
     def to_dict(self) -> dict[str, Any]:
-        """A JSON-able dict that `from_dict` reads, as do versions before 0.5 if no input is a moment."""
+        """Returns a JSON-able dict that `from_dict` reads, as do versions before 0.5 if no input is a moment."""
         found = dataclasses.asdict(self)
         found["inputs"] = [{k: v for k, v in entry.items() if (k, v) != ("moment", None)} for entry in found["inputs"]]
         return found
 
     @classmethod
     def from_dict(cls, values: Any) -> Schema:
-        """The schema that `to_dict` wrote, of this version or an older one.
+        """Returns the schema that `to_dict` wrote, of this version or an older one.
 
         Raises:
             ValueError: it is invalid; says which key is wrong, what was expected and what was found.
@@ -182,30 +173,8 @@ def is_reserved(name: str) -> bool:
 
 
 def is_missing(value: Any) -> bool:
-    """Whether a string, an integer or a float, as a graph takes it, is the missing value of its kind."""
+    """Returns whether a string, an integer or a float, as a graph takes it, is the missing value of its kind."""
     return value == "" if isinstance(value, str) else bool(value != value or value == MISSING_INTEGER)
-
-
-def format_fault(format: str) -> str | None:
-    """What is wrong with the format of dates as text, to follow it in a message; None if nothing is."""
-    found = _DIRECTIVE.findall(format)
-    unknown = [directive for directive in found if directive not in _DIRECTIVES]
-    if unknown:
-        return (
-            f"holds {_shown('%' + unknown[0])}, and these are the directives: {_listed(_LETTERS)}, of which "
-            f"{_listed(_WITH_DASH)} may have a -, as in %-d"
-        )
-    plain = {directive.removeprefix("-") for directive in found}
-    if not any(all(plain & choice for choice in day) for day in _DAYS):
-        return (
-            "does not determine a day: it needs %Y (or %y), %m (or %b) and %d, or %Y and %j, or %G, %V and %u. For "
-            f"whole seconds since 1970 say {SECONDS}"
-        )
-    return None
-
-
-def _listed(letters: str) -> str:
-    return " ".join(f"%{letter}" for letter in letters)
 
 
 def _input(values: Any, where: str) -> Input:
@@ -252,7 +221,7 @@ def _check_format(format: str, where: str) -> None:
 
 
 def _section(values: Any, where: str, kind: type[Any]) -> dict[str, Any]:
-    """The keys of a section that describes a dataclass: exactly those that it needs."""
+    """Returns the keys of a section that describes a dataclass: exactly those that it needs."""
     if not isinstance(values, dict):
         raise ValueError(f"{where}: expected a section of keys. Received: {_shown(values)}")
     fields = {field.name: field.default is dataclasses.MISSING for field in dataclasses.fields(kind)}

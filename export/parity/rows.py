@@ -115,7 +115,7 @@ def _text(name: str, value: Any) -> str:
 
 
 def length(rows: Rows) -> int:
-    """The number of rows."""
+    """Returns the number of rows."""
     return len(next(iter(rows.values())))
 
 

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from tensorflow_serving.apis import prediction_log_pb2
 from tensorflow_serving.config import model_server_config_pb2
 
+from tfwd.dates import SINCE_1970
 from tfwd.errors import ExportError
 from tfwd.inference.metadata import Metadata, of_saved_model
-from tfwd.schema import SINCE_1970, Input, Kind, Schema, is_missing
+from tfwd.schema import Input, Kind, Schema, is_missing
 from tfwd.utils.files import write_text
 
 _WARMUP = ("assets.extra", "tf_serving_warmup_requests")

@@ -69,7 +69,7 @@ def analyze(
 
 
 def kind_of(feature: Categorical, kinds: Mapping[str, Kind]) -> Kind:
-    """The kind of a feature's values: its input's, or the kind of what is computed from a moment.
+    """Returns the kind of a feature's values: its input's, or the kind of what is computed from a moment.
 
     Args:
         feature: one of the model's.

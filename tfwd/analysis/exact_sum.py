@@ -22,16 +22,16 @@ def _rounded(value: float) -> float:  # type: ignore[empty-body]
 
 
 def exponent(largest: float) -> int:
-    """The k for values of at most `largest` in absolute value."""
+    """Returns the k for values of at most `largest` in absolute value."""
     return BITS - math.frexp(largest)[1] if largest > 0 else 0
 
 
 def scaled_sum(values: ir.NumericValue, k: int) -> ir.NumericScalar:
-    """The sum of the values in units of 2^-k, as an integer of 128 bits."""
+    """Returns the sum of the values in units of 2^-k, as an integer of 128 bits."""
     factor = ibis.literal(math.ldexp(1.0, k), type="float64")
     return _rounded(values.cast("float64") * factor).cast("int64").sum()
 
 
 def unscaled(total: int | None, k: int) -> Fraction:
-    """The sum that a result of `scaled_sum` stands for; 0 without rows."""
+    """Returns the sum that a result of `scaled_sum` stands for; 0 without rows."""
     return Fraction(total or 0) / Fraction(2) ** k

@@ -64,7 +64,7 @@ def label_statistics(workspace: Workspace, rows: Rows, config: Config) -> LabelS
 
 
 def _weight(workspace: Workspace, rows: Rows) -> tuple[ir.FloatingValue, int]:
-    """The weight of a row and its exponent for `scaled_sum`; the weight is 1 where none is declared."""
+    """Returns the weight of a row and its exponent for `scaled_sum`; the weight is 1 where none is declared."""
     if rows.schema.weight is None:
         return ibis.literal(1.0, type="float64"), exponent(1.0)
     weight = workspace.table.weight.cast("float64")
@@ -109,7 +109,7 @@ def _total(workspace: Workspace, values: ir.FloatingValue, weight_exponent: int,
 
 
 def _by_class(workspace: Workspace, rows: Rows, weight: tuple[ir.FloatingValue, int]) -> dict[str, Fraction]:
-    """The summed weight of each class, by its string; strings that name the same class are added up."""
+    """Returns the summed weight of each class, by its string; strings that name the same class are added up."""
     weighted = workspace.table.select("label", tfwd_value=weight[0])
     grouped = weighted.group_by("label").aggregate(total=scaled_sum(weighted.tfwd_value, weight[1]))
     answer = workspace.pairs(grouped.order_by("label"))

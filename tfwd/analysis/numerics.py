@@ -20,7 +20,7 @@ from tfwd.errors import DataError
 
 
 def numerics(workspace: Workspace, features: Iterable[Numeric | Bucketized]) -> dict[str, NumericStatistics]:
-    """The statistics of every numeric and bucketized feature, by name.
+    """Returns the statistics of every numeric and bucketized feature, by name.
 
     All columns are read together three times for their ranges, means and spreads, then one by one for their quantiles.
 
@@ -83,7 +83,7 @@ def _numbers(workspace: Workspace, feature: Numeric | Bucketized) -> list[_Numbe
 
 
 def _rank(numerator: int, denominator: int, count: int) -> int:
-    """The place, from 1, of a quantile among `count` sorted values: its share of the count, rounded up."""
+    """Returns the place, from 1, of a quantile among `count` sorted values: its share of the count, rounded up."""
     return max(-(-numerator * count // denominator), 1)
 
 
@@ -110,7 +110,7 @@ def _distinct(workspace: Workspace, feature: Bucketized) -> tuple[float, ...]:
 
 
 def _summaries(workspace: Workspace, columns: dict[str, str]) -> dict[str, dict[str, Any]]:
-    """The count, minimum, maximum, mean, stddev, log_mean and log_stddev of each column of the table.
+    """Returns the count, minimum, maximum, mean, stddev, log_mean and log_stddev of each column of the table.
 
     Args:
         workspace: the table with the columns.

@@ -25,7 +25,7 @@ _BINS, _READ = 2**14, 2**22
 
 @ibis.udf.agg.builtin
 def quantile_disc(values: float, positions: list[float]) -> list[float]:  # type: ignore[empty-body]
-    """DuckDB's exact quantiles, which are values in the data, not means of two values."""
+    """Returns DuckDB's exact quantiles, which are values in the data, not means of two values."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def _rows(workspace: Workspace, column: str, span: _Span) -> ir.Table:
 
 
 def _wanted(workspace: Workspace, column: str, span: _Span, places: list[int]) -> dict[int, tuple[_Span, list[int]]]:
-    """The bins that contain wanted places, each with its places, by the bin's number."""
+    """Returns the bins that contain wanted places, each with its places, by the bin's number."""
     rows = _rows(workspace, column, span)
     counted = rows.group_by("bin").aggregate(n=rows.count(), low=rows.value.min(), high=rows.value.max())
     answer = workspace.arrow(counted.order_by("bin"))

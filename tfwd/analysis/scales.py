@@ -29,12 +29,12 @@ class Scale(NamedTuple):
 
 
 def fill_value(feature: Numeric, statistics: NumericStatistics) -> float:
-    """The value that replaces a missing one before it is normalized."""
+    """Returns the value that replaces a missing one before it is normalized."""
     return feature.fill if isinstance(feature.fill, float) else float(getattr(statistics, feature.fill))
 
 
 def scale_of(form: str, statistics: NumericStatistics) -> Scale:
-    """The shift and spread of a normalization, learned from the training rows.
+    """Returns the shift and spread of a normalization, learned from the training rows.
 
     Args:
         form: `none`, `zscore`, `minmax`, `log`, `quantile` or `missing`.
@@ -51,7 +51,7 @@ def scale_of(form: str, statistics: NumericStatistics) -> Scale:
 
 
 def bounds_of(form: str, feature: Numeric, statistics: NumericStatistics) -> tuple[float, float]:
-    """The smallest and the largest value that a normalization takes; values outside become the nearer one.
+    """Returns the smallest and the largest value that a normalization takes; values outside become the nearer one.
 
     They are the extremes of the training rows, or without `clip` the values at which the normalization reaches
     `LARGEST_INPUT` or float32 could not subtract.
@@ -68,7 +68,7 @@ def bounds_of(form: str, feature: Numeric, statistics: NumericStatistics) -> tup
 
 
 def exponent_of(form: str, feature: Numeric, statistics: NumericStatistics) -> int:
-    """The k of the unit 2^-k in which a column is computed; 0 for all but columns near the largest float32."""
+    """Returns the k of the unit 2^-k in which a column is computed; 0 for all but columns near the largest float32."""
     if form not in ("zscore", "minmax", "log"):
         return 0
     largest = max(map(abs, (statistics.minimum, statistics.maximum, fill_value(feature, statistics))))

@@ -62,7 +62,7 @@ def vocabulary(
 
 
 def _values(workspace: Workspace, feature: Categorical) -> tuple[ir.Table, int, int]:
-    """A table of the feature's values, the number of values plus empty lists, and the number of empty lists."""
+    """Returns a table of the feature's values, the number of values plus empty lists, and the number of empty lists."""
     column = workspace.table[workspace.column(feature)]
     if feature.max_length is None:
         return workspace.table.select(value=column), workspace.rows, 0

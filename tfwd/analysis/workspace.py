@@ -59,7 +59,7 @@ class Workspace:
         self.rows = int(self.record(self.table.aggregate(rows=self.table.count()))["rows"])
 
     def column(self, feature: OnColumn, place: int | None = None) -> str:
-        """The table's column that a feature is learned from, or the one of the number at a place of its vectors."""
+        """Returns the column that a feature is learned from, or that of the number at one place of its vectors."""
         name = self._computed.get(feature.name) or self._columns[feature.column]
         return name if place is None else f"{name}_{place}"
 
@@ -168,7 +168,7 @@ def _selected(rows: Rows, columns: set[str]) -> list[str]:
 
 
 def _computed(rows: Rows, features: Sequence[DatetimePart | DatetimeNumber]) -> list[str]:
-    """The values of datetime features, computed from their moments as in `tfwd.layers.datetime_parts`."""
+    """Returns the values of datetime features, computed from their moments as in `tfwd.layers.datetime_parts`."""
     found = rows.query.expressions(nulls=True)
     seconds = {entry.column: found[f"x{index}"] for index, entry in enumerate(rows.schema.inputs)}
     return [f"{_of_moment(feature, seconds)} AS c{index}" for index, feature in enumerate(features)]
@@ -185,17 +185,17 @@ def _of_moment(feature: DatetimePart | DatetimeNumber, seconds: Mapping[str, str
 
 
 def _finite(value: str) -> str:
-    """A number, NULL where it is not finite; -0 becomes 0."""
+    """Returns a number, NULL where it is not finite; -0 becomes 0."""
     return f"CASE WHEN {value} = 0 THEN CAST(0 AS FLOAT) WHEN isfinite({value}) THEN {value} END"
 
 
 def _counted(rows: Rows) -> bool:
-    """Whether the labels are classes that are whole numbers, which need no string per row to be counted."""
+    """Returns whether the labels are classes that are whole numbers, which need no string per row to be counted."""
     return rows.schema.task != "regression" and rows.source.columns[rows.schema.label] in INTEGERS
 
 
 def _cheap_to_read(rows: Rows, columns: set[str]) -> bool:
-    """Whether reading a column several times costs less than reading and keeping all of them once."""
+    """Returns whether reading a column several times costs less than reading and keeping all of them once."""
     source = rows.source
     # A number is read five times and more, and reading text as a number takes longer than reading the text.
     numbers = [entry.column for entry in rows.schema.inputs if entry.kind == "float" and entry.column in columns]

@@ -53,7 +53,7 @@ app.add_typer(export_app, name="export")
 
 
 def main() -> None:
-    """The console command `tfwd`."""
+    """Runs the console command `tfwd`."""
     for name in ("savedmodel", "onnx", "serving", "baseline"):
         try:
             export_app.command(name)(getattr(export_module("commands"), name))

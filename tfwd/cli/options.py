@@ -25,6 +25,11 @@ Delimiter = Annotated[str | None, typer.Option(help="The delimiter of CSV data; 
 
 
 def refuse_own_input(output: Path, read: Iterable[str | Path]) -> None:
+    """Refuses to write to a file that the command reads.
+
+    Raises:
+        ConfigError: the output is one of these files, under whatever name.
+    """
     if output.exists() and any(Path(file).exists() and output.samefile(file) for file in read):
         raise ConfigError(f"{output} is what is read: choose another --output.")
 

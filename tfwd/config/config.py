@@ -97,7 +97,7 @@ class Config(Section):
         refuse_names_of_requests(ranking, read, [history.name for history in self.data.history])
 
     def monitor(self) -> str:
-        """The metric on the validation rows that selects the best step.
+        """Returns the metric on the validation rows that selects the best step.
 
         Raises:
             ConfigError: the task has no such metric.
@@ -123,20 +123,20 @@ class Config(Section):
         return self.model.loss == "poisson"
 
     def grows_vocabularies(self) -> bool:
-        """Whether a warm start keeps the values of the older run's vocabularies."""
+        """Returns whether a warm start keeps the values of the older run's vocabularies."""
         chosen = self.train.warm_start_vocabulary
         return self.data.ranged if chosen == "auto" else chosen == "grow"
 
     def wide_features(self) -> list[str]:
-        """The names of the features with a place in the wide head."""
+        """Returns the names of the features with a place in the wide head."""
         return [feature.name for feature in self.model_features if feature.in_wide]
 
     def deep_features(self) -> list[str]:
-        """The names of the features with a place in the deep head."""
+        """Returns the names of the features with a place in the deep head."""
         return [feature.name for feature in self.model_features if feature.in_deep]
 
     def input_names(self) -> dict[str, str]:
-        """Data column -> graph input name, for every column that a feature reads, in order of first use.
+        """Returns data column -> graph input name, for every column that a feature reads, in order of first use.
 
         Raises:
             ConfigError: two columns get the same name, or differ only in case.
@@ -212,17 +212,17 @@ class Config(Section):
         return cls.of(values, where)
 
     def dump(self) -> str:
-        """The complete configuration as YAML; `load` returns an equal one from it if its paths are `absolute`."""
+        """Returns the complete configuration as YAML; `load` makes an equal one of it if its paths are `absolute`."""
         return yaml12.dump(self.model_dump(mode="json"))
 
     def absolute(self) -> Config:
-        """A copy whose file paths no longer depend on the working directory."""
+        """Returns a copy whose file paths no longer depend on the working directory."""
         values = self.model_dump(mode="json")
         resolve_paths(values, Path.cwd())
         return Config.of(values)
 
     def replace(self, **changes: Any) -> Config:
-        """A copy with other values, by path with `__` for dots: `replace(train__epochs=3, features__age__fill=0)`."""
+        """Returns a copy with other values, by path with `__` for dots: `train__epochs=3`, `features__age__fill=0`."""
         values = self.model_dump(mode="json")
         for path, value in changes.items():
             assign(values, path.split("__"), value)
@@ -234,7 +234,7 @@ _LONGEST_MESSAGE = 2000
 
 
 def presets() -> list[str]:
-    """The names of the configurations that ship with the package."""
+    """Returns the names of the configurations that ship with the package."""
     folder = importlib.resources.files("tfwd.config") / "presets"
     return sorted(entry.name[:-5] for entry in folder.iterdir() if entry.name.endswith(".yaml"))
 

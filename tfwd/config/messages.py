@@ -40,7 +40,7 @@ _LIMITS = {
 
 
 def explain(error: ValidationError, model: type[BaseModel], where: str, values: Any = None) -> str:
-    """One line per problem: where it is, what was expected, what was received, what would be right.
+    """Returns one line per problem: where it is, what was expected, what was received, what would be right.
 
     Args:
         error: what pydantic raised.
@@ -62,7 +62,7 @@ def explain(error: ValidationError, model: type[BaseModel], where: str, values: 
 
 
 def _path(problem: ErrorDetails, values: Any) -> Path:
-    """`('features', 0, 'numeric', 'fill')` as `('features', 0, 'fill')`: the marks of unions are pydantic's own."""
+    """Returns `('features', 0, 'fill')` for `('features', 0, 'numeric', 'fill')`: unions' marks are pydantic's own."""
     path: list[int | str] = []
     node = values
     *parents, last = (*problem["loc"],) or ("",)
@@ -82,7 +82,7 @@ def _has(node: Any, part: int | str) -> bool:
 
 
 def _say(problems: list[ErrorDetails], model: type[BaseModel]) -> str:
-    """What is wrong at one place."""
+    """Returns what is wrong at one place."""
     # A section's own message says more than that the value is not another member of the union.
     problem = next((problem for problem in problems if problem["type"] == "value_error"), problems[0])
     kind, received = problem["type"], shown(problem["input"])
@@ -140,7 +140,7 @@ def _expected(problem: ErrorDetails) -> str:
 
 
 def _sections(model: type[BaseModel], loc: Path) -> list[type[BaseModel]]:
-    """The sections that are allowed at a place in the configuration."""
+    """Returns the sections that are allowed at a place in the configuration."""
     found: list[type[BaseModel]] = []
 
     def walk(annotation: Any, rest: Path) -> None:

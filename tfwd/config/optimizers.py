@@ -109,7 +109,7 @@ def _is_of_keras(values: Any) -> bool:
 
 
 def _other_section() -> PydanticCustomError:
-    """The error of a section that was meant as another kind, so that the message is about that kind alone."""
+    """Returns the error of a section that was meant as another kind, so that the message is about that kind alone."""
     return PydanticCustomError("model_type", "a section of keys")
 
 
@@ -254,7 +254,7 @@ def refuse_decay_of_fixed(chosen: OptimizerConfig, where: str, fixed: Sequence[s
 
 
 def unfit(name: str, options: Mapping[str, Any]) -> tuple[str, str] | None:
-    """The first option that an optimizer does not have, or whose value would make it fail in a step or later.
+    """Returns the first option that an optimizer does not have, or whose value would make it fail in a step or later.
 
     Args:
         name: the name of the optimizer.
@@ -293,7 +293,7 @@ def _fault_of(name: str, option: str, value: Any) -> str | None:
 
 
 def wanted(option: str, value: Any) -> str | None:
-    """What an option's value should have been; None if the value is valid."""
+    """Returns what an option's value should have been; None if the value is valid."""
     if option == "kernel":
         return None if value in _KERNELS else "'auto', 'fused' or 'gather'"
     if option in _TRUTHS:

@@ -109,7 +109,7 @@ def _child(node: Any, part: str, path: Sequence[str]) -> Any:
 
 
 def _index(node: list[Any], part: str, path: Sequence[str]) -> int:
-    """An element of a list by its number or, for features, by its name."""
+    """Returns an element of a list by its number or, for features, by its name."""
     names = [_name(element) for element in node]
     if part in names:
         return names.index(part)

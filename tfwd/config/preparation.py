@@ -95,6 +95,6 @@ class SplitConfig(Section):
         return self
 
     def share(self, split: Literal["validation", "test"]) -> float:
-        """The share of a split, 0 if it is given by a moment."""
+        """Returns the share of a split, 0 if it is given by a moment."""
         value = self.validation if split == "validation" else self.test
         return value if not isinstance(value, str) and value < 1 else 0.0

@@ -52,7 +52,7 @@ Side = Literal["user", "item", "both"]
 
 
 def sides(features: Iterable[Feature], ranking: RankingConfig) -> dict[str, Side]:
-    """The side of every feature that the heads read; `both` for crosses over both sides.
+    """Returns the side of every feature that the heads read; `both` for crosses over both sides.
 
     Args:
         features: as declared, or with each datetime replaced by its parts and numbers.

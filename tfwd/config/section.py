@@ -97,14 +97,14 @@ class Section(BaseModel, metaclass=_Checked):
 
 
 def _plain(value: Any) -> Any:
-    """Values of NumPy and pandas, and iterators, as Python's own lists and scalars."""
+    """Returns values of NumPy and pandas, and iterators, as Python's own lists and scalars."""
     if hasattr(value, "tolist") and not isinstance(value, type):
         return value.tolist()
     return tuple(value) if isinstance(value, Iterator) else value
 
 
 def fault(key: str, text: str) -> PydanticCustomError:
-    """The error that a section raises about one of its keys, so that the message has the key's path."""
+    """Returns the error that a section raises about one of its keys, so that the message has the key's path."""
     return PydanticCustomError("key", "{text}", {"key": key, "text": text})
 
 
@@ -118,7 +118,7 @@ def refuse_twice(key: str, names: Iterable[str]) -> None:
 
 
 def truth_values_as_text(values: Any) -> Any:
-    """`[true, 1]` as `["true", 1]`, as the data has them: pydantic would turn true into the number 1."""
+    """Turns `[true, 1]` into `["true", 1]`, as the data has them: pydantic would turn true into the number 1."""
     if not isinstance(values, list | tuple):
         return values
     return tuple(str(value).lower() if isinstance(value, bool) else value for value in values)

@@ -269,7 +269,7 @@ _SECTIONS: dict[str, dict[str, str]] = {
 
 
 def meant(key: str, sections: Iterable[str]) -> str | None:
-    """A sentence that says where the setting written as `key` lives; None if no library has such a name.
+    """Returns a sentence that says where the setting written as `key` lives; None if no library has such a name.
 
     Args:
         key: what was written.

@@ -16,24 +16,24 @@ _MAX_TEXT = 1_000_000
 
 
 def written(path: tuple[Any, ...]) -> str:
-    """A path as a person writes it: `features[0].column`."""
+    """Returns a path as a person writes it: `features[0].column`."""
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{short(str(part), 60)}" for part in path)
     return text.removeprefix(".") or "configuration"
 
 
 def short(text: str, length: int = 120) -> str:
-    """A string of at most `length` characters, which shows where it was cut and is safe to print."""
+    """Returns a string of at most `length` characters, which shows where it was cut and is safe to print."""
     cut = text if len(text) <= length else text[: length - 3] + "..."
     return cut if cut.isprintable() else "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in cut)
 
 
 def shown(value: Any) -> str:
-    """A value for a message: short, and safe to print whatever it holds."""
+    """Returns a value for a message: short, and safe to print whatever it holds."""
     return short(_repr(value, 4))
 
 
 def _repr(value: Any, depth: int) -> str:
-    """`repr` of as much as a message shows: for a deep or branching value, repr itself would not end."""
+    """Returns `repr` of as much as a message shows: for a deep or branching value, repr itself would not end."""
     if isinstance(value, str):
         return repr(value[:200])
     if isinstance(value, int) and abs(value) >= 10**200:
@@ -106,7 +106,7 @@ def check_tree(values: Any, where: str) -> None:
 
 
 def unshared(values: Any) -> Any:
-    """A copy in which no dict or list is shared by two places, as YAML's anchors make them."""
+    """Returns a copy in which no dict or list is shared by two places, as YAML's anchors make them."""
     if isinstance(values, dict):
         return {key: unshared(value) for key, value in values.items()}
     return [unshared(value) for value in values] if isinstance(values, list) else values

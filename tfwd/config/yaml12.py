@@ -91,7 +91,7 @@ for _name, (_pattern, _first) in _SCALARS.items():
 
 
 def load(text: str) -> Any:
-    """The value of a YAML string. An anchor's value is one object in several places, which `check_tree` bounds.
+    """Returns the value of a YAML string. An anchor's value is one object in several places, which `check_tree` bounds.
 
     Raises:
         yaml.YAMLError: it is not YAML, or a key occurs twice in a section.
@@ -109,7 +109,7 @@ def load(text: str) -> Any:
 
 
 def reason(error: yaml.YAMLError, text: str) -> str:
-    """What is wrong with a string that is not YAML, and where, in one line."""
+    """Returns what is wrong with a string that is not YAML, and where, in one line."""
     mark = getattr(error, "problem_mark", None)
     problem = getattr(error, "problem", None) or str(error).splitlines()[0]
     if mark is None:
@@ -126,5 +126,5 @@ def reason(error: yaml.YAMLError, text: str) -> str:
 
 
 def dump(values: Any) -> str:
-    """The YAML of nested dicts, lists and scalars; `load` returns them from it."""
+    """Returns the YAML of nested dicts, lists and scalars; `load` returns them from it."""
     return yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)

@@ -149,7 +149,7 @@ def refuse_others(tree: exp.Expression, key: str) -> None:
 
 
 def characters(node: exp.Expression, sizes: Mapping[str, int], key: str) -> int:
-    """About how long a string an expression makes from a row: a few nested replacements exceed any memory.
+    """Returns about how long a string an expression makes of a row: a few nested replacements exceed any memory.
 
     Args:
         node: an expression of allowed parts.
@@ -206,7 +206,7 @@ def _check_unit(node: exp.Var, key: str) -> None:
 
 
 def _has_known_texts(node: exp.Expression) -> bool:
-    """Whether all strings in a part itself, not in its children, are quoted or known."""
+    """Returns whether all strings in a part itself, not in its children, are quoted or known."""
     texts = {name: value for name, value in node.args.items() if isinstance(value, str)}
     if isinstance(node, exp.Literal):
         return texts.keys() == {"this"} and (node.is_string or _NUMBER.fullmatch(node.this) is not None)

@@ -12,7 +12,7 @@ Split = Literal["train", "test"]
 
 
 def census(split: str) -> pathlib.Path:
-    """The path of the Parquet file of a split of the census; see `tfwd.datasets.census`.
+    """Returns the path of the Parquet file of a split of the census; see `tfwd.datasets.census`.
 
     Args:
         split: `train` or `test`.

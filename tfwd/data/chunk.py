@@ -41,7 +41,7 @@ class Chunk:
     rows: int
 
     def slice(self, start: int, stop: int) -> Chunk:
-        """Rows `start` to `stop - 1`, as far as they exist."""
+        """Returns rows `start` to `stop - 1`, as far as they exist."""
         stop = min(stop, self.rows)
         return dataclasses.replace(
             self,
@@ -54,7 +54,7 @@ class Chunk:
 
 
 def decode(table: pa.Table, query: Query, coder: LabelCoder) -> Chunk:
-    """A table of a query's typed columns as a chunk.
+    """Decodes a table of a query's typed columns into a chunk.
 
     Raises:
         DataError: a label or weight is not what the task needs.
@@ -89,7 +89,7 @@ def _flat(lists: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _padded(values: np.ndarray, lists: pa.ChunkedArray, length: int, missing: float) -> np.ndarray:
-    """(N, length): each row's values, then `missing`."""
+    """Returns `(N, length)`: each row's values, then `missing`."""
     lengths = pc.list_value_length(lists).to_numpy()
     table = np.full((len(lengths), length), missing, values.dtype)
     table[np.arange(length) < lengths[:, None]] = values

@@ -14,12 +14,12 @@ from tfwd.errors import ConfigError, DataError
 
 
 def key_of(name: str) -> str:
-    """The configuration's key of a computed column, for messages."""
+    """Returns the configuration's key of a computed column, for messages."""
     return f"data.columns.{name}"
 
 
 def value(columns: dict[str, str], name: str, expression: str, sizes: dict[str, int]) -> str:
-    """The SQL of a computed column.
+    """Returns the SQL of a computed column.
 
     Args:
         columns: column -> DuckDB type, of the rows that it is computed from.
@@ -38,7 +38,7 @@ def value(columns: dict[str, str], name: str, expression: str, sizes: dict[str, 
 
 
 def selected(columns: Mapping[str, str], values: Mapping[str, str]) -> str:
-    """The list after SELECT of all columns and the computed ones, which replace columns of the same name."""
+    """Returns the list after SELECT of all columns and the computed ones, which replace columns of the same name."""
     named = {name: f"{sql} AS {identifier(name)}" for name, sql in values.items()}
     replaced = ", ".join(named[name] for name in named if name in columns)
     added = [named[name] for name in named if name not in columns]
@@ -90,7 +90,7 @@ class ComputedScan:
         return f"{key_of(name)} cannot be computed for the rows of {self._name}"
 
     def fault(self, connection: duckdb.DuckDBPyConnection) -> DataError | None:
-        """What is wrong with the first column that cannot be computed for every row, if there is one."""
+        """Returns what is wrong with the first column that cannot be computed for every row, if there is one."""
         for index, (_, values) in enumerate(self._selects):
             rows = self._wrapped(self._scan.relation(), index)
             for name, sql in values.items():
@@ -107,15 +107,15 @@ class ComputedScan:
         self._scan.attach(connection, block)
 
     def relation(self, file: int | None = None) -> str:
-        """The rows with the computed columns."""
+        """Returns the rows with the computed columns."""
         return self._wrapped(self._scan.relation(file), len(self._selects))
 
     def block(self, block: Block) -> str:
-        """The rows of one block, with the computed columns."""
+        """Returns the rows of one block, with the computed columns."""
         return self._wrapped(self._scan.block(block), len(self._selects))
 
     def blocks(self) -> list[Block]:
-        """The blocks of the rows."""
+        """Returns the blocks of the rows."""
         return self._scan.blocks()
 
     def _wrapped(self, relation: str, count: int) -> str:

@@ -15,7 +15,7 @@ _LONGEST, _LINES = 16 * 2**20, 1000
 
 
 def read_header(file: str, dialect: CsvConfig) -> list[str]:
-    """The fields of the first record, unchanged.
+    """Returns the fields of the first record, unchanged.
 
     DuckDB takes seconds for a record of thousands of fields, and renames equal ones.
 
@@ -84,7 +84,7 @@ def _text(file: str, record: bytes, dialect: CsvConfig) -> str:
 
 
 def split_record(text: str, dialect: CsvConfig) -> list[str] | None:
-    """The fields of a record, which ends with its line; None if one of its quotes is not closed.
+    """Returns the fields of a record, which ends with its line; None if one of its quotes is not closed.
 
     A quote opens a field where the field begins with it; in it the escape stands before a quote and before itself.
     """
@@ -106,7 +106,7 @@ def split_record(text: str, dialect: CsvConfig) -> list[str] | None:
 
 
 def _quoted(text: str, at: int, dialect: CsvConfig) -> tuple[str, int] | None:
-    """The content up to the closing quote, and the position after it."""
+    """Returns the content up to the closing quote, and the position after it."""
     pieces = []
     while True:
         quote = text.find(dialect.quote, at)

@@ -27,7 +27,7 @@ def dataset(
     chunks: Callable[[], Iterator[Chunk]],
     class_weights: dict[str, float] | None,
 ) -> tf.data.Dataset:
-    """Chunks of rows as batches: `(x, y)` or `(x, y, w)`, or `x` where not labelled.
+    """Returns chunks of rows as a dataset of batches: `(x, y)` or `(x, y, w)`, or `x` where not labelled.
 
     Args:
         schema: the schema of the rows.
@@ -63,7 +63,7 @@ def dataset(
 
 
 def without_autotune(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """The dataset with fixed buffers and threads.
+    """Returns the dataset with fixed buffers and threads.
 
     The thread that tunes them sleeps for up to several seconds at a time, and an iterator waits for it when it ends.
     """
@@ -92,7 +92,7 @@ def original_errors() -> Iterator[None]:
 
 
 def _shown(error: TfwdError) -> str:
-    """An error as TensorFlow shows it: up to the first NUL, and without the message if it is not UTF-8."""
+    """Returns an error as TensorFlow shows it: up to the first NUL, and without the message if it is not UTF-8."""
     try:
         text = str(error).encode().decode()
     except UnicodeEncodeError:

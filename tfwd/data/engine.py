@@ -28,7 +28,7 @@ def connect(
     temporary: str | Path | None = None,
     settings: Mapping[str, str | bool] = NO_SETTINGS,
 ) -> duckdb.DuckDBPyConnection:
-    """A database in memory whose settings are locked.
+    """Returns a database in memory whose settings are locked.
 
     Frames and Arrow tables must be registered: a query finds none by the name of a Python variable.
 
@@ -63,14 +63,14 @@ def connect(
 
 
 def _allowed(file: str) -> list[str]:
-    """The names under which a file is allowed: its real path, with links resolved, and the name used in queries."""
+    """Returns the names under which a file is allowed: its real path, links resolved, and its name in queries."""
     real = os.path.realpath(file)
     # A backslash is a slash here, so that another file would be allowed: such a file is reached through its link.
     return [file] if "\\" in real or not is_text(real) else [real, file]
 
 
 def one(connection: duckdb.DuckDBPyConnection, query: str) -> duckdb.Statement:
-    """A query as its one statement, to run in place of the string, of which `sql` and `execute` run every statement.
+    """Returns the one statement of a query, to run in place of the string: `sql` and `execute` run all that it holds.
 
     Raises:
         duckdb.Error: it is not a statement.
@@ -83,7 +83,7 @@ def one(connection: duckdb.DuckDBPyConnection, query: str) -> duckdb.Statement:
 
 
 def is_one_expression(sql: str) -> bool:
-    """Whether DuckDB itself reads SQL as one expression: as the only one selected, with and without parentheses.
+    """Returns whether DuckDB itself reads SQL as one expression, alone after SELECT with and without parentheses.
 
     Raises:
         duckdb.Error: it cannot parse the SQL.
@@ -97,7 +97,7 @@ def is_one_expression(sql: str) -> bool:
 
 @functools.cache
 def threads_and_memory() -> tuple[int, int]:
-    """DuckDB's own choice for this machine: threads, and bytes of memory."""
+    """Returns DuckDB's own choice for this machine: threads, and bytes of memory."""
     query = "SELECT current_setting('threads'), current_setting('memory_limit')"
     threads, most = _parser().cursor().execute(query).fetchall()[0]
     size, unit = most.split()

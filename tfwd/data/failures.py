@@ -17,12 +17,12 @@ ENGINE_ERRORS = (duckdb.Error, pa.ArrowException, OSError, EOFError, zlib.error)
 
 
 def is_conversion(error: BaseException) -> bool:
-    """Whether a value did not fit its type (the row is found afterwards)."""
+    """Returns whether a value did not fit its type (the row is found afterwards)."""
     return "Conversion Error" in str(error) or "Could not convert" in str(error)
 
 
 def explain(error: BaseException, name: str) -> DataError:
-    """The error to raise in place of the engine's.
+    """Returns the error to raise in place of the engine's.
 
     Args:
         error: what DuckDB or Arrow raised.

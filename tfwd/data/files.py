@@ -38,7 +38,7 @@ _SHARD = re.compile(r"-[0-9*?]+(-of-[0-9*?]+)?")
 
 
 def find_files(data: str) -> list[str]:
-    """The files of a path, a folder, a glob or `census:train`.
+    """Returns the files of a path, a folder, a glob or `census:train`.
 
     Raises:
         DataError: there are none.
@@ -81,7 +81,7 @@ def _ending(file: str) -> str | None:
 
 
 def known_ending(data: str) -> bool:
-    """Whether the name of a file, or of the files in a folder, says what they are."""
+    """Returns whether the name of a file, or of the files in a folder, says what they are."""
     return data.startswith("census:") or Path(data).is_dir() or _ending(data) is not None
 
 
@@ -90,6 +90,11 @@ def _endings() -> str:
 
 
 def format_of(files: list[str]) -> str:
+    """Returns the format of files that are read together, by the endings of their names: `csv`, `parquet`, `tfrecord`.
+
+    Raises:
+        DataError: an ending is unknown, or two files differ in their format.
+    """
     kinds: dict[str, str] = {}
     for file in files:
         kind = _ending(file)

@@ -33,12 +33,12 @@ NO_SIZES: Mapping[str, int] = {}
 def checked(
     condition: str, columns: dict[str, str], key: str = "data.filter", sizes: Mapping[str, int] = NO_SIZES
 ) -> str:
-    """The SQL of `measured`, without the length."""
+    """Returns the SQL of `measured`, without the length."""
     return measured(condition, columns, key, sizes)[0]
 
 
 def measured(condition: str, columns: dict[str, str], key: str, sizes: Mapping[str, int]) -> tuple[str, int]:
-    """The SQL with every column quoted and every function known to depend on its row alone, and its size.
+    """Returns the SQL with every column quoted and every function known to depend on its row alone, and its size.
 
     Text that is compared with a number is read as a number, since all columns of a CSV file are text. The size is
     about how long a string the SQL makes from a row.
@@ -78,7 +78,7 @@ def measured(condition: str, columns: dict[str, str], key: str, sizes: Mapping[s
 
 
 def reads(expression: str, key: str) -> set[str]:
-    """The columns that an expression reads, in lower case; `checked` may find some of them missing.
+    """Returns the columns that an expression reads, in lower case; `checked` may find some of them missing.
 
     Raises:
         ConfigError: it is not an SQL expression.
@@ -91,7 +91,7 @@ def reads(expression: str, key: str) -> set[str]:
 
 
 def _shown(expression: str, key: str) -> str:
-    """An expression for messages; refuses one that is too long."""
+    """Returns an expression for messages; refuses one that is too long."""
     shown = repr(expression if len(expression) <= 200 else expression[:197] + "...")
     if len(expression) > _CHARACTERS:
         raise ConfigError(

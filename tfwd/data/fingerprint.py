@@ -46,7 +46,7 @@ class Fingerprint:
     sample: Hashes
 
     def same_rows(self, other: Fingerprint) -> bool:
-        """Whether the rows are the same, in any order."""
+        """Returns whether the rows are the same, in any order."""
         return (self.rows, self.content) == (other.rows, other.content)
 
     def __eq__(self, other: object) -> bool:
@@ -55,7 +55,7 @@ class Fingerprint:
     __hash__ = None  # type: ignore[assignment]
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON takes it."""
+        """Returns it as JSON takes it."""
         return {
             "rows": self.rows,
             "content": f"{self.content:016x}",
@@ -78,7 +78,7 @@ class Fingerprint:
         return cls(rows, int(values["content"], 16), int(values["order"], 16), float(repeated), sample)
 
     def seen(self, hashes: Iterator[Hashes]) -> Overlap:
-        """How many of other rows were among these, among those for which it can be decided."""
+        """Returns how many of other rows were among these, among those for which it can be decided."""
         everything = len(self.sample) < _SAMPLE
         last = self.sample[-1] if len(self.sample) and not everything else np.uint64(2**64 - 1)
         told = found = 0
@@ -138,7 +138,7 @@ def fingerprint(rows: Rows) -> Fingerprint:
 
 
 def together(one: Fingerprint, other: Fingerprint) -> Fingerprint:
-    """The fingerprint of the rows of both, without their order."""
+    """Returns the fingerprint of the rows of both, without their order."""
     # Beyond the end of a sample nothing is known about its rows.
     ends = [part.sample[-1] for part in (one, other) if len(part.sample) == _SAMPLE]
     sample = np.union1d(one.sample, other.sample)

@@ -12,27 +12,27 @@ from tfwd.errors import DataError
 
 
 def is_polars(data: Any) -> bool:
-    """Whether data is an object of polars, which need not be installed."""
+    """Returns whether data is an object of polars, which need not be installed."""
     return type(data).__module__.split(".")[0] == "polars"
 
 
 def is_pandas(data: Any) -> bool:
-    """Whether data is an object of pandas."""
+    """Returns whether data is an object of pandas."""
     return type(data).__module__.split(".")[0] == "pandas"
 
 
 def is_frame(data: Any) -> bool:
-    """Whether data are rows in memory with named columns."""
+    """Returns whether data are rows in memory with named columns."""
     return isinstance(data, pa.Table) or ((is_pandas(data) or is_polars(data)) and type(data).__name__ == "DataFrame")
 
 
 def names(frame: Any) -> list[str]:
-    """The columns' names."""
+    """Returns the columns' names."""
     return list(map(str, frame.column_names if isinstance(frame, pa.Table) else frame.columns))
 
 
 def with_only(frame: Any, columns: Collection[str]) -> Any:
-    """A frame of only the columns whose names, in lower case, are among `columns`; the others are not inspected."""
+    """Returns a frame of only the columns whose names, in lower case, are in `columns`; no other is inspected."""
     kept = [index for index, name in enumerate(names(frame)) if name.lower() in columns]
     if is_pandas(frame):
         return frame.iloc[:, kept]
@@ -40,7 +40,7 @@ def with_only(frame: Any, columns: Collection[str]) -> Any:
 
 
 def like(frame: Any, table: pa.Table) -> Any:
-    """Answers as a frame of the same library as the rows: of polars, or of pandas with the index of the rows.
+    """Returns answers as a frame of the same library as the rows: of polars, or of pandas with the index of the rows.
 
     Columns that the frame itself has are taken from it, in its own types.
     """
@@ -60,7 +60,7 @@ def like(frame: Any, table: pa.Table) -> Any:
 
 
 def arrow_table(data: Any) -> pa.Table:
-    """The rows of a frame, or of anything else that exports them through Arrow's interface.
+    """Returns the rows of a frame, or of anything else that exports them through Arrow's interface.
 
     Raises:
         DataError: a column's name or values have no form in Arrow; says what to do.
@@ -103,12 +103,12 @@ def arrow_table(data: Any) -> pa.Table:
 
 
 def index_names(data: Any) -> list[str]:
-    """The names in a frame's index, which are not columns."""
+    """Returns the names in a frame's index, which are not columns."""
     return [str(name) for name in getattr(getattr(data, "index", None), "names", []) if name is not None]
 
 
 def _row_of(values: Any) -> str:
-    """The row of the first string that cannot be encoded as UTF-8."""
+    """Returns the row of the first string that cannot be encoded as UTF-8."""
     for row, value in enumerate(values, 1):
         try:
             str(value).encode()

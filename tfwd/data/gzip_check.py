@@ -12,7 +12,7 @@ _READ = 2**20
 
 
 def is_gzip(file: str) -> bool:
-    """Whether a CSV file is compressed, according to its name."""
+    """Returns whether a CSV file is compressed, according to its name."""
     return file.lower().endswith(".gz")
 
 

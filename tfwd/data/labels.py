@@ -19,12 +19,12 @@ LARGEST_LABEL, LARGEST_WEIGHT, LARGEST_CLASS_WEIGHT = 1e18, 1e12, 1e6
 
 
 def is_missing(text: str | None) -> bool:
-    """Whether a label's text stands for no label."""
+    """Returns whether a label's text stands for no label."""
     return text is None or text in MISSING_LABELS
 
 
 def class_order(values: Sequence[str]) -> tuple[str, ...]:
-    """Classes in order: by number if all of them are integers, else by text."""
+    """Returns the classes in order: by number if all of them are integers, else by text."""
     if all(re.fullmatch(r"[+-]?\d+", value) for value in values):
         return tuple(sorted(values, key=lambda value: (int(value), value)))
     return tuple(sorted(values))
@@ -44,18 +44,18 @@ class LabelCoder:
             self._codes = {text: index for pair in PLAIN for index, text in enumerate(pair)}
 
     def code(self, text: str | None) -> int:
-        """The class's index; -1 for a string that is not a class, -2 for a missing label."""
+        """Returns the class's index; -1 for a string that is not a class, -2 for a missing label."""
         if is_missing(text):
             return -2
         return self._codes.get(text_of(text), -1)
 
     def codes(self, texts: Sequence[str | None]) -> np.ndarray:
-        """`code` of every string, int32."""
+        """Returns the `code` of every string, int32."""
         return np.fromiter((self.code(text) for text in texts), np.int32, len(texts))
 
 
 def weights_of(class_weights: dict[str, float], classes: tuple[str, ...]) -> np.ndarray:
-    """The weight of each class, (C,) float32; 1 for those not named.
+    """Returns the weight of each class, (C,) float32; 1 for those not named.
 
     Raises:
         ConfigError: a key is not a class, or a weight is too large.

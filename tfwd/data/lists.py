@@ -26,19 +26,19 @@ class Items(NamedTuple):
 
 
 def value_type(duckdb_type: str) -> str | None:
-    """The type of a list's values, None for any other type. Lists of a fixed length count as lists."""
+    """Returns the type of a list's values, None for any other type. Lists of a fixed length count as lists."""
     match = re.fullmatch(r"(.+)\[\d*\]", duckdb_type, re.DOTALL)
     return match[1] if match else None
 
 
 def fixed_length(duckdb_type: str) -> int | None:
-    """The length of lists of a fixed length, None for any other type."""
+    """Returns the length of lists of a fixed length, None for any other type."""
     match = re.fullmatch(r".+\[(\d+)\]", duckdb_type, re.DOTALL)
     return int(match[1]) if match else None
 
 
 def items(column: str, duckdb_type: str, delimiter: str | None, lists_of_one: bool = False) -> Items | None:
-    """A column's rows as lists.
+    """Returns a column's rows as lists.
 
     Args:
         column: its name.
@@ -61,7 +61,7 @@ def items(column: str, duckdb_type: str, delimiter: str | None, lists_of_one: bo
 
 
 def values(given: Items, kind: Kind, length: int) -> str:
-    """The latest `length` of a row's values as a list of the schema's kind of input; never NULL.
+    """Returns the latest `length` of a row's values as a list of the schema's kind of input; never NULL.
 
     A missing value (NULL, "", NaN) is left out of text and whole numbers; among floats it is NULL.
     """
@@ -76,7 +76,7 @@ def values(given: Items, kind: Kind, length: int) -> str:
 
 
 def vector(given: Items, length: int) -> str:
-    """A row's vector: a list of FLOAT, NULL where a number is missing; empty if there is no vector.
+    """Returns a row's vector: a list of FLOAT, NULL where a number is missing; empty if there is no vector.
 
     More or fewer than `length` numbers are a conversion error.
     """
@@ -85,12 +85,12 @@ def vector(given: Items, length: int) -> str:
 
 
 def is_other_length(given: Items, length: int) -> str:
-    """The condition under which `vector` finds more or fewer numbers than there should be."""
+    """Returns the condition under which `vector` finds more or fewer numbers than there should be."""
     return f"(len({given.sql}) <> {length})"
 
 
 def length_text(given: Items) -> str:
-    """What is found there, in words."""
+    """Returns what is found there, in words."""
     return f"len({given.sql}) || CASE WHEN len({given.sql}) = 1 THEN ' number' ELSE ' numbers' END"
 
 
@@ -100,7 +100,7 @@ def _refused(given: Items) -> str:
 
 
 def weights(given: Items, of: Items, kind: Kind, length: int) -> str:
-    """The weights of what `values` gives: a list of FLOAT, NULL where a weight is missing; never NULL.
+    """Returns the weights of what `values` gives: a list of FLOAT, NULL where a weight is missing; never NULL.
 
     It is empty if a row has values and no list of weights, and a conversion error if it has both in different
     numbers.
@@ -121,17 +121,17 @@ def weights(given: Items, of: Items, kind: Kind, length: int) -> str:
 
 
 def are_uneven(given: Items, of: Items) -> str:
-    """The condition under which `weights` finds more or fewer weights than values."""
+    """Returns the condition under which `weights` finds more or fewer weights than values."""
     return f"(len({given.sql}) <> coalesce(len({of.sql}), 0))"
 
 
 def uneven_text(given: Items, of: Items) -> str:
-    """What is found there, in words."""
+    """Returns what is found there, in words."""
     return f"len({given.sql}) || ' weights for ' || coalesce(len({of.sql}), 0) || ' values'"
 
 
 def bad(given: Items, kind: Kind) -> tuple[str, str] | None:
-    """The condition under which `values` raises a conversion error in a row, and the text of the value to blame.
+    """Returns the condition under which `values` raises a conversion error in a row, and the text of the bad value.
 
     None if it never does.
     """

@@ -5,15 +5,14 @@ from __future__ import annotations
 import re
 
 from tfwd.data.sql import INTEGERS, WIDE_INTEGERS, as_integer, identifier, is_fractional, literal
-from tfwd.dates import FIRST_SECOND, LAST_SECOND
-from tfwd.schema import ISO, SECONDS
+from tfwd.dates import FIRST_SECOND, ISO, LAST_SECOND, SECONDS
 
 # A day, or a moment with a time of day and perhaps an offset. DuckDB's own cast takes more: 'epoch', zones by name, BC.
 _ISO = r" *\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-](0\d|1[0-4])(:?[0-5]\d)?)?)? *"
 
 
 def is_moment(duckdb_type: str) -> bool:
-    """Whether a column of a type can be read as moments: days, timestamps, text and whole numbers."""
+    """Returns whether a column of a type can be read as moments: days, timestamps, text and whole numbers."""
     return (
         duckdb_type in INTEGERS
         or duckdb_type in WIDE_INTEGERS
@@ -24,7 +23,7 @@ def is_moment(duckdb_type: str) -> bool:
 
 
 def seconds(column: str, duckdb_type: str, moment: str) -> str:
-    """A column as seconds since 1970-01-01 UTC, BIGINT, rounded down; NULL where it is missing.
+    """Returns a column as seconds since 1970-01-01 UTC, BIGINT, rounded down; NULL where it is missing.
 
     A value that is not a moment of the years 1 to 9999 is a conversion error.
 
@@ -43,7 +42,7 @@ def seconds(column: str, duckdb_type: str, moment: str) -> str:
 
 
 def is_bad_moment(column: str, duckdb_type: str, moment: str) -> str:
-    """The condition under which `seconds` raises a conversion error in a row."""
+    """Returns the condition under which `seconds` raises a conversion error in a row."""
     if not is_moment(duckdb_type):
         return "false"
     name = identifier(column)
@@ -52,7 +51,7 @@ def is_bad_moment(column: str, duckdb_type: str, moment: str) -> str:
 
 
 def expected(duckdb_type: str, moment: str) -> str:
-    """What a value should have been, for a message."""
+    """Returns what a value should have been, for a message."""
     years = "from the year 1 to 9999"
     if duckdb_type == "DATE" or duckdb_type.startswith("TIMESTAMP"):
         return f"a moment {years}"
@@ -64,7 +63,7 @@ def expected(duckdb_type: str, moment: str) -> str:
 
 
 def advice(value: str, duckdb_type: str, moment: str) -> str:
-    """What a value that is not a moment may stand for, for a message; "" if nothing is likely."""
+    """Returns what a value that is not a moment may stand for, for a message; "" if nothing is likely."""
     may_be_number = duckdb_type != "VARCHAR" or moment in (SECONDS, ISO)
     for digits, unit in ((13, "milliseconds"), (16, "microseconds"), (19, "nanoseconds")):
         if may_be_number and re.fullmatch(rf"[12]\d{{{digits - 1}}}(\.0)?", value):
@@ -80,7 +79,7 @@ def advice(value: str, duckdb_type: str, moment: str) -> str:
 
 
 def part(name: str, seconds: str) -> str:
-    """A part of a moment, BIGINT; see `tfwd.layers.datetime_parts.DatetimeParts`."""
+    """Returns a part of a moment, BIGINT; see `tfwd.layers.datetime_parts.DatetimeParts`."""
     moment = f"make_timestamp(({seconds}) * 1000000)"
     if name == "weekend":
         return f"CAST(isodow({moment}) >= 6 AS BIGINT)"
@@ -88,12 +87,12 @@ def part(name: str, seconds: str) -> str:
 
 
 def age_in_days(seconds: str, reference: str) -> str:
-    """How many days a moment lies before another, FLOAT."""
+    """Returns how many days a moment lies before another, FLOAT."""
     return f"CAST((({reference}) - ({seconds})) / CAST(86400 AS DOUBLE) AS FLOAT)"
 
 
 def angle(function: str, value: str, first: int, count: int) -> str:
-    """The sine or cosine of a cyclic part, FLOAT."""
+    """Returns the sine or cosine of a cyclic part, FLOAT."""
     return f"CAST({function}(2 * pi() * (({value}) - {first}) / {count}) AS FLOAT)"
 
 
@@ -145,6 +144,6 @@ def _parsed(name: str, format: str) -> str:
 
 
 def _floor(timestamp: str, unit: str = "us") -> str:
-    """A timestamp's microseconds or nanoseconds as seconds: DuckDB's own division rounds towards 0."""
+    """Returns a timestamp's microseconds or nanoseconds as seconds: DuckDB's own division rounds towards 0."""
     count, second = f"epoch_{unit}({timestamp})", {"us": 10**6, "ns": 10**9}[unit]
     return f"({count} // {second} - CAST({count} % {second} < 0 AS BIGINT))"

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 
 def generator(seed: int, epoch: int, stream: int = 0) -> np.random.Generator:
-    """The random numbers of an epoch (Philox, counter-based: Salmon et al. 2011), equal in every process.
+    """Returns the random numbers of an epoch (Philox, counter-based: Salmon et al. 2011), equal in every process.
 
     Args:
         seed: the seed of the run.
@@ -21,7 +21,7 @@ def generator(seed: int, epoch: int, stream: int = 0) -> np.random.Generator:
 
 
 def pieces(tables: Iterable[pa.Table], rows: int, skip: int = 0) -> Iterator[pa.Table]:
-    """The same rows in tables of exactly `rows` rows (the last may be shorter), without the first `skip`."""
+    """Yields the same rows in tables of exactly `rows` rows (the last may be shorter), without the first `skip`."""
     waiting: list[pa.Table] = []
     count = 0
     for table in tables:
@@ -41,7 +41,7 @@ def pieces(tables: Iterable[pa.Table], rows: int, skip: int = 0) -> Iterator[pa.
 
 
 def shuffled(tables: Iterable[pa.Table], rows: int, random: np.random.Generator) -> Iterator[pa.Table]:
-    """The rows in random order, through a pool of at most `rows` of them.
+    """Yields the rows in random order, through a pool of at most `rows` of them.
 
     A random half of a full pool leaves at a time, and the next rows take its place, so that a row may end up far
     behind its original position.

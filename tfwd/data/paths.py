@@ -49,12 +49,12 @@ class PlainFiles:
 
 
 def is_text(path: str) -> bool:
-    """Whether a name is UTF-8, which DuckDB needs; Python reads other names with surrogates."""
+    """Returns whether a name is UTF-8, which DuckDB needs; Python reads other names with surrogates."""
     return not any("\ud800" <= sign <= "\udfff" for sign in path)
 
 
 def given_name(path: str) -> str:
-    """The name of a file outside `PlainFiles`."""
+    """Returns the name of a file outside `PlainFiles`."""
     for link in (Path(path), *Path(path).parents):
         if link.parent.name.startswith(_FOLDER) and link.is_symlink():
             return str(link.readlink() / Path(path).relative_to(link))

@@ -25,7 +25,7 @@ class FileMark(NamedTuple):
 
     @classmethod
     def of(cls, path: str) -> FileMark:
-        """The mark of a file as it is now.
+        """Returns the mark of a file as it is now.
 
         Raises:
             OSError: it does not exist.
@@ -34,7 +34,7 @@ class FileMark(NamedTuple):
         return cls(os.path.abspath(path), status.st_size, status.st_mtime_ns)
 
     def change(self) -> str | None:
-        """How the file has changed since, in words; None if it has not."""
+        """Returns how the file has changed since, in words; None if it has not."""
         try:
             now = FileMark.of(self.path)
         except OSError:
@@ -46,7 +46,7 @@ class FileMark(NamedTuple):
 
 
 def marks(rows: Rows) -> tuple[FileMark, ...]:
-    """The marks of the files of rows, as they are now; none for a frame."""
+    """Returns the marks of the files of rows, as they are now; none for a frame."""
     return tuple(map(FileMark.of, rows.source.files))
 
 
@@ -69,14 +69,14 @@ class SplitMark:
         return cls(marks(rows), fingerprint(rows))
 
     def untouched(self, rows: Rows) -> bool:
-        """Whether the files are the same and unchanged, without reading them. A frame has no marks."""
+        """Returns whether the files are the same and unchanged, without reading them. A frame has no marks."""
         try:
             return bool(self.files) and self.files == marks(rows)
         except OSError:
             return False
 
     def difference(self, rows: Rows) -> str | None:
-        """How other rows differ from these, in words; None if they are the same in the same order."""
+        """Returns how other rows differ from these, in words; None if they are the same in the same order."""
         if self.untouched(rows):
             return None
         found, own = fingerprint(rows), self.fingerprint
@@ -102,7 +102,7 @@ class Provenance:
     splits: dict[str, SplitMark]
 
     def learned(self, refit: bool) -> Fingerprint:
-        """The fingerprint of all rows that the model has learned from.
+        """Returns the fingerprint of all rows that the model has learned from.
 
         Args:
             refit: whether it has learned from its validation rows too.

@@ -62,7 +62,7 @@ class Query:
                 source.require(schema.weight, "the weight")
 
     def expressions(self, *, nulls: bool = False) -> dict[str, str]:
-        """The typed columns: `x0`, `x1`, ... for the inputs, `label`, `weight`, `k0`, ... for the key.
+        """Returns the typed columns: `x0`, `x1`, ... for the inputs, `label`, `weight`, `k0`, ... for the key.
 
         Args:
             nulls: whether to leave missing inputs NULL.
@@ -77,7 +77,7 @@ class Query:
         return found
 
     def error(self, error: BaseException) -> DataError:
-        """The error to raise in place of the engine's: for a value of the wrong kind, with its place."""
+        """Returns the error to raise in place of the engine's: for a value of the wrong kind, with its place."""
         fault = self.source.fault()
         if fault is not None:
             return fault
@@ -105,7 +105,7 @@ class Query:
         return DataError(f"data.filter cannot be evaluated for every row of {self.source.name}: {reason.rstrip('.')}.")
 
     def refuse_label(self, text: str | None) -> DataError:
-        """The error for a label that is missing or not a class, with the place of the first."""
+        """Returns the error for a label that is missing or not a class, with the place of the first."""
         same = f"{self._label()} IS NOT DISTINCT FROM {'NULL' if text is None else literal(text)}"
         where, _ = self._find(self.schema.label, same)
         if is_missing(text):
@@ -117,7 +117,7 @@ class Query:
         return DataError(f"{where}: the label {text!r} is not one of the classes {classes}. {cure}.")
 
     def refuse_number_as_label(self) -> DataError:
-        """The error for a regression label that is missing, too large or not a count, with the place of the first."""
+        """Returns the error for a number as label: missing, too large or not a count; with the place of the first."""
         label = f"TRY_CAST({self._label()} AS FLOAT)"
         bad, wanted = f"{_not_finite(label)} OR abs({label}) > {LARGEST_LABEL:g}", "a finite number"
         if self.schema.counts:
@@ -127,7 +127,7 @@ class Query:
         return DataError(f"{where}: the label must be {wanted}, {most}, found {found}.")
 
     def refuse_weight(self) -> DataError:
-        """The error for a weight that is negative, missing or too large, with the place of the first."""
+        """Returns the error for a weight that is negative, missing or too large, with the place of the first."""
         assert self.schema.weight is not None
         weight = as_float(self.schema.weight, self.source.columns[self.schema.weight])
         bad = f"{_not_finite(weight)} OR {weight} < 0 OR {weight} > {LARGEST_WEIGHT:g}"
@@ -234,7 +234,7 @@ def _not_finite(value: str) -> str:
 
 
 def _advice(value: str, is_csv: bool) -> str:
-    """What a value that is not a number may stand for."""
+    """Returns what a value that is not a number may stand for."""
     if value.strip().lower() in _MISSING_MARKS:
         cure = f"name it in data.csv.null, as null: ['', {value!r}]" if is_csv else "write it as null"
         return f" If it stands for a missing value, {cure}."

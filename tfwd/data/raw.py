@@ -45,7 +45,7 @@ def _instead(entry: Input, inputs: Collection[Any]) -> str:
 
 
 def raw_arrays(schema: Schema, inputs: Any) -> dict[str, NDArray[Any]]:
-    """A checked batch in the form that every scorer takes.
+    """Returns a checked batch in the form that every scorer takes.
 
     An input of one value per row is given as `(B,)` or `(B, 1)`; one of lists as `(B, K)`, as lists of any length, as
     a RaggedTensor, or as `(B,)` if each has one value; one of vectors as `(B, n)`, or as lists of n numbers. None, NaN
@@ -89,7 +89,7 @@ def refuse_lengths(rows: Mapping[str, int]) -> None:
 
 
 def refuse_shape(entry: Input, shape: str) -> DataError:
-    """The error for an input of the wrong shape."""
+    """Returns the error for an input of the wrong shape."""
     wanted = "one list per row, (B, K)" if entry.length else "one value per row, (B,) or (B, 1)"
     if entry.fixed:
         wanted = f"{entry.length} numbers per row, (B, {entry.length})"
@@ -97,13 +97,13 @@ def refuse_shape(entry: Input, shape: str) -> DataError:
 
 
 def refuse_dtype(entry: Input, found: str, hint: str = "") -> DataError:
-    """The error for an input of the wrong type."""
+    """Returns the error for an input of the wrong type."""
     wanted = _WANTED[entry.kind] if entry.moment is None else _MOMENTS
     return DataError(f"The input {entry.name!r} takes {wanted}. Received: {found}{hint}")
 
 
 def refuse_weights(weights: str, values: str, found: str) -> DataError:
-    """The error for a list of weights that is not as long as the list of values."""
+    """Returns the error for a list of weights that is not as long as the list of values."""
     return DataError(f"The input {weights!r} takes a weight for each value of {values!r}. Received: {found}")
 
 
@@ -146,7 +146,7 @@ def _array(entry: Input, value: Any) -> _Given:
 
 
 def _plain(value: Any) -> Any:
-    """As a list if NumPy would lose something: rows of different lengths, large integers beside missing ones."""
+    """Returns a list where NumPy would lose something: rows of unequal length, large integers beside missing ones."""
     if hasattr(value, "to_pylist"):  # Arrow
         return value.to_pylist()
     if hasattr(value, "to_list") and not isinstance(getattr(value, "dtype", None), np.dtype):
@@ -157,7 +157,7 @@ def _plain(value: Any) -> Any:
 
 
 def _lists(value: Any) -> list[Any] | None:
-    """The rows of a value given as lists of any length, None for anything else."""
+    """Returns the rows of a value given as lists of any length, None for anything else."""
     dtype = getattr(value, "dtype", None)
     if getattr(value, "ndim", 1) != 1 or not (isinstance(value, list | tuple) or getattr(dtype, "kind", "") == "O"):
         return None
@@ -190,7 +190,7 @@ def objects(items: Sequence[Any]) -> NDArray[Any]:
 
 
 def _converted(entry: Input, flat: NDArray[Any], row_of: Callable[[int], int]) -> NDArray[Any]:
-    """`(N,)` values converted to the kind of an input."""
+    """Returns `(N,)` values converted to the kind of an input."""
     if not flat.size:
         return np.empty(0, _DTYPES[entry.kind])
     if entry.kind == "string":
@@ -208,7 +208,7 @@ def _converted(entry: Input, flat: NDArray[Any], row_of: Callable[[int], int]) -
 
 
 def in_seconds(flat: NDArray[Any]) -> NDArray[Any]:
-    """Moments of NumPy, Python and pandas as seconds since 1970, rounded down; other values unchanged.
+    """Returns moments of NumPy, Python and pandas as seconds since 1970, rounded down; other values unchanged.
 
     Args:
         flat: `(N,)`, of any type.
@@ -266,7 +266,7 @@ def _is_unicode(text: str) -> bool:
 
 
 def _numbers(entry: Input, flat: NDArray[Any], row_of: Callable[[int], int]) -> NDArray[Any]:
-    """Objects as numbers, without losing a digit of whole ones."""
+    """Returns objects as numbers, without losing a digit of whole ones."""
     items = flat.tolist()
     for at, item in enumerate(items):
         if not isinstance(item, int | float | np.number | np.bool_) and not _is_missing(item):
@@ -308,7 +308,7 @@ def _named(flat: NDArray[Any]) -> str:
 
 
 def _as_long(weights: _Given, values: _Given, name: str, other: str) -> _Given:
-    """Weights as wide as the values that they weigh; a row without any has the weight 1 throughout."""
+    """Returns weights as wide as the values that they weigh; a row without any has the weight 1 throughout."""
     if len(weights.array) != len(values.array):
         return weights
     if weights.lengths is not None and values.lengths is not None:

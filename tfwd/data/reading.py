@@ -18,8 +18,9 @@ from tfwd.data.files import known_ending
 from tfwd.data.filters import reads
 from tfwd.data.frames import is_frame, names, with_only
 from tfwd.data.source import Source, no_column
+from tfwd.dates import SINCE_1970
 from tfwd.errors import ConfigError, DataError
-from tfwd.schema import SINCE_1970, Schema
+from tfwd.schema import Schema
 
 
 class Reading(Section):
@@ -49,7 +50,7 @@ class Reading(Section):
 
     @classmethod
     def of(cls, config: Config) -> Reading:
-        """The part of a configuration that says how files are read."""
+        """Returns the part of a configuration that says how files are read."""
         data = config.data
         return cls(
             csv=data.csv,
@@ -63,12 +64,12 @@ class Reading(Section):
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """A JSON-able dict that `from_dict` reads."""
+        """Returns a JSON-able dict that `from_dict` reads."""
         return self.model_dump(mode="json")
 
     @classmethod
     def from_dict(cls, values: Any) -> Reading:
-        """The reading that `to_dict` wrote.
+        """Returns the reading that `to_dict` wrote.
 
         Raises:
             ValueError: it is invalid; says where.
@@ -130,12 +131,12 @@ class Reading(Section):
         return source.computing(chosen, condition)
 
     def metrics_by_user(self, source: Source) -> RankingConfig | None:
-        """The ranking section, if there is one and the rows have its user."""
+        """Returns the ranking section, if there is one and the rows have its user."""
         ranking = self.ranking
         return ranking if ranking is not None and ranking.user in source.columns else None
 
     def outside(self, schema: Schema) -> list[str]:
-        """The inputs that are computed before the graph, so that its caller must send them: one line per input."""
+        """Returns a line for each input that is computed before the graph, so that its caller must send it."""
         lines = []
         for entry in schema.inputs:
             if entry.column in self.histories:
@@ -154,7 +155,7 @@ class Reading(Section):
     def _plan(
         self, there: Collection[str], wanted: set[str], prepared: Mapping[str, str]
     ) -> tuple[dict[str, str], set[str]]:
-        """The columns to compute, in order, and the columns read from the rows; only the latter in lower case."""
+        """Returns the columns to compute, in order, and those read from the rows; only the latter in lower case."""
         known = {column.lower() for column in there}
         possible: list[tuple[str, str, set[str]]] = []
         for name, sql in self.columns.items():
@@ -170,7 +171,7 @@ class Reading(Section):
         return dict(reversed(chosen.items())), wanted
 
     def _prepared(self, source: Source) -> Mapping[str, str]:
-        """The columns that a preparation has computed already.
+        """Returns the columns that a preparation has computed already.
 
         Raises:
             DataError: it has computed one of them differently.
@@ -215,6 +216,6 @@ class Reading(Section):
 
 
 def _in_a_run(file: str) -> bool:
-    """Whether a file was prepared by a training for its run."""
+    """Returns whether a file was prepared by a training for its run."""
     folder = Path(file).resolve().parent
     return folder.name == "data" and (folder.parent / "run.json").is_file()

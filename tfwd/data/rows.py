@@ -85,17 +85,17 @@ class Rows:
         self._count: int | None = None
 
     def with_classes(self, classes: tuple[str, ...]) -> Rows:
-        """The same rows under a schema with these classes, as the analysis found them."""
+        """Returns the same rows under a schema with these classes, as the analysis found them."""
         rows = self.with_schema(dataclasses.replace(self.schema, classes=classes))
         rows._count = self._count
         return rows
 
     def with_schema(self, schema: Schema) -> Rows:
-        """The same rows under another schema."""
+        """Returns the same rows under another schema."""
         return Rows(self.source, schema, split=self.split, fraction=self.fraction, labelled=self.labelled, key=self.key)
 
     def count(self) -> int:
-        """The number of rows; read once."""
+        """Returns the number of rows; read once."""
         if self._count is None:
             try:
                 if self.split is not None:
@@ -116,7 +116,7 @@ class Rows:
         shuffle_rows: int = 100_000,
         skip: int = 0,
     ) -> Iterator[Batch]:
-        """Batches of `batch_size` rows; the last may be smaller.
+        """Yields batches of `batch_size` rows; the last may be smaller.
 
         Args:
             batch_size: rows per batch.
@@ -151,7 +151,7 @@ class Rows:
         skip: int = 0,
         class_weights: dict[str, float] | None = None,
     ) -> tf.data.Dataset:
-        """The batches of `batches` as a `tf.data.Dataset`: `(x, y)` or `(x, y, w)`, or `x` where not labelled.
+        """Returns the batches of `batches` as a `tf.data.Dataset`: `(x, y)` or `(x, y, w)`, or `x` where not labelled.
 
         It knows their number, or Keras would treat their end as a mistake; for that the rows are counted once.
 
@@ -192,7 +192,7 @@ class Rows:
     def chunks(
         self, batch_size: int, *, order: tuple[int, int] | None, shuffle_rows: int, skip: int
     ) -> Iterator[Chunk]:
-        """The rows as decoded chunks of whole batches, on which `batches` and `dataset` are built."""
+        """Yields the rows as decoded chunks of whole batches, on which `batches` and `dataset` are built."""
         if self.labelled and self.schema.task != "regression" and not self.schema.classes:
             raise ValueError("The schema has no classes yet: analyze the training rows, then use with_classes.")
         width = max(self.schema.width, 1)
@@ -211,7 +211,7 @@ class Rows:
             raise self.query.error(error) from None
 
     def hashes(self) -> Iterator[np.ndarray]:
-        """A hash of each row as it is read here, uint64, in the order of the source; see `tfwd.data.fingerprint`."""
+        """Yields hashes of the rows as read here, uint64, in the order of the source; see `tfwd.data.fingerprint`."""
         values = [f"coalesce(CAST({value} AS VARCHAR), chr(30))" for value in self.query.expressions().values()]
         select = f"md5_number_lower(concat_ws(chr(31), {', '.join(values)})) AS hash"
         try:

@@ -67,13 +67,13 @@ class Scan(Protocol):
         """Makes the relation, or one block of it, known to a connection."""
 
     def relation(self, file: int | None = None) -> str:
-        """The SQL after FROM, for all files in order or for one."""
+        """Returns the SQL after FROM, for all files in order or for one."""
 
     def block(self, block: Block) -> str:
-        """The SQL after FROM, for one block."""
+        """Returns the SQL after FROM, for one block."""
 
     def blocks(self) -> list[Block]:
-        """All rows, cut where cutting is cheap."""
+        """Returns the blocks of all rows, cut where cutting is cheap."""
 
 
 class CsvScan:
@@ -123,10 +123,10 @@ class CsvScan:
                 )
 
     def attach(self, connection: duckdb.DuckDBPyConnection, block: Block | None = None) -> None:
-        """Files need no registration."""
+        """Does nothing: files need no registration."""
 
     def relation(self, file: int | None = None) -> str:
-        """`read_csv` with the dialect and the columns given, so that nothing is guessed from the data."""
+        """Returns `read_csv` with the dialect and the columns given, so that nothing is guessed from the data."""
         files = self.reads if file is None else [self.reads[file]]
         columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in self._names)
         read = (
@@ -136,11 +136,11 @@ class CsvScan:
         return f"(SELECT * EXCLUDE ({identifier(self._index)}) FROM {read})" if self._index else read
 
     def block(self, block: Block) -> str:
-        """A whole file."""
+        """Returns the SQL of a whole file."""
         return self.relation(block.file)
 
     def blocks(self) -> list[Block]:
-        """One block per file: where a row begins is known only after reading what comes before."""
+        """Returns one block per file: where a row begins is known only after reading what comes before."""
         return [Block(file) for file in range(len(self.file_names))]
 
 
@@ -192,15 +192,15 @@ class ParquetScan:
         self.columns = {row[0]: row[1] for row in described}
 
     def attach(self, connection: duckdb.DuckDBPyConnection, block: Block | None = None) -> None:
-        """Files need no registration."""
+        """Does nothing: files need no registration."""
 
     def relation(self, file: int | None = None) -> str:
-        """`read_parquet`; columns come from the files alone, never from folder names."""
+        """Returns `read_parquet`; columns come from the files alone, never from folder names."""
         files = self.reads if file is None else [self.reads[file]]
         return f"read_parquet({_listed(files)}, binary_as_string=true, hive_partitioning=false)"
 
     def block(self, block: Block) -> str:
-        """A range of rows; DuckDB skips the row groups outside it."""
+        """Returns the SQL of a range of rows; DuckDB skips the row groups outside it."""
         relation = self.relation(block.file)[:-1] + f", {_ROW_NUMBER}=true)"
         return (
             f"(SELECT * EXCLUDE ({_ROW_NUMBER}) FROM {relation} "
@@ -208,12 +208,12 @@ class ParquetScan:
         )
 
     def blocks(self) -> list[Block]:
-        """Ranges of `BLOCK_ROWS` rows of every file."""
+        """Returns ranges of `BLOCK_ROWS` rows of every file."""
         return [block for file, length in enumerate(self._lengths) for block in cut(file, length)]
 
 
 def _named(file: str, names: list[str]) -> list[str]:
-    """The columns' names of a file.
+    """Returns the columns' names of a file.
 
     Raises:
         DataError: a name other than the first is empty.
@@ -249,11 +249,12 @@ def refuse_twins(names: Sequence[str], where: str, place: str = "") -> None:
 
 
 def cut(file: int, length: int) -> list[Block]:
+    """Returns the rows of a file as blocks of `BLOCK_ROWS` rows; the last may be shorter."""
     return [Block(file, start, min(start + BLOCK_ROWS, length)) for start in range(0, length, BLOCK_ROWS)]
 
 
 def _mark(metadata: dict[bytes, bytes] | None) -> dict[str, str]:
-    """The computed columns of a prepared file; empty for any other file, or one with an invalid mark."""
+    """Returns the computed columns of a prepared file; empty for any other file, or one with an invalid mark."""
     try:
         found = json.loads((metadata or {}).get(COMPUTED.encode(), b"{}"))
     except (ValueError, RecursionError):

@@ -15,8 +15,9 @@ from tfwd.data import lists, moments
 from tfwd.data.lists import Items, fixed_length, value_type
 from tfwd.data.source import Place, Source
 from tfwd.data.sql import INTEGERS, is_bad, is_fractional, is_number, is_scalar
+from tfwd.dates import ISO
 from tfwd.errors import ConfigError
-from tfwd.schema import ISO, Input, Kind, Schema
+from tfwd.schema import Input, Kind, Schema
 
 
 def resolve_schema(config: Config, source: Source) -> Schema:
@@ -213,7 +214,7 @@ def _check_owners(config: Config, readings: dict[str, _Reading]) -> None:
 
 
 def _kind(feature: Numeric | Bucketized | Categorical, found: str, where: str, fraction: Place | None = None) -> Kind:
-    """The kind of a column's input.
+    """Returns the kind of a column's input.
 
     Args:
         feature: what reads it.

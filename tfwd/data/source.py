@@ -112,7 +112,7 @@ class Source:
             raise explain(error, self.name) from None
 
     def computing(self, columns: Mapping[str, str], filter: str | None = None) -> Source:
-        """The same rows with computed columns, each computed from those before it, and then a filter.
+        """Returns the same rows with computed columns, each computed from those before it, and then a filter.
 
         Raises:
             ConfigError: an expression is more than SQL on a row, or does not fit the columns.
@@ -125,11 +125,11 @@ class Source:
         return made
 
     def fault(self) -> DataError | None:
-        """Why a computed column cannot be computed for all rows; None if it can."""
+        """Returns why a computed column cannot be computed for all rows; None if it can."""
         return self._scan.fault(self.connect()) if isinstance(self._scan, ComputedScan) else None
 
     def filter_fails(self) -> bool:
-        """Whether the rows can be read, but `data.filter` cannot be evaluated for each of them."""
+        """Returns whether the rows can be read, but `data.filter` cannot be evaluated for each of them."""
         try:
             self._run(f"SELECT count(*) FROM {self._scan.relation()}")
         except ENGINE_ERRORS:
@@ -141,7 +141,7 @@ class Source:
         return False
 
     def require(self, column: str, what: str = "a feature") -> str:
-        """The type of a column.
+        """Returns the type of a column.
 
         Raises:
             DataError: there is no such column; names the nearest.
@@ -171,7 +171,7 @@ class Source:
         return self._scan.is_csv
 
     def _delimiter(self) -> str:
-        """A hint if the whole first line of a CSV file is one name, as in a file with another delimiter."""
+        """Returns a hint if the whole first line of a CSV file is one name, as in a file with another delimiter."""
         name = next(iter(self.columns))
         marks = sorted((mark for mark in ";\t|:," if mark in name), key=name.count)
         if len(self.columns) > 1 or not marks or not self.is_csv:
@@ -179,7 +179,7 @@ class Source:
         return f" Its first line is one field, {name!r}: set data.csv.delimiter to {marks[-1]!r}."
 
     def connect(self, block: Block | None = None) -> duckdb.DuckDBPyConnection:
-        """A connection that knows the relation, or one block of it, for one thread."""
+        """Returns a connection that knows the relation, or one block of it, for one thread."""
         cursor = self._scan.connection.cursor()
         self._scan.attach(cursor, block)
         return cursor
@@ -189,16 +189,16 @@ class Source:
         self._scan.attach(connection)
 
     def select(self, expressions: str, *, where: str | None = None, block: Block | None = None) -> str:
-        """A query over the source's rows that pass the filter, or those of one block."""
+        """Returns a query over the source's rows that pass the filter, or those of one block."""
         relation = self._scan.relation() if block is None else self._scan.block(block)
         return f"SELECT {expressions} FROM {relation}{both([self.filter, where])}"
 
     def blocks(self) -> list[Block]:
-        """The blocks whose order a shuffle permutes."""
+        """Returns the blocks whose order a shuffle permutes."""
         return self._scan.blocks()
 
     def stream(self, expressions: str, *, block: Block | None = None) -> Iterator[pa.RecordBatch]:
-        """Rows in the order of the source, in record batches of at most about a block's rows, memory bounded.
+        """Yields rows in the order of the source, in record batches of at most about a block's rows, memory bounded.
 
         Raises:
             DataError: a file has changed since it was opened: what was learned from it would no longer fit.
@@ -214,21 +214,21 @@ class Source:
         self._refuse_changes(block)
 
     def counts(self) -> tuple[int, int]:
-        """The number of rows, and how many of them are not a copy of an earlier one."""
+        """Returns the number of rows, and how many of them are not a copy of an earlier one."""
         with reading(self.name):
             ((rows, different),) = self._run(self.select(f"count(*), count(DISTINCT {digest(self.columns)})"))
         return int(rows), int(different)
 
     def items(self, column: str, delimiter: str | None) -> Items | None:
-        """A column's rows as lists, or None if they are not lists; see `tfwd.data.lists`."""
+        """Returns a column's rows as lists, or None if they are not lists; see `tfwd.data.lists`."""
         return items(column, self.columns[column], delimiter, self._scan.lists_of_one)
 
     def has_values(self, column: str) -> bool:
-        """Whether any row has a value in a column. A column without values may have any type, such as in a frame."""
+        """Returns whether any row has a value in a column. A column without values may have any type, as in a frame."""
         return self.first(column, f"{identifier(column)} IS NOT NULL") is not None
 
     def first(self, column: str, condition: str, found: str | None = None) -> Place | None:
-        """The first row that fulfils `condition`, for a message.
+        """Returns the first row that fulfils `condition`, for a message.
 
         Args:
             column: what the message is about.
@@ -279,7 +279,7 @@ def _scan(files: list[str], kind: str, csv: CsvConfig) -> Scan:
 
 
 def no_column(name: str, columns: Collection[str], column: str, what: str, hint: str = "") -> DataError:
-    """The error for a column that a source does not have; names the nearest.
+    """Returns the error for a column that a source does not have; names the nearest.
 
     Args:
         name: the name of the source.
@@ -294,7 +294,7 @@ def no_column(name: str, columns: Collection[str], column: str, what: str, hint:
 
 
 def _stamp(path: str) -> tuple[int, int] | None:
-    """A stamp that shows whether a file is still the same."""
+    """Returns a stamp that shows whether a file is still the same."""
     try:
         found = os.stat(path)
     except OSError:

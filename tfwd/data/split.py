@@ -37,12 +37,12 @@ class ValidationRows:
             self._blocks = list(pool.map(read, source.blocks()))
 
     def block(self, index: int) -> np.ndarray:
-        """(rows of the block,) bool."""
+        """Returns bool `(rows of the block,)`."""
         bits, count = self._blocks[index]
         return np.unpackbits(bits, count=count).astype(bool)
 
     def counts(self) -> tuple[int, int]:
-        """The numbers of training and validation rows."""
+        """Returns the numbers of training and validation rows."""
         chosen = sum(int(self.block(index).sum()) for index in range(len(self._blocks)))
         return sum(count for _, count in self._blocks) - chosen, chosen
 
@@ -51,7 +51,7 @@ _KNOWN: WeakKeyDictionary[Source, dict[float, ValidationRows]] = WeakKeyDictiona
 
 
 def validation_rows(source: Source, fraction: float) -> ValidationRows:
-    """The validation rows of an open source; its training and validation rows share them."""
+    """Returns the validation rows of an open source; its training and validation rows share them."""
     known = _KNOWN.setdefault(source, {})
     if fraction not in known:
         known[fraction] = ValidationRows(source, fraction)

@@ -17,27 +17,27 @@ _DIGITS = 13
 
 
 def identifier(name: str) -> str:
-    """A column's name, quoted."""
+    """Returns a column's name, quoted."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def literal(text: str) -> str:
-    """A string, quoted."""
+    """Returns a string, quoted."""
     return "'" + text.replace("'", "''") + "'"
 
 
 def is_fractional(duckdb_type: str) -> bool:
-    """Whether a type holds numbers with a fraction."""
+    """Returns whether a type holds numbers with a fraction."""
     return duckdb_type in FLOATS or duckdb_type.startswith("DECIMAL")
 
 
 def is_number(duckdb_type: str) -> bool:
-    """Whether a type holds numbers (text that holds numbers is judged by its rows)."""
+    """Returns whether a type holds numbers (text that holds numbers is judged by its rows)."""
     return duckdb_type in INTEGERS or duckdb_type in WIDE_INTEGERS or is_fractional(duckdb_type)
 
 
 def is_scalar(duckdb_type: str) -> bool:
-    """Whether a type can be formatted as a category: text, whole numbers, truth values, days and moments."""
+    """Returns whether a type can be formatted as a category: text, whole numbers, truth values, days and moments."""
     return (
         duckdb_type in INTEGERS
         or duckdb_type in WIDE_INTEGERS
@@ -48,7 +48,7 @@ def is_scalar(duckdb_type: str) -> bool:
 
 
 def as_text(column: str, duckdb_type: str) -> str:
-    """The text form of a column, NULL where it is NULL; moments with a time zone are in UTC."""
+    """Returns the text form of a column, NULL where it is NULL; moments with a time zone are in UTC."""
     name = identifier(column)
     if duckdb_type == "VARCHAR":
         return name
@@ -58,7 +58,7 @@ def as_text(column: str, duckdb_type: str) -> str:
 
 
 def as_double(column: str, duckdb_type: str) -> str:
-    """A column as DOUBLE; empty text is NULL, other text that is not a number is a conversion error."""
+    """Returns a column as DOUBLE; empty text is NULL, other text that is not a number is a conversion error."""
     name = identifier(column)
     if duckdb_type == "DOUBLE":
         return name
@@ -66,14 +66,14 @@ def as_double(column: str, duckdb_type: str) -> str:
 
 
 def as_float(column: str, duckdb_type: str) -> str:
-    """A column as FLOAT; beyond the range of float32 it is NULL, like any value that is missing."""
+    """Returns a column as FLOAT; beyond the range of float32 it is NULL, like any value that is missing."""
     if duckdb_type == "FLOAT":
         return identifier(column)
     return f"TRY_CAST({as_double(column, duckdb_type)} AS FLOAT)"
 
 
 def as_integer(column: str, duckdb_type: str) -> str:
-    """A column as BIGINT; a conversion error where it holds anything but a whole number."""
+    """Returns a column as BIGINT; a conversion error where it holds anything but a whole number."""
     name = identifier(column)
     if duckdb_type == "VARCHAR":
         # DuckDB rounds '1.5' to 2 and reads '1e3': a category is written in decimal digits or refused. The '!' makes
@@ -93,7 +93,7 @@ def as_integer(column: str, duckdb_type: str) -> str:
 
 
 def _is_whole(name: str, duckdb_type: str = "VARCHAR") -> str:
-    """The condition that a value, if present, is a whole number other than the mark of a missing one."""
+    """Returns the condition that a value, if present, is a whole number other than the mark of a missing one."""
     if duckdb_type == "VARCHAR":
         digits = str(MISSING_INTEGER).removeprefix("-")
         return f"regexp_full_match({name}, '[+-]?[0-9]+') AND NOT regexp_full_match({name}, '-0*{digits}')"
@@ -103,7 +103,7 @@ def _is_whole(name: str, duckdb_type: str = "VARCHAR") -> str:
 
 
 def is_bad(column: str, duckdb_type: str, kind: Kind) -> str | None:
-    """The condition under which `typed` raises a conversion error in a row; None if it never does."""
+    """Returns the condition under which `typed` raises a conversion error in a row; None if it never does."""
     name = identifier(column)
     if kind == "string" and not is_fractional(duckdb_type):
         return None
@@ -125,7 +125,7 @@ def is_bad(column: str, duckdb_type: str, kind: Kind) -> str | None:
 
 
 def typed(column: str, duckdb_type: str, kind: Kind, *, nulls: bool = False) -> str:
-    """A column converted to the kind of input in the schema.
+    """Returns a column converted to the kind of input in the schema.
 
     Args:
         column: its name.
@@ -146,7 +146,7 @@ def typed(column: str, duckdb_type: str, kind: Kind, *, nulls: bool = False) -> 
 
 
 def in_split(columns: dict[str, str], split: str, fraction: float) -> str:
-    """The condition that a row is in a split: MD5 of all of its columns, as a number in [0, 1), against `fraction`.
+    """Returns the condition that a row is in a split: the MD5 of its columns, in [0, 1), against `fraction`.
 
     It depends only on the row's own text, so that equal rows stay together, and no run, machine, order or number of
     files moves a row. NULL and "" differ.
@@ -161,12 +161,12 @@ def in_split(columns: dict[str, str], split: str, fraction: float) -> str:
 
 
 def digest(columns: dict[str, str]) -> str:
-    """MD5 of a row's columns, by name, as hexadecimal text."""
+    """Returns the MD5 of a row's columns, by name, as hexadecimal text."""
     fields = [f"coalesce({as_text(column, columns[column])}, chr(30))" for column in sorted(columns)]
     return f"md5(concat_ws(chr(31), {', '.join(fields)}))"
 
 
 def both(conditions: Iterable[str | None]) -> str:
-    """` WHERE` with all the conditions that are not None, or the empty string."""
+    """Returns ` WHERE` with all the conditions that are not None, or the empty string."""
     given = [f"({condition})" for condition in conditions if condition]
     return " WHERE " + " AND ".join(given) if given else ""

@@ -55,15 +55,15 @@ class TableScan:
         connection.register(_TABLE, table)
 
     def relation(self, file: int | None = None) -> str:
-        """The registered name."""
+        """Returns the registered name."""
         return _TABLE
 
     def block(self, block: Block) -> str:
-        """The registered name, under which `attach` put the slice."""
+        """Returns the registered name, under which `attach` put the slice."""
         return _TABLE
 
     def blocks(self) -> list[Block]:
-        """Slices of `BLOCK_ROWS` rows."""
+        """Returns slices of `BLOCK_ROWS` rows."""
         return cut(0, self._table.num_rows)
 
 

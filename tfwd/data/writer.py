@@ -17,7 +17,7 @@ from tfwd.utils.files import file_beside, reason
 
 @contextlib.contextmanager
 def writing(output: str | Path) -> Iterator[Writer]:
-    """A writer of tables to a `.parquet` or `.csv` file, which appears on success.
+    """Yields a writer of tables to a `.parquet` or `.csv` file, which appears on success.
 
     Raises:
         DataError: the file cannot be written.

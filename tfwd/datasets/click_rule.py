@@ -104,7 +104,7 @@ class Rule:
         return ids, numbers, random.random(BLOCK_ROWS)
 
     def probability(self, ids: Ids, numbers: Floats, *, crosses: bool = True) -> Doubles:
-        """The true probability of a click.
+        """Returns the true probability of a click.
 
         Args:
             ids: categories, int64 (B, columns).
@@ -168,7 +168,7 @@ def _weights(seed: int, term: int, *keys: npt.NDArray[np.int64]) -> Doubles:
 
 
 def _mix(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """SplitMix64 (Steele, Lea and Flood 2014, Fast Splittable Pseudorandom Number Generators)."""
+    """Computes SplitMix64 (Steele, Lea and Flood 2014, Fast Splittable Pseudorandom Number Generators)."""
     x = x + np.uint64(0x9E3779B97F4A7C15)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

@@ -86,7 +86,7 @@ def write(
 
 
 def probability(table: pa.Table, rule: Rule, *, crosses: bool = True) -> Doubles:
-    """The true probability of a click for rows that `write` wrote.
+    """Returns the true probability of a click for rows that `write` wrote.
 
     Args:
         table: has the columns c1, c2, ..., x1, x2, ... of the rule; others are ignored.
@@ -146,7 +146,7 @@ def _write_file(file: pathlib.Path, block: Callable[[int], pa.Table], start: int
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line over `write`."""
+    """Runs the command line over `write`."""
     parser = argparse.ArgumentParser(
         prog="python -m tfwd.datasets.clicks",
         description="Write synthetic clicks with a known rule as Parquet.",

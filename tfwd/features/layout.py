@@ -53,17 +53,17 @@ class Slot:
 
 
 def columns_of(slots: tuple[Slot, ...]) -> list[Slot]:
-    """The slot of each column of an id matrix."""
+    """Returns the slot of each column of an id matrix."""
     return [slot for slot in slots for _ in range(slot.width)]
 
 
 def bag_columns(slots: tuple[Slot, ...]) -> int:
-    """How many of the last columns of an id matrix belong to bags."""
+    """Returns how many of the last columns of an id matrix belong to bags."""
     return sum(slot.width for slot in slots if slot.bag)
 
 
 def weights_name(ids: str) -> str:
-    """The name of the weights that belong to an id matrix: `wide_ids` -> `wide_weights`."""
+    """Returns the name of the weights that belong to an id matrix: `wide_ids` -> `wide_weights`."""
     return ids.removesuffix("ids") + "weights"
 
 
@@ -158,7 +158,7 @@ class Layout:
         return tuple(table for table in self.tables if table.name != "wide")
 
     def tower_blocks(self) -> tuple[Block, ...]:
-        """The tower's inputs, in the order in which `DeepHead.tower_inputs` joins them."""
+        """Returns the tower's inputs, in the order in which `DeepHead.tower_inputs` joins them."""
         found: list[Block] = []
 
         def add(kind: Literal["embedding", "one_hot", "number"], name: str, size: int, *rest: Any) -> None:
@@ -175,12 +175,12 @@ class Layout:
         return tuple(found)
 
     def to_dict(self) -> dict[str, Any]:
-        """A JSON-able dict that `from_dict` reads."""
+        """Returns a JSON-able dict that `from_dict` reads."""
         return dataclasses.asdict(self)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Layout:
-        """The layout that `to_dict` wrote."""
+        """Returns the layout that `to_dict` wrote."""
 
         def ranges(entries: list[dict[str, Any]]) -> tuple[Range, ...]:
             return tuple(Range(**entry) for entry in entries)

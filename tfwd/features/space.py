@@ -45,7 +45,7 @@ class FeatureSpace:
         return self.by_name[name]
 
     def rows(self, name: str) -> int:
-        """The number of local ids `0 .. rows - 1` of a feature.
+        """Returns the number of local ids `0 .. rows - 1` of a feature.
 
         Categorical with a vocabulary: OOV, missing, then the vocabulary. Hashed: the bins, then missing.
         Identity: the integers, OOV, missing. Bucketized: the buckets, missing, and OOV if asked for.
@@ -71,39 +71,39 @@ class FeatureSpace:
         return feature.known_rows(self.by_name) if words is None else len(words) + 2
 
     def length(self, name: str) -> int | None:
-        """The largest number of values per row of a multivalent feature; None for a feature with one value per row."""
+        """Returns the most values per row of a multivalent feature; None for a feature with one value per row."""
         return self.by_name[name].length(self.by_name)
 
     def root(self, name: str) -> Feature:
-        """The feature whose vocabulary, bins or integers a feature uses: its owner, or itself."""
+        """Returns the feature whose vocabulary, bins or integers a feature uses: its owner, or itself."""
         feature = self.by_name[name]
         return root(feature, self.by_name) if isinstance(feature, Categorical) else feature
 
     def embedded_as(self, name: str) -> Feature:
-        """The feature that owns the rows of a feature's embedding: the one that it shares, or itself."""
+        """Returns the feature that owns the rows of a feature's embedding: the one that it shares, or itself."""
         feature = self.by_name[name]
         shares = isinstance(feature, Categorical) and feature.embedding_of
         return self.root(name) if shares else feature
 
     def width(self, name: str) -> int:
-        """The width of the embedding of a feature that has one."""
+        """Returns the width of the embedding of a feature that has one."""
         owner = self.embedded_as(name)
         assert isinstance(owner, Placed)
         return embedding_width(owner.embedding, self.rows(name))
 
     def vocabulary(self, name: str) -> tuple[str, ...] | None:
-        """The vocabulary of a feature, None where it has none."""
+        """Returns the vocabulary of a feature, None where it has none."""
         owner = self.root(name)
         found = self.statistics.vocabularies.get(owner.name) if isinstance(owner, Categorical) else None
         return None if found is None else found.values
 
     def is_hashed(self, name: str) -> bool:
-        """Whether a feature's values are hashed, so that an id stands for no single value."""
+        """Returns whether a feature's values are hashed, so that an id stands for no single value."""
         owner = self.root(name)
         return isinstance(owner, Categorical) and owner.hash_bins is not None
 
     def value_names(self, name: str) -> Callable[[int], str]:
-        """What the ids of a feature stand for, to follow the column's name: `=Sales`, ` in [30, 40)`, ` missing`.
+        """Returns what ids of a feature stand for, to follow the column's name: `=Sales`, ` in [30, 40)`, ` missing`.
 
         No list is made for bins. The ids of a cross have no names without its layer.
         """
@@ -121,17 +121,17 @@ class FeatureSpace:
         return _bucket_names(owner, self.statistics.numerics[name].boundaries).__getitem__
 
     def number_owners(self) -> dict[str, str]:
-        """The name of each column of the numeric matrix -> the feature that computes it."""
+        """Returns the name of each column of the numeric matrix -> the feature that computes it."""
         return number_owners(self.features)
 
 
 def number_owners(features: Iterable[Feature]) -> dict[str, str]:
-    """The name of each column of the numeric matrix -> the feature that computes it."""
+    """Returns the name of each column of the numeric matrix -> the feature that computes it."""
     return {number: f.name for f in features if isinstance(f, Numeric) for number in f.numbers}
 
 
 def shortest(number: float) -> str:
-    """The shortest decimal that only this float32 rounds to, so that two boundaries never look alike."""
+    """Returns the shortest decimal that only this float32 rounds to, so that two boundaries never look alike."""
     value = np.float32(number)
     if value != 0 and not 1e-4 <= abs(value) < 1e16:
         return np.format_float_scientific(value, trim="-")

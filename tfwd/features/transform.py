@@ -88,11 +88,11 @@ class _Builder:
         return self.inputs[self.names[column]]
 
     def _values(self, feature: OnColumn) -> keras.KerasTensor:
-        """What a feature looks up or scales: its input, or what is computed from one."""
+        """Returns what a feature looks up or scales: its input, or what is computed from one."""
         return self.computed[feature.name] if feature.name in self.computed else self._raw(feature.column)
 
     def _moments(self) -> dict[str, keras.KerasTensor]:
-        """The parts and numbers of datetime features by name; the parts of a column are computed together."""
+        """Returns the parts and numbers of datetime features by name; the parts of a column are computed together."""
         found: dict[str, keras.KerasTensor] = {}
         wanted: dict[str, dict[str, None]] = {}
         for feature in self.features:
@@ -156,7 +156,7 @@ class _Builder:
         return buckets
 
     def _with_buckets(self, wanted: list[str]) -> tuple[list[keras.KerasTensor], list[str]]:
-        """The ids of features and the names of their columns; buckets are one matrix, so one adds all of them."""
+        """Returns the ids of features and the names of their columns; buckets are one matrix, so that one adds all."""
         names = [name for name in wanted if name in self.categories]
         parts = [self.categories[name] for name in names]
         if any(isinstance(self.space[name], Bucketized) for name in wanted):

@@ -41,6 +41,11 @@ def keras_scorer(model: Any) -> Scorer:
 
 
 def saved_model_scorer(folder: Path) -> Scorer:
+    """Returns the scorer of a SavedModel that tfwd exported.
+
+    Raises:
+        RunError: it cannot be read, or its signature does not fit its metadata.
+    """
     import tensorflow as tf
 
     described = of_saved_model(folder)

@@ -73,7 +73,7 @@ def wide_weights(
 
 
 def _others(model: WideDeep, head: Any) -> tuple[list[str], list[str], NDArray[np.float32]]:
-    """Owners, names and weights of what is in no table: numbers, and the bias of a wide head without a deep one."""
+    """Returns owners, names and weights of what is in no table: numbers, and the bias of a wide head alone."""
     names = [model.layout.numeric[column] for column in model.layout.wide_numeric] + ["bias"] * head.use_bias
     blocks = [np.zeros((0, head.outputs), np.float32)]
     if head.numeric:
@@ -84,7 +84,7 @@ def _others(model: WideDeep, head: Any) -> tuple[list[str], list[str], NDArray[n
 
 
 def row_names(name: str, ids: NDArray[np.integer], space: FeatureSpace, model: WideDeep) -> list[str]:
-    """The names of some local ids of a feature."""
+    """Returns the names of some local ids of a feature."""
     feature = space[name]
     if isinstance(feature, Cross):
         return _cross_names(feature, ids, space, model)

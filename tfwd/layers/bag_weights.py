@@ -30,7 +30,7 @@ class BagWeights(keras.layers.Layer):
         self.columns = list(columns)
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """float32 `(B, W)` -> float32 `(B, len(columns))`."""
+        """Maps float32 `(B, W)` to float32 `(B, len(columns))`."""
         one = tf.ones_like(inputs)
         counted = tf.where(inputs >= SMALLEST, tf.minimum(inputs, LARGEST), tf.zeros_like(inputs))
         # NaN and infinities are not below the largest float.
@@ -39,9 +39,9 @@ class BagWeights(keras.layers.Layer):
         return choose_columns(weights, [column + 1 for column in self.columns])
 
     def compute_output_spec(self, inputs: Any) -> keras.KerasTensor:
-        """float32 `(B, len(columns))`."""
+        """Returns float32 `(B, len(columns))`."""
         return keras.KerasTensor((inputs.shape[0], len(self.columns)), "float32")
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
+        """Returns the constructor's arguments."""
         return {**super().get_config(), "columns": self.columns}

@@ -23,7 +23,7 @@ class Bag(NamedTuple):
 
 
 def shares(ids: tf.Tensor, weights: tf.Tensor | None, bags: Sequence[Bag]) -> tf.Tensor:
-    """How much each place of a bag counts in its sum.
+    """Returns how much each place of a bag counts in its sum.
 
     Args:
         ids: int `(B, W)`, the columns of all bags, where 0 is padding.

@@ -14,17 +14,17 @@ _SMALLEST_NORMAL = float(np.finfo(np.float32).tiny)
 
 
 def flush_denormals(values: tf.Tensor) -> tf.Tensor:
-    """float32, any shape: denormal values become 0 in every runtime."""
+    """Replaces denormal values by 0, in every runtime; float32, any shape."""
     return tf.where(tf.abs(values) < _SMALLEST_NORMAL, tf.zeros_like(values), values)
 
 
 def without_denormals(values: np.ndarray) -> np.ndarray:
-    """float32, any shape: like `flush_denormals`, for the constants that values are compared with."""
+    """Does what `flush_denormals` does, for the constants that values are compared with; float32, any shape."""
     return np.where(np.abs(values) < _SMALLEST_NORMAL, np.float32(0), values)
 
 
 def bucketize(values: tf.Tensor, boundaries: tf.Tensor, starts: np.ndarray, counts: np.ndarray) -> tf.Tensor:
-    """The number of boundaries b with not (x < b), column by column, by binary search.
+    """Returns the number of boundaries b with not (x < b), column by column, by binary search.
 
     Equal to `keras.layers.Discretization`: bucket i holds boundaries[i-1] <= x < boundaries[i], and NaN is in the
     top bucket. A search costs log2(n) gathers, where counting would cost n comparisons, and every operation of it
@@ -93,7 +93,7 @@ class Bucketize(keras.layers.Layer):
         self.boundaries.assign(without_denormals(self.boundaries.numpy()))
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """float32 `(B, F)` -> int32 `(B, F)`."""
+        """Maps float32 `(B, F)` to int32 `(B, F)`."""
         inputs = flush_denormals(inputs)
         position = bucketize(inputs, self.boundaries.value, self._starts, self._counts)
         ids = position
@@ -106,9 +106,9 @@ class Bucketize(keras.layers.Layer):
         return tf.where(tf.math.is_nan(inputs), tf.constant(self._counts + 1), ids)
 
     def compute_output_spec(self, inputs: Any) -> keras.KerasTensor:
-        """int32, the shape of the input."""
+        """Returns int32 of the shape of the input."""
         return keras.KerasTensor(inputs.shape, "int32")
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments; the boundaries are a weight."""
+        """Returns the constructor's arguments; the boundaries are a weight."""
         return {**super().get_config(), "sizes": self.sizes, "oov": self.oov}

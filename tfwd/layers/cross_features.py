@@ -95,7 +95,7 @@ class CrossFeatures(keras.layers.Layer):
         self.later.assign(later)
 
     def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
-        """The ids of all crosses; see the class."""
+        """Returns the ids of all crosses; see the class."""
         # One column per row, so that choosing keys copies rows.
         given = tf.transpose(tf.cast(inputs[0], tf.int64))
         ids = tf.maximum(given, 0) if any(self.lengths) else given
@@ -122,12 +122,12 @@ class CrossFeatures(keras.layers.Layer):
         return tf.transpose(joined)
 
     def _chosen(self, columns: list[range], cross: int, position: int) -> list[int]:
-        """The column of the key at a position, for every combination of a cross."""
+        """Returns the column of the key at a position, for every combination of a cross."""
         places = columns[self.crosses[cross][position]]
         return [places[member[position]] for member in self._members[cross]]
 
     def _hashes(self, first: tf.Tensor, later: tf.Tensor, order: list[int]) -> tf.Tensor:
-        """The uint64 fingerprints of crosses, longest first: `(combinations, N)`."""
+        """Returns the uint64 fingerprints of crosses, longest first: `(combinations, N)`."""
 
         def at(position: int, members: list[int]) -> tf.Tensor:
             return tf.constant([c for i in members for c in self._chosen(self.hash_columns, i, position)])
@@ -181,7 +181,7 @@ class CrossFeatures(keras.layers.Layer):
         return tf.cast(tf.math.floormod(hashes, tf.constant(self.bins[index], tf.uint64)), tf.int64)
 
     def rounds(self, ids: tf.Tensor, fingerprints: tf.Tensor | None) -> list[tf.Tensor]:
-        """The first and the later rounds of ids `(K, N)` and of fingerprints `(H, N)`, both `(K + H, N)`."""
+        """Returns the first and the later rounds of ids `(K, N)` and of fingerprints `(H, N)`, both `(K + H, N)`."""
         held = self._held[:, np.newaxis]
         rows = ids + tf.constant(self._column_starts[:, np.newaxis])
         if not held.all():
@@ -195,7 +195,7 @@ class CrossFeatures(keras.layers.Layer):
         return rounds
 
     def _combinations(self, ids: tf.Tensor, cross: int) -> tf.Tensor:
-        """The ids `(K, N)` as mixed-radix numbers, the last key varying fastest: `(combinations, N)`."""
+        """Returns the ids `(K, N)` as mixed-radix numbers, the last key varying fastest: `(combinations, N)`."""
         combined = tf.gather(ids, tf.constant(self._chosen(self.id_columns, cross, 0)))
         for position, key in enumerate(self.crosses[cross][1:], 1):
             chosen = tf.gather(ids, tf.constant(self._chosen(self.id_columns, cross, position)))
@@ -203,11 +203,11 @@ class CrossFeatures(keras.layers.Layer):
         return combined
 
     def compute_output_spec(self, inputs: Any) -> keras.KerasTensor:
-        """int64 `(B, N)`."""
+        """Returns int64 `(B, N)`."""
         return keras.KerasTensor((inputs[0].shape[0], sum(map(len, self._members))), "int64")
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments; the rounds are weights."""
+        """Returns the constructor's arguments; the rounds are weights."""
         return {
             **super().get_config(),
             "crosses": self.crosses,

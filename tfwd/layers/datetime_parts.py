@@ -55,7 +55,7 @@ class DatetimeParts(keras.layers.Layer):
             raise ValueError(f"Expected parts from year, {', '.join(PARTS)}. Received: {self.parts}")
 
     def call(self, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-        """int64 `(B,)` -> `{part: int64 (B,)}`."""
+        """Maps int64 `(B,)` to `{part: int64 (B,)}`."""
         wanted, found = set(self.parts), {}
         known = _known(inputs)
         # Counted from the year 1 nothing is negative: ONNX division rounds towards 0, TensorFlow's // rounds down.
@@ -83,11 +83,11 @@ class DatetimeParts(keras.layers.Layer):
         return {part: tf.where(known, tf.cast(found[part], tf.int64), missing) for part in self.parts}
 
     def compute_output_spec(self, inputs: Any) -> dict[str, keras.KerasTensor]:
-        """`{part: int64 (B,)}`."""
+        """Returns `{part: int64 (B,)}`."""
         return {part: keras.KerasTensor(inputs.shape, "int64") for part in self.parts}
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
+        """Returns the constructor's arguments."""
         return {**super().get_config(), "parts": self.parts}
 
 
@@ -114,17 +114,17 @@ class CyclicalEncoding(keras.layers.Layer):
         self._points = _circle(self._count)
 
     def call(self, inputs: tf.Tensor) -> list[tf.Tensor]:
-        """int64 `(B,)` -> two of float32 `(B,)`."""
+        """Maps int64 `(B,)` to two of float32 `(B,)`."""
         missing = tf.equal(inputs, tf.constant(MISSING_INTEGER, tf.int64))
         rows = tf.where(missing, tf.constant(self._count, tf.int64), inputs - self._first)
         return [tf.gather(tf.constant(self._points[:, column]), rows) for column in (0, 1)]
 
     def compute_output_spec(self, inputs: Any) -> list[keras.KerasTensor]:
-        """Two of float32 `(B,)`."""
+        """Returns two of float32 `(B,)`."""
         return [keras.KerasTensor(inputs.shape, "float32") for _ in range(2)]
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
+        """Returns the constructor's arguments."""
         return {**super().get_config(), "part": self.part}
 
 
@@ -152,7 +152,7 @@ class AgeInDays(keras.layers.Layer):
         self.reference = reference
 
     def call(self, inputs: Any) -> tf.Tensor:
-        """int64 `(B,)`, or two -> float32 `(B,)`."""
+        """Maps int64 `(B,)`, or two of them, to float32 `(B,)`."""
         if self.reference is None:
             moment, reference = inputs
             known = tf.logical_and(_known(moment), _known(reference))
@@ -167,17 +167,17 @@ class AgeInDays(keras.layers.Layer):
         return tf.where(known, days, np.float32(np.nan))
 
     def compute_output_spec(self, inputs: Any) -> keras.KerasTensor:
-        """float32 `(B,)`."""
+        """Returns float32 `(B,)`."""
         moment = inputs if self.reference is not None else inputs[0]
         return keras.KerasTensor(moment.shape, "float32")
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
+        """Returns the constructor's arguments."""
         return {**super().get_config(), "reference": self.reference}
 
 
 def _known(moments: tf.Tensor) -> tf.Tensor:
-    """int64 -> bool, shape kept: whether a moment lies in the years 1 to 9999."""
+    """Returns whether moments lie in the years 1 to 9999: bool, shape kept."""
     return tf.logical_and(moments >= FIRST_SECOND, moments <= LAST_SECOND)
 
 
@@ -206,7 +206,7 @@ def _year_and_day(days: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def _circle(period: int) -> np.ndarray:
-    """float32 `(period + 1, 2)`: the sine and cosine of every value, then NaN."""
+    """Returns float32 `(period + 1, 2)`: the sine and cosine of every value, then NaN."""
     angles = np.arange(period) * (2 * np.pi / period)
     points = np.stack([np.sin(angles), np.cos(angles)], axis=1)
     # The digits rounded off are beyond float32, and libraries differ in them. Now the sine of pi is 0, and never -0.

@@ -91,14 +91,14 @@ class DeepHead(keras.layers.Layer):
         self.logits.build(self.tower.compute_output_shape((None, width)))
 
     def call(self, inputs: dict[str, tf.Tensor], training: bool = False) -> tf.Tensor:
-        """float32 `(B, outputs)`."""
+        """Returns float32 `(B, outputs)`."""
         joined = self.tower_inputs(inputs)
         if self.dropout is not None:
             joined = self.dropout(joined, training=training)
         return self.logits(self.tower(joined, training=training))
 
     def tower_inputs(self, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
-        """What the tower reads, float32 `(B, width)`: embeddings by table, then one-hot, then numbers."""
+        """Returns what the tower reads, float32 `(B, width)`: embeddings by table, then one-hot, then numbers."""
         parts = []
         for embedding in self.embeddings:
             parts += self.embedded(embedding, inputs)
@@ -109,7 +109,7 @@ class DeepHead(keras.layers.Layer):
         return tf.concat(parts, axis=1)
 
     def embedded(self, embedding: SharedTable, inputs: dict[str, tf.Tensor]) -> list[tf.Tensor]:
-        """The embeddings of one table, float32 `(B, features * dim)`: of single values, then of bags."""
+        """Returns the embeddings of one table, float32 `(B, features * dim)`: of single values, then of bags."""
         ids, weights = inputs[f"{embedding.name}_ids"], inputs.get(f"{embedding.name}_weights")
         bags = self.bags.get(embedding.name, [])
         fixed, fixed_bags = self.fixed.get(embedding.name, (0, 0))
@@ -152,11 +152,11 @@ class DeepHead(keras.layers.Layer):
         return parts
 
     def compute_output_spec(self, inputs: Any, training: bool = False) -> keras.KerasTensor:
-        """float32 `(B, outputs)`."""
+        """Returns float32 `(B, outputs)`."""
         return keras.KerasTensor((next(iter(inputs.values())).shape[0], self.outputs), "float32")
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments, with the tower serialized."""
+        """Returns the constructor's arguments, with the tower serialized."""
         return {
             **super().get_config(),
             "tables": {name: list(shape) for name, shape in self.tables.items()},

@@ -20,11 +20,11 @@ class _Lookup(keras.layers.Layer):
         self.size = size
 
     def compute_output_spec(self, inputs: Any) -> keras.KerasTensor:
-        """int64, the shape of the input."""
+        """Returns int64 of the shape of the input."""
         return keras.KerasTensor(inputs.shape, "int64")
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
+        """Returns the constructor's arguments."""
         return {**super().get_config(), "size": self.size}
 
 
@@ -39,14 +39,14 @@ class Fingerprint(keras.layers.Layer):
     """
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """string or int64 -> uint64, shape kept."""
+        """Maps string or int64 to uint64, shape kept."""
         words = inputs
         if inputs.dtype != tf.string:
             words = tf.where(tf.equal(inputs, MISSING_INTEGER), "", tf.strings.as_string(inputs))
         return tf.ensure_shape(fingerprint64(words), inputs.shape)
 
     def compute_output_spec(self, inputs: Any) -> keras.KerasTensor:
-        """uint64, the shape of the input."""
+        """Returns uint64 of the shape of the input."""
         return keras.KerasTensor(inputs.shape, "uint64")
 
 
@@ -64,7 +64,7 @@ class HashedLookup(_Lookup):
     """
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """uint64 -> int64, shape kept."""
+        """Maps uint64 to int64, shape kept."""
         bins = tf.cast(tf.math.floormod(inputs, tf.constant(self.size, tf.uint64)), tf.int64)
         missing = tf.equal(inputs, tf.constant(EMPTY_FINGERPRINT, tf.uint64))
         return tf.where(missing, tf.constant(self.size, tf.int64), bins)
@@ -86,7 +86,7 @@ class IdentityLookup(_Lookup):
     """
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """int64 -> int64, shape kept."""
+        """Maps int64 to int64, shape kept."""
         known = tf.logical_and(inputs >= 0, inputs < self.size)
         ids = tf.where(known, inputs, tf.constant(self.size, tf.int64))
         return tf.where(tf.equal(inputs, MISSING_INTEGER), tf.constant(self.size + 1, tf.int64), ids)

@@ -16,7 +16,7 @@ OOV_TOKEN = "[OOV]"
 
 
 def fingerprint64(values: tf.Tensor) -> tf.Tensor:
-    """Fingerprint64 (FarmHash) of strings.
+    """Returns the Fingerprint64 (FarmHash) of strings.
 
     Args:
         values: string, any shape.

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 
 def choose_columns(matrix: tf.Tensor, columns: Sequence[int]) -> tf.Tensor:
-    """Columns of a `(B, N)` matrix, `(B, len(columns))`; the matrix itself if all are chosen in order."""
+    """Returns columns of a `(B, N)` matrix, `(B, len(columns))`; the matrix itself if all are chosen in order."""
     if list(columns) == list(range(matrix.shape[1])):
         return matrix
     return tf.gather(matrix, tf.constant(list(columns)), axis=1)
@@ -35,17 +35,17 @@ class JoinColumns(keras.layers.Layer):
         self.to = to
 
     def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
-        """A list of `(B,)` and `(B, K)` -> `(B, N)`."""
+        """Maps a list of `(B,)` and `(B, K)` to `(B, N)`."""
         columns = [tf.cast(column, self.to) for column in inputs]
         return tf.concat(
             [column if column.shape.rank == 2 else tf.expand_dims(column, 1) for column in columns], axis=1
         )
 
     def compute_output_spec(self, inputs: Any) -> keras.KerasTensor:
-        """`(B, N)`."""
+        """Returns `(B, N)`."""
         width = sum(column.shape[1] if len(column.shape) == 2 else 1 for column in inputs)
         return keras.KerasTensor((inputs[0].shape[0], width), self.to)
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
+        """Returns the constructor's arguments."""
         return {**super().get_config(), "to": self.to}

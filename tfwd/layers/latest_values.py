@@ -32,7 +32,7 @@ class LatestValues(keras.layers.Layer):
         self.length, self.pad = length, pad
 
     def call(self, inputs: list[tf.Tensor]) -> list[tf.Tensor]:
-        """A list of `(B, K)` -> a list of `(B, length)`; see the class."""
+        """Maps a list of `(B, K)` to a list of `(B, length)`; see the class."""
         ids = inputs[0]
         others = [_of_one_shape(column, ids) if column.dtype.is_floating else column for column in inputs[1:]]
         columns = [tf.where(tf.equal(ids, self.pad), tf.constant(ABSENT, tf.int64), ids), *others]
@@ -60,11 +60,11 @@ class LatestValues(keras.layers.Layer):
         return [tf.gather(column, places, batch_dims=1) for column in columns]
 
     def compute_output_spec(self, inputs: Any) -> list[keras.KerasTensor]:
-        """`(B, length)` each."""
+        """Returns `(B, length)` each."""
         return [keras.KerasTensor((column.shape[0], self.length), column.dtype) for column in inputs]
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
+        """Returns the constructor's arguments."""
         return {**super().get_config(), "length": self.length, "pad": self.pad}
 
 

@@ -39,13 +39,13 @@ class LogitSum(keras.layers.Layer):
         self.scale.assign(scale)
 
     def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
-        """float32 `(B, outputs)`."""
+        """Returns float32 `(B, outputs)`."""
         return self.base.value + self.scale.value * tf.add_n(inputs)
 
     def compute_output_spec(self, inputs: Any) -> keras.KerasTensor:
-        """float32 `(B, outputs)`."""
+        """Returns float32 `(B, outputs)`."""
         return keras.KerasTensor(inputs[0].shape, "float32")
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
+        """Returns the constructor's arguments."""
         return {**super().get_config(), "outputs": self.outputs}

@@ -94,7 +94,7 @@ class NumericScaling(keras.layers.Layer):
             weight.assign(without_denormals(weight.numpy()))
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """float32 `(B, F)` -> float32 `(B, M)`."""
+        """Maps float32 `(B, F)` to float32 `(B, M)`."""
         raw = choose_columns(inputs, self.sources)
         # A single comparison, which NaN and infinities fail: ONNX has no is-finite operation.
         finite = tf.abs(raw) <= raw.dtype.max
@@ -122,10 +122,10 @@ class NumericScaling(keras.layers.Layer):
         return scaled
 
     def compute_output_spec(self, inputs: Any) -> keras.KerasTensor:
-        """float32 `(B, M)`."""
+        """Returns float32 `(B, M)`."""
         return keras.KerasTensor((inputs.shape[0], len(self.forms)), "float32")
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments; what was learned is in the weights."""
+        """Returns the constructor's arguments; what was learned is in the weights."""
         names = ("sources", "forms", "quantiles", "exponents")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}

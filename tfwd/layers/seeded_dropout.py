@@ -40,7 +40,7 @@ class SeededDropout(keras.layers.Layer):
         )
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """The inputs; in training, with dropped units."""
+        """Returns the inputs; in training, with dropped units."""
         if not training or not self.rate:
             return inputs
         step = self.step.value
@@ -52,9 +52,9 @@ class SeededDropout(keras.layers.Layer):
         return tf.where(kept, inputs / (1.0 - self.rate), tf.zeros_like(inputs))
 
     def compute_output_spec(self, inputs: Any, training: bool = False) -> keras.KerasTensor:
-        """The shape and dtype of the input."""
+        """Returns the shape and dtype of the input."""
         return keras.KerasTensor(inputs.shape, inputs.dtype)
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments; the step is a weight."""
+        """Returns the constructor's arguments; the step is a weight."""
         return {**super().get_config(), "rate": self.rate, "seed": self.seed}

@@ -43,7 +43,7 @@ class SharedTable(keras.layers.Layer):
         return tf.concat([tf.zeros((1, self.dim)), values[1:]], axis=0)
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """int32 `(...)` -> float32 `(..., dim)`."""
+        """Maps int32 `(...)` to float32 `(..., dim)`."""
         table = self.table.value
         context = tf.distribute.get_replica_context()
         if isinstance(table, tf.distribute.DistributedValues) and context:
@@ -54,10 +54,10 @@ class SharedTable(keras.layers.Layer):
         return tf.gather(table, inputs)
 
     def compute_output_spec(self, inputs: Any) -> keras.KerasTensor:
-        """float32 `(B, N, dim)`."""
+        """Returns float32 `(B, N, dim)`."""
         return keras.KerasTensor((*inputs.shape, self.dim), "float32")
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
+        """Returns the constructor's arguments."""
         config = {"rows": self.rows, "dim": self.dim, "stddev": self.stddev, "seed": self.seed}
         return {**super().get_config(), **config}

@@ -28,7 +28,7 @@ class TableIds(keras.layers.Layer):
         self.columns, self.starts, self.bags = list(columns), list(starts), bags
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """int32 or int64 `(B, N)` -> int32 `(B, len(columns))`."""
+        """Maps int32 or int64 `(B, N)` to int32 `(B, len(columns))`."""
         ids = choose_columns(tf.cast(inputs, tf.int32), self.columns)
         rows = ids + tf.constant(self.starts, tf.int32)
         if not self.bags:
@@ -38,9 +38,9 @@ class TableIds(keras.layers.Layer):
         return tf.concat([rows[:, :single], bags], axis=1) if single else bags
 
     def compute_output_spec(self, inputs: Any) -> keras.KerasTensor:
-        """int32 `(B, len(columns))`."""
+        """Returns int32 `(B, len(columns))`."""
         return keras.KerasTensor((inputs.shape[0], len(self.columns)), "int32")
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
+        """Returns the constructor's arguments."""
         return {**super().get_config(), "columns": self.columns, "starts": self.starts, "bags": self.bags}

@@ -71,7 +71,7 @@ class VocabularyLookup(keras.layers.Layer):
             self._table = tf.lookup.StaticHashTable(initializer, default_value=OOV_ID)
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """string or int64 -> int64, shape kept."""
+        """Maps string or int64 to int64, shape kept."""
         if self._table is None:
             raise ValueError(f"{self.name} has no vocabulary yet. Call set_vocabulary, or load a saved model.")
         words = tf.strings.as_string(inputs) if self.integer else inputs
@@ -79,7 +79,7 @@ class VocabularyLookup(keras.layers.Layer):
         return tf.ensure_shape(self._table.lookup(words), inputs.shape)
 
     def compute_output_spec(self, inputs: Any) -> keras.KerasTensor:
-        """int64, the shape of the input."""
+        """Returns int64 of the shape of the input."""
         return keras.KerasTensor(inputs.shape, "int64")
 
     def save_assets(self, dir_path: str) -> None:
@@ -92,5 +92,5 @@ class VocabularyLookup(keras.layers.Layer):
         self.set_vocabulary(json.loads((Path(dir_path) / "vocabulary.json").read_text(encoding="utf-8")))
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments; the vocabulary is an asset."""
+        """Returns the constructor's arguments; the vocabulary is an asset."""
         return {**super().get_config(), "size": self.size, "integer": self.integer}

@@ -56,7 +56,7 @@ class WideHead(keras.layers.Layer):
             self.bias = self.add_weight(name="bias", shape=(self.outputs,), initializer="zeros")
 
     def call(self, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
-        """float32 `(B, outputs)`."""
+        """Returns float32 `(B, outputs)`."""
         terms = []
         if self.table is not None:
             terms += self.category_terms(inputs["wide_ids"], inputs.get("wide_weights"))
@@ -67,7 +67,7 @@ class WideHead(keras.layers.Layer):
         return logits + self.bias.value if self.use_bias else logits
 
     def category_terms(self, ids: tf.Tensor, bag_weights: tf.Tensor | None) -> list[tf.Tensor]:
-        """The sums of the weights of single values and of bags, float32 `(B, outputs)` each."""
+        """Returns the sums of the weights of single values and of bags, float32 `(B, outputs)` each."""
         assert self.table is not None
         terms = []
         single = ids.shape[1] - self.bag_columns
@@ -102,11 +102,11 @@ class WideHead(keras.layers.Layer):
         return shares(ids, bag_weights, self.bags)
 
     def compute_output_spec(self, inputs: Any) -> keras.KerasTensor:
-        """float32 `(B, outputs)`."""
+        """Returns float32 `(B, outputs)`."""
         return keras.KerasTensor((next(iter(inputs.values())).shape[0], self.outputs), "float32")
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
+        """Returns the constructor's arguments."""
         names = ("rows", "outputs", "numeric", "use_bias", "padded")
         own = {name: getattr(self, name) for name in names}
         return {**super().get_config(), **own, "bags": [list(bag) for bag in self.bags]}

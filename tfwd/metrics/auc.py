@@ -86,7 +86,7 @@ class Ranking:
             return [_ranked(_merged(runs)) for runs in self._runs]
 
     def _sorted(self) -> Iterator[Array]:
-        """The waiting rows as entries, column by column."""
+        """Yields the waiting rows as entries, column by column."""
         if not self._rows:
             yield from (np.empty(0, _ENTRY) for _ in self._classes)
             return
@@ -147,7 +147,7 @@ def entries(positive: Array, scores: Array, weights: Array | None) -> Array:
 
 
 def _joined(unsorted: Array) -> Array:
-    """The entries in order, with those of the same score added up."""
+    """Returns the entries in order, with those of the same score added up."""
     order = np.argsort(unsorted["key"], kind="stable")
     key = unsorted["key"][order]
     starts = np.flatnonzero(np.concatenate([[True], key[1:] != key[:-1]])[: len(key)])
@@ -159,7 +159,7 @@ def _joined(unsorted: Array) -> Array:
 
 
 def _merged(runs: Sequence[_Run]) -> Iterator[Array]:
-    """The entries of all runs in order, in pieces cut between scores."""
+    """Yields the entries of all runs in order, in pieces cut between scores."""
     size = max(_MERGED // len(runs), _MERGED_OF_ONE)
     heads = [np.empty(0, _ENTRY) for _ in runs]
     while True:

@@ -101,7 +101,7 @@ class UserMetrics:
         return int(self._connection.execute(f"SELECT count(*) FROM {column}s").fetchall()[0][0])
 
     def _blocks(self) -> Iterator[pa.Table]:
-        """Rows by user and descending score, as numbers, in blocks that end with the last row of a user."""
+        """Yields rows by user and descending score, as numbers, in blocks that end with the last row of a user."""
         # Labels are part of the order: sums of rows with the same score are then the same in every run.
         query = (
             "SELECT users.number AS user, items.number AS item, label, score FROM rows "

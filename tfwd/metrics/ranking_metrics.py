@@ -128,29 +128,29 @@ class _Lists:
         self.discounts = np.where(places < k, 1.0 / np.log2(places + 2.0), 0.0)
 
     def in_groups(self, values: Array) -> Array:
-        """The sums of rows' values by group."""
+        """Returns the sums of rows' values by group."""
         return np.add.reduceat(values, self.starts)
 
     def in_users(self, values: Array) -> Array:
-        """The sums of rows' values by user."""
+        """Returns the sums of rows' values by user."""
         return np.add.reduceat(values, self.user_starts)
 
     def of_groups(self, values: Array) -> Array:
-        """The sums of groups' values by user."""
+        """Returns the sums of groups' values by user."""
         return np.add.reduceat(values, self._first_groups)
 
     def before(self, values: Array) -> Array:
-        """For each group, the sum of the whole-number values of the user's groups before it."""
+        """Returns for each group the sum of the whole-number values of the user's groups before it."""
         passed = np.cumsum(values) - values
         return passed - passed[self._first_groups][self._group_users]
 
     def per_row(self, values: Array) -> Array:
-        """Groups' values at their rows."""
+        """Returns groups' values at their rows."""
         return np.repeat(values, self.sizes)
 
 
 def _first_hits(lists: _Lists, groups: Array, hits: Array) -> tuple[Array, Array]:
-    """The chance that one of a group's positives is shown, and the expected reciprocal of the first one's place.
+    """Returns the chance that a positive of a group is shown, and the expected reciprocal of the first one's place.
 
     In a random order of n rows, r of them positive, the first j contain none with the chance C(n - r, j) / C(n, j).
 

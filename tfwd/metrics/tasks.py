@@ -20,7 +20,7 @@ EPSILON = 1e-7
 
 
 def auc(labels: Floats, scores: Floats, weights: Floats | None = None) -> float:
-    """Area under the ROC curve: the chance that a positive is scored above a negative, ties counting half.
+    """Returns the area under the ROC curve: the chance that a positive is scored above a negative, ties counting half.
 
     Args:
         labels: `(N,)`, 0 or 1.
@@ -34,7 +34,7 @@ def auc(labels: Floats, scores: Floats, weights: Floats | None = None) -> float:
 
 
 def average_precision(labels: Floats, scores: Floats, weights: Floats | None = None) -> float:
-    """Area under the precision-recall curve as a step function: sum of (recall step) x precision.
+    """Returns the area under the precision-recall curve as a step function: sum of (recall step) x precision.
 
     Args:
         labels: `(N,)`, 0 or 1.

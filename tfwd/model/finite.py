@@ -27,7 +27,7 @@ _ADVICE = (
 
 
 def finite_after(variables: Sequence[keras.Variable], gradients: Sequence[Any]) -> tf.Tensor:
-    """Whether each variable is sound where a step has changed it; called in the step, after the update.
+    """Returns whether each variable is sound where a step has changed it; called in the step, after the update.
 
     Sound means finite and at most a million in absolute value: training that exceeds it has diverged.
 
@@ -136,7 +136,7 @@ def _names(model: keras.Model, variables: Sequence[Any]) -> str:
 
 
 def _name(model: keras.Model, variable: Any) -> str:
-    """A variable's path; for a table, also a row that is not sound and its feature."""
+    """Returns a variable's path; for a table, also a row that is not sound and its feature."""
     places = {"categories" if table.name == "wide" else table.name: table for table in model.layout.tables}
     layer, _, last = str(variable.path).rpartition("/")
     table = places.get(layer.rpartition("/")[2]) if last == "table" else None

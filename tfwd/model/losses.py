@@ -25,13 +25,13 @@ class ScaledSquaredError(keras.losses.Loss):
         self.scale = float(scale)
 
     def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
-        """`(B,)` or `(B, 1)`, float32 `(B, 1)` -> `(B,)`."""
+        """Maps labels `(B,)` or `(B, 1)` and predictions float32 `(B, 1)` to `(B,)`."""
         # Labels `(B,)` minus predictions `(B, 1)` would be a `(B, B)` matrix.
         error = (tf.reshape(tf.cast(y_true, tf.float32), tf.shape(y_pred)) - y_pred) / self.scale
         return tf.reduce_mean(tf.square(error), axis=-1)
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
+        """Returns the constructor's arguments."""
         return {**super().get_config(), "scale": self.scale}
 
 
@@ -58,7 +58,7 @@ class PoissonDeviance(keras.losses.Loss):
         super().__init__(name=name, **options)
 
     def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
-        """Counts `(B,)` or `(B, 1)`, logits float32 `(B, 1)` -> `(B,)`."""
+        """Maps counts `(B,)` or `(B, 1)` and logits float32 `(B, 1)` to `(B,)`."""
         counts = tf.reshape(tf.cast(y_true, tf.float32), tf.shape(y_pred))
         loss = tf.exp(y_pred) - counts - counts * y_pred + tf.math.xlogy(counts, counts)
         return tf.reduce_mean(loss, axis=-1)

@@ -6,7 +6,7 @@ from typing import Any
 
 
 def inputs_by_name(part: dict[str, Any]) -> dict[str, Any]:
-    """A saved functional model with its inputs as a list: version 0.3.0 saved a dict, which Keras sorts by its keys."""
+    """Returns a saved functional model with its inputs as a list: 0.3.0 saved a dict, which Keras sorts by its keys."""
     inputs = part["config"]["input_layers"]
     if not isinstance(inputs, dict):
         return part

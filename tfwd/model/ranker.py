@@ -139,7 +139,7 @@ def start_embeddings(ranker: keras.Model, layout: Layout, config: Config) -> Non
 
 
 def starts_otherwise(feature: Feature) -> bool:
-    """Whether a feature declares an initializer for its embedding."""
+    """Returns whether a feature declares an initializer for its embedding."""
     if not isinstance(feature, Embedded):
         return False
     return feature.embedding_initializer is not None or feature.embedding_scale is not None

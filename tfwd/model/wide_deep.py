@@ -95,7 +95,7 @@ class WideDeep(keras.Model):
         return self.ranker(transformed, training=training)
 
     def _chosen(self, inputs: Any) -> Tensors:
-        """The model's inputs in a batch, by name: the transformed ones if it has them, else the raw ones."""
+        """Returns the model's inputs in a batch, by name: the transformed ones if it has them, else the raw ones."""
         self._refuse_without_data()
         if self.is_transformed(inputs):
             return {tensor.name: inputs[tensor.name] for tensor in self.ranker.inputs}
@@ -111,7 +111,7 @@ class WideDeep(keras.Model):
             )
 
     def link(self, logits: tf.Tensor) -> tf.Tensor:
-        """The answer for logits: sigmoid (binary), softmax (multi-class), exp (counts), unchanged (regression)."""
+        """Returns the answer for logits: their sigmoid (binary), softmax (multi-class), exp (counts), or themselves."""
         if self.schema.task == "binary":
             return tf.sigmoid(logits)
         if self.schema.counts:
@@ -133,7 +133,7 @@ class WideDeep(keras.Model):
         return {name: tf.squeeze(values, 1) for name, values in found.items()}
 
     def is_transformed(self, inputs: Any) -> bool:
-        """Whether a batch was transformed: a raw one may have additional keys of any name."""
+        """Returns whether a batch was transformed: a raw one may have additional keys of any name."""
         if not isinstance(inputs, Mapping) or all(entry.name in inputs for entry in self.schema.inputs):
             return False
         return all(tensor.name in inputs for tensor in self.ranker.inputs)
@@ -149,7 +149,7 @@ class WideDeep(keras.Model):
         return dataset.map(transform, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
     def prepare(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
-        """Deprecated name of `transformed` from before version 0.5; it will be removed in version 0.6."""
+        """Does what `transformed` does, under its name from before version 0.5; it will be removed in version 0.6."""
         message = "WideDeep.prepare is WideDeep.transformed now, and will be removed in version 0.6."
         warnings.warn(message, DeprecationWarning, stacklevel=2)
         return self.transformed(dataset)
@@ -226,7 +226,7 @@ class WideDeep(keras.Model):
         return super().predict_on_batch(self._whole(x))
 
     def _whole(self, x: Any) -> Any:
-        """All rows at once as tensors by name, which Keras slices; anything else that yields batches is unchanged.
+        """Returns all rows at once as tensors by name, which Keras slices; what else yields batches is unchanged.
 
         The values of arrays are checked, and strings and missing values, which Keras cannot read, become tensors.
         """
@@ -237,7 +237,7 @@ class WideDeep(keras.Model):
         return x
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
-        """One joint step: one loss, back-propagated into both heads at once (section 3.3)."""
+        """Takes one joint step: one loss, back-propagated into both heads at once (section 3.3)."""
         return self.step(data)[0]
 
     def step(self, data: Any) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
@@ -327,7 +327,7 @@ class WideDeep(keras.Model):
         self._knows_its_data = True
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments; vocabularies are assets, everything else learned is in the weights."""
+        """Returns the constructor's arguments; vocabularies are assets, everything else learned is in the weights."""
         return {
             **super().get_config(),
             "transform": keras.saving.serialize_keras_object(self.transform),

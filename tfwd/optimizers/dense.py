@@ -41,9 +41,9 @@ class DenseFtrl(DenseUpdates, keras.optimizers.Ftrl):
     """`keras.optimizers.Ftrl` in which repeated ids count once; defaults as in `SparseFtrl`.
 
     Args:
-        learning_rate: A float or a `keras.optimizers.schedules.LearningRateSchedule`.
-        initial_accumulator_value: Initial value of the sum of squared gradients, at least 0.
-        **options: Any other argument of `keras.optimizers.Ftrl`.
+        learning_rate: a float or a `keras.optimizers.schedules.LearningRateSchedule`.
+        initial_accumulator_value: the initial value of the sum of squared gradients, at least 0.
+        **options: any other argument of `keras.optimizers.Ftrl`.
     """
 
     def __init__(
@@ -64,8 +64,8 @@ class DenseAdam(DenseUpdates, keras.optimizers.Adam):
     """`keras.optimizers.Adam` in which repeated ids count once.
 
     Args:
-        learning_rate: A float or a `keras.optimizers.schedules.LearningRateSchedule`.
-        **options: Any other argument of `keras.optimizers.Adam`.
+        learning_rate: a float or a `keras.optimizers.schedules.LearningRateSchedule`.
+        **options: any other argument of `keras.optimizers.Adam`.
     """
 
     def __init__(

@@ -23,7 +23,7 @@ def head_of(path: str) -> str:
         "wide" or "deep".
 
     Raises:
-        ConfigError: If the path has neither "wide" nor "deep" as a folder, or both.
+        ConfigError: the path has neither "wide" nor "deep" as a folder, or both.
     """
     heads = [head for head, pattern in _HEADS.items() if pattern.fullmatch(path)]
     if len(heads) == 1:
@@ -47,12 +47,12 @@ class JointOptimizer(keras.optimizers.MultiOptimizer):
     rate scales the weights of FTRL as well, see `SparseFtrl`.
 
     Args:
-        wide: Optimizer of the variables whose path has a folder "wide".
-        deep: Optimizer of the variables whose path has a folder "deep".
-        name: Name of the optimizer.
+        wide: the optimizer of the variables whose path has a folder "wide".
+        deep: the optimizer of the variables whose path has a folder "deep".
+        name: the name of the optimizer.
 
     Raises:
-        ConfigError: If both are missing, or are the same object.
+        ConfigError: both are missing, or are the same object.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class JointOptimizer(keras.optimizers.MultiOptimizer):
             variable.assign(store[str(position)])
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments, for `from_config` and `.keras` files."""
+        """Returns the constructor's arguments, for `from_config` and `.keras` files."""
         return {
             "wide": keras.saving.serialize_keras_object(self.wide),
             "deep": keras.saving.serialize_keras_object(self.deep),

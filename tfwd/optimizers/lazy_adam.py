@@ -22,20 +22,20 @@ class LazyAdam(RowSparseL2, keras.optimizers.Adam):
     passes over the whole table in every step.
 
     Args:
-        learning_rate: A float or a `keras.optimizers.schedules.LearningRateSchedule`.
-        beta_1: Decay of the first moment, in [0, 1).
-        beta_2: Decay of the second moment, in [0, 1).
-        epsilon: Added to the root of the second moment: "epsilon hat", just before section 2.1 of
+        learning_rate: a float or a `keras.optimizers.schedules.LearningRateSchedule`.
+        beta_1: the decay of the first moment, in [0, 1).
+        beta_2: the decay of the second moment, in [0, 1).
+        epsilon: added to the root of the second moment: "epsilon hat", just before section 2.1 of
             the paper.
-        amsgrad: Divide by the largest second moment so far (Reddi et al. 2018, algorithm 2).
-        clipnorm: Largest L2 norm of a variable's gradient, after repeated rows are summed.
-        clipvalue: Largest absolute value in a gradient, after repeated rows are summed.
+        amsgrad: whether to divide by the largest second moment so far (Reddi et al. 2018, algorithm 2).
+        clipnorm: the largest L2 norm of a variable's gradient, after repeated rows are summed.
+        clipvalue: the largest absolute value in a gradient, after repeated rows are summed.
         l2_regularization_strength: L2 added to the loss; acts on touched rows only, after the clipping.
-        name: Name of the optimizer.
-        **options: Other options of Keras' optimizers.
+        name: the name of the optimizer.
+        **options: other options of Keras' optimizers.
 
     Raises:
-        ConfigError: If an option would make the update dense.
+        ConfigError: an option would make the update dense.
     """
 
     def __init__(

@@ -32,16 +32,16 @@ def get(name: str, **options: Any) -> keras.optimizers.Optimizer:
     """Makes an optimizer by name.
 
     Args:
-        name: Row-sparse: "sparse_ftrl", "lazy_adam", "adagrad", "rmsprop", "sgd". Dense, a pass over every
+        name: row-sparse: "sparse_ftrl", "lazy_adam", "adagrad", "rmsprop", "sgd". Dense, a pass over every
             table per step: "ftrl", "adam".
-        **options: The constructor's arguments. `learning_rate` is a number or a
+        **options: the constructor's arguments. `learning_rate` is a number or a
             `keras.optimizers.schedules.LearningRateSchedule`.
 
     Returns:
         The optimizer, not built yet.
 
     Raises:
-        ConfigError: If the name, an option or its value is invalid.
+        ConfigError: the name, an option or its value is invalid.
 
     Example:
         >>> get("sparse_ftrl", l1_regularization_strength=0.01).kernel

@@ -48,7 +48,7 @@ class WarmupDecay(keras.optimizers.schedules.LearningRateSchedule):
         return self.start * factor * rise
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
+        """Returns the constructor's arguments."""
         return {
             "schedule": self.schedule,
             "start": self.start,

@@ -25,7 +25,7 @@ def deduplicate(slices: tf.IndexedSlices, on_cpu: bool = True) -> tf.IndexedSlic
 
     Args:
         slices: `values` of shape (n, ...), any float dtype, and integer `indices` of shape (n,).
-        on_cpu: Whether the table lives on a CPU, where another method is faster.
+        on_cpu: whether the table lives on a CPU, where another method is faster.
 
     Returns:
         `tf.IndexedSlices` whose `indices`, shape (m,) with m <= n, are distinct and in order of
@@ -54,7 +54,7 @@ def _sum_wide_rows(values: tf.Tensor, positions: tf.Tensor, rows: tf.Tensor) -> 
 
 
 def on_cpu(variable: Any) -> bool:
-    """Whether a table lives on a CPU."""
+    """Returns whether a table lives on a CPU."""
     return "GPU" not in str(table_of(variable).device).upper()
 
 
@@ -91,14 +91,14 @@ def refuse_dense_options(owner: str, options: Mapping[str, Any]) -> dict[str, An
     """Checks the Keras options that a row-sparse optimizer is given besides its own.
 
     Args:
-        owner: Name of the optimizer, for the message.
-        options: Keyword arguments of `keras.optimizers.Optimizer`.
+        owner: the name of the optimizer, for the message.
+        options: keyword arguments of `keras.optimizers.Optimizer`.
 
     Returns:
         The options to pass on to Keras.
 
     Raises:
-        ConfigError: If an option needs a pass over the whole table at every step.
+        ConfigError: an option needs a pass over the whole table at every step.
     """
     for name, advice in _GOES_DENSE.items():
         if options.get(name):
@@ -121,10 +121,10 @@ class RowSparseUpdates:
     same step on one; Keras clips every replica's part.
 
     Args:
-        **options: Arguments of the Keras optimizer.
+        **options: arguments of the Keras optimizer.
 
     Raises:
-        ConfigError: If an option would make the update dense: global_clipnorm, weight_decay,
+        ConfigError: an option would make the update dense: global_clipnorm, weight_decay,
             use_ema, gradient_accumulation_steps, loss_scale_factor.
     """
 
@@ -136,10 +136,10 @@ class RowSparseUpdates:
         """Updates the rows of one table and of its slots.
 
         Args:
-            gradient: Distinct `indices`, shape (m,), and `values`, shape (m, ...), of the table's
+            gradient: distinct `indices`, shape (m,), and `values`, shape (m, ...), of the table's
                 dtype.
-            variable: The table, shape (rows, ...).
-            learning_rate: Scalar of the table's dtype.
+            variable: the table, shape (rows, ...).
+            learning_rate: a scalar of the table's dtype.
         """
         raise NotImplementedError
 
@@ -191,7 +191,7 @@ class RowSparseL2(RowSparseUpdates):
         **options: as in `RowSparseUpdates`.
 
     Raises:
-        ConfigError: If the strength is invalid, or as in `RowSparseUpdates`.
+        ConfigError: the strength is invalid, or as in `RowSparseUpdates`.
     """
 
     def __init__(self, l2_regularization_strength: float = 0.0, **options: Any) -> None:
@@ -208,6 +208,6 @@ class RowSparseL2(RowSparseUpdates):
         super().update_step(gradient, variable, learning_rate)
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
+        """Returns the constructor's arguments."""
         config: dict[str, Any] = super().get_config()  # type: ignore[misc]
         return {**config, "l2_regularization_strength": self.l2_regularization_strength}

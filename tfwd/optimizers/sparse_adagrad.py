@@ -18,17 +18,17 @@ class SparseAdagrad(RowSparseL2, keras.optimizers.Adagrad):
     without a gradient doesn't move under Adagrad, so leaving it out changes nothing.
 
     Args:
-        learning_rate: A float or a `keras.optimizers.schedules.LearningRateSchedule`.
-        initial_accumulator_value: Initial value of the sum of squared gradients, at least 0.
-        epsilon: Added to that sum under the root, as in Keras.
-        clipnorm: Largest L2 norm of a variable's gradient, after repeated rows are summed.
-        clipvalue: Largest absolute value in a gradient, after repeated rows are summed.
+        learning_rate: a float or a `keras.optimizers.schedules.LearningRateSchedule`.
+        initial_accumulator_value: the initial value of the sum of squared gradients, at least 0.
+        epsilon: added to that sum under the root, as in Keras.
+        clipnorm: the largest L2 norm of a variable's gradient, after repeated rows are summed.
+        clipvalue: the largest absolute value in a gradient, after repeated rows are summed.
         l2_regularization_strength: L2 added to the loss; acts on touched rows only, after the clipping.
-        name: Name of the optimizer.
-        **options: Other options of Keras' optimizers.
+        name: the name of the optimizer.
+        **options: other options of Keras' optimizers.
 
     Raises:
-        ConfigError: If an option would make the update dense.
+        ConfigError: an option would make the update dense.
     """
 
     def __init__(

@@ -42,7 +42,7 @@ def ftrl_rows(
         accumulator: n, same shape, at least 0.
         linear: z, same shape.
         gradient: g, same shape.
-        rates: The step's constants.
+        rates: the step's constants.
 
     Returns:
         w', n' and z', of the same shape.
@@ -71,25 +71,25 @@ class SparseFtrl(RowSparseUpdates, keras.optimizers.Ftrl):
     ten times smaller when it is next touched, and a rate of 0 is an error.
 
     Args:
-        learning_rate: A float or a `keras.optimizers.schedules.LearningRateSchedule`; alpha in the
+        learning_rate: a float or a `keras.optimizers.schedules.LearningRateSchedule`; alpha in the
             paper.
-        learning_rate_power: At most 0; -0.5 is the paper's 1 / sqrt(n).
-        initial_accumulator_value: Initial n, at least 0. Small by default because gradients are
+        learning_rate_power: at most 0; -0.5 is the paper's 1 / sqrt(n).
+        initial_accumulator_value: the initial n, at least 0. Small by default because gradients are
             means over the batch.
         l1_regularization_strength: lambda_1 of the paper.
-        l2_regularization_strength: As in Keras: lambda_2 of the paper is twice this.
+        l2_regularization_strength: as in Keras: lambda_2 of the paper is twice this.
         l2_shrinkage_regularization_strength: L2 added to the loss; acts on touched rows only.
         beta: beta of the paper.
-        clipnorm: Largest L2 norm of a variable's gradient, after repeated rows are summed.
-        clipvalue: Largest absolute value in a gradient, after repeated rows are summed.
+        clipnorm: the largest L2 norm of a variable's gradient, after repeated rows are summed.
+        clipvalue: the largest absolute value in a gradient, after repeated rows are summed.
         kernel: "fused" is TensorFlow's CPU kernel, "gather" reads, updates and writes the rows on
             any device, and "auto" takes "fused" where the variable lives on a CPU. With
             `jit_compile=True` only "gather" compiles.
-        name: Name of the optimizer.
-        **options: Other options of Keras' optimizers.
+        name: the name of the optimizer.
+        **options: other options of Keras' optimizers.
 
     Raises:
-        ConfigError: If `kernel` is unknown, a fixed learning rate isn't positive, or an option
+        ConfigError: `kernel` is unknown, a fixed learning rate isn't positive, or an option
             would make the update dense.
     """
 
@@ -169,5 +169,5 @@ class SparseFtrl(RowSparseUpdates, keras.optimizers.Ftrl):
         return self.kernel != "gather" and on_cpu(variable)
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments, for `from_config` and `.keras` files."""
+        """Returns the constructor's arguments, for `from_config` and `.keras` files."""
         return {**super().get_config(), "kernel": self.kernel}

@@ -22,18 +22,18 @@ class SparseRmsprop(RowSparseL2, keras.optimizers.RMSprop):
     row of the table after a batch has touched it.
 
     Args:
-        learning_rate: A float or a `keras.optimizers.schedules.LearningRateSchedule`.
-        rho: Decay of the average of squared gradients, in [0, 1).
-        epsilon: Added to that average under the root, as in Keras.
-        centered: Subtract the square of the average gradient from that average.
-        clipnorm: Largest L2 norm of a variable's gradient, after repeated rows are summed.
-        clipvalue: Largest absolute value in a gradient, after repeated rows are summed.
+        learning_rate: a float or a `keras.optimizers.schedules.LearningRateSchedule`.
+        rho: the decay of the average of squared gradients, in [0, 1).
+        epsilon: added to that average under the root, as in Keras.
+        centered: whether to subtract the square of the average gradient from that average.
+        clipnorm: the largest L2 norm of a variable's gradient, after repeated rows are summed.
+        clipvalue: the largest absolute value in a gradient, after repeated rows are summed.
         l2_regularization_strength: L2 added to the loss; acts on touched rows only, after the clipping.
-        name: Name of the optimizer.
-        **options: Other options of Keras' optimizers.
+        name: the name of the optimizer.
+        **options: other options of Keras' optimizers.
 
     Raises:
-        ConfigError: If momentum is asked for or an option would make the update dense.
+        ConfigError: momentum is asked for or an option would make the update dense.
     """
 
     def __init__(

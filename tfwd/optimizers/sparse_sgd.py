@@ -19,15 +19,15 @@ class SparseSgd(RowSparseL2, keras.optimizers.SGD):
     touched it.
 
     Args:
-        learning_rate: A float or a `keras.optimizers.schedules.LearningRateSchedule`.
-        clipnorm: Largest L2 norm of a variable's gradient, after repeated rows are summed.
-        clipvalue: Largest absolute value in a gradient, after repeated rows are summed.
+        learning_rate: a float or a `keras.optimizers.schedules.LearningRateSchedule`.
+        clipnorm: the largest L2 norm of a variable's gradient, after repeated rows are summed.
+        clipvalue: the largest absolute value in a gradient, after repeated rows are summed.
         l2_regularization_strength: L2 added to the loss; acts on touched rows only, after the clipping.
-        name: Name of the optimizer.
-        **options: Other options of Keras' optimizers.
+        name: the name of the optimizer.
+        **options: other options of Keras' optimizers.
 
     Raises:
-        ConfigError: If momentum is asked for or an option would make the update dense.
+        ConfigError: momentum is asked for or an option would make the update dense.
     """
 
     def __init__(

@@ -25,16 +25,12 @@ import sys
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
-
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, Self
 
 import tfwd.version
 from tfwd.analysis.statistics import FeatureStatistics
 from tfwd.config.config import Config
 from tfwd.data.provenance import Provenance
-from tfwd.data.rows import Rows
-from tfwd.data.source import Source
 from tfwd.errors import ConfigError, RunError
 from tfwd.features.layout import build_layout
 from tfwd.features.space import FeatureSpace
@@ -221,50 +217,6 @@ class RunFolder:
             RunError: the file is damaged.
         """
         return Provenance.load(self.path / "rows.json")
-
-    def rows(self, split: Literal["train", "test"]) -> str | tuple[str, ...] | None:
-        """Returns where the rows of a split are, prepared or not; None if there are none, or they came from a frame.
-
-        It is a tuple if the configuration names several files.
-        """
-        if self.data is not None:
-            file = self.data / f"{split}.parquet"
-            return str(file) if file.is_file() else None
-        return None if self.was_frame(split) else getattr(self.config.data, split)
-
-    def was_frame(self, split: str) -> bool:
-        """Returns whether `train`, `validation` or `test` was given as a frame, which the run does not keep."""
-        given = self.head.given
-        return given is not None and split in given.frames
-
-    def source(self) -> Source | None:
-        """Returns the run's test data, or else its training data, as the training read it.
-
-        It is None if the run was trained on frames, whose rows it does not keep.
-
-        Raises:
-            DataError: the file is missing.
-        """
-        data, path = self.config.data, self.rows("test") or self.rows("train")
-        if path is None:
-            return None
-        if self.data is not None:
-            return Source.open(path)
-        return Source.open(path, csv=data.csv, format=data.format, filter=data.filter)
-
-    def sample(self, count: int) -> dict[str, NDArray[Any]] | None:
-        """Returns the first raw rows of the test, or else the training data: `{input: (N,)}`, N at most `count`.
-
-        It is None if the run was trained on frames, whose rows it does not keep.
-
-        Raises:
-            DataError: the file is missing, or its columns have changed.
-        """
-        source = self.source()
-        if source is None:
-            return None
-        batch = next(Rows(source, self.model.schema, labelled=False).batches(count), None)
-        return None if batch is None else batch.inputs
 
     def save_statistics(self, statistics: FeatureStatistics) -> None:
         """Writes the statistics, replacing earlier ones."""

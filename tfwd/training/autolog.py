@@ -78,7 +78,7 @@ def _finite(metrics: dict[str, Any]) -> dict[str, float]:
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, str]:
-    """A configuration's values by their paths; a list, such as the features, becomes one string."""
+    """Returns a configuration's values by their paths; a list, such as the features, becomes one string."""
     made: dict[str, str] = {}
     for key, value in values.items():
         if isinstance(value, dict):

@@ -66,7 +66,7 @@ class Stream(ABC):
 
     @abstractmethod
     def _part(self, epoch: int, first: int, last: int) -> tf.data.Dataset:
-        """The transformed batches `first` to `last - 1` of one pass."""
+        """Returns the transformed batches `first` to `last - 1` of one pass."""
 
 
 class StreamedRows(Stream):

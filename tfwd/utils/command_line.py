@@ -55,7 +55,7 @@ def say(text: str) -> None:
 
 
 def reason_of(error: OSError) -> str:
-    """Why the system refused, with the file if the error names one."""
+    """Returns why the system refused, with the file if the error names one."""
     from tfwd.utils.files import reason
 
     return f"{error.filename}: {reason(error)}" if error.filename else reason(error)

@@ -41,7 +41,7 @@ def load_tensorflow() -> None:
 
 
 def progress() -> Progress:
-    """The progress bar of all commands: only on a terminal, and removed when done."""
+    """Returns the progress bar of all commands: only on a terminal, and removed when done."""
     return Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -60,7 +60,7 @@ _PATIENCE = 2.0
 
 @contextmanager
 def progress_when_slow(label: str, total: int) -> Iterator[Callable[[float], None]]:
-    """A bar that appears when the work has taken more than two seconds.
+    """Yields a bar that appears when the work has taken more than two seconds.
 
     Args:
         label: what is shown before the bar.

@@ -35,7 +35,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def what_it_is(path: str | Path) -> str | None:
-    """What exists at a path, in words; None if nothing does or can."""
+    """Returns what exists at a path, in words; None if nothing does or can."""
     try:
         mode = os.stat(path).st_mode
     except (OSError, ValueError):
@@ -61,7 +61,7 @@ def refuse_existing(path: str | Path, advice: str) -> Path:
 
 @contextlib.contextmanager
 def file_beside(path: Path) -> Iterator[Path]:
-    """A path to write to, in the same folder and with the same ending, renamed to `path` on success.
+    """Yields a path to write to, in the same folder and with the same ending, renamed to `path` on success.
 
     It is held while it is written to, so that one that is not held was left by a killed process.
     """
@@ -79,7 +79,7 @@ def file_beside(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def folder_beside(path: Path, replace: bool = False) -> Iterator[Path]:
-    """A folder to fill, beside `path` and hidden, renamed to `path` on success.
+    """Yields a folder to fill, beside `path` and hidden, renamed to `path` on success.
 
     Args:
         path: the folder to appear.
@@ -124,7 +124,7 @@ def _settle(old: Path, path: Path, replaced: bool) -> None:
 
 @contextlib.contextmanager
 def hidden_folder(path: Path) -> Iterator[Path]:
-    """A new hidden folder beside `path`, held while it is used; if it still exists at the end, it is removed."""
+    """Yields a new hidden folder beside `path`, held while it is used; if it still exists at the end, it is removed."""
     temporary = _new(path, path.name, "", os.mkdir)
     handle = hold(temporary)
     try:
@@ -151,7 +151,7 @@ def _make_file(path: Path) -> None:
 
 
 def left_beside(path: Path) -> Iterator[Path]:
-    """What killed processes left of `file_beside(path)` and `hidden_folder(path)`: hidden, and held by nobody."""
+    """Yields what killed processes left of `file_beside(path)` and `hidden_folder(path)`: hidden, held by nobody."""
     stem, whole, ending = re.escape(path.stem), re.escape(path.name), re.escape(path.suffix)
     name = re.compile(rf"\.{stem}-{_RANDOM}{ending}|\.{whole}-{_RANDOM}(-old)?")
     if path.parent.is_dir():
@@ -161,7 +161,7 @@ def left_beside(path: Path) -> Iterator[Path]:
 
 
 def left_folders(path: Path, parts: Collection[str]) -> Iterator[Path]:
-    """The folders among `left_beside(path)` that hold nothing but `parts` and unfinished files of them.
+    """Yields the folders among `left_beside(path)` that hold nothing but `parts` and unfinished files of them.
 
     A user's own folder of such a name is kept.
     """
@@ -213,7 +213,7 @@ def as_json(values: dict[str, Any]) -> str:
 
 
 def read_json(path: Path, nan: bool = False) -> dict[str, Any]:
-    """The object in a JSON file.
+    """Returns the object in a JSON file.
 
     Args:
         path: the file.
@@ -266,7 +266,7 @@ def disk_errors(path: Path) -> Iterator[None]:
 
 
 def reason(error: OSError) -> str:
-    """Why the system refused, in words."""
+    """Returns why the system refused, in words."""
     if error.errno == errno.ENOSPC or os.strerror(errno.ENOSPC) in str(error):
         return "the disk is full"
     return error.strerror or str(error)

@@ -29,7 +29,7 @@ class HeldError(Exception):
 
 
 def hold(path: Path) -> int | None:
-    """An open file that is locked for as long as it is open, or None if locks are not available.
+    """Returns an open file that is locked for as long as it is open, or None if locks are not available.
 
     Args:
         path: a file or folder that is there.
@@ -49,7 +49,7 @@ def hold(path: Path) -> int | None:
 
 
 def is_abandoned(path: Path) -> bool:
-    """Whether a file or folder, which its creator holds while alive, is no longer held."""
+    """Returns whether a file or folder, which its creator holds while alive, is no longer held."""
     try:
         handle = hold(path)
     except OSError:
@@ -102,7 +102,7 @@ def only_holder(path: Path) -> Iterator[None]:
 
 
 def _locked(handle: int) -> bool:
-    """Whether an open file could be locked; False on a disk without locks."""
+    """Returns whether an open file could be locked; False on a disk without locks."""
     if fcntl is None:
         return False
     try:

@@ -19,7 +19,7 @@ _VALID = re.compile(rf"[A-Za-z][A-Za-z0-9_]{{0,{LONGEST - 1}}}")
 
 
 def is_valid(name: str) -> bool:
-    """Whether `name` may be used as an input, signature and file name everywhere.
+    """Returns whether `name` may be used as an input, signature and file name everywhere.
 
     Python's keywords and `self` may not: TensorFlow turns a signature's inputs into parameters.
     """
@@ -31,7 +31,7 @@ def _is_taken(name: str) -> bool:
 
 
 def input_name(column: str) -> str:
-    """The graph input name of a data column: `user id` becomes `user_id`, `2nd` `x2nd` and `class` `class_`.
+    """Returns the graph input name of a data column: `user id` becomes `user_id`, `2nd` `x2nd` and `class` `class_`.
 
     Raises:
         ConfigError: no character of the name is valid in a graph, as for `年齢`, or it is too long.
@@ -55,7 +55,7 @@ def input_name(column: str) -> str:
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:
-    """` Did you mean 'x'?` for the choice closest to `word`, else a list of the choices."""
+    """Returns ` Did you mean 'x'?` for the choice closest to `word`, else a list of the choices."""
     options = sorted(set(choices))
     match = difflib.get_close_matches(word, options, n=1, cutoff=0.5)
     if match:

@@ -18,5 +18,5 @@ AnyFeature = Annotated[Numeric | Bucketized | Categorical | Cross | Datetime, Fi
 
 
 def expanded(features: Iterable[Feature]) -> tuple[Feature, ...]:
-    """The features that the heads read: the declared ones, with each datetime replaced by its parts and numbers."""
+    """Returns the features that the heads read: those declared, each datetime replaced by its parts and numbers."""
     return tuple(made for feature in features for made in feature.expanded())

@@ -52,7 +52,7 @@ class Feature(Section):
         return ()
 
     def expanded(self) -> tuple[Feature, ...]:
-        """The features that the heads read in its place: itself, or the features that it expands to."""
+        """Returns the features that the heads read in its place: itself, or the features that it expands to."""
         return (self,)
 
     @property
@@ -66,7 +66,7 @@ class Feature(Section):
         return any(getattr(self, place, None) for place in ("deep", "embedding", "one_hot"))
 
     def length(self, by_name: Mapping[str, Feature]) -> int | None:
-        """The most values per row if it is multivalent, else None.
+        """Returns the most values per row if it is multivalent, else None.
 
         Args:
             by_name: all features, among which a cross looks up its keys.
@@ -74,7 +74,7 @@ class Feature(Section):
         return None
 
     def with_widths(self, widths: Mapping[str, int]) -> Feature:
-        """The same feature with fixed widths instead of `embedding: auto`, which depends on the rows.
+        """Returns the same feature with fixed widths instead of `embedding: auto`, which depends on the rows.
 
         Args:
             widths: the widths by feature; one that is not in it keeps `auto`.
@@ -84,7 +84,7 @@ class Feature(Section):
         return self.model_copy(update={"embedding": widths[self.name]})
 
     def known_rows(self, by_name: Mapping[str, Feature]) -> int:
-        """The number of its ids, if the declaration says how many; 0 if they are learned."""
+        """Returns the number of its ids, if the declaration says how many; 0 if they are learned."""
         return 0
 
     @model_validator(mode="after")
@@ -98,12 +98,15 @@ class Feature(Section):
 
 
 class OnColumn(Feature):
+    """Base of the features that read a column of the data."""
+
     positional: ClassVar[tuple[str, ...]] = ("column",)
 
     column: str = Field(min_length=1)
 
     @property
     def columns(self) -> tuple[str, ...]:
+        """The data column that the feature reads."""
         return (self.column,)
 
     @property
@@ -147,7 +150,7 @@ class Bag(BaseModel):
 
 
 def default_name(values: Any) -> Any:
-    """The dict of a feature with its default name added if it has none; anything else unchanged."""
+    """Returns the dict of a feature with its default name added if it has none; anything else unchanged."""
     if not isinstance(values, dict) or values.get("name"):
         return values
     column, keys = values.get("column"), values.get("keys")

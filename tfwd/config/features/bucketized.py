@@ -66,7 +66,7 @@ class Bucketized(OnColumn, Placed, Embedded):
         return (self.name,)
 
     def known_rows(self, by_name: Mapping[str, Feature]) -> int:
-        """The number of buckets, with missing and, if asked for, OOV; 0 if the boundaries are learned."""
+        """Returns the number of buckets, with missing and, if asked for, OOV; 0 if the boundaries are learned."""
         return len(self.boundaries) + 2 + self.oov if self.boundaries is not None else 0
 
     @model_validator(mode="after")

@@ -108,11 +108,14 @@ class Categorical(OnColumn, Placed, Embedded, Bag):
         return (self.column,) if self.weights is None else (self.column, self.weights)
 
     def length(self, by_name: Mapping[str, Feature]) -> int | None:
-        """`max_length`."""
+        """Returns `max_length`."""
         return self.max_length
 
     def known_rows(self, by_name: Mapping[str, Feature]) -> int:
-        """Hashed: the bins, then missing. Identity: the integers, OOV, missing. Given: OOV, missing, the vocabulary."""
+        """Returns the number of its ids, if the declaration says how many; 0 if they are learned.
+
+        Hashed: the bins, then missing. Identity: the integers, OOV, missing. Given: OOV, missing, the vocabulary.
+        """
         owner = root(self, by_name)
         if owner.hash_bins is not None:
             return owner.hash_bins + 1
@@ -150,7 +153,7 @@ class Categorical(OnColumn, Placed, Embedded, Bag):
 
 
 def whole_numbers(texts: Iterable[str]) -> list[int]:
-    """The numbers of a vocabulary of integers.
+    """Returns the numbers of a vocabulary of integers.
 
     Raises:
         ValueError: a string is not a 64-bit integer, or two are the same number.
@@ -166,7 +169,7 @@ def whole_numbers(texts: Iterable[str]) -> list[int]:
 
 
 def root(feature: Categorical, by_name: Mapping[str, Feature]) -> Categorical:
-    """The feature whose vocabulary, bins or integers a categorical feature uses: its owner, or itself."""
+    """Returns the feature whose vocabulary, bins or integers a categorical feature uses: its owner, or itself."""
     owner = by_name[feature.owner] if feature.owner is not None else feature
     assert isinstance(owner, Categorical)
     return owner

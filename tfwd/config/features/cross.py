@@ -21,7 +21,7 @@ from tfwd.config.section import refuse_twice
 
 
 class Cross(Feature, Placed, Embedded, Bag):
-    """The cross-product of 2 or more categories or buckets (Cheng et al. 2016, equation 1), hashed into bins.
+    """The cross-product of two or more categories or buckets (Cheng et al. 2016, equation 1), hashed into bins.
 
     With multivalent keys it is a bag of all combinations of their values (the Cartesian product).
 
@@ -29,7 +29,7 @@ class Cross(Feature, Placed, Embedded, Bag):
     all out-of-vocabulary values of a key count as one value.
 
     Args:
-        keys: names of categorical or bucketized features.
+        keys: names of categorical features, bucketized features, or parts of a datetime, such as `pickup_weekday`.
         bins: the number of hash bins; `exact` numbers every combination instead, without collisions.
         combiner: with a multivalent key, how the embeddings of the combinations become one; see `Categorical`.
         wide_combiner: likewise, how their weights in the wide head become one.
@@ -54,12 +54,12 @@ class Cross(Feature, Placed, Embedded, Bag):
     _name = model_validator(mode="before")(default_name)
 
     def length(self, by_name: Mapping[str, Feature]) -> int | None:
-        """The number of combinations of its keys' values; None if no key is multivalent."""
+        """Returns the number of combinations of its keys' values; None if no key is multivalent."""
         lengths = [by_name[key].length(by_name) for key in self.keys]
         return None if all(length is None for length in lengths) else math.prod(length or 1 for length in lengths)
 
     def known_rows(self, by_name: Mapping[str, Feature]) -> int:
-        """The number of its bins."""
+        """Returns the number of its bins."""
         return 0 if self.bins == "exact" else self.bins
 
     @model_validator(mode="after")

@@ -12,8 +12,7 @@ from tfwd.config.features.categorical import Categorical
 from tfwd.config.features.numeric import Numeric, check_normalization
 from tfwd.config.section import Float32, fault, refuse_twice
 from tfwd.config.tree import shown
-from tfwd.dates import FIRST_SECOND, LAST_SECOND, PARTS, seconds_of
-from tfwd.schema import LONGEST_FORMAT, SECONDS, format_fault
+from tfwd.dates import FIRST_SECOND, LAST_SECOND, LONGEST_FORMAT, PARTS, SECONDS, format_fault, seconds_of
 from tfwd.utils.naming import LONGEST
 
 Part = Literal["year", "quarter", "month", "week", "day", "weekday", "hour", "minute", "weekend"]
@@ -184,7 +183,7 @@ class Datetime(OnColumn, Placed):
         return self.embedding.get(part) if isinstance(self.embedding, dict) else self.embedding
 
     def with_widths(self, widths: Mapping[str, int]) -> Feature:
-        """The same feature with fixed widths instead of `embedding: auto` of its parts."""
+        """Returns the same feature with fixed widths instead of `embedding: auto` of its parts."""
         fixed = {part: widths.get(f"{self.name}_{part}") for part in self.parts if self._width(part) == "auto"}
         chosen = {part: fixed.get(part) or self._width(part) for part in self.parts}
         if not any(fixed.values()):
@@ -192,7 +191,7 @@ class Datetime(OnColumn, Placed):
         return self.model_copy(update={"embedding": {part: width for part, width in chosen.items() if width}})
 
     def expanded(self) -> tuple[Feature, ...]:
-        """Its parts, its age and its angles, as separate features."""
+        """Returns its parts, its age and its angles, as separate features."""
         made: list[Feature] = []
         for part in self.parts:
             values = None if part == "year" else tuple(range(PARTS[part][0], PARTS[part][0] + PARTS[part][1]))

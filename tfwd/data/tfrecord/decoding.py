@@ -34,7 +34,7 @@ class Features:
     empty: set[str] = field(default_factory=set)
 
     def schema(self) -> pa.Schema:
-        """The columns that the records so far need: lists or single values, sorted by name, as a map has no order."""
+        """Returns the columns that the records so far need, lists or single values: by name, as a map has no order."""
         return pa.schema(
             [
                 (name, pa.list_(TYPES[kind]) if name in self.lists else TYPES[kind])
@@ -120,7 +120,7 @@ class Features:
         return empty
 
     def _parse(self, file: RecordFile, records: Records) -> dict[str, tuple[np.ndarray, Any]]:
-        """Name -> the number of values in each record, and the values of all records."""
+        """Returns name -> the number of values in each record, and the values of all records."""
         import tensorflow as tf
 
         types = {"bytes_list": tf.string, "float_list": tf.float32, "int64_list": tf.int64}
@@ -153,7 +153,7 @@ class Features:
 
 
 def converted(column: pa.Array, as_list: bool) -> pa.Array:
-    """A column of single values as lists, or a column of lists with at most one value as single values.
+    """Returns a column of single values as lists, or a column of lists with at most one value as single values.
 
     NULL stays NULL; an empty list also becomes NULL.
     """
@@ -174,7 +174,7 @@ def _column(values: pa.Array, lengths: np.ndarray, there: np.ndarray, as_lists: 
 
 
 def _counts(file: RecordFile, records: Records) -> np.ndarray:
-    """The number of features of each record."""
+    """Returns the number of features of each record."""
     from google.protobuf.message import DecodeError
     from tensorflow.core.example.example_pb2 import Example
 

@@ -41,7 +41,7 @@ _TABLE = _table()
 
 
 def masked_crc(data: bytes) -> int:
-    """The masked CRC-32C of TFRecord, in plain Python: for headers, and the few records searched for damage."""
+    """Returns the masked CRC-32C of TFRecord, in plain Python: for headers, and the few records searched for damage."""
     crc = 0xFFFFFFFF
     for byte in data:
         crc = _TABLE[(crc ^ byte) & 0xFF] ^ (crc >> 8)
@@ -63,7 +63,7 @@ class Records(NamedTuple):
     offset: int
 
     def place(self, index: int) -> tuple[int, int]:
-        """The number and offset of the record at an index."""
+        """Returns the number and offset of the record at an index."""
         return self.number + index, self.offset + sum(len(record) + FRAME for record in self.data[:index])
 
 
@@ -89,7 +89,7 @@ class RecordFile:
         self.share_read = 0.0
 
     def chunks(self) -> Iterator[Records]:
-        """All records in order, with verified checksums, in lists of bounded size.
+        """Yields all records in order, with verified checksums, in lists of bounded size.
 
         Raises:
             DataError: a record is damaged or cut off, or there is none; names the record's number and offset.
@@ -110,7 +110,7 @@ class RecordFile:
             raise DataError(f"{self.path} is not a complete gzip file: {damage}. Write it again.")
 
     def error(self, number: int, offset: int, what: str) -> DataError:
-        """The error about one record."""
+        """Returns the error about one record."""
         stream = " of the decompressed stream" if self.compressed else ""
         return DataError(f"{self.path}, record {number} at byte {offset}{stream}: {what}")
 
@@ -158,7 +158,7 @@ class RecordFile:
                 return
 
     def _damage(self, plain: str, number: int, offset: int) -> DataError | None:
-        """The error about the first damaged record, searched from an intact one on."""
+        """Returns the error about the first damaged record, searched from an intact one on."""
         with open(plain, "rb") as file:
             while True:
                 file.seek(offset)
@@ -174,7 +174,7 @@ class RecordFile:
 
 
 def _examine(file: BinaryIO) -> tuple[str | None, int | None]:
-    """What is wrong with the record that begins here, and its length; None as length at the end of the file."""
+    """Returns what is wrong with the record that begins here, and its length; None as length at the end of the file."""
     start = file.tell()
     left = file.seek(0, os.SEEK_END) - start
     file.seek(start)

@@ -48,7 +48,7 @@ class TfRecordScan(ParquetScan):
 
 
 def _convert(files: Sequence[str], folder: Path) -> list[str]:
-    """The Parquet files of TFRecord files, all with one schema."""
+    """Returns the Parquet files of TFRecord files, all with one schema."""
     features = Features()
     written: list[_Segments] = []
     with progress_when_slow("Reading TFRecord", len(files)) as show:
@@ -95,7 +95,7 @@ class _Segments:
         self._writer.write_table(table)
 
     def joined(self, schema: pa.Schema) -> Path:
-        """One file of all rows, under a schema that fits all of them."""
+        """Returns one file of all rows, under a schema that fits all of them."""
         if len(self._paths) == 1 and pq.read_schema(self._paths[0]) == schema:
             return self._paths[0]
         path = self._prefix.with_name(f"{self._prefix.name}.parquet")

@@ -122,7 +122,7 @@ def _form(name: str, found: str, source: Source, column: str) -> tuple[Any, str]
 
 
 def _examples(source: Source, fields: list[_Field]) -> Iterator[bytes]:
-    """The serialized records in the order of the rows."""
+    """Yields the serialized records in the order of the rows."""
     from tensorflow.train import Example
 
     select = ", ".join(f"{field.sql} AS c{index}" for index, field in enumerate(fields))
@@ -143,7 +143,7 @@ def _examples(source: Source, fields: list[_Field]) -> Iterator[bytes]:
 
 
 def _values(column: pa.Array, field: _Field, source: Source) -> list[Any]:
-    """The values of each row, None where the row has none."""
+    """Returns the values of each row, None where the row has none."""
     if field.kind == "bytes_list":
         column = column.cast(pa.list_(pa.binary()) if field.is_list else pa.binary())
     if not field.is_list:
@@ -178,7 +178,7 @@ def _write(examples: Iterator[bytes], files: list[Path], sizes: list[int], zippe
 
 @contextmanager
 def _beside(parent: Path, names: list[str]) -> Iterator[Path]:
-    """A hidden folder to fill, whose files are moved to `parent` on success."""
+    """Yields a hidden folder to fill, whose files are moved to `parent` on success."""
     from tensorflow.errors import OpError
 
     from tfwd.utils.files import reason

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def path(split: Split) -> pathlib.Path:
-    """Where the Parquet file of a split lies.
+    """Returns where the Parquet file of a split lies.
 
     Args:
         split: `train` (32,561 rows) or `test` (16,281 rows), the official ones.

