@@ -13,7 +13,7 @@ import onnx
 
 from export.parity.rows import Rows
 from tfwd.errors import ExportError
-from tfwd.inference.onnx_runtime import new_session, onnxruntime, with_fingerprints
+from tfwd.inference.onnx_session import new_session, onnxruntime, with_fingerprints
 from tfwd.layers.direct_lookup import fingerprints as fingerprints  # `export.onnx.fingerprints`
 from tfwd.utils.files import hidden_folder, link_or_copy
 
