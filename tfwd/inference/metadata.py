@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 # Keys of the metadata of an ONNX file; without the prefix, of a SavedModel's assets.extra/tfwd.json.
 PREFIX = "tfwd_"
 DESCRIBED = ("assets.extra", "tfwd.json")
+# The key of an ONNX file that holds half of a model, `transform` or `ranker`.
+PART = f"{PREFIX}part"
 # As ONNX Runtime calls the types of inputs.
 _KINDS: dict[str, Kind] = {"tensor(string)": "string", "tensor(int64)": "integer", "tensor(float)": "float"}
 
@@ -73,7 +75,7 @@ class Metadata:
             RunError: they cannot be used.
         """
         try:
-            return _ranges(self._values.get("ranges", {}), self.schema)
+            return checked_ranges(self._values.get("ranges", {}), self.schema)
         except ValueError as error:
             raise self._unusable(error) from None
 
@@ -88,15 +90,16 @@ def facts(schema: Schema, reading: Reading | None) -> dict[str, Any]:
     return {"schema": schema.to_dict(), **({} if reading is None else {"reading": reading.to_dict()})}
 
 
-def of_onnx(properties: Iterable[tuple[str, str]], file: Path) -> Metadata:
+def of_onnx(properties: Iterable[tuple[str, str]], file: Path, part: str | None = None) -> Metadata:
     """Returns the metadata of an ONNX file.
 
     Args:
         properties: the keys and values in the file.
         file: the file, for messages.
+        part: `transform` or `ranker` for the file of that half of a model, None for that of a whole model.
 
     Raises:
-        RunError: they are not tfwd's, or damaged.
+        RunError: they are not tfwd's, are damaged, or are those of another part of a model.
     """
     found: dict[str, str] = {}
     for key, value in properties:
@@ -105,6 +108,12 @@ def of_onnx(properties: Iterable[tuple[str, str]], file: Path) -> Metadata:
         found[key] = value
     if f"{PREFIX}schema" not in found:
         raise RunError(f"{file} was not exported by tfwd: its metadata has no {PREFIX}schema.")
+    if found.get(PART) != part:
+        kind, wanted = (
+            "a whole model" if which is None else f"the half {which!a:.40} of a model"
+            for which in (found.get(PART), part)
+        )
+        raise RunError(f"{file} is {kind}. Expected: {wanted}.")
     values = {
         key: _parsed(found[PREFIX + key], f"{file}: {PREFIX}{key}")
         for key in ("schema", "reading", "ranges")
@@ -157,20 +166,27 @@ def _parsed(text: str, where: str) -> Any:
         raise RunError(f"{where} is damaged: it is nested too deep.") from None
 
 
-def _ranges(values: Any, schema: Schema) -> dict[str, tuple[float, float]]:
+def checked_ranges(values: Any, schema: Schema) -> dict[str, tuple[float, float]]:
+    """Returns ranges by input if they can be those of a schema's inputs.
+
+    Raises:
+        ValueError: they cannot; says which and why.
+    """
     if not isinstance(values, dict):
         raise ValueError(f"ranges: expected a section of inputs. Received: {type(values).__name__}")
     numeric = {entry.name for entry in schema.inputs if entry.kind != "string"}
     for name, range_ in values.items():
         if name not in numeric:
             raise ValueError(f"ranges: {ascii(name)[:120]} is not a numeric input.")
-        if not (
-            isinstance(range_, list) and len(range_) == 2 and all(map(_is_number, range_)) and range_[0] <= range_[1]
+        if (
+            not isinstance(range_, list | tuple)
+            or list(map(_is_number, range_)) != [True, True]
+            or range_[0] > range_[1]
         ):
             raise ValueError(
                 f"ranges.{name}: expected the smallest and the largest value. Received: {ascii(range_)[:120]}"
             )
-    return {name: (low, high) for name, (low, high) in values.items()}
+    return {name: (float(low), float(high)) for name, (low, high) in values.items()}
 
 
 def _is_number(value: Any) -> bool:
