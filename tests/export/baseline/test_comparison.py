@@ -141,7 +141,7 @@ def test_rows_of_a_file_and_those_of_validation(tmp_path: Path) -> None:
     text = (run / "config.yaml").read_text()
     assert "refit: false" in text
     (run / "config.yaml").write_text(text.replace("refit: false", "refit: true"))
-    with pytest.raises(ExportError, match="has learned from its validation rows too (train.refit).* --data FILE"):
+    with pytest.raises(ExportError, match=r"has learned from its validation rows too \(train\.refit\).* --data FILE"):
         comparison_rows(run, schema)
     with pytest.raises(ExportError, match="has neither test nor validation rows .* --data FILE"):
         comparison_rows(tmp_path / "model.keras", schema)

@@ -194,5 +194,5 @@ def test_the_page_for_serving_has_a_row_and_a_user_that_the_model_takes(
 
 
 def test_lists_of_another_model_are_refused(exported: tuple[Path, ListMaker], tmp_path: Path) -> None:
-    with pytest.raises(ExportError, match="of another model"):
+    with pytest.raises(ExportError, match="belong to another model"):
         save(Run.open(cases.trained().path).model, tmp_path, name="films", lists=exported[1])
