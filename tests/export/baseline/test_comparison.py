@@ -141,7 +141,7 @@ def test_rows_of_a_file_and_those_of_validation(tmp_path: Path) -> None:
     text = (run / "config.yaml").read_text()
     assert "refit: false" in text
     (run / "config.yaml").write_text(text.replace("refit: false", "refit: true"))
-    with pytest.raises(ExportError, match=r"has learned from its validation rows too \(train\.refit\).* --data FILE"):
+    with pytest.raises(ExportError, match=r"has learned from its validation rows too \(train.refit\).* --data FILE"):
         comparison_rows(run, schema)
     with pytest.raises(ExportError, match="has neither test nor validation rows .* --data FILE"):
         comparison_rows(tmp_path / "model.keras", schema)
@@ -164,7 +164,7 @@ def test_a_baseline_that_cannot_be_compared_is_said(tmp_path: Path) -> None:
     assert "no column 'schooling'" in said
     for arguments, message in (
         (["--baseline", tmp_path / "nowhere"], "nowhere does not exist"),
-        (["--tolerance", "0.1"], "go with --baseline OLD"),
+        (["--tolerance", "0.1"], "need --baseline OLD"),
         (["--baseline", old, "--data", tmp_path / "none.csv"], "There is no file"),
     ):
         result = exported("savedmodel", run.path, "--output", tmp_path / "out", *arguments)
@@ -289,8 +289,8 @@ def test_a_run_on_frames_has_no_rows_of_its_own(tmp_path: Path) -> None:
     schema = small.trained().model.schema
     head = json.loads((run / "run.json").read_text())
     for frames, message in (
-        (["train", "test"], "was trained on frames, which it does not hold"),
-        (["test", "validation"], "was trained on frames, which it does not hold"),
+        (["train", "test"], "was trained on DataFrames, which a run does not keep"),
+        (["test", "validation"], "was trained on DataFrames, which a run does not keep"),
     ):
         (run / "run.json").write_text(json.dumps({**head, "given": {"frames": frames}}))
         with pytest.raises(ExportError, match=message):

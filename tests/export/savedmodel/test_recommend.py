@@ -18,7 +18,6 @@ import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
 from export import commands
-from export.parity.rows import tensors
 from export.pipeline import export_run, recommended
 from export.savedmodel import recommend
 from export.savedmodel.writer import save
@@ -26,6 +25,7 @@ from export.serving import tf_serving as kit
 from tfwd.data.rows import Rows
 from tfwd.data.source import Source
 from tfwd.errors import ExportError
+from tfwd.features.raw_tensors import tensors
 from tfwd.recommend.top_k import ListMaker
 from tfwd.run import Run
 
