@@ -26,7 +26,7 @@ from benchmarks.documents import figures_of, mean_and_spread, put
 from benchmarks.prepared import prepared_once
 from benchmarks.timing import markdown
 from tfwd.metrics.tasks import binary_metrics
-from tfwd.preparation.prepare import PARTS
+from tfwd.preparation.prepare import SPLITS
 from tfwd.utils.files import write_text
 
 CONFIG = Path(__file__).parent / "configs" / "movielens_random.yaml"
@@ -65,25 +65,26 @@ def metrics_of(config: tfwd.Config, seed: int) -> dict[str, float]:
 
 def machine(folder: Path, seed: int, batch_size: int) -> dict[str, float]:
     """Test metrics of the factorization machine."""
-    frames = {part: pd.read_parquet(folder / f"{part}.parquet", columns=[*FIELDS, "liked_it"]) for part in PARTS}
-    ids: dict[str, list[NDArray[np.int32]]] = {part: [] for part in PARTS}
+    frames = {split: pd.read_parquet(folder / f"{split}.parquet", columns=[*FIELDS, "liked_it"]) for split in SPLITS}
+    ids: dict[str, list[NDArray[np.int32]]] = {split: [] for split in SPLITS}
     bags: list[int] = []
     start = 1
     for field, name in enumerate(FIELDS):
-        lists = {part: [np.atleast_1d(value) for value in frame[name]] for part, frame in frames.items()}
+        lists = {split: [np.atleast_1d(value) for value in frame[name]] for split, frame in frames.items()}
         known = {value: start + place for place, value in enumerate(sorted({v for row in lists["train"] for v in row}))}
         width = max(len(row) for rows in lists.values() for row in rows)
-        for part, rows in lists.items():
+        for split, rows in lists.items():
             # What no training row has is left out, as padding is.
             matrix = np.zeros((len(rows), width), np.int32)
             for place, row in enumerate(rows):
                 matrix[place, : len(row)] = [known.get(value, 0) for value in row]
-            ids[part].append(matrix)
+            ids[split].append(matrix)
         bags += [field] * width
         start += len(known)
-    parts = {part: (np.concatenate(ids[part], axis=1), frames[part]["liked_it"].to_numpy(np.float32)) for part in PARTS}
-    answers = factorization_machine.train(parts, start, bags, seed, batch_size)
-    found = binary_metrics(parts["test"][1].astype(np.float64), answers.astype(np.float64))
+    labels = {split: frame["liked_it"].to_numpy(np.float32) for split, frame in frames.items()}
+    splits = {split: (np.concatenate(ids[split], axis=1), labels[split]) for split in SPLITS}
+    answers = factorization_machine.train(splits, start, bags, seed, batch_size)
+    found = binary_metrics(splits["test"][1].astype(np.float64), answers.astype(np.float64))
     return {"auc": found["auc"], "log_loss": found["log_loss"]}
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import tfwd
-from tfwd.preparation.prepare import PARTS, prepare
+from tfwd.preparation.prepare import SPLITS, prepare
 
 
 def prepared_once(config: tfwd.Config, folder: Path) -> tfwd.Config:
@@ -17,6 +17,6 @@ def prepared_once(config: tfwd.Config, folder: Path) -> tfwd.Config:
         folder: where the files go.
     """
     counts = prepare(config, folder)
-    files = {f"data__{part}": str(folder / f"{part}.parquet") for part in PARTS if part in counts}
+    files = {f"data__{split}": str(folder / f"{split}.parquet") for split in SPLITS if split in counts}
     done: dict[str, Any] = {"join": [], "columns": {}, "filter": None, "history": [], "split": None, "path": None}
     return config.replace(**files, **{f"data__{key}": value for key, value in done.items()})

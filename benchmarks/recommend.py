@@ -90,7 +90,7 @@ def one_process(folder: Path, threads: int, rounds: int) -> dict[str, str]:
     """The medians in milliseconds, by contender, with TensorFlow on so many threads."""
     import tensorflow as tf
 
-    from export.parity.rows import tensors
+    from tfwd.features.raw_tensors import tensors
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)

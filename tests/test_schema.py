@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
+from typing import Any
 
 import numpy as np
 import pytest
 
-from tfwd.schema import DTYPES, MISSING, MISSING_INTEGER, Input, Schema, is_missing
+from tfwd.schema import DTYPES, MISSING, MISSING_INTEGER, Input, Schema, is_missing, is_reserved
 
 
 def test_survives_json() -> None:
@@ -54,6 +56,29 @@ def test_a_schema_without_moments_is_read_by_versions_that_know_none() -> None:
 
 
 @pytest.mark.parametrize(
+    ("moment", "message"),
+    [
+        (7, "schema.inputs[0].moment: expected a string. Received: 7"),
+        ("%Q", "schema.inputs[0].moment: '%Q' holds '%Q', and these are the directives: %a %A"),
+        ("%H:%M", "schema.inputs[0].moment: '%H:%M' does not determine a day: it needs %Y (or %y), %m (or %b) and %d"),
+        ("hello", "schema.inputs[0].moment: 'hello' does not determine a day"),
+        ("%Y-%m-%d" + " " * 93, "schema.inputs[0].moment: expected at most 100 characters. Received 101."),
+        ("%Y-%m-%d" * 100_000, "schema.inputs[0].moment: expected at most 100 characters. Received 800,000."),
+    ],
+)
+def test_a_moment_that_no_configuration_could_have_is_refused(moment: Any, message: str) -> None:
+    """Metadata that were tampered with: rows would be blamed for what the format cannot read."""
+    values = Schema((Input("at", "at", "integer", moment=""),), "binary", "y", ("0", "1")).to_dict()
+    for good in ("", "seconds", "%d/%m/%Y", "%Y-%m-%d" + " " * 92):
+        values["inputs"][0]["moment"] = good
+        assert Schema.from_dict(values).inputs[0].moment == good
+    values["inputs"][0]["moment"] = moment
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}") as caught:
+        Schema.from_dict(values)
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize(
     ("schema", "names"),
     [
         (Schema((), "binary", "y", ("no", "yes")), ("probability", "logit")),
@@ -72,3 +97,10 @@ def test_what_is_missing_of_each_kind_is_told_from_what_is_there() -> None:
     assert is_missing(np.float32(np.nan))
     assert is_missing(np.int64(MISSING_INTEGER))
     assert not any(map(is_missing, (" ", "nan", 0, MISSING_INTEGER + 1, 0.0, np.inf)))
+
+
+@pytest.mark.parametrize("name", ["wide_ids", "one_hot_ids", "embedding_16_ids", "numeric", "probability", "logit"])
+def test_names_of_the_models_own_are_reserved(name: str) -> None:
+    assert is_reserved(name)
+    assert not is_reserved(name + "_")
+    assert not is_reserved("my_" + name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -19,8 +20,21 @@ LONGEST_LIST = 2**20
 MISSING_INTEGER = -(2**63)
 # The missing value of each kind, as a graph takes it.
 MISSING: dict[Kind, Any] = {"string": "", "integer": MISSING_INTEGER, "float": math.nan}
+# What an input is that is a moment, for people.
+SINCE_1970 = "seconds since 1970-01-01 UTC"
+# The values of `Input.moment` that are no format: text of whole seconds since 1970, and text of ISO 8601.
+SECONDS, ISO = "seconds", ""
+LONGEST_FORMAT = 100
+# What a format may hold: directives of DuckDB's strptime, of which some may have a -. Between them they must tell a
+# day. Of a week it is told by its number, as DuckDB does not read its name there.
+_DIRECTIVE = re.compile(r"%(-?.|$)", re.DOTALL)
+_LETTERS, _WITH_DASH = "aAbBdfgGHIjmMnpSuVwyYzZ%", "dHIjmMS"
+_DIRECTIVES = frozenset(_LETTERS) | {f"-{letter}" for letter in _WITH_DASH}
+_DAYS = (({"Y", "y"}, {"m", "b", "B"}, {"d"}), ({"Y", "y"}, {"j"}), ({"G"}, {"V"}, {"u"}))
 # An ONNX input with this ending takes the 64-bit fingerprints of the input before it.
 FINGERPRINT_SUFFIX = "_fingerprint"
+# What no input may be called: the matrices of a model and its answers.
+_RESERVED = re.compile(r"(wide|embedding_\d+|one_hot)_(ids|weights)|numeric|probability|logit|prediction|classes")
 
 
 @dataclass(frozen=True)
@@ -162,9 +176,36 @@ class Schema:
         )
 
 
+def is_reserved(name: str) -> bool:
+    """Returns whether no raw input may have a name, because one of the model's own matrices or answers has it."""
+    return _RESERVED.fullmatch(name) is not None
+
+
 def is_missing(value: Any) -> bool:
     """Whether a string, an integer or a float, as a graph takes it, is the missing value of its kind."""
     return value == "" if isinstance(value, str) else bool(value != value or value == MISSING_INTEGER)
+
+
+def format_fault(format: str) -> str | None:
+    """What is wrong with the format of dates as text, to follow it in a message; None if nothing is."""
+    found = _DIRECTIVE.findall(format)
+    unknown = [directive for directive in found if directive not in _DIRECTIVES]
+    if unknown:
+        return (
+            f"holds {_shown('%' + unknown[0])}, and these are the directives: {_listed(_LETTERS)}, of which "
+            f"{_listed(_WITH_DASH)} may have a -, as in %-d"
+        )
+    plain = {directive.removeprefix("-") for directive in found}
+    if not any(all(plain & choice for choice in day) for day in _DAYS):
+        return (
+            "does not determine a day: it needs %Y (or %y), %m (or %b) and %d, or %Y and %j, or %G, %V and %u. For "
+            f"whole seconds since 1970 say {SECONDS}"
+        )
+    return None
+
+
+def _listed(letters: str) -> str:
+    return " ".join(f"%{letter}" for letter in letters)
 
 
 def _input(values: Any, where: str) -> Input:
@@ -188,6 +229,8 @@ def _input(values: Any, where: str) -> Input:
         raise ValueError(
             f"{where}.moment: expected null, or a format, and only for a single integer. Received: {_shown(moment)}"
         )
+    if moment not in (None, SECONDS, ISO):
+        _check_format(_text(moment, f"{where}.moment"), f"{where}.moment")
     return Input(
         name=_text(entries["name"], f"{where}.name"),
         column=_text(entries["column"], f"{where}.column"),
@@ -196,8 +239,16 @@ def _input(values: Any, where: str) -> Input:
         delimiter=delimiter,
         weighs=None if weighs is None else _text(weighs, f"{where}.weighs"),
         fixed=fixed,
-        moment=None if moment is None else _text(moment, f"{where}.moment"),
+        moment=moment,
     )
+
+
+def _check_format(format: str, where: str) -> None:
+    if len(format) > LONGEST_FORMAT:
+        raise ValueError(f"{where}: expected at most {LONGEST_FORMAT} characters. Received {len(format):,}.")
+    found = format_fault(format)
+    if found is not None:
+        raise ValueError(f"{where}: {_shown(format)} {found}.")
 
 
 def _section(values: Any, where: str, kind: type[Any]) -> dict[str, Any]:

@@ -225,7 +225,7 @@ def comparison_rows(
         parted = section.split is None and section.validation is None and not run.was_frame("validation")
         if train is not None and parted and section.validation_fraction:
             return Rows(opened(train, prepared), schema, split="validation", fraction=section.validation_fraction)
-        if any(run.was_frame(part) for part in FRAMES):
+        if any(run.was_frame(split) for split in FRAMES):
             raise ExportError(
                 f"{source} was trained on DataFrames, which a run does not keep, so it has no rows to compare the "
                 "models on. Give labelled rows that neither model has learned from: --data FILE"

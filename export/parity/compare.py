@@ -16,9 +16,12 @@ import tensorflow as tf
 from export.onnx.session import JoinedSession, OnnxSession, open_session
 from export.onnx.small_ranker import RoundedRanker, rounded
 from export.parity.answers import answers, blocks, tables, transformed_names
-from export.parity.rows import Rows, as_rows, hostile_rows, known_values, length, narrowed, part, tensors
+from export.parity.hostile import hostile_rows, narrowed
+from export.parity.known_values import known_values
+from export.parity.rows import Rows, as_rows, length, part
 from tfwd.errors import ExportError
 from tfwd.features.layout import Layout, Range, columns_of, weights_name
+from tfwd.features.raw_tensors import tensors
 from tfwd.inference.answers import scored_names
 from tfwd.inference.onnx_scorer import OnnxScorer
 from tfwd.model.wide_deep import WideDeep

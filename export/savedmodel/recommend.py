@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from export.parity.rows import Rows, tensors
+from export.parity.rows import Rows
 from tfwd.config.ranking import REQUEST_INPUTS
 from tfwd.errors import ExportError
+from tfwd.features.raw_tensors import tensors
 from tfwd.model.wide_deep import WideDeep
 from tfwd.recommend.top_k import ListMaker
 from tfwd.schema import DTYPES

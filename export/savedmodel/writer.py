@@ -16,7 +16,8 @@ import tensorflow as tf
 
 from export.parity import compare as parity
 from export.parity.answers import answers, class_names, lookups, tables
-from export.parity.rows import Rows, as_rows, known_values, ordinary_rows
+from export.parity.known_values import known_values, ordinary_rows
+from export.parity.rows import Rows, as_rows
 from export.quiet import quiet
 from export.savedmodel import recommend, warmup
 from tfwd.data.raw import refuse_weights

@@ -18,7 +18,7 @@ from tensorflow_serving.config import model_server_config_pb2
 
 from tfwd.errors import ExportError
 from tfwd.inference.metadata import Metadata, of_saved_model
-from tfwd.schema import Input, Kind, Schema, is_missing
+from tfwd.schema import SINCE_1970, Input, Kind, Schema, is_missing
 from tfwd.utils.files import write_text
 
 _WARMUP = ("assets.extra", "tf_serving_warmup_requests")
@@ -107,6 +107,8 @@ _DTYPES = {"string": "object", "integer": "int64", "float": "float32"}
 def _type(entry: Input) -> str:
     if entry.fixed:
         return f"list of {entry.length} {entry.kind}s"
+    if entry.moment is not None:
+        return f"{entry.kind}, {SINCE_1970}"
     return f"list of {entry.kind}, of which the latest {entry.length} count" if entry.length else entry.kind
 
 

@@ -46,7 +46,7 @@ def test_a_file_and_a_model_export_to_a_path(tmp_path: Path) -> None:
         answers(tmp_path / "export/wide_deep.onnx"), answers(small.trained().path), rtol=0, atol=1e-6
     )
     for export in (tfwd.export_onnx, tfwd.export_savedmodel):
-        with pytest.raises(tfwd.ExportError, match=r"A model in memory lies in no folder .*: give a path"):
+        with pytest.raises(tfwd.ExportError, match=r"A model in memory has no folder .*: give a path"):
             export(model)
         with pytest.raises(tfwd.RunError, match="absent"):
             export(tmp_path / "absent")

@@ -71,7 +71,7 @@ FILES = {
     "half a surrogate": (TEXT + 'task: "\\ud800"\n', "is not YAML: "),
     "NUL": (TEXT + 'task: "a\\0"\n', "task: expected a string without the character NUL. Received: 'a\\x00'."),
     "a tab": ("data:\n\tlabel: y\n", "is not YAML: line 2, column 1: a tab, where lines are indented by spaces."),
-    "a key twice": ("data:\n  label: y\n  label: z\n", "line 3, column 3: the key 'label' stands in one section twi"),
+    "a key twice": ("data:\n  label: y\n  label: z\n", "line 3, column 3: the key 'label' occurs twice in one sec"),
     "a colon": ("data: label: y\n", "line 1, column 12: a second `: ` in one line: put a text th"),
     "an at": ("data: @x\n", "line 1, column 7: no value begins with @: put the text in quotes."),
     "nothing but a text": ("data", "must hold keys such as data and features. Received: 'data'"),
@@ -195,7 +195,7 @@ TWICE: list[tuple[str, Any, str]] = [
     ("features.1.vocabulary", [1, "1"], "features[1].vocabulary: '1' is listed twice."),
     ("features.1.vocabulary", [True, "true"], "features[1].vocabulary: 'true' is listed twice."),
     ("features.3.keys", ["city", "zip", "city"], "features[3].keys: 'city' is listed twice."),
-    ("features.0.normalization", ["log", "log"], "normalization needs at least one form, each of them once"),
+    ("features.0.normalization", ["log", "log"], "features[0].normalization: expected at least one form, each of"),
 ]  # fmt: skip
 
 

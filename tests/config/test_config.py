@@ -207,7 +207,7 @@ def test_overrides_that_are_refused(file: Path, change: str, message: str) -> No
         ("- a\n- b\n", "must hold keys such as data and features. Received: ['a', 'b']"),
         ("", "must hold keys such as data and features. Received: None"),
         ("a: [1", "is not YAML: "),
-        ("train: {epochs: 1, epochs: 2}", "the key 'epochs' stands in one section twice"),
+        ("train: {epochs: 1, epochs: 2}", "the key 'epochs' occurs twice in one section"),
         ("data: {label: y}\nfeatures: []\n", "features: expected a list of at least 1"),
     ],
 )

@@ -84,13 +84,23 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "seconds in capitals": ({"parts": ["hour"], "format": "Seconds"}, "For whole seconds since 1970 say seconds."),
     "an unknown directive": (
         {"parts": ["hour"], "format": "%Y-%m-%d %Q"},
-        "format: '%Y-%m-%d %Q' holds %Q, which is not a date directive: see Python's strptime.",
+        "format: '%Y-%m-%d %Q' holds '%Q', and these are the directives: %a %A %b %B %d %f %g %G %H %I %j %m %M %n %p "
+        "%S %u %V %w %y %Y %z %Z %%, of which %d %H %I %j %m %M %S may have a -, as in %-d.",
     ),
     "seconds among directives": (
         {"parts": ["hour"], "format": "%Y-%m-%d %s"},
-        "holds %s, which is not a date directive",
+        "holds '%s', and these are the directives",
     ),
-    "a sign at the end": ({"parts": ["hour"], "format": "%Y-%m-%d %"}, "holds %, which is not a date directive"),
+    "a week of strptime alone": ({"parts": ["hour"], "format": "%Y-%U-%w"}, "holds '%U', and these are the directives"),
+    "a line behind a sign": (
+        {"parts": ["hour"], "format": "%Y-%m-%d %\n"},
+        r"holds '%\n', and these are the directives",
+    ),
+    "a sign at the end": ({"parts": ["hour"], "format": "%Y-%m-%d %"}, "holds '%', and these are the directives"),
+    "a format without an end": (
+        {"parts": ["hour"], "format": "%Y-%m-%d" + " " * 93},
+        "format: expected a string of at most 100 characters.",
+    ),
     "age to another's column": (
         {"age_in_days": "dropoff"},
         "age_in_days of 'pickup' is counted to 'dropoff', which is neither a day or moment, such as 2024-06-30, nor a "
@@ -104,6 +114,46 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "age to a number": ({"age_in_days": 20240630}, "age_in_days: expected a string. Received: 20240630."),
     "age to a time of day": ({"age_in_days": "03:00:00"}, "counted to '03:00:00', which is neither a day or moment"),
     "age to nothing": ({"age_in_days": ""}, "age_in_days: expected a string of at least 1 character."),
+    "age to a moment before the year 1 in UTC": (
+        {"age_in_days": "0001-01-01T00:00:00+05:00"},
+        "age_in_days: '0001-01-01T00:00:00+05:00' is outside the years 1 to 9999 in UTC. Give a day or moment in them.",
+    ),
+    "age to a moment after the year 9999 in UTC": (
+        {"age_in_days": "9999-12-31T23:59:59-00:01"},
+        "age_in_days: '9999-12-31T23:59:59-00:01' is outside the years 1 to 9999 in UTC.",
+    ),
+    "no normalization": (
+        {"age_in_days": "2024-06-30", "normalization": []},
+        "normalization: expected at least one form, each of them once, such as zscore. Received: [].",
+    ),
+    "a normalization twice": (
+        {"age_in_days": "2024-06-30", "normalization": ["log", "log"]},
+        "normalization: expected at least one form, each of them once, such as zscore. Received: ['log', 'log'].",
+    ),
+    **{
+        f"{key} without an age": (
+            {"parts": ["month"], "cyclic": ["hour"], key: value},
+            f"{key}: it belongs to the age, and the feature has none: give age_in_days, or leave {key} out.",
+        )
+        for key, value in {
+            "missing_indicator": True,
+            "fill": 0,
+            "clip": False,
+            "normalization": "log",
+            "quantiles": 7,
+        }.items()
+    },
+    **{
+        f"{key} without parts: {value}": (
+            {"age_in_days": "2024-06-30", "cyclic": ["hour"], key: value},
+            f"{key}: it belongs to parts, and the feature has none: give parts, or leave {key} out.",
+        )
+        for key, value in (("embedding", 4), ("embedding", "auto"), ("embedding", {}), ("one_hot", True))
+    },
+    "a name of a part that no file could have": (
+        {"parts": ["month"], "name": "a" * 235},
+        "a datetime's name leads those of its features, and 'aaaaaaaaaaaa",
+    ),
     "unknown key": ({"parts": ["month"], "embeding": 3}, "embeding: unknown key. Did you mean 'embedding'?"),
 }
 
@@ -181,6 +231,26 @@ CLASHES: dict[str, tuple[list[dict[str, Any]], str]] = {
     ),
     "twice the same": (
         [moment(parts=["month"]), moment(parts=["hour", "month"])],
+        "features[3]: the name 'pickup' is taken by another feature. Give one of them a `name`.",
+    ),
+    "two of one column": (
+        [moment(parts=["month"]), moment(parts=["year"], wide=False, one_hot=True)],
+        "features[3]: the name 'pickup' is taken by another feature. Give one of them a `name`.",
+    ),
+    "two of one name": (
+        [moment(parts=["month"]), moment("dropoff", name="pickup", parts=["year"])],
+        "features[3]: the name 'pickup' is taken by another feature.",
+    ),
+    "a category called as the whole": (
+        [moment(parts=["month"]), {"type": "categorical", "column": "where", "name": "pickup"}],
+        "features[3]: the name 'pickup' is taken by another feature.",
+    ),
+    "the whole called as a part": (
+        [moment(parts=["month"]), moment("dropoff", name="pickup_month", parts=["hour"])],
+        "features[3]: the name 'pickup_month' is taken by another feature.",
+    ),
+    "a part called as the whole": (
+        [moment("dropoff", name="pickup_month", parts=["hour"]), moment(parts=["month"])],
         "features[3]: the name 'pickup_month' is taken by another feature.",
     ),
 }
@@ -260,6 +330,22 @@ def test_an_age_of_an_item_is_counted_to_a_moment_of_the_item() -> None:
         assert names(of(*features, ranking={**ranking, "item_columns": columns}))[-1] == "at_hour"
 
 
+def test_an_item_is_no_date() -> None:
+    features = [{"type": "categorical", "column": "user"}, moment("released", parts=["month"], embedding=4)]
+    with pytest.raises(ConfigError) as caught:
+        of(*features, ranking={"user": "user", "item": "released"})
+    message = "ranking.item: the feature 'released_month' reads 'released', but not as one category. An item is told by"
+    assert message in str(caught.value)
+
+
+def test_what_does_nothing_may_be_written_as_it_is_by_default() -> None:
+    options = {"normalization": "zscore", "quantiles": 100, "fill": "median", "missing_indicator": False, "clip": True}
+    parts = moment(parts=["month"], **options)
+    age = moment("dropoff", age_in_days="2024-06-30", embedding=None, one_hot=False, wide=False)
+    config = of(parts, age)
+    assert Config.of(yaml12.load(config.dump())) == config
+
+
 def test_a_name_of_its_own_leads_the_names() -> None:
     config = of(moment("Zeit der Abholung", name="t", parts=["hour"], cyclic=["weekday"]))
     assert names(config) == ["t_hour", "t_weekday_sin", "t_weekday_cos"]
@@ -267,9 +353,12 @@ def test_a_name_of_its_own_leads_the_names() -> None:
 
 
 def test_a_column_has_features_with_other_places() -> None:
-    config = of(moment(parts=["month"]), moment(parts=["year"], wide=False, one_hot=True))
-    assert names(config) == ["pickup_month", "pickup_year"]
+    config = of(moment(parts=["month"]), moment(name="at", parts=["year"], wide=False, one_hot=True))
+    assert names(config) == ["pickup_month", "at_year"]
     assert config.wide_features() == ["city", "pickup_month"]
+    # Each of them is named, so that each can be changed.
+    assert names(config.replace(features__at__parts=["year", "day"])) == ["pickup_month", "at_year", "at_day"]
+    assert names(config.replace(features__pickup__parts=["hour"])) == ["pickup_hour", "at_year"]
 
 
 DAYS: dict[str, tuple[Any, int]] = {
@@ -318,5 +407,6 @@ def test_a_format_that_tells_a_day_is_taken_and_written_back(format: str) -> Non
 
 
 def test_python_and_yaml_are_equal() -> None:
-    options = {"parts": ["month", "weekday"], "cyclic": ["hour"], "embedding": "auto", "normalization": ["minmax"]}
+    options = {"parts": ["month", "weekday"], "cyclic": ["hour"], "embedding": "auto"}
+    options |= {"age_in_days": "2024-06-30", "normalization": ["minmax"]}
     assert tfwd.Datetime("pickup", **options) == of(moment(**options)).features[2]

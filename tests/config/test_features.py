@@ -29,7 +29,7 @@ def test_names_and_columns(feature: Any, name: str, columns: tuple[str, ...]) ->
 
 
 REFUSED: list[tuple[Any, str]] = [
-    (lambda: Numeric("x", normalization=()), "at least one form, each of them once"),
+    (lambda: Numeric("x", normalization=()), "^Numeric 'x': normalization: expected at least one form, each of them"),
     (lambda: Numeric("x", normalization=("log", "log")), "at least one form, each of them once"),
     (lambda: Numeric("x", wide=False, deep=False), "must go to wide, to deep, or to both"),
     (lambda: Numeric("x", fill=float("nan")), "finite number"),

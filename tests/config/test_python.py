@@ -62,8 +62,8 @@ def test_every_constructor_refuses_in_the_words_of_yaml(section: Any) -> None:
 REFUSED: list[tuple[Callable[[], Any], str]] = [
     (lambda: tfwd.Numeric("age", fil=3), "Numeric 'age': fil: unknown key. Did you mean 'fill'?"),
     (lambda: tfwd.Numeric("age", "zscore"), "Numeric takes column by position and the rest by name, each once."),
-    (lambda: tfwd.Numeric("age", column="age"), "Received: 1 by place, and by name column."),
-    (lambda: tfwd.TrainConfig(3), "TrainConfig takes nothing by place and all else by name"),
+    (lambda: tfwd.Numeric("age", column="age"), "Received: 1 by position, and by name column."),
+    (lambda: tfwd.TrainConfig(3), "TrainConfig takes nothing by position and the rest by name"),
     (lambda: tfwd.Numeric(), "Numeric: column: required key is missing."),
     (lambda: tfwd.Numeric("年"), "Numeric '年': Column '年' has no letter or digit"),
     (lambda: tfwd.Cross("ab", 3), "Cross: keys: expected a list. Received: 'ab'."),
@@ -73,7 +73,7 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (lambda: tfwd.OptimizerConfig("adagrd"), "OptimizerConfig: name: expected 'sparse_ftrl', 'lazy_adam', 'adagrad', "),
     (lambda: tfwd.OptimizerConfig("adagrad", l1=1), "OptimizerConfig: l1: the optimizer 'adagrad' has no option 'l1'."),
     (lambda: tfwd.OptimizerConfig(learning_rate=1.0), "OptimizerConfig: name: required key is missing."),
-    (lambda: tfwd.Categorical("c", vocabulary={"a", "b"}), "vocabulary is a list: a set has another order in every"),
+    (lambda: tfwd.Categorical("c", vocabulary={"a", "b"}), "vocabulary must be a list: the order of a set differs"),
     (
         lambda: tfwd.Categorical("c", vocabulary=["a\ud800"]),
         "Categorical 'c': vocabulary[0]: expected a string that can",

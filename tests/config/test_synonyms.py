@@ -57,8 +57,8 @@ def refused(section: str, values: dict[str, Any]) -> str:
         ("features", {"type": "numeric", "column": "x", "default_value": 5}, "Did you mean fill?"),
         ("train", {"deep_optimizer": {"l2": 1}}, "has no option 'l2'. Did you mean 'l2_regularization_strength'?"),
         # YAML 1.1 would have made truth values of these.
-        ("train", {"early_stopping": "no"}, "Received: 'no'. Did you mean null, which is none at all?"),
-        ("train", {"early_stopping": False}, "Received: False. Did you mean null, which is none at all?"),
+        ("train", {"early_stopping": "no"}, "Received: 'no'. Did you mean null?"),
+        ("train", {"early_stopping": False}, "Received: False. Did you mean null?"),
     ],
 )
 def test_a_name_of_another_library(section: str, values: dict[str, Any], message: str) -> None:

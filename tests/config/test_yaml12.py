@@ -67,7 +67,7 @@ def test_texts_that_look_like_something_else(text: str) -> None:
 
 
 def test_a_key_that_stands_twice_is_refused() -> None:
-    with pytest.raises(yaml.YAMLError, match="the key 'a' stands in one section twice"):
+    with pytest.raises(yaml.YAMLError, match="the key 'a' occurs twice in one section"):
         load("b: {a: 1, c: 2, a: 3}")
 
 

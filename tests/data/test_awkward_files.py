@@ -225,7 +225,7 @@ def test_damaged_parquet(tmp_path: Path, damage: str) -> None:
 FRAMES: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], str]] = {
     "good": (lambda f: f, "12"),
     "no rows": (lambda f: f.iloc[:0], "no rows"),
-    "levels of columns": (lambda f: pd.concat({"a": f}, axis=1), "columns have 2 levels, as ('a', 'word')"),
+    "levels of columns": (lambda f: pd.concat({"a": f}, axis=1), "columns have 2 levels, for example ('a', 'word')"),
     "levels of rows": (lambda f: f.set_index(["word", "number"]), "The frame's index has that name: give frame.reset"),
     "an index with a name": (lambda f: f.set_index("word"), "The frame's index has that name: give frame.reset_index"),
     "a lone surrogate": (

@@ -78,8 +78,8 @@ def test_what_is_no_file_of_rows(tmp_path: Path, configure: Configure) -> None:
         "/dev/null": "is a device",
         "~nobody/x": "There is no file ~nobody/x",
         "x" * 5000: "There is no file x{497}",
-        "http://somewhere/x.csv": "is an address, and files are read where they lie",
-        "s3://bucket/x.parquet": "is an address",
+        "http://somewhere/x.csv": "is a URL, and only local files are read",
+        "s3://bucket/x.parquet": "is a URL",
         "a\0b.csv": "There is no file",
     }.items():
         with pytest.raises(DataError, match=wanted):
@@ -111,7 +111,7 @@ def test_a_class_that_training_has_not_seen(configure: Configure) -> None:
     source = Source.open(frame(4).assign(y=["a", "b", "c", "new"]))
     rows = Rows(source, resolve_schema(config, source)).with_classes(("a", "b", "c"))
     with pytest.raises(
-        DataError, match=r"'new' is none of .*\. A class is in the training rows, or named in data\.label\."
+        DataError, match=r"'new' is not one of .*\. A class is in the training rows, or named in data\.label\."
     ):
         list(rows.batches(4))
 

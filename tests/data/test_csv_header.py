@@ -86,7 +86,7 @@ def test_the_index_that_pandas_writes_is_no_column(tmp_path: Path) -> None:
     assert [row for batch in source.stream("*") for row in batch.to_pylist()] == [{"a": "x"}, {"a": "x"}, {"a": "y"}]
     place = source.first("a", "a = 'y'")
     assert place is not None
-    assert (place.part, place.row) == (str(tmp_path / "b.csv"), 1)
+    assert (place.file, place.row) == (str(tmp_path / "b.csv"), 1)
     assert source.counts() == (3, 2)
     named = Source.open(tmp_path / "a.csv", csv=CsvConfig(columns=("number", "a")))
     assert list(named.columns) == ["number", "a"]

@@ -119,7 +119,7 @@ def test_saved_and_read_again(tmp_path: Path) -> None:
     assert again.splits["train"].difference(rows_of(frame)) is None
     assert again.splits["test"].difference(rows_of(frame.head(150))) == "150 rows, where the training began with 200"
     assert again.splits["test"].difference(rows_of(frame[::-1])) == "the same rows in another order"
-    assert again.splits["test"].difference(rows_of(table(seed=1))) == "other rows, though 200 as then"
+    assert again.splits["test"].difference(rows_of(table(seed=1))) == "other rows, though as many as then (200)"
     assert Provenance.load(tmp_path / "none.json") is None
 
 

@@ -18,8 +18,8 @@ import tfrecord_cases
 from tfwd.config.config import Config
 from tfwd.data import Rows, Source, resolve_schema
 from tfwd.data.raw import raw_arrays
+from tfwd.dates import FIRST_SECOND, LAST_SECOND
 from tfwd.errors import ConfigError, DataError, TfwdError
-from tfwd.layers.calendar import FIRST_SECOND, LAST_SECOND
 from tfwd.schema import MISSING_INTEGER, Input, Schema
 
 EPOCH = datetime(1970, 1, 1)
@@ -238,6 +238,16 @@ def test_records_hold_whole_seconds(tmp_path: Path) -> None:
     assert read(str(file)) == [*SECONDS, MISSING_INTEGER]
 
 
+def test_the_advice_for_milliseconds_is_followed(tmp_path: Path) -> None:
+    data = csv(tmp_path / "d.csv", ["1700000000000", "1709227815123"])
+    assert "divide the column by 1000, as data.columns can." in refused(data, configured())
+    features = [{"type": "datetime", "column": "at", "parts": ["hour"]}, {"type": "numeric", "column": "row"}]
+    source = Source.open(data).computing({"at": 'floor("when" / 1000)'}, None)
+    schema = resolve_schema(Config.of({"data": {"label": "y"}, "features": features}), source)
+    rows = Rows(source, schema).with_classes(("0", "1"))
+    assert [value for batch in rows.batches(9) for value in batch.inputs["at"]] == [1700000000, 1709227815]
+
+
 NAMES = ["pick up", 'a"b', "it's", "Zeit der Abholung é", "a.b", "select", "%d"]
 
 
@@ -277,6 +287,16 @@ TEXTS: dict[str, tuple[str, str | None, str]] = {
     "spaces": ("  ", None, "found '  '."),
     "a day of digits": ("20240229", None, "found '20240229'. If it is a day, give the feature format: '%Y%m%d'."),
     "seconds": ("1709227815", None, "If it is seconds since 1970, give the feature format: seconds."),
+    "milliseconds without a format": (
+        "1700000000000",
+        None,
+        "found '1700000000000'. If it is milliseconds, divide the column by 1000, as data.columns can.",
+    ),
+    "microseconds without a format": ("1700000000000000", None, "divide the column by 1000000, as data.columns can."),
+    "nanoseconds without a format": ("1700000000000000000", None, "If it is nanoseconds, divide the column by 1000000"),
+    "seconds after year 9999 without a format": ("253402300800", None, f"{ISO_WANTED}'253402300800'."),
+    "a number that is no time": ("99999999999999", None, f"{ISO_WANTED}'99999999999999'."),
+    "milliseconds under a format": ("1700000000000", "%Y-%m-%d", "found '1700000000000'."),
     "a day with points": ("29.02.2024", None, "Give the feature the format of its text, such as format: '%d/%m/%Y'."),
     "another order": ("02/29/2024", "%d/%m/%Y", "expected a date in the format '%d/%m/%Y', from the year 1 to 9999"),
     "more than the format": ("29/02/2024 17:30", "%d/%m/%Y", "found '29/02/2024 17:30'."),
@@ -311,6 +331,7 @@ def test_text_that_is_no_moment_is_named(case: str, tmp_path: Path) -> None:
     message = refused(data, config)
     assert message.startswith(f"{data}, row 2, column 'when': expected ")
     assert wanted in message
+    assert message.endswith(wanted) or not wanted.endswith(".")
     # As in a frame, which has no file.
     assert "row 2, column 'when': expected " in refused(table([good, text]), config)
 
@@ -321,7 +342,7 @@ VALUES: dict[str, tuple[Any, str]] = {
     "large float": (pa.array([7.0, 1e300]), "found '1e+300'."),
     "year 10000": (pa.array([7, LAST_SECOND + 1]), f"found '{LAST_SECOND + 1}'."),
     "milliseconds": (pa.array([7, 1709227815000]), "If it is milliseconds, divide the column by 1000,"),
-    "the missing number": (pa.array([7, MISSING_INTEGER]), "write a missing one as null."),
+    "the missing number": (pa.array([7, MISSING_INTEGER]), "write missing integers as null."),
     "unsigned": (pa.array([7, 2**64 - 1], pa.uint64()), f"found '{2**64 - 1}'."),
     "day before year 1": (pa.array([0, -719163], pa.int32()).cast(pa.date32()), "expected a moment from the year 1"),
     "day after year 9999": (pa.array([0, 2932897], pa.int32()).cast(pa.date32()), "found '10000-01-01'."),
@@ -389,19 +410,25 @@ def test_one_column_has_one_form() -> None:
     others: list[tuple[dict[str, Any], str]] = [
         (
             {"type": "datetime", "column": "when", "name": "b", "parts": ["hour"], "format": "%d/%m/%Y"},
-            "The features 'when' and 'b' both read 'when', one as moments of ISO 8601 and one as moments of the format "
-            "'%d/%m/%Y', and an input has one form. Give the datetime features the same format",
+            "The features 'when' and 'b' both read 'when', one as moments without a format and one as moments of the "
+            "format '%d/%m/%Y', and an input has one form. Give the datetime features the same format",
         ),
         (
             {"type": "categorical", "column": "when", "name": "b"},
-            "The features 'when' and 'b' both read 'when', one as moments of ISO 8601 and one as a value, and an input "
-            "has one form.",
+            "The features 'when' and 'b' both read 'when', one as moments without a format and one as a value, and an "
+            "input has one form.",
         ),
-        ({"type": "numeric", "column": "when", "name": "b"}, "one as moments of ISO 8601 and one as a value"),
+        ({"type": "numeric", "column": "when", "name": "b"}, "one as moments without a format and one as a value"),
+        # An integer is of no format, ISO 8601 or other.
+        (
+            {"type": "datetime", "column": "when", "name": "b", "parts": ["hour"], "format": "seconds"},
+            "one as moments without a format and one as moments of the format 'seconds'",
+        ),
     ]
     for other, wanted in others:
         config = Config.of({"data": {"label": "y"}, "features": [when, number, other]})
-        values = [7, 8] if other["type"] == "numeric" else ["2024-02-29", "2024-03-01"]
+        integers = other["type"] == "numeric" or other.get("format") == "seconds"
+        values = [7, 8] if integers else ["2024-02-29", "2024-03-01"]
         assert wanted in refused(table(values), config, ConfigError)
 
 

@@ -363,7 +363,7 @@ def test_files_and_folders_of_any_name(tmp_path: Path, form: str, monkeypatch: p
         assert whole.to_pydict() == {"name": ["x", "y"], "y": ["0", "1"] if form != "parquet" else [0, 1]}
         place = opened.first("name", "name = 'y'")
         assert place is not None
-        assert (place.part, place.row) == (str(path), 2)
+        assert (place.file, place.row) == (str(path), 2)
 
 
 @pytest.mark.parametrize("name", ["it's", "back\\slash", "br[a]ck", "st*r"])
@@ -468,13 +468,13 @@ LONG, GROWN = "a" * 1000, "regexp_replace(name, '.', name, 'g')"
     ],
 )
 def test_texts_that_grow_beyond_any_memory_are_refused_unread(sql: str, source: Path) -> None:
-    with pytest.raises(ConfigError, match=r"data\.filter: it makes texts of some [0-9,]+ characters"):
+    with pytest.raises(ConfigError, match=r"data\.filter: it makes strings of about [0-9,]+ characters"):
         Source.open(source, filter=sql)
 
 
 def test_computed_columns_that_double_each_other_are_refused(source: Path) -> None:
     columns = {"c0": "name || name"} | {f"c{index + 1}": f"c{index} || c{index}" for index in range(30)}
-    with pytest.raises(ConfigError, match=r"data\.columns\.c13: it makes texts of some 1,638,400 characters"):
+    with pytest.raises(ConfigError, match=r"data\.columns\.c13: it makes strings of about 1,638,400 characters"):
         Source.open(source).computing(columns)
 
 

@@ -114,7 +114,7 @@ def test_the_padding_row_is_not_trained_and_stays_zero() -> None:
         ([{"column": "a", "embedding": "a"}], "expected a width"),
         (
             [{"column": "a", "embedding": 4}, {"column": "b", "embedding": "a"}, {"column": "c", "embedding": "b"}],
-            "has the vocabulary of 'a' itself",
+            "which itself has the vocabulary of 'a'",
         ),
         ([{"column": "a", "delimiter": "|"}], "give max_length"),
         ([{"column": "a", "vocabulary_of": "b", "hash_bins": 4}], "at most one of"),

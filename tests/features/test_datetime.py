@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,12 @@ from tfwd.analysis.workspace import open_workspace
 from tfwd.config.config import Config
 from tfwd.config.features.base import OnColumn
 from tfwd.data import Rows, Source, resolve_schema
+from tfwd.dates import FIRST_SECOND, LAST_SECOND, PARTS
 from tfwd.errors import DataError
 from tfwd.features.layout import build_layout
 from tfwd.features.space import FeatureSpace
 from tfwd.features.transform import build_transform
 from tfwd.inference.load import load_scorer
-from tfwd.layers.calendar import FIRST_SECOND, LAST_SECOND, PARTS
 from tfwd.run import Run
 from tfwd.schema import MISSING_INTEGER
 
@@ -43,6 +44,7 @@ EVERY: list[dict[str, Any]] = [
     {"type": "datetime", "column": "other", "parts": ["month"], "age_in_days": "when", "normalization": "none"},
     {"type": "numeric", "column": "row", "normalization": "none"},
 ]
+CITIES = {"city": np.array(["Bern", "Oslo", "never seen"])}
 
 
 def moments(count: int = 4000) -> np.ndarray:
@@ -215,6 +217,27 @@ def test_a_request_out_of_range_is_missing_and_answers_finitely(kind: str) -> No
         assert np.isfinite(found["probability"]).all()
         # All that are no moments are one thing.
         np.testing.assert_array_equal(found["logit"][: len(outside)], found["logit"][0])
+
+
+def test_the_page_of_a_kit_says_what_a_moment_is(tmp_path: Path) -> None:
+    from export.serving import tf_serving as kit
+
+    shutil.copytree(exported()["savedmodel"], tmp_path / "models" / "rides" / "1")
+    page = (kit.write(tmp_path / "models") / "README.md").read_text(encoding="utf-8")
+    for name, column in (("pickup", "pickup"), ("booked_on", "booked on")):
+        assert f"| `{name}` | integer, seconds since 1970-01-01 UTC | `{MISSING_INTEGER}` |" in page
+        assert f"- {name}: {column!r} in seconds since 1970-01-01 UTC\n" in page
+
+
+def test_moments_in_any_form_beside_a_tensor() -> None:
+    model = trained().model
+    moments = np.array(["2020-06-01T12:00", "1969-12-31T23:59:59", "NaT"], "datetime64[s]")
+    expected = model({"pickup": tf.constant(moments.astype(np.int64)), "booked_on": tf.zeros(3, tf.int64), **CITIES})
+    for pickup in (moments, moments.astype("datetime64[ms]"), pd.Series(moments), moments.tolist()):
+        found = model({"pickup": pickup, "booked_on": tf.zeros(3, tf.int64), **CITIES})
+        np.testing.assert_array_equal(found, expected)
+    with pytest.raises(DataError, match="The input 'pickup' takes moments, int64 seconds since 1970"):
+        model({"pickup": ["2020-06-01"] * 3, "booked_on": tf.zeros(3, tf.int64), **CITIES})
 
 
 def test_an_unseen_year_is_none_of_those_learned() -> None:

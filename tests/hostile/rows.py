@@ -15,7 +15,9 @@ import numpy as np
 
 from export.onnx import writer as onnx
 from export.parity import compare as parity
-from export.parity.rows import Rows, hostile_rows, known_values
+from export.parity.hostile import hostile_rows
+from export.parity.known_values import known_values
+from export.parity.rows import Rows
 from export.savedmodel import writer as savedmodel
 from tests.hostile.tally import Tally, arguments, track
 from tfwd.errors import ExportError

@@ -71,7 +71,8 @@ def export(folder: Path, name: str, count: int) -> tuple[Rows, np.ndarray]:
     import export_models
 
     from export.onnx import writer as onnx
-    from export.parity.rows import hostile_rows, known_values
+    from export.parity.hostile import hostile_rows
+    from export.parity.known_values import known_values
     from export.savedmodel import writer as savedmodel
     from tfwd.inference.tensorflow_scorer import keras_scorer
 

@@ -209,6 +209,15 @@ def test_histories_and_joins_are_the_clients_too() -> None:
     ]
 
 
+def test_moments_are_the_clients_to_convert() -> None:
+    inputs = (Input("day", "the day", "integer", moment="%d/%m/%Y"), Input("at", "at", "integer", moment=""))
+    schema = Schema((*inputs, Input("n", "n", "integer")), "regression", "y")
+    assert Reading(columns={"at": "floor(ms / 1000)"}).outside(schema) == [
+        "day: 'the day' in seconds since 1970-01-01 UTC",
+        "at: floor(ms / 1000), in seconds since 1970-01-01 UTC",
+    ]
+
+
 @pytest.mark.parametrize("kind", ["run", "keras"])
 def test_a_comparison_reads_a_file_as_an_evaluation_does(kind: str) -> None:
     from export.baseline.comparison import comparison_rows

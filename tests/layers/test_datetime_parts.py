@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from export.onnx import conversion
 from export.onnx.operations import CONVERTED, refuse_unknown
 from export.onnx.session import OPSET
-from tfwd.layers.calendar import FIRST_SECOND, LAST_SECOND, PARTS
+from tfwd.dates import FIRST_SECOND, LAST_SECOND, PARTS
 from tfwd.layers.datetime_parts import AgeInDays, CyclicalEncoding, DatetimeParts
 from tfwd.schema import MISSING_INTEGER
 
@@ -163,7 +163,7 @@ def test_cycles_are_sines_and_cosines(part: str) -> None:
 
 
 def test_wrong_arguments_are_named() -> None:
-    with pytest.raises(ValueError, match=r"out of year, quarter, .*Received: \['month', 'second'\]"):
+    with pytest.raises(ValueError, match=r"from year, quarter, .*Received: \['month', 'second'\]"):
         DatetimeParts(["month", "second"])
     with pytest.raises(ValueError, match="Expected parts"):
         DatetimeParts([])

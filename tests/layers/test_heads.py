@@ -163,5 +163,5 @@ def test_ranker_refuses_an_activation_that_keras_has_not() -> None:
 
 @pytest.mark.parametrize("name", ["glu", "threshold"])
 def test_an_activation_is_a_function_of_one_value(name: str) -> None:
-    with pytest.raises(ConfigError, match=rf"model.activation: '{name}' does not make one value of each"):
+    with pytest.raises(ConfigError, match=rf"model.activation: '{name}' is not elementwise"):
         check_activation(name)

@@ -173,7 +173,7 @@ def test_a_warm_start_brings_an_embedding_that_is_then_kept(tmp_path: Path) -> N
             {"type": "categorical", "column": "o", "embedding": "learned", "embedding_scale": 1},
             "embedding_scale belongs to a feature with an embedding of its own",
         ),
-        (word(embedding_initializer="zeros", embedding_scale=0.1), "begins at zeros has no embedding_scale"),
+        (word(embedding_initializer="zeros", embedding_scale=0.1), "starts at zeros has no embedding_scale"),
         (word(embedding_initializer="unifrom"), "Did you mean 'uniform'"),
         (word(embedding_scale=0), "embedding_scale: expected more than 0"),
         (word(embedding_scale=1e300), "embedding_scale: expected at most 1000000"),

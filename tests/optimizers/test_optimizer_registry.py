@@ -8,8 +8,9 @@ import keras
 import pytest
 
 from tfwd import optimizers
-from tfwd.config.optimizers import DENSE, DENSE_DETAILS, OPTIONS, RATES
+from tfwd.config.optimizers import DENSE, DENSE_DETAILS, OPTIONS, RATES, SLOTS
 from tfwd.errors import ConfigError
+from tfwd.optimizers.registry import slots_of
 from tfwd.optimizers.sparse import RowSparseUpdates
 
 CLASSES = {
@@ -69,9 +70,9 @@ def test_takes_a_schedule(name: str) -> None:
         (
             "sparse_ftrl",
             {"l2_regularization_strength": float("nan")},
-            "strength: expected a finite number",
+            "strength: expected a finite float32 number",
         ),
-        ("adagrad", {"initial_accumulator_value": float("inf")}, "initial_accumulator_value: expected a finite number"),
+        ("adagrad", {"initial_accumulator_value": float("inf")}, "_value: expected a finite float32 number"),
         ("sgd", {"clipnorm": -1.0}, "clipnorm: expected a number above 0. Received: -1.0"),
         ("adam", {"global_clipnorm": 0}, "global_clipnorm: expected a number above 0"),
         (
@@ -93,7 +94,27 @@ def test_the_options_that_are_checked_without_tensorflow_are_those_of_the_class(
     taken = {p.name for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)} - {"learning_rate", "name"}
     refused = {*DENSE, *DENSE_DETAILS} if issubclass(CLASSES[name], RowSparseUpdates) else set()
     assert set(OPTIONS[name]) == taken - refused - {"momentum", "nesterov"}
-    assert set(RATES) == set(OPTIONS) == set(CLASSES)
+    assert set(RATES) == set(OPTIONS) == set(SLOTS) == set(CLASSES)
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_the_slots_are_what_keras_keeps_for_a_weight(name: str) -> None:
+    assert slots_of(CLASSES[name]()) == tuple(SLOTS[name])
+    for option in {None, *SLOTS[name].values()}:
+        made = optimizers.get(name, **({} if option is None else {option: True}))
+        weight = keras.Variable([[1.0, 2.0]])
+        before = len(made.variables)
+        made.build([weight])
+        kept = [slot for slot, needed in SLOTS[name].items() if needed in (None, option)]
+        assert sorted(id(variable) for variable in made.variables[before:]) == sorted(
+            id(variable) for slot in kept for variable in getattr(made, slot)
+        )
+        assert all(variable.shape == weight.shape for variable in made.variables[before:])
+
+
+def test_nothing_is_known_of_the_slots_of_another_optimizer() -> None:
+    with pytest.raises(ConfigError, match=r"Nothing is known of the state of Lion: tfwd.optimizers.registry has no"):
+        slots_of(keras.optimizers.Lion())
 
 
 @pytest.mark.parametrize("name", CLASSES)

@@ -78,7 +78,7 @@ def test_joins_that_cannot_be(write: Any) -> None:
     refused(ITEMS.rename(columns={"item": "id"}), "items.parquet has no column 'item', which data.join[0].on reads.")
     refused(ITEMS.rename(columns={"price": "USER"}), "'USER' of")
     strangers = ITEMS.assign(item=ITEMS["item"] + 0.5)
-    refused(strangers, "no item of DataFrame, as '0', is in", name="items.csv")
+    refused(strangers, "no item of DataFrame, such as '0', is in", name="items.csv")
     refused(strangers, ", which has '10.5'. They are BIGINT and VARCHAR.", name="items.csv")
     with pytest.raises(DataError, match="There is no file"):
         made(config({"join": {"data": "nowhere.csv", "on": "item"}}), train=frame)
@@ -126,7 +126,7 @@ def test_columns_of_every_source() -> None:
         ("row______ + 1", ConfigError, "there is no column 'row______'"),
         ("stars +", ConfigError, "is not an SQL expression"),
         ("left(stars, 'x')", ConfigError, "cannot be computed for the rows of DataFrame"),
-        ("cast(stars as foo)", ConfigError, "the type 'foo' is not allowed. A cast is to boolean"),
+        ("cast(stars as foo)", ConfigError, "the type 'foo' is not allowed. Cast to boolean"),
         ("regexp_extract(user, '(')", ConfigError, "cannot be computed for the rows of DataFrame"),
         ("cast(user as integer)", DataError, "cannot be computed for the rows of DataFrame: Could not convert string"),
     ],

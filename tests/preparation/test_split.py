@@ -185,7 +185,7 @@ def test_a_filter_comes_before_the_split_and_after_the_history() -> None:
             ConfigError,
             'Make it a number or a moment in data.columns, as in user: "cast(',
         ),
-        ({"by": "time", "time": "at"}, DataError, "rows of DataFrame have no at. Leave them out, as with data.filter"),
+        ({"by": "time", "time": "at"}, DataError, "have no at. Leave them out, for example with data.filter"),
         (
             {"by": "time", "time": "number", "test": "soon"},
             ConfigError,

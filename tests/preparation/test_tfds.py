@@ -247,7 +247,7 @@ def test_what_is_not_there(originals: Path, tmp_path: Path) -> None:
     whole = damaged.read_bytes()
     at = whole.index(b"ratings.dat") + 40
     damaged.write_bytes(whole[:at] + bytes(20) + whole[at + 20 :])
-    refused("damaged.zip is not a whole zip", ratings_1m, damaged)
+    refused("damaged.zip is not a complete zip file", ratings_1m, damaged)
     refused("tfds:no_such_thing: there is no such dataset", "tfds:no_such_thing", tmp_path / "empty")
 
 

@@ -68,12 +68,12 @@ def test_lists_with_what_was_seen_and_of_candidates(recommender: Recommender) ->
     assert sorted(few["movie_id"]) == ["m1", "m2"]
     assert few["place"].tolist() == [1, 2]
     assert len(recommender.recommend(user)) == 10
-    with pytest.raises(DataError, match=r"None of the 2 candidates is in the catalogue of 90 items, as 'm"):
+    with pytest.raises(DataError, match=r"None of the 2 candidates .* of 90 items, which begins with 'm"):
         recommender.recommend(user, candidates=["a", "b"])
     with pytest.raises(DataError, match="at least one place. Received: k=0"):
         recommender.recommend(user, k=0)
     for k in ("3", 2.5):
-        with pytest.raises(DataError, match="the length of a list, is a whole number"):
+        with pytest.raises(DataError, match="the length of a list, must be a whole number"):
             recommender.recommend(user, k=k)  # type: ignore[arg-type]
     assert len(recommender.recommend(user, k=np.int64(3))) == 3  # type: ignore[arg-type]
     with pytest.raises(DataError, match=r"candidates are a list of items, such as \['m1'\]"):
@@ -137,7 +137,7 @@ def test_reasons_add_up_to_the_difference_of_two_items(recommender: Recommender)
     rows = np.array([4, 40])
     repeated = {name: np.repeat(values, 2, axis=0) for name, values in batch.inputs.items()}
     raw = {**repeated, **{name: values[rows] for name, values in recommender.catalogue.inputs.items()}}
-    from tfwd.recommend.catalogue import tensors
+    from tfwd.features.raw_tensors import tensors
 
     found = {name: value.numpy() for name, value in made._transform(tensors(raw)).items()}
     sums = [sum(value for value, _ in made._wide(found, row)) for row in (0, 1)]
@@ -231,7 +231,7 @@ def test_runs_that_cannot_rank(tmp_path: Path, capsys: pytest.CaptureFixture[str
         assert tfwd("rank", trained().path, *options) == 2
         said = capsys.readouterr().err
         assert nothing in said
-        assert "as in ranking: {user: user_id, item: movie_id}" in said
+        assert "for example ranking: {user: user_id, item: movie_id}" in said
     with pytest.raises(RunError):
         Run.open(tmp_path)
 

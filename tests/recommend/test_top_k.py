@@ -18,10 +18,11 @@ from tfwd.config.ranking import RankingConfig, sides
 from tfwd.data.rows import Rows
 from tfwd.data.source import Source
 from tfwd.errors import ConfigError
+from tfwd.features.raw_tensors import tensors
 from tfwd.model.build import build_model
 from tfwd.model.wide_deep import WideDeep
 from tfwd.recommend import top_k as lists_module
-from tfwd.recommend.catalogue import read_catalogue, tensors
+from tfwd.recommend.catalogue import read_catalogue
 from tfwd.recommend.top_k import ListMaker
 from tfwd.training.splits import open_splits
 
@@ -71,6 +72,16 @@ HARD: list[dict[str, Any]] = [
     {"type": "cross", "keys": ["liked", "genres"], "bins": "exact", "wide_combiner": "mean"},
 ]
 """Hashed keys, weights, every combiner, crosses over both sides in each head and as one-hot."""
+DATES: list[dict[str, Any]] = [
+    {"type": "categorical", "column": "movie_id", "embedding": 4},
+    {"type": "datetime", "column": "year", "parts": ["minute"], "age_in_days": "2024-06-30", "embedding": 4},
+    {"type": "datetime", "column": "age", "parts": ["minute", "weekday"], "cyclic": ["hour"], "one_hot": True},
+    {"type": "categorical", "column": "city"},
+    {"type": "categorical", "column": "genres", "max_length": 3, "delimiter": "|"},
+    {"type": "cross", "keys": ["year_minute", "age_minute", "city"], "bins": 300, "embedding": 4},
+    {"type": "cross", "keys": ["year_minute", "age_minute"], "bins": "exact"},
+]
+"""Moments of either side, as the numbers of years and ages are seconds too."""
 
 
 def built(
@@ -155,6 +166,7 @@ MODELS: dict[str, dict[str, Any]] = {
     "deep alone": {"heads": ["deep"]},
     "regression, batch norm": {"regression": True, "batch_norm": True, "embedding_dropout": 0.2},
     "hard": {"features": HARD},
+    "dates": {"features": DATES},
     "hard, own tower": {"features": HARD, "tower": own_tower},
 }
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from census_cases import config, copy_of_trained, trained
@@ -13,6 +15,7 @@ from tfwd.config.config import Config
 from tfwd.errors import ConfigError, RunError
 from tfwd.model.saving import load_model
 from tfwd.run import Run
+from tfwd.run_folder.leftovers import LOCK, remove_beside
 from tfwd.training.fit import fit, resume
 from tfwd.utils.files import as_json, file_beside, folder_beside, reason, write_text
 
@@ -84,7 +87,7 @@ def test_damaged_model(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"model\.keras cannot be read as a Keras model, it may be damaged"):
         _ = Run.open(path).model
     (path / "model.keras").unlink()
-    with pytest.raises(RunError, match=r"does not exist. In a run it means that the training has not come to"):
+    with pytest.raises(RunError, match=r"does not exist. In a run it means that the training has not reached"):
         _ = Run.open(path).model
 
 
@@ -111,7 +114,7 @@ def test_damaged_checkpoint(tmp_path: Path) -> None:
     Run.open(path).set_status("training")
     (checkpoint,) = (path / "checkpoints").iterdir()
     (checkpoint / "state.json").write_text("{")
-    with pytest.raises(RunError, match=r"state.json is damaged: it is not JSON. This run cannot go on: train again"):
+    with pytest.raises(RunError, match=r"it is not JSON. This run cannot be resumed: train again"):
         resume(path)
 
 
@@ -154,6 +157,58 @@ def test_folders_appear_whole_or_not_at_all(tmp_path: Path) -> None:
     fill("b", fail=False, replace=True)
     assert [path.name for path in (tmp_path / "folder").iterdir()] == ["b"]
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+@pytest.mark.parametrize("last", [1, 2])
+def test_a_folder_is_old_or_new_wherever_its_replacement_is_broken_off(
+    last: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The interrupt comes right after the first or the second rename."""
+    path, rename, made = tmp_path / "folder", os.rename, 0
+
+    def interrupted(source: Any, target: Any) -> None:
+        nonlocal made
+        rename(source, target)
+        made += 1
+        if made == last:
+            raise KeyboardInterrupt
+
+    path.mkdir()
+    (path / "old").write_text("")
+    monkeypatch.setattr(os, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt), folder_beside(path, replace=True) as temporary:
+        (temporary / "new").write_text("")
+    assert [entry.name for entry in path.iterdir()] == [{1: "old", 2: "new"}[last]]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["folder"]
+
+
+@pytest.mark.parametrize("what", ["a folder", "a file"])
+def test_a_folder_is_kept_where_somebody_took_its_place_as_it_was_replaced(
+    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, rename = tmp_path / "run", os.rename
+
+    def raced(source: Any, target: Any) -> None:
+        rename(source, target)
+        monkeypatch.undo()
+        if what == "a file":
+            path.write_text("theirs")
+        else:
+            path.mkdir()
+            (path / "theirs").write_text("")
+
+    old = Run.create(path, config())
+    before = {file.relative_to(path) for file in old.path.rglob("*")}
+    monkeypatch.setattr(os, "rename", raced)
+    with pytest.raises(RunError, match=r"The run cannot be made in .*: another process has made it") as caught:
+        Run.create(path, config(), overwrite=True)
+    assert path.is_file() or [entry.name for entry in path.iterdir()] == ["theirs"]
+    (kept,) = {entry for entry in tmp_path.iterdir() if entry != path}
+    assert str(kept) in str(caught.value)
+    assert {file.relative_to(kept) for file in kept.rglob("*")} == before | {Path(LOCK)}
+    # It belongs to the user now: nothing that cleans up after killed processes takes it.
+    remove_beside(path)
+    assert Run.open(kept).status == "created"
 
 
 def test_json_has_no_nan() -> None:

@@ -12,7 +12,9 @@ import pandas as pd
 import pytest
 
 import tfwd
-from tfwd.run_folder.record import FORMAT
+from tfwd.config.config import Config
+from tfwd.run import Run
+from tfwd.run_folder.record import FORMATS
 
 FILES = Path(__file__).parent / "files"
 VERSIONS = ["0.3.0", "0.4.0", "0.5.0"]
@@ -30,10 +32,44 @@ def answers(version: str) -> dict[str, Any]:
     return found
 
 
+def format_of(path: Path) -> int:
+    found: int = json.loads((path / "run.json").read_text())["format"]
+    return found
+
+
+DAY = {"type": "datetime", "column": "day", "parts": ["month"]}
+AGE = {"type": "numeric", "column": "age"}
+
+
+@pytest.mark.parametrize(("features", "format"), [([AGE], 3), ([AGE, DAY], 4)])
+def test_a_run_is_of_the_oldest_format_that_has_all_of_it(
+    features: list[dict[str, Any]], format: int, tmp_path: Path
+) -> None:
+    """Version 0.4 reads format 3, which has no moments, and nothing else has changed since."""
+    config = Config.of({"data": {"label": "y"}, "features": features, "model": {"heads": ["deep"]}})
+    run = Run.create(tmp_path / "run", config)
+    assert format_of(run.path) == format
+    run.set_exported("onnx", "run.onnx")
+    run.finish()
+    assert format_of(run.path) == format
+    assert Run.open(run.path).head.exported == {"onnx": "run.onnx"}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_run_keeps_its_format_where_this_version_writes_to_it(version: str, tmp_path: Path) -> None:
+    shutil.copytree(FILES / version / "finished", tmp_path / "run")
+    before = format_of(tmp_path / "run")
+    with (run := Run.open(tmp_path / "run")).writing():
+        run.set_exported("savedmodel", "income")
+    assert format_of(tmp_path / "run") == before
+    # Who is asked for what cannot be read is the version that wrote it last.
+    assert run.head.version == tfwd.__version__
+
+
 def test_every_format_since_3_has_a_run_here() -> None:
-    """A change of the format comes with a migration, and with a run of the format before it in files/."""
+    """A change of the format comes with a run of the format before it in files/."""
     found = {json.loads(path.read_text())["format"] for path in FILES.glob("*/finished/run.json")}
-    assert found == set(range(3, FORMAT + 1))
+    assert found == set(FORMATS)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -64,12 +100,15 @@ def test_a_keras_file_answers_as_it_did(version: str) -> None:
     np.testing.assert_allclose(found, answers(version)["probability"], rtol=1e-6)
 
 
-def test_a_training_that_0_3_0_began_ends_as_it_would_have_there(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", ["0.3.0", "0.4.0"])
+def test_a_training_that_an_older_version_began_ends_as_it_would_have_there(version: str, tmp_path: Path) -> None:
     shutil.copy(FILES / "rows.csv", tmp_path)
-    shutil.copytree(FILES / "0.3.0" / "begun", tmp_path / "runs" / "0.3.0" / "begun")
-    (tmp_path / "runs" / "rows.csv").symlink_to(tmp_path / "rows.csv")
-    run = tfwd.resume(tmp_path / "runs" / "0.3.0" / "begun")
+    path = tmp_path / version / "begun"
+    shutil.copytree(FILES / version / "begun", path)
+    run = tfwd.resume(path)
     assert run.status == "finished"
-    expected = answers("0.3.0")["metrics"]
+    # That version can still open it.
+    assert format_of(path) == 3
+    expected = answers(version)["metrics"]
     for split, metrics in expected.items():
         assert run.metrics[split] == pytest.approx(metrics, abs=1e-6)

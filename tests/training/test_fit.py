@@ -278,7 +278,7 @@ def test_what_cannot_be_built_is_refused_before_anything_is_made(tmp_path: Path)
         Config.of({**values(), "features": [*values()["features"], *crosses]})
     for chosen, message in (
         (config().replace(model__activation="rleu"), "no activation 'rleu'. Did you mean 'relu'"),
-        (config().replace(model__activation="glu"), "'glu' does not make one value of each"),
+        (config().replace(model__activation="glu"), "'glu' is not elementwise"),
     ):
         with pytest.raises(ConfigError, match=message):
             fit(chosen, tmp_path / "run", train=frame().head(300))

@@ -88,7 +88,10 @@ ALL: dict[str, Any] = {"train": 0, "validation": 0, "tower": 0, "callbacks": 0}
         ({"test": frame("test", 300)}, r"started without a frame for test= .*Leave test= out"),
         ({"train": frame().head(1500)}, r"The train rows of .* DataFrame has 1,500 rows, where the training .* 2,000"),
         ({"train": frame()[::-1]}, r"The train rows of .* has the same rows in another order"),
-        ({"train": frame().assign(age=frame()["age"] + 1)}, r"The train rows of .* other rows, though 2,000 as then"),
+        (
+            {"train": frame().assign(age=frame()["age"] + 1)},
+            r"The train rows of .* other rows, though as many as then .2,000.",
+        ),
         ({"validation": frame("test", 301)}, r"The validation rows of .* 301 rows"),
     ],
 )

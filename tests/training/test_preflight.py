@@ -19,7 +19,7 @@ from tfwd.features.space import FeatureSpace
 from tfwd.model.ranker import build_ranker
 from tfwd.optimizers.configured import joint_optimizer
 from tfwd.training.preflight import ACTIVATIONS, preflight
-from tfwd.training.size import Part, least_parts, machine_memory, parts_of, refuse_too_large
+from tfwd.training.size import MemoryUse, least_memory, machine_memory, memory_of, refuse_too_large
 
 PROGRAM = """
 import json, sys
@@ -81,24 +81,24 @@ def test_the_estimate_is_what_keras_makes(optimizer: Any) -> None:
     shapes = {tuple(variable.shape) for variable in [*tables, *kernels]}
     slots = [v for part in joint.optimizers for v in part.variables if tuple(v.shape) in shapes]
     made = sum(int(variable.value.numpy().size) for variable in [*tables, *kernels, *kernels, *slots])
-    assert sum(part.bytes for part in parts_of(chosen, layout)) == 4 * made
-    assert sum(part.bytes for part in least_parts(chosen)) <= 4 * made
+    assert sum(use.bytes for use in memory_of(chosen, layout)) == 4 * made
+    assert sum(use.bytes for use in least_memory(chosen)) <= 4 * made
 
 
 def test_what_the_machine_cannot_hold_names_the_largest_parts() -> None:
     large = config(features__a__hash_bins=2_147_483_600, model__hidden_units=[10**6, 10**6])
     with pytest.raises(ConfigError) as caught:
-        refuse_too_large(least_parts(large), memory=16 * 2**30)
+        refuse_too_large(least_memory(large), memory=16 * 2**30)
     assert str(caught.value) == (
         "The model needs at least 15,117.3 GiB of memory in training, including the state of its optimizers, and this "
         "machine has 16.0 GiB. Make it smaller. The largest are model.hidden_units[1]: 1,000,000 x 1,000,000 weights, "
         "14,901.2 GiB; features[0] ('a'): 2,147,483,601 embeddings of 8, 192.0 GiB; features[0] ('a'): 2,147,483,601 "
         "rows in the wide head, 24.0 GiB."
     )
-    refuse_too_large(least_parts(config()), memory=2**20)
-    refuse_too_large([Part("x", "y", 5)], memory=5)
+    refuse_too_large(least_memory(config()), memory=2**20)
+    refuse_too_large([MemoryUse("x", "y", 5)], memory=5)
     # A tower of the user's own is not known.
-    assert sum(part.bytes for part in least_parts(large, tower=False)) < 300 * 2**30
+    assert sum(use.bytes for use in least_memory(large, tower=False)) < 300 * 2**30
 
 
 def test_this_machine_has_some_memory() -> None:

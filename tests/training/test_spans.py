@@ -28,7 +28,7 @@ class Counted(Rows):
         self.begun += 1
         for chunk in super().chunks(*arguments, **options):
             for start in range(0, chunk.rows, 3 * BATCH):
-                yield chunk.part(start, start + 3 * BATCH)
+                yield chunk.slice(start, start + 3 * BATCH)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfwd.errors import ConfigError
-from tfwd.utils.naming import input_name, is_reserved, is_valid, nearest, refuse_case_twins
+from tfwd.utils.naming import input_name, is_valid, nearest, refuse_case_twins
 
 
 @pytest.mark.parametrize(
@@ -60,13 +60,6 @@ def test_every_input_name_is_valid_or_refused(column: str) -> None:
 @pytest.mark.parametrize("name", ["", "a b", "1a", "_a", "é", "a-b", "a\n", "for", "None", "self"])
 def test_invalid_names(name: str) -> None:
     assert not is_valid(name)
-
-
-@pytest.mark.parametrize("name", ["wide_ids", "one_hot_ids", "embedding_16_ids", "numeric", "probability", "logit"])
-def test_names_of_the_models_own_are_reserved(name: str) -> None:
-    assert is_reserved(name)
-    assert not is_reserved(name + "_")
-    assert not is_reserved("my_" + name)
 
 
 def test_nearest() -> None:

@@ -45,7 +45,7 @@ def analyze(
     kinds = {entry.column: entry.kind for entry in rows.schema.inputs}
     known = known or {}
     features = config.model_features
-    numbers = [f for f in features if isinstance(f, Numeric | Bucketized) and not known.keys() & {*f.parts}]
+    numbers = [f for f in features if isinstance(f, Numeric | Bucketized) and not known.keys() & {*f.statistics_keys}]
     categories = [
         feature
         for feature in features

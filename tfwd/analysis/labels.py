@@ -13,10 +13,10 @@ from tfwd.analysis.exact_sum import BITS, exponent, scaled_sum, unscaled
 from tfwd.analysis.statistics import LabelStatistics
 from tfwd.analysis.workspace import Workspace
 from tfwd.config.config import Config
+from tfwd.config.labels import text_of
 from tfwd.data.labels import LARGEST_LABEL, LARGEST_WEIGHT, PLAIN, LabelCoder, class_order, is_missing
 from tfwd.data.rows import Rows
 from tfwd.errors import DataError
-from tfwd.utils.naming import text_of
 
 _SHOWN = 5
 # More distinct numbers than this are likely to be counts or measurements, not class names.

@@ -1,4 +1,4 @@
-"""Range, moments, quantiles and bucket boundaries of numbers, equal between runs to the last bit."""
+"""Range, mean, spread, quantiles and bucket boundaries of numbers, equal between runs to the last bit."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tfwd.errors import DataError
 def numerics(workspace: Workspace, features: Iterable[Numeric | Bucketized]) -> dict[str, NumericStatistics]:
     """The statistics of every numeric and bucketized feature, by name.
 
-    All columns are read together three times for their moments, then one by one for their quantiles.
+    All columns are read together three times for their ranges, means and spreads, then one by one for their quantiles.
 
     Raises:
         DataError: a column has no finite value, or has values larger than the heads can compute with, or no value is
@@ -32,15 +32,15 @@ def numerics(workspace: Workspace, features: Iterable[Numeric | Bucketized]) -> 
     columns = {number.column: number.shown for number in numbers}
     if not columns:
         return {}
-    moments = _moments(workspace, columns)
-    ranks: dict[str, set[int]] = {column: {_rank(1, 2, moments[column]["count"])} for column in columns}
+    summaries = _summaries(workspace, columns)
+    ranks: dict[str, set[int]] = {column: {_rank(1, 2, summaries[column]["count"])} for column in columns}
     for number in numbers:
-        ranks[number.column].update(_quantile_ranks(number.feature, moments[number.column]["count"]))
-    found = {column: values_at(workspace, column, moments[column], ranks[column]) for column in columns}
+        ranks[number.column].update(_quantile_ranks(number.feature, summaries[number.column]["count"]))
+    found = {column: values_at(workspace, column, summaries[column], ranks[column]) for column in columns}
     statistics = {}
-    for part, feature, column, _ in numbers:
-        moment, at = moments[column], found[column]
-        inner = tuple(sorted({at[rank] for rank in _quantile_ranks(feature, moment["count"])}))
+    for key, feature, column, _ in numbers:
+        summary, at = summaries[column], found[column]
+        inner = tuple(sorted({at[rank] for rank in _quantile_ranks(feature, summary["count"])}))
         boundaries: tuple[float, ...] = ()
         if isinstance(feature, Bucketized):
             boundaries = inner
@@ -48,22 +48,22 @@ def numerics(workspace: Workspace, features: Iterable[Numeric | Bucketized]) -> 
                 boundaries = feature.boundaries
             elif feature.exact:
                 boundaries = _distinct(workspace, feature)
-        statistics[part] = NumericStatistics(
-            **moment,
-            missing=workspace.rows - moment["count"],
-            median=at[_rank(1, 2, moment["count"])],
+        statistics[key] = NumericStatistics(
+            **summary,
+            missing=workspace.rows - summary["count"],
+            median=at[_rank(1, 2, summary["count"])],
             quantiles=inner if isinstance(feature, Numeric) else (),
             boundaries=boundaries,
         )
         if isinstance(feature, Numeric):
-            refuse_unbounded(feature, statistics[part])
+            refuse_unbounded(feature, statistics[key])
     return statistics
 
 
 class _Number(NamedTuple):
     """A number of a feature: the key of its statistics, the table's column, and its name in messages."""
 
-    part: str
+    key: str
     feature: Numeric | Bucketized
     column: str
     shown: str
@@ -77,8 +77,8 @@ def _numbers(workspace: Workspace, feature: Numeric | Bucketized) -> list[_Numbe
     if isinstance(feature, Bucketized) or feature.shape is None:
         return [_Number(feature.name, feature, workspace.column(feature), shown)]
     return [
-        _Number(part, feature, workspace.column(feature, place), f"{shown}, number {place},")
-        for place, part in enumerate(feature.parts)
+        _Number(key, feature, workspace.column(feature, place), f"{shown}, number {place},")
+        for place, key in enumerate(feature.statistics_keys)
     ]
 
 
@@ -91,7 +91,7 @@ def _quantile_ranks(feature: Numeric | Bucketized, count: int) -> list[int]:
     wanted = feature.quantiles
     if isinstance(feature, Numeric) and "quantile" not in feature.normalizations:
         wanted = None
-    return [_rank(part, wanted, count) for part in range(1, wanted)] if wanted else []
+    return [_rank(place, wanted, count) for place in range(1, wanted)] if wanted else []
 
 
 def _distinct(workspace: Workspace, feature: Bucketized) -> tuple[float, ...]:
@@ -109,7 +109,7 @@ def _distinct(workspace: Workspace, feature: Bucketized) -> tuple[float, ...]:
     return tuple(sorted(answer))
 
 
-def _moments(workspace: Workspace, columns: dict[str, str]) -> dict[str, dict[str, Any]]:
+def _summaries(workspace: Workspace, columns: dict[str, str]) -> dict[str, dict[str, Any]]:
     """The count, minimum, maximum, mean, stddev, log_mean and log_stddev of each column of the table.
 
     Args:

@@ -38,21 +38,21 @@ class _Span:
     count: int
 
 
-def values_at(workspace: Workspace, column: str, moment: dict[str, Any], places: Iterable[int]) -> dict[int, float]:
+def values_at(workspace: Workspace, column: str, summary: dict[str, Any], places: Iterable[int]) -> dict[int, float]:
     """Returns the values at given places of a sorted column.
 
     Args:
         workspace: the table with the column.
         column: a column of numbers; missing ones are left out.
-        moment: its `minimum`, `maximum` and `count`.
+        summary: its `minimum`, `maximum` and `count`.
         places: from 1 to the count.
 
     Returns:
         Place -> value.
     """
-    count, ordered = moment["count"], sorted(places)
+    count, ordered = summary["count"], sorted(places)
     if count > _GATHERED:
-        return _within(workspace, column, _Span(moment["minimum"], moment["maximum"], 0, count), ordered)
+        return _within(workspace, column, _Span(summary["minimum"], summary["maximum"], 0, count), ordered)
     # The middle of the interval of positions that lead to a place: no rounding of q * n can miss it.
     positions = ibis.literal([(place - 0.5) / count for place in ordered], type="array<float64>")
     values = workspace.record(workspace.table.aggregate(q=quantile_disc(workspace.table[column], positions)))["q"]

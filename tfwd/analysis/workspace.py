@@ -19,7 +19,7 @@ from tfwd.data.engine import connect, one, threads_and_memory
 from tfwd.data.failures import ENGINE_ERRORS
 from tfwd.data.rows import Rows
 from tfwd.data.sql import INTEGERS, identifier, in_split, is_number
-from tfwd.layers.calendar import PARTS
+from tfwd.dates import PARTS
 from tfwd.schema import DTYPES, Input
 
 # Memory per thread before data spills to disk: enough to group by a column of many values, and for each column the

@@ -30,12 +30,13 @@ def prepare(
 
     refuse_existing(output, "Choose another --output.")
     output.parent.mkdir(parents=True, exist_ok=True)
-    for left in left_folders(output, {f"{part}.parquet" for part in ("train", "validation", "test", "users", "items")}):
+    names = {f"{name}.parquet" for name in ("train", "validation", "test", "users", "items")}
+    for left in left_folders(output, names):
         remove(left)
     with folder_beside(output) as folder:
         counts = prepare_rows(chosen, folder)
-    for part, rows in counts.items():
-        say(f"{rows:>12,} rows in {output / part}.parquet")
+    for name, rows in counts.items():
+        say(f"{rows:>12,} rows in {output / name}.parquet")
     say("Next:")
     options = "".join(f" --set {shlex.quote(change)}" for change in set_ or [])
     say(f"  python -m tfwd.train --config {shlex.quote(config)}{options}")

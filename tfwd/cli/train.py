@@ -128,13 +128,13 @@ def _say_how_to_rank(run: Any) -> None:
 
 
 def _print_metrics(metrics: dict[str, dict[str, float]]) -> None:
-    for part, values in metrics.items():
+    for split, values in metrics.items():
         shown = "  ".join(
             f"{name} {value:,}" if name in ("rows", "users") else f"{name} {value:.4f}"
             for name, value in values.items()
             if value is not None
         )
-        say(f"{part:<10}  {shown}")
+        say(f"{split:<10}  {shown}")
 
 
 def _client_lines(run: Any) -> list[str]:

@@ -24,13 +24,16 @@ def check_features(declared: Sequence[Feature]) -> None:
     """
     places = [(index, feature) for index, whole in enumerate(declared) for feature in whole.expanded()]
     features = [feature for _, feature in places]
-    by_name: dict[str, Feature] = {}
-    for index, feature in places:
-        if feature.name in by_name:
-            raise ConfigError(
-                f"features[{index}]: the name {feature.name!r} is taken by another feature. Give one of them a `name`."
-            )
-        by_name[feature.name] = feature
+    taken: set[str] = set()
+    for index, given in enumerate(declared):
+        # The heads read no feature of a datetime's own name, but by that name one changes it.
+        for name in dict.fromkeys((given.name, *(made.name for made in given.expanded()))):
+            if name in taken:
+                raise ConfigError(
+                    f"features[{index}]: the name {name!r} is taken by another feature. Give one of them a `name`."
+                )
+            taken.add(name)
+    by_name = {feature.name: feature for feature in features}
     refuse_case_twins(by_name, "Features")
     columns: dict[str, str] = {}
     for index, feature in places:

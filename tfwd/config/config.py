@@ -15,40 +15,22 @@ from pydantic import Field, ValidationError, model_validator
 
 from tfwd.config import yaml12
 from tfwd.config.checks import check_features
-from tfwd.config.data import CsvConfig, DataConfig, LabelConfig
+from tfwd.config.data import DataConfig
 from tfwd.config.export import ExportConfig
 from tfwd.config.features.any import AnyFeature, expanded
 from tfwd.config.features.base import Embedded, Feature
 from tfwd.config.messages import explain
 from tfwd.config.model import ModelConfig
-from tfwd.config.optimizers import OptimizerConfig, ScheduleConfig, refuse_decay_of_fixed, refuse_falling_rate
+from tfwd.config.optimizers import refuse_decay_of_fixed, refuse_falling_rate
 from tfwd.config.overrides import assign, override, resolve_paths
-from tfwd.config.preparation import HistoryConfig, JoinConfig, SplitConfig
 from tfwd.config.ranking import RankingConfig, check_ranking, refuse_names_of_requests
 from tfwd.config.section import Section
-from tfwd.config.training import MONITORS, EarlyStoppingConfig, TrainConfig
+from tfwd.config.training import MONITORS, TrainConfig
 from tfwd.config.tree import check_tree, short, shown, unshared
 from tfwd.errors import ConfigError
+from tfwd.schema import is_reserved
 from tfwd.utils.files import what_it_is
-from tfwd.utils.naming import input_name, is_reserved, nearest, refuse_case_twins
-
-__all__ = [
-    "Config",
-    "CsvConfig",
-    "DataConfig",
-    "EarlyStoppingConfig",
-    "ExportConfig",
-    "HistoryConfig",
-    "JoinConfig",
-    "LabelConfig",
-    "ModelConfig",
-    "OptimizerConfig",
-    "RankingConfig",
-    "ScheduleConfig",
-    "SplitConfig",
-    "TrainConfig",
-    "presets",
-]
+from tfwd.utils.naming import input_name, nearest, refuse_case_twins
 
 Task = Literal["binary", "multiclass", "regression"]
 

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from tfwd.config.labels import MISSING_LABELS, text_of
 from tfwd.config.preparation import HistoryConfig, JoinConfig, SplitConfig
 from tfwd.config.section import MOST, PathText, Section, fault, refuse_twice, truth_values_as_text
 from tfwd.config.tree import shown
-from tfwd.utils.naming import MISSING_LABELS, is_valid, text_of
+from tfwd.utils.naming import is_valid
 
 # One file, folder or glob, or a list of them.
 Files = PathText | Annotated[tuple[PathText, ...], Field(min_length=1)]

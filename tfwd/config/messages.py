@@ -99,7 +99,7 @@ def _say(problems: list[ErrorDetails], model: type[BaseModel]) -> str:
     if kind == "missing":
         return "required key is missing."
     if kind.startswith("union_tag"):
-        tags = ("numeric", "bucketized", "categorical", "cross", "datetime")
+        tags = [section.model_fields["type"].default for section in _sections(model, problem["loc"])]
         given = problem["input"].get("type") if isinstance(problem["input"], dict) else None
         guess = nearest(given, tags) if isinstance(given, str) else ""
         kinds = f"{', '.join(tags[:-1])} or {tags[-1]}"

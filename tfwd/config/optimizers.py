@@ -58,6 +58,18 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "ftrl": (*_FTRL, *_CLIPS, *DENSE, *DENSE_DETAILS),
     "adam": (*_ADAM, *_CLIPS, *DENSE, *DENSE_DETAILS),
 }
+_FTRL_SLOTS: dict[str, str | None] = {"_accumulators": None, "_linears": None}
+_ADAM_SLOTS = {"_momentums": None, "_velocities": None, "_velocity_hats": "amsgrad"}
+# The numbers that an optimizer keeps for each weight: the attribute of its Keras class -> the option that it needs.
+SLOTS: dict[str, dict[str, str | None]] = {
+    "sparse_ftrl": _FTRL_SLOTS,
+    "lazy_adam": _ADAM_SLOTS,
+    "adagrad": {"_accumulators": None},
+    "rmsprop": {"_velocities": None, "_average_gradients": "centered"},
+    "sgd": {},
+    "ftrl": _FTRL_SLOTS,
+    "adam": _ADAM_SLOTS,
+}
 _MOMENTUM = {"sgd": ("momentum", "nesterov"), "rmsprop": ("momentum",)}
 _TRUTHS = ("amsgrad", "centered", "use_ema", "nesterov")
 _COUNTS = ("gradient_accumulation_steps", "ema_overwrite_frequency")

@@ -81,20 +81,20 @@ class SplitConfig(Section):
             if (getattr(self, column) is not None) != (column in needs):
                 fault = "needs the column in" if column in needs else "has no use for"
                 raise ValueError(f"a split by {self.by} {fault} `{column}`")
-        for part in ("validation", "test"):
-            share = getattr(self, part)
+        for split in ("validation", "test"):
+            share = getattr(self, split)
             if self.by == "last":
                 if isinstance(share, str) or share < 0 or not share < 2**31 or share != int(share):
-                    raise ValueError(f"by last, {part} is a number of events per user, such as 1. Received: {share!r}")
+                    raise ValueError(f"by last, {split} is a number of events per user, such as 1. Received: {share!r}")
             elif self.by != "time" and (isinstance(share, str) or not 0 <= share < 1):
-                raise ValueError(f"by {self.by}, {part} is a fraction from 0 to below 1. Received: {share!r}")
+                raise ValueError(f"by {self.by}, {split} is a fraction from 0 to below 1. Received: {share!r}")
             elif not isinstance(share, str) and share < 0:
-                raise ValueError(f"{part} is a fraction from 0 to below 1, or a moment. Received: {share!r}")
+                raise ValueError(f"{split} is a fraction from 0 to below 1, or a moment. Received: {share!r}")
         if self.by != "last" and self.share("validation") + self.share("test") >= 1:
             raise ValueError("validation and test are fractions of the rows: together they must leave some to train on")
         return self
 
-    def share(self, part: Literal["validation", "test"]) -> float:
+    def share(self, split: Literal["validation", "test"]) -> float:
         """The share of a split, 0 if it is given by a moment."""
-        value = self.validation if part == "validation" else self.test
+        value = self.validation if split == "validation" else self.test
         return value if not isinstance(value, str) and value < 1 else 0.0

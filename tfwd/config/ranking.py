@@ -7,9 +7,11 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from tfwd.config.features.any import expanded
 from tfwd.config.features.base import Feature
 from tfwd.config.features.categorical import Categorical
 from tfwd.config.features.cross import Cross
+from tfwd.config.features.datetime import DatetimePart
 from tfwd.config.section import Section, refuse_twice
 from tfwd.errors import ConfigError
 from tfwd.utils.naming import nearest
@@ -49,14 +51,19 @@ class RankingConfig(Section):
 Side = Literal["user", "item", "both"]
 
 
-def sides(features: tuple[Feature, ...], ranking: RankingConfig) -> dict[str, Side]:
-    """The side of every feature; `both` for crosses over both sides.
+def sides(features: Iterable[Feature], ranking: RankingConfig) -> dict[str, Side]:
+    """The side of every feature that the heads read; `both` for crosses over both sides.
+
+    Args:
+        features: as declared, or with each datetime replaced by its parts and numbers.
+        ranking: says what belongs to the item.
 
     Raises:
         ConfigError: a feature takes its values from one side and its weights from the other.
     """
     of_item = {ranking.item, *ranking.item_columns}
     found: dict[str, Side] = {}
+    features = expanded(features)
     for feature in features:
         if isinstance(feature, Cross):
             continue
@@ -79,7 +86,7 @@ def check_ranking(ranking: RankingConfig, features: tuple[Feature, ...], read: M
 
     Args:
         ranking: the section.
-        features: as they were declared.
+        features: those that the heads read.
         read: data column -> graph input name.
         label: the label's column.
 
@@ -95,7 +102,8 @@ def check_ranking(ranking: RankingConfig, features: tuple[Feature, ...], read: M
         if given == label:
             raise ConfigError(f"ranking.{key}: {given!r} is the label's column.")
     for feature in features:
-        if ranking.item in feature.columns and not (isinstance(feature, Categorical) and feature.max_length is None):
+        one_category = isinstance(feature, Categorical) and feature.max_length is None
+        if ranking.item in feature.columns and (not one_category or isinstance(feature, DatetimePart)):
             raise ConfigError(
                 f"ranking.item: the feature {feature.name!r} reads {ranking.item!r}, but not as one category. An "
                 "item is told by a categorical feature without max_length."

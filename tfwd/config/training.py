@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from tfwd.config.labels import text_of
 from tfwd.config.optimizers import OptimizerConfig
 from tfwd.config.section import LARGEST, MOST, Count, PathText, Section, refuse_twice
-from tfwd.utils.naming import text_of
 
 
 class EarlyStoppingConfig(Section):

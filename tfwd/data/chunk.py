@@ -40,7 +40,7 @@ class Chunk:
     key: pa.Table | None
     rows: int
 
-    def part(self, start: int, stop: int) -> Chunk:
+    def slice(self, start: int, stop: int) -> Chunk:
         """Rows `start` to `stop - 1`, as far as they exist."""
         stop = min(stop, self.rows)
         return dataclasses.replace(

@@ -58,7 +58,7 @@ class ComputedScan:
     """
 
     def __init__(self, scan: Scan, columns: Mapping[str, str], name: str) -> None:
-        self.parts: Sequence[str] = scan.parts
+        self.file_names: Sequence[str] = scan.file_names
         self.reads, self.connection = scan.reads, scan.connection
         self.lists_of_one, self.computed = scan.lists_of_one, scan.computed
         self.levels, self.is_csv = scan.levels, scan.is_csv
@@ -106,9 +106,9 @@ class ComputedScan:
         """Makes the rows known to a connection."""
         self._scan.attach(connection, block)
 
-    def relation(self, part: int | None = None) -> str:
+    def relation(self, file: int | None = None) -> str:
         """The rows with the computed columns."""
-        return self._wrapped(self._scan.relation(part), len(self._selects))
+        return self._wrapped(self._scan.relation(file), len(self._selects))
 
     def block(self, block: Block) -> str:
         """The rows of one block, with the computed columns."""

@@ -31,7 +31,7 @@ def names(frame: Any) -> list[str]:
     return list(map(str, frame.column_names if isinstance(frame, pa.Table) else frame.columns))
 
 
-def part(frame: Any, columns: Collection[str]) -> Any:
+def with_only(frame: Any, columns: Collection[str]) -> Any:
     """A frame of only the columns whose names, in lower case, are among `columns`; the others are not inspected."""
     kept = [index for index, name in enumerate(names(frame)) if name.lower() in columns]
     if is_pandas(frame):

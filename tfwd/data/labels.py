@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tfwd.config.labels import MISSING_LABELS, text_of
 from tfwd.errors import ConfigError
-from tfwd.utils.naming import MISSING_LABELS, nearest, text_of
+from tfwd.utils.naming import nearest
 
 # The labels that need no `positive`, as (negative, positive).
 PLAIN = (("0", "1"), ("false", "true"))

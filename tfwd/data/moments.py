@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import re
 
-from tfwd.config.features.datetime import SECONDS
 from tfwd.data.sql import INTEGERS, WIDE_INTEGERS, as_integer, identifier, is_fractional, literal
-from tfwd.layers.calendar import FIRST_SECOND, LAST_SECOND
+from tfwd.dates import FIRST_SECOND, LAST_SECOND
+from tfwd.schema import ISO, SECONDS
 
-# The value of `Input.moment` for text of ISO 8601; for seconds it is that of the declaration.
-ISO = ""
 # A day, or a moment with a time of day and perhaps an offset. DuckDB's own cast takes more: 'epoch', zones by name, BC.
 _ISO = r" *\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-](0\d|1[0-4])(:?[0-5]\d)?)?)? *"
 
@@ -67,14 +65,14 @@ def expected(duckdb_type: str, moment: str) -> str:
 
 def advice(value: str, duckdb_type: str, moment: str) -> str:
     """What a value that is not a moment may stand for, for a message; "" if nothing is likely."""
-    is_seconds = duckdb_type != "VARCHAR" or moment == SECONDS
+    may_be_number = duckdb_type != "VARCHAR" or moment in (SECONDS, ISO)
     for digits, unit in ((13, "milliseconds"), (16, "microseconds"), (19, "nanoseconds")):
-        if is_seconds and re.fullmatch(rf"[12]\d{{{digits - 1}}}(\.0)?", value):
+        if may_be_number and re.fullmatch(rf"[12]\d{{{digits - 1}}}(\.0)?", value):
             return f" If it is {unit}, divide the column by 1{'0' * (digits - 10)}, as data.columns can."
     if duckdb_type == "VARCHAR" and moment == ISO:
         if re.fullmatch(r"[12]\d{3}[01]\d[0-3]\d", value):
             return " If it is a day, give the feature format: '%Y%m%d'."
-        if re.fullmatch(r"[+-]?\d+", value):
+        if re.fullmatch(r"[+-]?\d{1,12}", value) and FIRST_SECOND <= int(value) <= LAST_SECOND:
             return " If it is seconds since 1970, give the feature format: seconds."
         if re.match(r"\d{1,2}[/.-]\d{1,2}[/.-]\d{2,4}\b", value):
             return " Give the feature the format of its text, such as format: '%d/%m/%Y'."

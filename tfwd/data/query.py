@@ -86,7 +86,7 @@ class Query:
                 place = self.source.first(refusal.column, refusal.condition, refusal.found)
                 if place:
                     found = repr(place.value) if refusal.quoted else place.value
-                    where = f"{place.part}, row {place.row}, column {refusal.column!r}"
+                    where = f"{place.file}, row {place.row}, column {refusal.column!r}"
                     advice = self._advice(refusal, place.value or "")
                     return DataError(f"{where}: expected {refusal.expected}, found {found}.{advice}")
         if self.source.filter is not None and (is_conversion(error) or self.source.filter_fails()):
@@ -144,7 +144,7 @@ class Query:
         place = self.source.first(column, condition)
         if place is None:
             return f"{self.source.name}, column {column!r}", "another"
-        return f"{place.part}, row {place.row}, column {column!r}", place.value or "nothing"
+        return f"{place.file}, row {place.row}, column {column!r}", place.value or "nothing"
 
     def _input(self, entry: Input, nulls: bool) -> str:
         if entry.moment is not None:

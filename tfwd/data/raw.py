@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tfwd.dates import seconds_of
 from tfwd.errors import DataError
-from tfwd.layers.calendar import seconds_of
 from tfwd.schema import MISSING, MISSING_INTEGER, Input, Kind, Schema
 from tfwd.utils.naming import nearest
 
@@ -122,7 +122,7 @@ def _array(entry: Input, value: Any) -> _Given:
         if entry.fixed and not np.isin(lengths, (0, entry.length)).all():
             row = int(np.argmin(np.isin(lengths, (0, entry.length))))
             raise refuse_shape(entry, f"{lengths[row]} in row {row + 1}")
-        flat = _objects([item for row in rows for item in row])
+        flat = objects([item for row in rows for item in row])
         converted = _converted(entry, flat, lambda at: int(np.searchsorted(np.cumsum(lengths), at, "right")))
         width = entry.length if entry.fixed else lengths.max(initial=0)
         array = np.full((len(rows), width), MISSING[entry.kind], _DTYPES[entry.kind])
@@ -130,7 +130,7 @@ def _array(entry: Input, value: Any) -> _Given:
         return _Given(array, lengths)
     try:
         # NumPy makes objects of a list with None, and would make strings of one that mixes strings and numbers.
-        array = _objects(value) if isinstance(value, list | tuple) and _is_flat(value) else np.asarray(value)
+        array = objects(value) if isinstance(value, list | tuple) and _is_flat(value) else np.asarray(value)
     except (ValueError, TypeError):
         raise refuse_shape(entry, "lists of different lengths") from None
     if entry.fixed and array.shape == (0,):
@@ -181,7 +181,8 @@ def _is_missing(item: Any) -> bool:
     return isinstance(item, float | np.floating) and bool(np.isnan(item))
 
 
-def _objects(items: Any) -> NDArray[Any]:
+def objects(items: Sequence[Any]) -> NDArray[Any]:
+    """Returns items as an array of objects `(N,)`, whatever they are."""
     # np.array(items) would make a fixed-width array of strings, which cuts them off at a NUL.
     made = np.empty(len(items), object)
     made[:] = items
@@ -219,7 +220,7 @@ def in_seconds(flat: NDArray[Any]) -> NDArray[Any]:
         missing = np.isnat(flat)
         return np.where(missing, MISSING_INTEGER, np.where(missing, 0, flat.astype("datetime64[s]").astype(np.int64)))
     if flat.dtype.kind == "O" and any(isinstance(item, datetime.date | np.datetime64) for item in flat):
-        return _objects([_second(item) for item in flat])
+        return objects([_second(item) for item in flat])
     return flat
 
 
@@ -240,7 +241,7 @@ def _texts(entry: Input, flat: NDArray[Any], row_of: Callable[[int], int]) -> ND
     except UnicodeEncodeError:
         at = next(at for at, item in enumerate(items) if not _is_unicode(item))
         raise refuse_dtype(entry, f"{items[at]!r} in row {row_of(at) + 1}, which is not valid Unicode") from None
-    return _objects(items)
+    return objects(items)
 
 
 def _text(entry: Input, item: Any, row: int) -> str:

@@ -16,10 +16,10 @@ from tfwd.config.tree import check_tree
 from tfwd.data.computed import key_of
 from tfwd.data.files import known_ending
 from tfwd.data.filters import reads
-from tfwd.data.frames import is_frame, names, part
+from tfwd.data.frames import is_frame, names, with_only
 from tfwd.data.source import Source, no_column
 from tfwd.errors import ConfigError, DataError
-from tfwd.schema import Schema
+from tfwd.schema import SINCE_1970, Schema
 
 
 class Reading(Section):
@@ -119,7 +119,7 @@ class Reading(Section):
         if is_frame(data):
             chosen, raw = self._plan(names(data), wanted, {})
             self._refuse_missing("DataFrame", {*names(data), *chosen}, needed)
-            source = Source.open(part(data, raw))
+            source = Source.open(with_only(data, raw))
         else:
             csv = self.csv if delimiter is None else self.csv.model_copy(update={"delimiter": delimiter})
             # A file whose name does not tell its format, such as adult.data, has the format of the training file.
@@ -141,7 +141,10 @@ class Reading(Section):
             if entry.column in self.histories:
                 lines.append(f"{entry.name}: the user's earlier events, as data.history.{entry.column} lists them")
             elif entry.column in self.columns:
-                lines.append(f"{entry.name}: {self.columns[entry.column]}")
+                unit = "" if entry.moment is None else f", in {SINCE_1970}"
+                lines.append(f"{entry.name}: {self.columns[entry.column]}{unit}")
+            elif entry.moment is not None:
+                lines.append(f"{entry.name}: {entry.column!r} in {SINCE_1970}")
         if self.joins:
             lines.append(
                 f"what data.join adds from other tables by {' and by '.join(self.joins)}, where a feature reads it"
@@ -172,7 +175,7 @@ class Reading(Section):
         Raises:
             DataError: it has computed one of them differently.
         """
-        if not source.computed and all(_in_a_run(name) for name in source.parts):
+        if not source.computed and all(_in_a_run(name) for name in source.file_names):
             # From a version that left no mark in its files.
             return self.columns
         for name, sql in source.computed.items():

@@ -31,18 +31,18 @@ _ROW_NUMBER = "file_row_number"
 
 @dataclass(frozen=True)
 class Block:
-    """Rows of one part that are read together; `stop` is None if the part cannot be cut (CSV)."""
+    """Rows of a file, by its number, that are read together; `stop` is None if it cannot be cut (CSV)."""
 
-    part: int
+    file: int
     start: int = 0
     stop: int | None = None
 
 
 class Scan(Protocol):
-    """A relation with named, typed columns in one or several parts (files).
+    """A relation with named, typed columns in one or several files, or in a frame, which counts as one.
 
     Attributes:
-        parts: what the parts are called.
+        file_names: what the files are called.
         columns: column -> DuckDB type.
         reads: what queries read, for `tfwd.data.engine.connect`.
         connection: a DuckDB connection that reads these files and no others.
@@ -53,7 +53,7 @@ class Scan(Protocol):
         sizes: computed columns, in lower case -> about how long their strings are.
     """
 
-    parts: Sequence[str]
+    file_names: Sequence[str]
     computed: Mapping[str, str]
     columns: dict[str, str]
     reads: Sequence[str]
@@ -66,8 +66,8 @@ class Scan(Protocol):
     def attach(self, connection: duckdb.DuckDBPyConnection, block: Block | None = None) -> None:
         """Makes the relation, or one block of it, known to a connection."""
 
-    def relation(self, part: int | None = None) -> str:
-        """The SQL after FROM, for all parts in order or for one."""
+    def relation(self, file: int | None = None) -> str:
+        """The SQL after FROM, for all files in order or for one."""
 
     def block(self, block: Block) -> str:
         """The SQL after FROM, for one block."""
@@ -94,7 +94,7 @@ class CsvScan:
     levels: Sequence[str] = ()
 
     def __init__(self, files: Sequence[str], dialect: CsvConfig) -> None:
-        self.parts = files
+        self.file_names = files
         self._plain = PlainFiles(files)
         self.reads = self._plain.paths
         self.connection = connect(self.reads)
@@ -112,22 +112,22 @@ class CsvScan:
         self.columns = dict.fromkeys(filter(None, names), "VARCHAR")
 
     def _check_headers(self, names: list[str]) -> None:
-        for file in self.parts:
+        for file in self.file_names:
             found = read_header(file, self._dialect)
             if self._dialect.columns and len(found) != len(names):
                 raise DataError(f"{file} has {len(found)} columns, and data.csv.columns names {len(names)}.")
             if not self._dialect.columns and found != names:
                 raise DataError(
-                    f"{file} has the columns {', '.join(found)}, but {self.parts[0]} has {', '.join(names)}. "
+                    f"{file} has the columns {', '.join(found)}, but {self.file_names[0]} has {', '.join(names)}. "
                     "Files that are read together need one header."
                 )
 
     def attach(self, connection: duckdb.DuckDBPyConnection, block: Block | None = None) -> None:
         """Files need no registration."""
 
-    def relation(self, part: int | None = None) -> str:
+    def relation(self, file: int | None = None) -> str:
         """`read_csv` with the dialect and the columns given, so that nothing is guessed from the data."""
-        files = self.reads if part is None else [self.reads[part]]
+        files = self.reads if file is None else [self.reads[file]]
         columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in self._names)
         read = (
             f"read_csv({_listed(files)}, {_dialect(self._dialect)}, header={str(self._dialect.header).lower()}, "
@@ -137,11 +137,11 @@ class CsvScan:
 
     def block(self, block: Block) -> str:
         """A whole file."""
-        return self.relation(block.part)
+        return self.relation(block.file)
 
     def blocks(self) -> list[Block]:
         """One block per file: where a row begins is known only after reading what comes before."""
-        return [Block(part) for part in range(len(self.parts))]
+        return [Block(file) for file in range(len(self.file_names))]
 
 
 class ParquetScan:
@@ -159,14 +159,14 @@ class ParquetScan:
     levels: Sequence[str] = ()
 
     def __init__(self, files: Sequence[str], names: Sequence[str] | None = None) -> None:
-        self.parts = names or files
+        self.file_names = names or files
         self._plain = PlainFiles(files)
         self.reads = self._plain.paths
         self.connection = connect(self.reads)
         self._lengths: list[int] = []
         first: dict[str, str] = {}
         marks: list[dict[str, str]] = []
-        for file, name in zip(self.reads, self.parts, strict=True):
+        for file, name in zip(self.reads, self.file_names, strict=True):
             with reading(name):
                 metadata = pq.read_metadata(file)
                 schema = metadata.schema.to_arrow_schema()
@@ -177,31 +177,31 @@ class ParquetScan:
             first = first or types
             if types != first:
                 raise DataError(
-                    f"{name} {_difference(types, first)} {self.parts[0]}. Files read together need one schema."
+                    f"{name} {_difference(types, first)} {self.file_names[0]}. Files read together need one schema."
                 )
             self._lengths.append(metadata.num_rows)
             marks.append(_mark(metadata.metadata))
             if marks[-1] != marks[0]:
                 raise DataError(
-                    f"{name} was prepared with other data.columns than {self.parts[0]}, or only one of them was. Files "
-                    "read together need one preparation."
+                    f"{name} was prepared with other data.columns than {self.file_names[0]}, or only one of them was. "
+                    "Files read together need one preparation."
                 )
         self.computed = marks[0]
-        with reading(self.parts[0]):
+        with reading(self.file_names[0]):
             described = self.connection.sql(f"DESCRIBE SELECT * FROM {self.relation(0)}").fetchall()
         self.columns = {row[0]: row[1] for row in described}
 
     def attach(self, connection: duckdb.DuckDBPyConnection, block: Block | None = None) -> None:
         """Files need no registration."""
 
-    def relation(self, part: int | None = None) -> str:
+    def relation(self, file: int | None = None) -> str:
         """`read_parquet`; columns come from the files alone, never from folder names."""
-        files = self.reads if part is None else [self.reads[part]]
+        files = self.reads if file is None else [self.reads[file]]
         return f"read_parquet({_listed(files)}, binary_as_string=true, hive_partitioning=false)"
 
     def block(self, block: Block) -> str:
         """A range of rows; DuckDB skips the row groups outside it."""
-        relation = self.relation(block.part)[:-1] + f", {_ROW_NUMBER}=true)"
+        relation = self.relation(block.file)[:-1] + f", {_ROW_NUMBER}=true)"
         return (
             f"(SELECT * EXCLUDE ({_ROW_NUMBER}) FROM {relation} "
             f"WHERE {_ROW_NUMBER} >= {block.start} AND {_ROW_NUMBER} < {block.stop})"
@@ -209,7 +209,7 @@ class ParquetScan:
 
     def blocks(self) -> list[Block]:
         """Ranges of `BLOCK_ROWS` rows of every file."""
-        return [block for part, length in enumerate(self._lengths) for block in cut(part, length)]
+        return [block for file, length in enumerate(self._lengths) for block in cut(file, length)]
 
 
 def _named(file: str, names: list[str]) -> list[str]:
@@ -248,8 +248,8 @@ def refuse_twins(names: Sequence[str], where: str, place: str = "") -> None:
         seen[name.lower()] = name
 
 
-def cut(part: int, length: int) -> list[Block]:
-    return [Block(part, start, min(start + BLOCK_ROWS, length)) for start in range(0, length, BLOCK_ROWS)]
+def cut(file: int, length: int) -> list[Block]:
+    return [Block(file, start, min(start + BLOCK_ROWS, length)) for start in range(0, length, BLOCK_ROWS)]
 
 
 def _mark(metadata: dict[bytes, bytes] | None) -> dict[str, str]:

@@ -10,13 +10,13 @@ from tfwd.config.features.categorical import Categorical
 from tfwd.config.features.cross import Cross
 from tfwd.config.features.datetime import Datetime
 from tfwd.config.features.numeric import Numeric
+from tfwd.config.labels import text_of
 from tfwd.data import lists, moments
 from tfwd.data.lists import Items, fixed_length, value_type
 from tfwd.data.source import Place, Source
 from tfwd.data.sql import INTEGERS, is_bad, is_fractional, is_number, is_scalar
 from tfwd.errors import ConfigError
-from tfwd.schema import Input, Kind, Schema
-from tfwd.utils.naming import text_of
+from tfwd.schema import ISO, Input, Kind, Schema
 
 
 def resolve_schema(config: Config, source: Source) -> Schema:
@@ -132,7 +132,7 @@ def _put(readings: dict[str, _Reading], column: str, new: _Reading) -> None:
 def _said(reading: _Reading) -> str:
     if reading.moment is None:
         return "a value"
-    return f"moments of the format {reading.moment!r}" if reading.moment else "moments of ISO 8601"
+    return f"moments of the format {reading.moment!r}" if reading.moment else "moments without a format"
 
 
 def _form(reading: _Reading) -> str:
@@ -145,7 +145,7 @@ def _reading(feature: Numeric | Bucketized | Categorical | Datetime, found: str,
         source.refuse_periods(feature.column)
         if not moments.is_moment(found):
             raise ConfigError(f"{where}; a datetime feature needs a day, a moment, text or whole seconds since 1970.")
-        return _Reading(feature, "integer", moment=feature.format or moments.ISO)
+        return _Reading(feature, "integer", moment=feature.format or ISO)
     if isinstance(feature, Categorical) and feature.max_length is not None:
         items = _items(feature, feature.column, where, source)
         bad = lists.bad(items, "integer") if is_fractional(items.type) else None

@@ -28,7 +28,7 @@ from tfwd.utils.naming import nearest
 class Place(NamedTuple):
     """The place of a value: the file, the number of the row in it (from 1, without the header), the value's text."""
 
-    part: str
+    file: str
     row: int
     value: str | None
 
@@ -40,7 +40,7 @@ class Source:
         name: the path as given, or `DataFrame`, for messages.
         columns: column -> DuckDB type as read; every column of a CSV file is `VARCHAR`.
         reads: what a connection must be able to read for `attach`.
-        parts: the names of the files.
+        file_names: the names of the files; of a frame, `DataFrame`.
         computed: columns that a preparation has computed already, with their SQL.
         filter: the condition on the rows, as checked SQL.
         files: their paths; none for a frame.
@@ -52,7 +52,7 @@ class Source:
         self.name = name
         self.columns = scan.columns
         self.reads = scan.reads
-        self.parts = scan.parts
+        self.file_names = scan.file_names
         self.computed = scan.computed
         self._stamps = [_stamp(path) for path in self.reads]
         self.filter = checked(filter, scan.columns, sizes=scan.sizes) if filter is not None else None
@@ -238,8 +238,8 @@ class Source:
         value = found or as_text(column, self.columns[column])
         # A name longer than every column's name matches none.
         row = "row" + "_" * max(map(len, self.columns))
-        for part, name in enumerate(self._scan.parts):
-            numbered = f"(SELECT *, row_number() OVER () AS {row} FROM {self._scan.relation(part)})"
+        for file, name in enumerate(self.file_names):
+            numbered = f"(SELECT *, row_number() OVER () AS {row} FROM {self._scan.relation(file)})"
             query = f"SELECT {row}, {value} FROM {numbered}{both([self.filter, condition])} ORDER BY {row} LIMIT 1"
             with reading(name):
                 rows = self._run(query)
@@ -248,15 +248,15 @@ class Source:
         return None
 
     def _refuse_changes(self, block: Block | None) -> None:
-        for part, (path, stamp) in enumerate(zip(self.reads, self._stamps, strict=True)):
-            if block is not None and block.part != part:
+        for file, (path, stamp) in enumerate(zip(self.reads, self._stamps, strict=True)):
+            if block is not None and block.file != file:
                 continue
             now = _stamp(path)
             if now is None:
-                raise DataError(f"{self._scan.parts[part]} no longer exists: it existed when it was opened.")
+                raise DataError(f"{self.file_names[file]} no longer exists: it existed when it was opened.")
             if now != stamp:
                 raise DataError(
-                    f"{self._scan.parts[part]} has changed since it was opened. Rows are read several times: read a "
+                    f"{self.file_names[file]} has changed since it was opened. Rows are read several times: read a "
                     "copy that nothing writes to."
                 )
 

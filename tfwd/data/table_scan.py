@@ -32,7 +32,7 @@ class TableScan:
 
     def __init__(self, table: pa.Table, levels: Sequence[str] = ()) -> None:
         self.levels = levels
-        self.parts: Sequence[str] = ["DataFrame"]
+        self.file_names: Sequence[str] = ["DataFrame"]
         refuse_twins(table.column_names, "The DataFrame")
         _check_texts(table)
         if not table.num_columns:
@@ -54,7 +54,7 @@ class TableScan:
             table = table.slice(block.start, block.stop - block.start)
         connection.register(_TABLE, table)
 
-    def relation(self, part: int | None = None) -> str:
+    def relation(self, file: int | None = None) -> str:
         """The registered name."""
         return _TABLE
 

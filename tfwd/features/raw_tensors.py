@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -36,8 +38,7 @@ def raw_tensors(schema: Schema, inputs: Any) -> Tensors:
     """
     chosen = choose(schema, inputs)
     if not any(isinstance(value, _TENSORS) for value in chosen.values()):
-        arrays = raw_arrays(schema, chosen)
-        return {entry.name: as_tensor(entry, arrays[entry.name]) for entry in schema.inputs}
+        return tensors(raw_arrays(schema, chosen))
     values = {entry.name: _as_given(entry, chosen[entry.name]) for entry in schema.inputs}
     made = {entry.name: _tensor(entry, values[entry.name]) for entry in schema.inputs}
     for entry in schema.inputs:
@@ -48,18 +49,22 @@ def raw_tensors(schema: Schema, inputs: Any) -> Tensors:
     return made
 
 
-def as_tensor(entry: Input, values: np.ndarray) -> tf.Tensor:
-    """An input's checked array as a tensor."""
-    return tf.constant(values.tolist() if values.dtype == object else values, DTYPES[entry.kind], values.shape)
+def tensors(raw: Mapping[str, np.ndarray]) -> Tensors:
+    """Returns arrays by name, as `tfwd.data.raw.raw_arrays` makes them, as tensors."""
+    return {name: _constant(values) for name, values in raw.items()}
+
+
+def _constant(values: np.ndarray) -> tf.Tensor:
+    return tf.constant(values.tolist(), tf.string, values.shape) if values.dtype == object else tf.constant(values)
 
 
 def _as_given(entry: Input, value: Any) -> Any:
     if isinstance(value, _TENSORS):
         return value
     # Checked alone here; its length and weights are checked together with the other inputs later.
-    alone = Input(entry.name, entry.column, entry.kind, entry.length, fixed=entry.fixed)
+    alone = dataclasses.replace(entry, weighs=None)
     found: np.ndarray = raw_arrays(Schema((alone,), "regression", ""), {entry.name: value})[entry.name]
-    return as_tensor(entry, found)
+    return _constant(found)
 
 
 def _tensor(entry: Input, value: Any) -> tf.Tensor:

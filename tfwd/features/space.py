@@ -1,7 +1,8 @@
 """The features of a model: what was declared, and what was learned from the training rows.
 
-This is where to ask how many ids a feature has, how many values it has per row, or what an id is called: kinds of
-features are distinguished in this module and in their declarations, and nowhere else.
+This is where to ask how many ids a feature has, how many values it has per row, or what an id is called, whatever
+kind of feature it is. What only one room has to know about a kind, such as its place in the layout or the type of its
+column, is in that room; CONTRIBUTING.md lists the rooms.
 """
 
 from __future__ import annotations

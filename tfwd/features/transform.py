@@ -235,8 +235,8 @@ class _Builder:
         features = [f for f in self.features if isinstance(f, Numeric) and read.issuperset(f.numbers)]
         place = 0
         for feature in features:
-            for part in feature.parts:
-                learned = self.statistics.numerics[part]
+            for key in feature.statistics_keys:
+                learned = self.statistics.numerics[key]
                 for form in (*feature.normalizations, *["missing"] * feature.missing_indicator):
                     sources.append(place)
                     forms.append(form)

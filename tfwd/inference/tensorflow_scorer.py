@@ -76,13 +76,13 @@ def saved_model_scorer(folder: Path) -> Scorer:
 
 def _by_name(schema: Schema, score: Callable[[Any], Answer]) -> Callable[[Raw], Answer]:
     """Scores a raw batch with a function of tensors."""
-    from tfwd.features.raw_tensors import as_tensor
+    from tfwd.features.raw_tensors import tensors
 
     def by_name(inputs: Raw) -> Answer:
         arrays = raw_arrays(schema, inputs)
         if not len(next(iter(arrays.values()))):
             return no_answer(schema)
-        return score({entry.name: as_tensor(entry, arrays[entry.name]) for entry in schema.inputs})
+        return score(tensors(arrays))
 
     return by_name
 
@@ -100,7 +100,7 @@ def _by_tensors(schema: Schema, score: Callable[[Any], Answer]) -> Callable[[Chu
         }
         parts = []
         for start in range(0, chunk.rows, _ROWS):
-            some = chunk.part(start, start + _ROWS)
+            some = chunk.slice(start, start + _ROWS)
             parts.append(
                 score(
                     {

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfwd.layers.calendar import FIRST_SECOND, LAST_SECOND, PARTS
+from tfwd.dates import FIRST_SECOND, LAST_SECOND, PARTS
 from tfwd.schema import MISSING_INTEGER
 
 _DAY = 86_400

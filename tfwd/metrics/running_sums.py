@@ -43,7 +43,7 @@ class Sums:
         return [value / weight if weight > 0 else float("nan") for value in sums]
 
 
-class Moments:
+class MeanAndVariance:
     """Weighted mean and variance of one quantity, updated batch by batch (Chan, Golub and LeVeque 1979)."""
 
     def __init__(self) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfwd.metrics.auc import WAITING, Ranking, rank
-from tfwd.metrics.running_sums import Moments, Sums
+from tfwd.metrics.running_sums import MeanAndVariance, Sums
 
 Floats = NDArray[np.floating]
 
@@ -114,7 +114,7 @@ class RegressionMetrics(Metrics):
     """Root mean squared error, mean absolute error, R squared, mean prediction and mean label."""
 
     def __init__(self) -> None:
-        self._sums, self._labels = Sums(3), Moments()
+        self._sums, self._labels = Sums(3), MeanAndVariance()
 
     def add(self, labels: NDArray[Any], answers: Floats, weights: Floats | None) -> None:
         """Adds labels `(B,)`, predictions `(B,)` and weights `(B,)` or None."""

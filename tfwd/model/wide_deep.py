@@ -150,7 +150,8 @@ class WideDeep(keras.Model):
 
     def prepare(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
         """Deprecated name of `transformed` from before version 0.5; it will be removed in version 0.6."""
-        warnings.warn("WideDeep.prepare is WideDeep.transformed now.", DeprecationWarning, stacklevel=2)
+        message = "WideDeep.prepare is WideDeep.transformed now, and will be removed in version 0.6."
+        warnings.warn(message, DeprecationWarning, stacklevel=2)
         return self.transformed(dataset)
 
     def compile(

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from tfwd.config.optimizers import unfit
+from tfwd.config.optimizers import SLOTS, unfit
 from tfwd.errors import ConfigError
 from tfwd.optimizers.dense import DenseAdam, DenseFtrl
 from tfwd.optimizers.lazy_adam import LazyAdam
@@ -67,5 +67,28 @@ def names_of_classes() -> dict[type[keras.optimizers.Optimizer], str]:
     """Returns the name of each class; for Keras' own classes, that of their row-sparse form."""
     own = {chosen: name for name, chosen in _BY_NAME.items()}
     sparse = [chosen for chosen in own if issubclass(chosen, RowSparseUpdates)]
-    methods = {next(base for base in c.__mro__ if base.__module__.startswith("keras.")): own[c] for c in sparse}
-    return {**own, **methods}
+    return {**own, **{_method(chosen): own[chosen] for chosen in sparse}}
+
+
+def method_of(optimizer: keras.optimizers.Optimizer) -> type[keras.optimizers.Optimizer]:
+    """Returns Keras' class of an optimizer's method: `keras.optimizers.Ftrl` for each FTRL of tfwd."""
+    return _method(type(optimizer))
+
+
+def slots_of(optimizer: keras.optimizers.Optimizer) -> tuple[str, ...]:
+    """Returns the attributes of an optimizer that hold its state, each a list of one variable per weight.
+
+    Raises:
+        ConfigError: it is none of tfwd's optimizers.
+    """
+    name = names_of_classes().get(method_of(optimizer))
+    if name is None:
+        raise ConfigError(
+            f"Nothing is known of the state of {type(optimizer).__name__}: tfwd.optimizers.registry has no name for "
+            "its method, with which tfwd.config.optimizers.SLOTS says what it keeps."
+        )
+    return tuple(SLOTS[name])
+
+
+def _method(chosen: type[keras.optimizers.Optimizer]) -> type[keras.optimizers.Optimizer]:
+    return next(base for base in chosen.__mro__ if base.__module__.startswith("keras."))

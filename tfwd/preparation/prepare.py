@@ -19,7 +19,7 @@ from tfwd.preparation.catalogue import copy, events, items, users
 from tfwd.preparation.database import Database, open_database
 from tfwd.preparation.history import histories
 from tfwd.preparation.log import LOG, make_log
-from tfwd.preparation.split import part, require_time
+from tfwd.preparation.split import require_time, split_of
 from tfwd.preparation.time_range import within
 from tfwd.utils.files import hidden_folder, left_folders, reason, remove
 from tfwd.utils.naming import nearest
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-PARTS = ("train", "validation", "test")
+SPLITS = ("train", "validation", "test")
 
 
 def prepare(
@@ -132,7 +132,7 @@ class _Preparation:
         made = [history.name for history in self.data.history]
         longest = max(map(len, [*source.columns, *self.data.columns, *made, *(c for t in tables for c in t.columns)]))
         # Names that are longer than those of all columns cannot clash with any.
-        self.row, self.part = "row" + "_" * longest, "part" + "_" * longest
+        self.row, self.split = "row" + "_" * longest, "split" + "_" * longest
 
     def write(self, name: str) -> dict[str, int]:
         """Writes the splits made from the source `name` and, from the training log, what ranking needs."""
@@ -140,18 +140,18 @@ class _Preparation:
         for index in range(len(self.data.history)):
             self._history(index)
         self._rows(name)
-        names = PARTS if self.data.split and name == "train" else (name,)
+        names = SPLITS if self.data.split and name == "train" else (name,)
         counts = {}
-        for part_name in names:
-            where = f"FROM kept WHERE {identifier(self.part)} = '{part_name}'"
+        for split_name in names:
+            where = f"FROM kept WHERE {identifier(self.split)} = '{split_name}'"
             count = self.database.run(f"SELECT count(*) {where}")[0][0]
-            if not count and self._asked(part_name):
-                raise DataError(f"No {part_name} rows come out of {self.source.name}" + self._why_none())
+            if not count and self._asked(split_name):
+                raise DataError(f"No {split_name} rows come out of {self.source.name}" + self._why_none())
             if count:
-                query = f"SELECT * EXCLUDE ({identifier(self.row)}, {identifier(self.part)}) {where}"
+                query = f"SELECT * EXCLUDE ({identifier(self.row)}, {identifier(self.split)}) {where}"
                 query = f"{query} ORDER BY {identifier(self.row)}"
-                copy(self.database, query, str(self.folder / f"{part_name}.parquet"), self.data.columns)
-                counts[part_name] = count
+                copy(self.database, query, str(self.folder / f"{split_name}.parquet"), self.data.columns)
+                counts[split_name] = count
         if name == "train" and self.config.ranking is not None:
             self._require_ranking()
             copy(self.database, users(self.database, self.config, self.row), str(self.folder / "users.parquet"))
@@ -201,9 +201,9 @@ class _Preparation:
         self.database.create("kept", f"SELECT * FROM {LOG}{both([condition, chosen_time])}", "data.filter")
         chosen = f"'{name}'"
         if self.data.split is not None:
-            chosen = part(self.database, "kept", self.data.split, self.source.columns, self.row)
+            chosen = split_of(self.database, "kept", self.data.split, self.source.columns, self.row)
         # Before the lists exist, since a copy of the rows would copy them too.
-        self.database.create("kept", f"SELECT *, {chosen} AS {identifier(self.part)} FROM kept", "data.split")
+        self.database.create("kept", f"SELECT *, {chosen} AS {identifier(self.split)} FROM kept", "data.split")
         # One after the other: joined together, all the lists would have to be in memory.
         for index, history in enumerate(self.data.history):
             listed = f"coalesce(h.history, CAST([] AS {known[history.item]}[])) AS {identifier(history.name)}"

@@ -14,7 +14,7 @@ from tfwd.utils.naming import nearest
 _DIGITS = 13
 
 
-def part(database: Database, table: str, split: SplitConfig, columns: Iterable[str], row: str) -> str:
+def split_of(database: Database, table: str, split: SplitConfig, columns: Iterable[str], row: str) -> str:
     """Returns the SQL of a row's split.
 
     Args:
@@ -45,9 +45,9 @@ def part(database: Database, table: str, split: SplitConfig, columns: Iterable[s
     order = f"{identifier(time)} DESC, {own} DESC, {identifier(row)} DESC"
     number = f"row_number() OVER (PARTITION BY {user} ORDER BY {order})"
     test, validation = int(split.test), int(split.validation)
-    parts = f"WHEN {number} <= {test} THEN 'test' WHEN {number} <= {test + validation} THEN 'validation'"
+    last = f"WHEN {number} <= {test} THEN 'test' WHEN {number} <= {test + validation} THEN 'validation'"
     # Rows without a user are nobody's last rows.
-    return f"CASE WHEN {user} IS NULL THEN 'train' {parts} ELSE 'train' END"
+    return f"CASE WHEN {user} IS NULL THEN 'train' {last} ELSE 'train' END"
 
 
 def require_time(database: Database, table: str, column: str | None, key: str) -> str:
@@ -102,7 +102,7 @@ def _by_time(database: Database, table: str, split: SplitConfig, time: str) -> s
     for name in ("test", "validation"):
         value = split.test if name == "test" else split.validation
         if isinstance(value, str) or value >= 1:
-            cuts[name] = moment(value, found, f"data.split.{name}")
+            cuts[name] = moment_sql(value, found, f"data.split.{name}")
         elif value > 0 and rows:
             later += value
             # Before the test rows of a moment, the share is still a share of all rows.
@@ -121,7 +121,7 @@ def _cut(database: Database, table: str, time: str, found: str, at: int, rows: i
     return f"CAST({literal(value)} AS {found})"
 
 
-def moment(value: str | float, found: str, key: str) -> str:
+def moment_sql(value: str | float, found: str, key: str) -> str:
     """Returns the SQL of a moment in the type of a time.
 
     Raises:

@@ -6,7 +6,7 @@ from tfwd.config.data import DataConfig
 from tfwd.data.sql import FLOATS, identifier
 from tfwd.errors import ConfigError, DataError
 from tfwd.preparation.database import Database
-from tfwd.preparation.split import moment, require_time
+from tfwd.preparation.split import moment_sql, require_time
 
 
 def within(database: Database, table: str, data: DataConfig) -> str | None:
@@ -33,7 +33,7 @@ def within(database: Database, table: str, data: DataConfig) -> str | None:
     for key in ("since", "until"):
         value = getattr(data, key)
         if value is not None:
-            bounds[key] = moment(value, found, f"data.{key}")
+            bounds[key] = moment_sql(value, found, f"data.{key}")
             database.run(f"SELECT {bounds[key]}", f"data.{key}")
     if len(bounds) == 2 and not database.run(f"SELECT {bounds['since']} < {bounds['until']}")[0][0]:
         raise ConfigError(

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
 from tfwd.config.ranking import RankingConfig
@@ -82,11 +81,3 @@ def read_catalogue(source: Source, schema: Schema, ranking: RankingConfig) -> Ca
             raise DataError(f"{source.name}, column {ranking.item!r}: rows {seen[value]} and {row} are both {value!r}.")
         seen[value] = row
     return catalogue
-
-
-def tensors(raw: Raw) -> dict[str, tf.Tensor]:
-    """Converts raw inputs to the form that TensorFlow takes."""
-    return {
-        name: tf.constant(values.tolist(), tf.string, values.shape) if values.dtype == object else tf.constant(values)
-        for name, values in raw.items()
-    }

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
+from tfwd.config.features.any import expanded
 from tfwd.config.features.base import Feature
 from tfwd.config.features.cross import Cross
 from tfwd.config.ranking import RankingConfig, Side, sides
@@ -53,13 +54,14 @@ class PairScorer:
 
     Args:
         model: the trained model.
-        features: the declared features.
+        features: the features, as declared or as the heads read them.
         ranking: says what belongs to the item.
     """
 
     def __init__(self, model: WideDeep, features: tuple[Feature, ...], ranking: RankingConfig) -> None:
         self.user_inputs = user_inputs(model.schema, ranking)
         self.item_inputs = item_inputs(model.schema, ranking)
+        features = expanded(features)
         of, owners = sides(features, ranking), number_owners(features)
         self._transform, self._layer = with_keys(model.transform)
         self._crosses = _pair_crosses(self._layer, features, of)

@@ -14,9 +14,10 @@ from tfwd.config.features.categorical import Categorical
 from tfwd.config.features.cross import Cross
 from tfwd.config.ranking import RankingConfig, sides
 from tfwd.features.layout import Slot, columns_of, weights_name
+from tfwd.features.raw_tensors import tensors
 from tfwd.features.space import FeatureSpace
 from tfwd.inspection.wide_weights import row_names
-from tfwd.recommend.catalogue import Raw, tensors
+from tfwd.recommend.catalogue import Raw
 from tfwd.recommend.pair_scorer import with_keys
 from tfwd.recommend.top_k import ListMaker
 from tfwd.run_folder.folder import RunFolder

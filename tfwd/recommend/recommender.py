@@ -19,7 +19,8 @@ from tfwd.data.source import Source
 from tfwd.data.sql import INTEGERS, TEXTS, WIDE_INTEGERS
 from tfwd.data.writer import writing
 from tfwd.errors import DataError
-from tfwd.recommend.catalogue import Catalogue, read_catalogue, tensors
+from tfwd.features.raw_tensors import tensors
+from tfwd.recommend.catalogue import Catalogue, read_catalogue
 from tfwd.recommend.inputs import ranking_of
 from tfwd.recommend.reasons import Reasons
 from tfwd.recommend.top_k import ListMaker

@@ -8,8 +8,9 @@ import tensorflow as tf
 
 from tfwd.config.features.base import Feature
 from tfwd.config.ranking import RankingConfig
+from tfwd.features.raw_tensors import tensors
 from tfwd.model.wide_deep import WideDeep
-from tfwd.recommend.catalogue import Catalogue, tensors
+from tfwd.recommend.catalogue import Catalogue
 from tfwd.recommend.pair_crosses import Keys
 from tfwd.recommend.pair_scorer import PairLogits, PairScorer, SideParts
 from tfwd.schema import DTYPES
@@ -42,7 +43,7 @@ class ListMaker:
 
     Args:
         model: a trained model with one logit.
-        features: the declared features.
+        features: the features, as declared or as the heads read them.
         ranking: says what belongs to the item.
         catalogue: the items.
     """

@@ -38,15 +38,14 @@ from tfwd.data.source import Source
 from tfwd.errors import ConfigError, RunError
 from tfwd.features.layout import build_layout
 from tfwd.features.space import FeatureSpace
-from tfwd.run_folder.leftovers import LOCK, refuse_links, remove_leftovers, replaced_by
-from tfwd.run_folder.record import Given, Head
+from tfwd.run_folder.leftovers import LOCK, refuse_existing_run, refuse_links, remove_leftovers, replaced_by
+from tfwd.run_folder.record import Given, Head, format_of
 from tfwd.utils.files import (
     as_json,
     folder_beside,
     link_or_copy,
     read_json,
     reason,
-    refuse_existing,
     remove,
     write_text,
 )
@@ -93,7 +92,7 @@ class RunFolder:
         Raises:
             RunError: the path exists already, or cannot be written to.
         """
-        path = Path(path) if overwrite else refuse_existing(path)
+        path = Path(path) if overwrite else refuse_existing_run(path)
         # A run can be resumed from any folder, and its configuration is no longer where its paths are relative to.
         run = cls(path, config.absolute())
         try:
@@ -104,7 +103,9 @@ class RunFolder:
                 folder_beside(path, replaced) as temporary,
             ):
                 (temporary / "config.yaml").write_text(run.config.dump(), encoding="utf-8")
-                (temporary / "run.json").write_text(Head("created", given=given).dump(), encoding="utf-8")
+                (temporary / "run.json").write_text(
+                    Head("created", given=given, format=format_of(run.config)).dump(), encoding="utf-8"
+                )
                 for name in ("statistics", "checkpoints", "logs"):
                     (temporary / name).mkdir()
                 if data is not None:
@@ -197,9 +198,9 @@ class RunFolder:
             found = read_json(path)
         except FileNotFoundError:
             return {}
-        for part, values in found.items():
+        for split, values in found.items():
             if not isinstance(values, dict) or not all(_is_metric(value) for value in values.values()):
-                raise RunError(f"{path} is damaged: {part} is not an object of numbers. Remove it, or train again.")
+                raise RunError(f"{path} is damaged: {split} is not an object of numbers. Remove it, or train again.")
         return found
 
     @property
@@ -221,20 +222,20 @@ class RunFolder:
         """
         return Provenance.load(self.path / "rows.json")
 
-    def rows(self, part: Literal["train", "test"]) -> str | tuple[str, ...] | None:
+    def rows(self, split: Literal["train", "test"]) -> str | tuple[str, ...] | None:
         """Returns where the rows of a split are, prepared or not; None if there are none, or they came from a frame.
 
         It is a tuple if the configuration names several files.
         """
         if self.data is not None:
-            file = self.data / f"{part}.parquet"
+            file = self.data / f"{split}.parquet"
             return str(file) if file.is_file() else None
-        return None if self.was_frame(part) else getattr(self.config.data, part)
+        return None if self.was_frame(split) else getattr(self.config.data, split)
 
-    def was_frame(self, part: str) -> bool:
+    def was_frame(self, split: str) -> bool:
         """Returns whether `train`, `validation` or `test` was given as a frame, which the run does not keep."""
         given = self.head.given
-        return given is not None and part in given.frames
+        return given is not None and split in given.frames
 
     def source(self) -> Source | None:
         """Returns the run's test data, or else its training data, as the training read it.

@@ -9,11 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tfwd.errors import RunError
-from tfwd.utils.files import (
-    left_beside,
-    left_folders,
-    remove,
-)
+from tfwd.utils.files import left_beside, left_folders, refuse_existing, remove
 from tfwd.utils.locks import HeldError, is_abandoned, only_holder
 
 _FOLDERS = ("statistics", "checkpoints", "logs", "data", "origin", "export")
@@ -48,6 +44,17 @@ def replaced_by(path: Path) -> Iterator[bool]:
             yield True
     except HeldError as error:
         raise RunError(f"{path} is being written to by {error.holder}. Stop that first, or choose another.") from None
+
+
+def refuse_existing_run(path: str | Path) -> Path:
+    """Returns the path of a run to be made, if nothing exists there yet.
+
+    Raises:
+        RunError: something exists there.
+    """
+    return refuse_existing(
+        path, "Resume it with --resume, replace it with --overwrite (overwrite=True), or choose another --output."
+    )
 
 
 def refuse_foreign(path: str | Path) -> None:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import tfwd.version
+from tfwd.config.config import Config
+from tfwd.config.features.datetime import Datetime
 from tfwd.errors import RunError
 from tfwd.utils.files import read_json, write_text
 
-FORMAT = 4
-# From each older format to the next: 4 may have datetime features, which versions before 0.5 cannot read; everything
+# The formats that are read, the newest last. 4 may have datetime features, which versions before 0.5 cannot read; all
 # else is as in 3.
-MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {3: lambda values: {**values, "format": 4}}
+FORMATS = (3, 4)
+FORMAT = FORMATS[-1]
 STATUSES = ("created", "training", "finished")
 FRAMES = ("train", "validation", "test")
 
@@ -41,8 +42,9 @@ class Head:
     """The contents of `run.json`.
 
     Attributes:
-        version: the version of tfwd that began the run.
+        version: the version of tfwd that wrote the record last.
         status: the status of the run.
+        format: the format of the run, which it keeps.
         given: what was given besides the configuration; None for a run before version 0.4, which did not record it.
         exported: format -> where in `export/` it goes; decided before it is written, so that an interrupted export
             is not written twice.
@@ -52,6 +54,7 @@ class Head:
     version: str = tfwd.version.__version__
     given: Given | None = None
     exported: dict[str, str] = field(default_factory=dict)
+    format: int = FORMAT
 
     @classmethod
     def load(cls, path: Path) -> Head:
@@ -65,16 +68,15 @@ class Head:
         except (FileNotFoundError, NotADirectoryError):
             raise RunError(f"{path} is not a run directory: it has no run.json.") from None
         written = found.get("format")
-        if type(written) is not int or written not in (*MIGRATIONS, FORMAT) or "status" not in found:
+        if type(written) is not int or written not in FORMATS or "status" not in found:
             version = found.get("version")
             raise RunError(
                 f"{path} was written by tfwd {version if isinstance(version, str) else 'of an unknown version'} in run "
                 f"format {_short(written)}; this is tfwd {tfwd.version.__version__}, which reads the formats "
-                f"{min(MIGRATIONS)} to {FORMAT}. Train again, or use that version."
+                f"{FORMATS[0]} to {FORMAT}. Train again, or use that version."
             )
-        while found["format"] in MIGRATIONS:
-            found = MIGRATIONS[found["format"]](found)
         return cls(
+            format=written,
             version=str(found.get("version")),
             status=_checked(path, "status", found["status"], found["status"] in STATUSES, " or ".join(STATUSES)),
             given=_given(path, found["given"]) if "given" in found else None,
@@ -89,12 +91,17 @@ class Head:
 
     def dump(self) -> str:
         """Returns the text of `run.json`."""
-        values: dict[str, Any] = {"format": FORMAT, "version": self.version, "status": self.status}
+        values: dict[str, Any] = {"format": self.format, "version": self.version, "status": self.status}
         if self.given is not None:
             values["given"] = dataclasses.asdict(self.given)
         if self.exported:
             values["exported"] = self.exported
         return json.dumps(values, indent=1) + "\n"
+
+
+def format_of(config: Config) -> int:
+    """Returns the oldest format that has all of a run, so that older versions of tfwd can open it."""
+    return FORMAT if any(isinstance(feature, Datetime) for feature in config.features) else 3
 
 
 def _given(path: Path, found: Any) -> Given:

@@ -49,7 +49,7 @@ def autologged(run: Run) -> Iterator[list[keras.callbacks.Callback]]:
                 mlflow.log_params(dict(parameters[start : start + _MOST]))
         mlflow.set_tag("tfwd.run", str(run.path.absolute()))
         yield [_Metrics(mlflow)]
-        final = {f"{part}_{name}": value for part, found in run.metrics.items() for name, value in found.items()}
+        final = {f"{split}_{name}": value for split, found in run.metrics.items() for name, value in found.items()}
         mlflow.log_metrics(_finite(final))
 
 

@@ -19,15 +19,14 @@ from tfwd.optimizers.configured import joint_optimizer
 from tfwd.optimizers.instances import with_optimizers
 from tfwd.preparation.prepare import prepared_beside
 from tfwd.run import Run
-from tfwd.run_folder.leftovers import refuse_foreign, remove_beside
+from tfwd.run_folder.leftovers import refuse_existing_run, refuse_foreign, remove_beside
 from tfwd.training.given import describe, refuse_other
 from tfwd.training.session import Session
-from tfwd.training.size import least_parts, parts_of, refuse_too_large
+from tfwd.training.size import least_memory, memory_of, refuse_too_large
 from tfwd.training.splits import open_splits
 from tfwd.training.warm_start.carry import check_labels
 from tfwd.training.warm_start.origin import analyze_from, open_origin, with_widths
 from tfwd.utils.console import console
-from tfwd.utils.files import refuse_existing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,13 +77,13 @@ def fit(
     joint_optimizer(config, steps=1)
     if tower is None and "deep" in config.model.heads:
         check_activation(config.model.activation)
-    refuse_too_large(least_parts(config, tower is None))
+    refuse_too_large(least_memory(config, tower is None))
     remove_beside(Path(output))
     if overwrite:
         refuse_foreign(output)
         _refuse_own_sources(config, Path(output))
     else:
-        refuse_existing(output)
+        refuse_existing_run(output)
     given = describe({"train": train, "validation": validation, "test": test}, tower, callbacks)
     origin = None
     if config.train.warm_start_from is not None:
@@ -107,7 +106,7 @@ def fit(
             weights_of(config.train.class_weights, splits.schema.classes)
         # Tables that would be too large are found before the run is created.
         layout = build_layout(FeatureSpace(config.features, statistics), config.model.heads, splits.schema.outputs)
-        refuse_too_large(parts_of(config, layout, tower is None))
+        refuse_too_large(memory_of(config, layout, tower is None))
         run = Run.create(output, config, folder, origin, given, overwrite)
     with run.writing():
         if run.data is not None:

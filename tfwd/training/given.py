@@ -56,9 +56,11 @@ def refuse_other(run: Run, now: Given, without_callbacks: bool) -> None:
         )
     strange = [name for name in now.frames if name not in began.frames]
     if strange and run.data is None:
-        part = strange[0]
-        read = getattr(run.config.data, part) or ("rows of the training data" if part == "validation" else "none")
-        raise RunError(f"{run.path} was started without a frame for {part}= ({part} rows: {read}). Leave {part}= out.")
+        split = strange[0]
+        read = getattr(run.config.data, split) or ("rows of the training data" if split == "validation" else "none")
+        raise RunError(
+            f"{run.path} was started without a frame for {split}= ({split} rows: {read}). Leave {split}= out."
+        )
     if now.tower is not None and began.tower is None:
         raise RunError(f"{run.path} was started without a custom tower. Leave tower= out.")
     if now.tower is not None and began.tower is not None:
@@ -96,9 +98,9 @@ def _config(tower: keras.layers.Layer) -> Any:
 def _lasting(value: Any) -> Any:
     if isinstance(value, dict):
         # A data type is a configuration too, and its name says everything.
-        kept = value if value.keys() == {"name"} else {k: part for k, part in value.items() if k not in _PASSING}
-        return {key: _lasting(part) for key, part in kept.items()}
-    return [_lasting(part) for part in value] if isinstance(value, list) else value
+        kept = value if value.keys() == {"name"} else {k: inner for k, inner in value.items() if k not in _PASSING}
+        return {key: _lasting(inner) for key, inner in kept.items()}
+    return [_lasting(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _name(thing: object) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tfwd.config.config import Config
 from tfwd.errors import ConfigError
-from tfwd.training.size import least_parts, refuse_too_large
+from tfwd.training.size import least_memory, refuse_too_large
 from tfwd.utils.naming import nearest
 
 # Those of `keras.activations`.
@@ -27,7 +27,7 @@ def preflight(config: Config) -> None:
         raise ConfigError(
             f"model.activation: Keras has no activation {activation!r}.{nearest(activation, ACTIVATIONS)}"
         )
-    refuse_too_large(least_parts(config))
+    refuse_too_large(least_memory(config))
     _check_data(config)
 
 

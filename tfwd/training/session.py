@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import keras
 
@@ -26,12 +25,10 @@ from tfwd.training.known_rows import KnownRows
 from tfwd.training.plan import next_evaluation, planned_steps, refit_steps
 from tfwd.training.splits import Splits
 from tfwd.training.stream import CachedIds, Stream, StreamedRows, row_bytes
-from tfwd.training.warm_start.carry import carry, carry_base
+from tfwd.training.warm_start.carry import carry
+from tfwd.training.warm_start.moves import carry_base
 from tfwd.utils.console import console, progress
 from tfwd.utils.files import as_json, write_text
-
-if TYPE_CHECKING:
-    pass
 
 
 class Session:

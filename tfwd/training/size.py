@@ -15,7 +15,7 @@ from tfwd.config.features.bucketized import Bucketized
 from tfwd.config.features.categorical import Categorical, root
 from tfwd.config.features.cross import Cross
 from tfwd.config.features.numeric import Numeric
-from tfwd.config.optimizers import OptimizerConfig
+from tfwd.config.optimizers import SLOTS, OptimizerConfig
 from tfwd.errors import ConfigError
 from tfwd.features.layout import Layout
 from tfwd.features.space import embedding_width
@@ -25,13 +25,9 @@ if TYPE_CHECKING:
 
 
 _FLOAT = 4
-# The numbers that an optimizer keeps per weight.
-_SLOTS = {"sparse_ftrl": 2, "ftrl": 2, "lazy_adam": 2, "adam": 2, "adagrad": 1, "rmsprop": 1, "sgd": 0}
-# The options with which it keeps one more.
-_MORE = ("amsgrad", "centered", "use_ema")
 
 
-class Part(NamedTuple):
+class MemoryUse(NamedTuple):
     """Something that takes memory: the path of the key that sets its size, a description, and the bytes in training."""
 
     key: str
@@ -39,7 +35,7 @@ class Part(NamedTuple):
     bytes: int
 
 
-def least_parts(config: Config, tower: bool = True) -> list[Part]:
+def least_memory(config: Config, tower: bool = True) -> list[MemoryUse]:
     """Returns what a model will take at least, judging by the configuration alone.
 
     Args:
@@ -49,7 +45,7 @@ def least_parts(config: Config, tower: bool = True) -> list[Part]:
     by_name: dict[str, Feature] = {feature.name: feature for feature in config.model_features}
     train, heads = config.train, config.model.heads
     outputs = len(config.data.label.classes or ()) or 1
-    parts: list[Part] = []
+    uses: list[MemoryUse] = []
     inputs = 0
     places = [(index, feature) for index, whole in enumerate(config.features) for feature in whole.expanded()]
     for index, feature in places:
@@ -60,7 +56,7 @@ def least_parts(config: Config, tower: bool = True) -> list[Part]:
         key, rows = f"features[{index}] ({feature.name!r})", feature.known_rows(by_name)
         if feature.wide and "wide" in heads:
             copies = _copies(train.wide_optimizer)
-            parts.append(Part(key, f"{rows:,} rows in the wide head", rows * outputs * _FLOAT * copies))
+            uses.append(MemoryUse(key, f"{rows:,} rows in the wide head", rows * outputs * _FLOAT * copies))
         if feature.embedding and "deep" in heads:
             shares = isinstance(feature, Categorical) and feature.embedding_of is not None
             owner = root(feature, by_name) if shares and isinstance(feature, Categorical) else feature
@@ -68,43 +64,43 @@ def least_parts(config: Config, tower: bool = True) -> list[Part]:
             inputs += width
             if not shares:
                 copies = _copies(train.deep_optimizer) if feature.embedding_trainable else 1
-                parts.append(Part(key, f"{rows:,} embeddings of {width}", rows * width * _FLOAT * copies))
+                uses.append(MemoryUse(key, f"{rows:,} embeddings of {width}", rows * width * _FLOAT * copies))
         if feature.one_hot and "deep" in heads:
             inputs += rows
-    return parts + _tower(config, inputs, tower)
+    return uses + _tower(config, inputs, tower)
 
 
-def parts_of(config: Config, layout: Layout, tower: bool = True) -> list[Part]:
-    """Returns what a model takes, now that the training rows are known; see `least_parts`."""
+def memory_of(config: Config, layout: Layout, tower: bool = True) -> list[MemoryUse]:
+    """Returns what a model takes, now that the training rows are known; see `least_memory`."""
     train = config.train
-    parts = []
+    uses = []
     for table in layout.tables:
         optimizer = train.wide_optimizer if table.name == "wide" else train.deep_optimizer
         size = table.rows * table.dim * _FLOAT * _copies(optimizer)
         largest = max(table.ranges, key=lambda entry: entry.rows, default=None)
         most = f", {largest.rows:,} of them those of {largest.feature!r}" if largest else ""
-        parts.append(Part(f"the table {table.name!r}", f"{table.rows:,} rows of {table.dim}{most}", size))
+        uses.append(MemoryUse(f"the table {table.name!r}", f"{table.rows:,} rows of {table.dim}{most}", size))
     inputs = sum(len(table.slots) * table.dim for table in layout.embeddings)
     inputs += sum(entry.rows for entry in layout.one_hot) + len(layout.deep_numeric)
-    return parts + _tower(config, inputs, tower)
+    return uses + _tower(config, inputs, tower)
 
 
-def refuse_too_large(parts: list[Part], memory: int | None = None) -> None:
+def refuse_too_large(uses: list[MemoryUse], memory: int | None = None) -> None:
     """Refuses a model that this machine cannot hold.
 
     Args:
-        parts: the parts of the model.
+        uses: what takes memory.
         memory: the machine's memory, in bytes; by default that of this machine.
 
     Raises:
-        ConfigError: it is too large; names the largest parts.
+        ConfigError: it is too large; names the largest of them.
     """
     memory = machine_memory() if memory is None else memory
-    needed = sum(part.bytes for part in parts)
+    needed = sum(use.bytes for use in uses)
     if needed <= memory:
         return
-    largest = sorted(parts, key=lambda part: -part.bytes)[:3]
-    said = "; ".join(f"{part.key}: {part.what}, {_gibibytes(part.bytes)}" for part in largest if part.bytes)
+    largest = sorted(uses, key=lambda use: -use.bytes)[:3]
+    said = "; ".join(f"{use.key}: {use.what}, {_gibibytes(use.bytes)}" for use in largest if use.bytes)
     raise ConfigError(
         f"The model needs at least {_gibibytes(needed)} of memory in training, including the state of its optimizers, "
         f"and this machine has {_gibibytes(memory)}. Make it smaller. The largest are {said}."
@@ -123,19 +119,22 @@ def machine_memory() -> int:
     return min(size for size in sizes if size > 0)
 
 
-def _tower(config: Config, inputs: int, own: bool) -> list[Part]:
+def _tower(config: Config, inputs: int, own: bool) -> list[MemoryUse]:
     if "deep" not in config.model.heads or not own:
         return []
     copies = _copies(config.train.deep_optimizer) + 1
     widths = [inputs, *config.model.hidden_units]
     return [
-        Part(f"model.hidden_units[{index}]", f"{rows:,} x {columns:,} weights", rows * columns * _FLOAT * copies)
+        MemoryUse(f"model.hidden_units[{index}]", f"{rows:,} x {columns:,} weights", rows * columns * _FLOAT * copies)
         for index, (rows, columns) in enumerate(itertools.pairwise(widths))
     ]
 
 
 def _copies(optimizer: OptimizerConfig) -> int:
-    return 1 + _SLOTS[optimizer.name] + sum(bool(optimizer.options.get(option)) for option in _MORE)
+    """Returns how many numbers a weight takes, including itself."""
+    slots = SLOTS[optimizer.name].values()
+    kept = sum(option is None or bool(optimizer.options.get(option)) for option in slots)
+    return 1 + kept + bool(optimizer.options.get("use_ema"))
 
 
 def _gibibytes(size: int) -> str:

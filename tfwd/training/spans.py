@@ -47,10 +47,10 @@ class Spans:
             chunks = self._rows.chunks(self._batch_size, order=order, shuffle_rows=self._shuffle_rows, skip=first)
         left = (last - first) * self._batch_size
         for chunk in chunks:
-            wanted = chunk.part(0, left)
+            wanted = chunk.slice(0, left)
             left -= wanted.rows
             if not left:
-                rest = chunk.part(wanted.rows, chunk.rows)
+                rest = chunk.slice(wanted.rows, chunk.rows)
                 self._ahead = _Ahead(epoch, last, itertools.chain([rest] if rest.rows else [], chunks))
             yield wanted
             if not left:

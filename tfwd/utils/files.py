@@ -21,7 +21,7 @@ from tfwd.utils.locks import hold, is_abandoned
 # The ending of a hidden name: eight characters, as in Python's own temporary names.
 _RANDOM = "[a-z0-9_]{8}"
 _HIDDEN = re.compile(rf"\..+-{_RANDOM}(-old|\..+)?")
-# Far beyond what any file of a run holds, far below what fills the memory.
+# Far beyond what tfwd writes, far below what fills the memory.
 _LONGEST_JSON = 256 * 2**20
 _KINDS = {
     "a file": stat.S_ISREG,
@@ -33,8 +33,6 @@ _KINDS = {
 }
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
-_ADVICE = "Resume it with --resume, replace it with --overwrite (overwrite=True), or choose another --output."
-
 
 def what_it_is(path: str | Path) -> str | None:
     """What exists at a path, in words; None if nothing does or can."""
@@ -45,8 +43,12 @@ def what_it_is(path: str | Path) -> str | None:
     return next((kind for kind, holds in _KINDS.items() if holds(mode)), None)
 
 
-def refuse_existing(path: str | Path, advice: str = _ADVICE) -> Path:
-    """The path of a run or folder to be made, if nothing exists there yet.
+def refuse_existing(path: str | Path, advice: str) -> Path:
+    """Returns the path of a file or folder to be made, if nothing exists there yet.
+
+    Args:
+        path: the path.
+        advice: what to do about it, for the message.
 
     Raises:
         RunError: something exists there.
@@ -82,6 +84,9 @@ def folder_beside(path: Path, replace: bool = False) -> Iterator[Path]:
     Args:
         path: the folder to appear.
         replace: whether an existing one is replaced; otherwise it must not exist.
+
+    Raises:
+        OSError: it cannot be written, or another process has made it meanwhile.
     """
     with hidden_folder(path) as temporary:
         old = Path(f"{temporary}-old")
@@ -92,14 +97,29 @@ def folder_beside(path: Path, replace: bool = False) -> Iterator[Path]:
                     to_disk(file)
             if replace and path.exists():
                 os.rename(path, old)
-            try:
-                os.rename(temporary, path)
-            except OSError:
-                if os.path.lexists(old):
-                    os.rename(old, path)
-                raise
+            os.rename(temporary, path)
         finally:
-            shutil.rmtree(old, ignore_errors=True)
+            # Also after an interrupt between the two renames.
+            if os.path.lexists(old):
+                _settle(old, path, replaced=not temporary.exists())
+
+
+def _settle(old: Path, path: Path, replaced: bool) -> None:
+    """Removes the older folder if it was replaced, and otherwise puts it back.
+
+    Raises:
+        OSError: meanwhile somebody else made something at its path; says where the older folder is now.
+    """
+    if not os.path.lexists(path):
+        os.rename(old, path)
+    elif replaced:
+        shutil.rmtree(old, ignore_errors=True)
+    else:
+        kept = path.with_name(f"{path.name}-{secrets.token_hex(4)}-old")
+        os.rename(old, kept)
+        raise FileExistsError(
+            errno.EEXIST, f"another process has made it meanwhile, and what was there before is now {kept}", str(path)
+        )
 
 
 @contextlib.contextmanager
@@ -182,7 +202,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def as_json(values: dict[str, Any]) -> str:
-    """The JSON of metrics; an undefined one (NaN) is null, since JSON has no word for it."""
+    """Returns values as JSON; an undefined number (NaN) is null, since JSON has no word for it."""
 
     def plain(value: Any) -> Any:
         if isinstance(value, dict):

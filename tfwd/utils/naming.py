@@ -10,31 +10,12 @@ import difflib
 import keyword
 import re
 from collections.abc import Iterable
-from typing import Any
 
 from tfwd.errors import ConfigError
 
 # With an ending, the name of a file: 255 bytes at the most.
 LONGEST = 240
 _VALID = re.compile(rf"[A-Za-z][A-Za-z0-9_]{{0,{LONGEST - 1}}}")
-_RESERVED = re.compile(r"(wide|embedding_\d+|one_hot)_(ids|weights)|numeric|probability|logit|prediction|classes")
-
-
-# The strings that stand for a missing label.
-MISSING_LABELS = frozenset({"", "nan", "NaN"})
-_WHOLE = re.compile(r"([+-]?\d+)\.0*")
-
-
-def text_of(value: Any) -> str:
-    """The form in which label values are compared, whatever type a file gives them.
-
-    `1`, `1.0`, `"1"` and `"1.0"` are the same label, as are `True`, `"True"` and `"true"`.
-    """
-    text = str(value)
-    whole = _WHOLE.fullmatch(text)
-    if whole:
-        return whole[1]
-    return text.lower() if text.lower() in ("true", "false") else text
 
 
 def is_valid(name: str) -> bool:
@@ -47,11 +28,6 @@ def is_valid(name: str) -> bool:
 
 def _is_taken(name: str) -> bool:
     return keyword.iskeyword(name) or name == "self"
-
-
-def is_reserved(name: str) -> bool:
-    """Whether no raw input may be called `name`: the model's own matrices or answers are."""
-    return _RESERVED.fullmatch(name) is not None
 
 
 def input_name(column: str) -> str:

@@ -31,11 +31,11 @@ def cut(at: int) -> Callable[[bytes], bytes]:
 
 
 DAMAGE = {
-    "length": (flipped(START + 1), "the checksum of its length does not fit"),
-    "checksum of the length": (flipped(START + 8), "the checksum of its length does not fit"),
-    "first byte of the data": (flipped(START + 12), f"the checksum of its {DATA} bytes of data does not fit"),
-    "last byte of the data": (flipped(START + 11 + DATA), f"the checksum of its {DATA} bytes of data does not fit"),
-    "checksum of the data": (flipped(START + 12 + DATA), f"the checksum of its {DATA} bytes of data does not fit"),
+    "length": (flipped(START + 1), "the checksum of its length does not match"),
+    "checksum of the length": (flipped(START + 8), "the checksum of its length does not match"),
+    "first byte of the data": (flipped(START + 12), f"the checksum of its {DATA} bytes of data does not match"),
+    "last byte of the data": (flipped(START + 11 + DATA), f"the checksum of its {DATA} bytes of data does not match"),
+    "checksum of the data": (flipped(START + 12 + DATA), f"the checksum of its {DATA} bytes of data does not match"),
     "cut in the length": (cut(START + 3), "it is cut off: the file ends after 3 of the 12 bytes of its header"),
     "cut in its checksum": (cut(START + 11), "it is cut off: the file ends after 11 of the 12 bytes of its header"),
     "cut before the data": (cut(START + 12), f"it is cut off: the file ends after 12 of its {DATA + 16} bytes"),
@@ -69,8 +69,8 @@ def test_damage_is_placed(tmp_path: Path, damage: str, zipped: bool) -> None:
 PROTOS = {
     "no example": (b"\xff\xff\xff\xff", "its data is not a tf.train.Example"),
     "a cut example": (RECORDS[BAD][:-1], "its data is not a tf.train.Example"),
-    "another kind": (example(n=0.5), "the feature 'n' holds floats, and int64s in a record before"),
-    "an empty list of another kind": (example(n=[]), "the feature 'n' holds bytes, and int64s in a record before"),
+    "another kind": (example(n=0.5), "the feature 'n' holds floats, and int64s in an earlier record"),
+    "an empty list of another kind": (example(n=[]), "the feature 'n' holds bytes, and int64s in an earlier record"),
     "no text": (example(word=b"caf\xe9"), "the feature 'word' holds b'caf\\xe9', which is not a string in UTF-8"),
     "no text in a list": (example(tags=[b"a", b"\xff"]), "the feature 'tags' holds b'\\xff', which is not a string"),
     "no name": (example(**{"": 1}), "a feature has no name"),
@@ -115,7 +115,7 @@ def test_files_of_another_kind(tmp_path: Path, content: bytes) -> None:
     file.write_bytes(content)
     message = refused(file)
     assert message.startswith(f"{file}, record 1 at byte 0: ")
-    assert "is no TFRecord file" in message or "it is cut off" in message
+    assert "is not a TFRecord file" in message or "it is cut off" in message
 
 
 def test_damaged_gzip(tmp_path: Path) -> None:

@@ -125,14 +125,14 @@ def test_types_without_a_form_are_refused(tmp_path: Path, column: pa.Array, said
     [
         ({"path": "a.csv"}, "a.csv: a TFRecord file is named .tfrecord or"),
         ({"path": "none/a.tfrecord"}, "does not exist"),
-        ({"path": "there.tfrecord"}, "there.tfrecord is there already"),
-        ({"path": "there.tfrecord", "shards": 2}, "there.tfrecord-00001-of-00002 is there already"),
+        ({"path": "there.tfrecord"}, "there.tfrecord exists already"),
+        ({"path": "there.tfrecord", "shards": 2}, "there.tfrecord-00001-of-00002 exists already"),
         ({"shards": 0}, "shards=0"),
         ({"shards": 3}, "DataFrame has 2 rows, too few for 3 TFRecord files"),
         ({"compression": "zlib"}, "compression is None or 'gzip'. Received: 'zlib'"),
         ({"columns": ["wrod"]}, "no column 'wrod', which write_tfrecord reads. Did you mean 'word'?"),
         ({"columns": []}, "there is no column to write"),
-        ({"columns": ["word", "word"]}, "the column 'word' stands in `columns` twice"),
+        ({"columns": ["word", "word"]}, "the column 'word' is in `columns` twice"),
     ],
 )
 def test_what_cannot_be_is_refused(tmp_path: Path, options: dict[str, Any], said: str) -> None:

@@ -20,7 +20,8 @@ from export.onnx import writer as onnx
 from export.onnx.cuda import without_kernel
 from export.onnx.halves import half_files, halve
 from export.parity import compare as parity
-from export.parity.rows import hostile_rows, known_values
+from export.parity.hostile import hostile_rows
+from export.parity.known_values import known_values
 from tfwd.errors import ExportError, RunError
 from tfwd.inference.load import load_scorer
 from tfwd.inference.metadata import of_session

@@ -19,7 +19,8 @@ from onnx.reference import ReferenceEvaluator
 
 from export.onnx.halves import half_files
 from export.onnx.session import fingerprints
-from export.parity.rows import hostile_rows, known_values
+from export.parity.hostile import hostile_rows
+from export.parity.known_values import known_values
 from tfwd.model.wide_deep import WideDeep
 
 

@@ -16,7 +16,8 @@ from onnx import TensorProto, helper
 
 from export.onnx import writer as onnx
 from export.onnx.session import fingerprints
-from export.parity.rows import hostile_rows, known_values
+from export.parity.hostile import hostile_rows
+from export.parity.known_values import known_values
 from tfwd.data.chunk import Chunk
 from tfwd.data.source import Source
 from tfwd.inference import onnx_message, onnx_scorer

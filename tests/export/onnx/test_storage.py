@@ -18,7 +18,8 @@ from export.onnx import storage
 from export.onnx import writer as onnx
 from export.parity import compare as parity
 from export.parity.answers import tables
-from export.parity.rows import hostile_rows, known_values
+from export.parity.hostile import hostile_rows
+from export.parity.known_values import known_values
 from tfwd.errors import ExportError
 from tfwd.model.wide_deep import WideDeep
 

@@ -17,7 +17,8 @@ from export_models import as_tensors, random_rows
 from export.onnx import writer as onnx
 from export.onnx.session import fingerprints, open_session, table_name
 from export.parity.answers import tables
-from export.parity.rows import hostile_rows, known_values
+from export.parity.hostile import hostile_rows
+from export.parity.known_values import known_values
 from export.savedmodel import writer as savedmodel
 from tfwd.errors import ExportError
 from tfwd.model.wide_deep import WideDeep

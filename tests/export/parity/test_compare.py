@@ -14,8 +14,11 @@ from export_models import USERS, WORDS, random_rows
 from export.onnx.session import table_name
 from export.parity import compare as parity
 from export.parity.answers import tables
-from export.parity.rows import LONG, as_rows, hostile_rows, known_values, ordinary_rows, tensors
+from export.parity.hostile import LONG, hostile_rows
+from export.parity.known_values import known_values, ordinary_rows
+from export.parity.rows import as_rows
 from tfwd.errors import ExportError
+from tfwd.features.raw_tensors import tensors
 from tfwd.inference.onnx_scorer import OnnxScorer
 from tfwd.model.wide_deep import WideDeep
 from tfwd.schema import MISSING_INTEGER

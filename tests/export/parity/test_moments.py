@@ -5,10 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+import datetime_cases as cases
 import numpy as np
 import pandas as pd
 import pytest
 
+from export.parity.hostile import hostile_rows
+from export.parity.known_values import known_values
 from export.parity.rows import as_rows
 from tfwd.errors import ExportError
 from tfwd.schema import MISSING_INTEGER, Input, Schema
@@ -37,3 +40,20 @@ def test_rows_hold_moments_in_any_form(form: str) -> None:
 def test_text_is_no_moment() -> None:
     with pytest.raises(ExportError, match="The input 'when' takes a 64-bit integer. Received: '2024-02-29'"):
         as_rows(SCHEMA, {"when": ["2024-02-29"]})
+
+
+def test_hostile_rows_hold_the_learned_years_and_ends_of_an_age() -> None:
+    run = cases.trained()
+    model = run.model
+    rows = hostile_rows(model.schema, known_values(model), 10_000, seed=3)
+    moments = rows["pickup"][(rows["pickup"] > -1e10) & (rows["pickup"] < 9e9)]
+    found = set(moments.tolist())
+    years = run.statistics.vocabularies["pickup_year"].values
+    assert set(years) == {"2019", "2020", "2021"}
+    for year in years:
+        first, next_first = (int(pd.Timestamp(f"{which}-01-01").timestamp()) for which in (year, int(year) + 1))
+        assert {first - 1, first, next_first - 1, next_first} <= found
+    age = run.statistics.numerics["pickup_age_in_days"]
+    ages = (pd.Timestamp("2024-06-30") - pd.to_datetime(moments, unit="s")) / pd.Timedelta(days=1)
+    for end in (age.minimum, age.maximum, age.median):
+        assert np.float32(end) in ages.to_numpy(np.float32)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import datetime_cases
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -77,6 +78,30 @@ def test_what_cannot_be_carried_is_fresh_and_said() -> None:
     shown = "\n".join(report.lines())
     for text in ("had the width 4, has 8", "tower/dense_1/kernel (had the shape (8, 4), has (6, 4))"):
         assert text in shown
+
+
+def test_a_part_of_a_datetime_becomes_a_category_and_its_columns_get_other_names() -> None:
+    origin, table = datetime_cases.trained(), datetime_cases.frame(2021, 2023)
+    table = table.rename(columns={"pickup": "from", "booked on": "made on"})
+    table["weekday"] = table["from"].dt.weekday.fillna(0).astype(int) + 1
+    pickup, booked, city, cross = datetime_cases.FEATURES
+    values = datetime_cases.values("")
+    values["features"] = [
+        {**pickup, "column": "from", "name": "pickup", "parts": ["year", "hour"]},
+        {"type": "categorical", "column": "weekday", "name": "pickup_weekday", "embedding": 2},
+        {**booked, "column": "made on", "age_in_days": "from"},
+        city,
+        cross,
+    ]
+    _, statistics, report = begun(values, table, origin)
+    assert report.tables["wide"]["pickup_weekday"]["why"] == "was a part of a datetime, is categorical"
+    why = "pickup_weekday: was a part of a datetime, is categorical"
+    assert report.tables["wide"]["pickup_weekday_x_city"]["why"] == why
+    assert report.tables["wide"]["pickup_hour"] == {"carried": 26, "new": 0, "gone": 0}
+    numbers = len(origin.model.layout.numeric)
+    assert report.numbers["deep"] == {"carried": numbers, "new": 0, "gone": 0}
+    for age in ("pickup_age_in_days", "booked_age_in_days"):
+        assert statistics.numerics[age] == origin.statistics.numerics[age]
 
 
 def wide_step(model: Any) -> np.ndarray:

@@ -14,6 +14,7 @@ from tfwd.config.features.base import Feature
 from tfwd.config.features.bucketized import Bucketized
 from tfwd.config.features.categorical import Categorical
 from tfwd.config.features.cross import Cross
+from tfwd.config.features.datetime import Datetime, DatetimeNumber
 from tfwd.config.features.numeric import Numeric
 from tfwd.features.space import FeatureSpace
 from tfwd.training.warm_start.rows import match_rows, same_definition
@@ -107,6 +108,61 @@ def test_what_has_become_something_else(now: Feature, before: Feature, reason: s
     assert len(match.new) == 0
 
 
+def _every_kind() -> dict[str, Feature]:
+    """A feature `d_month` of every kind that heads read."""
+    (part,) = Datetime("d", parts=["month"]).expanded()
+    age = Datetime("d", age_in_days="2024-06-30").expanded()[0].model_copy(update={"name": "d_month"})
+    made = [
+        Numeric("d_month"),
+        Bucketized("x", boundaries=[0.5], name="d_month"),
+        Categorical("d_month"),
+        Cross(["a", "b"], "exact", name="d_month"),
+        part,
+        age,
+    ]
+    return {type(feature).__name__: feature for feature in made}
+
+
+KINDS = _every_kind()
+
+
+def _kinds(of: type[Feature]) -> set[type[Feature]]:
+    below = of.__subclasses__()
+    own = {of} if "type" in of.model_fields else set()
+    return own.union(*(_kinds(one) for one in below))
+
+
+def test_every_kind_has_a_word() -> None:
+    found = _kinds(Feature)
+    assert {Datetime, *map(type, KINDS.values())} == found, "add a new kind to _every_kind"
+    words = [vars(one).get("kind") for one in found]
+    assert None not in words
+    assert len(set(words)) == len(words)
+
+
+@pytest.mark.parametrize(("now", "before"), itertools.product(KINDS, KINDS))
+def test_a_feature_of_any_kind_may_become_one_of_any_other(now: str, before: str) -> None:
+    """Also as the key of an exact cross, where the kind can be one."""
+
+    def made(kind: str) -> FeatureSpace:
+        feature = KINDS[kind]
+        others: list[Feature] = [Categorical("a"), Categorical("b")]
+        if not isinstance(feature, Numeric | Cross):
+            others.append(Cross(["a", "d_month"], "exact", name="x"))
+        words = {"a": ["u"], "b": ["u"], "d_month": ["1", "2"]}
+        return side([feature, *others], words, {"d_month": numbers(0.5)})
+
+    new, old = made(now), made(before)
+    assert same_definition(new["d_month"], old["d_month"]) == (now == before)
+    expected = None if now == before else f"was {KINDS[before].kind}, is {KINDS[now].kind}"
+    if not isinstance(KINDS[now], Numeric):
+        match = match_rows("d_month", new, old)
+        assert match.reason == expected
+        assert (len(match.new) > 0) == (now == before)
+    if "x" in new.by_name and "x" in old.by_name:
+        assert match_rows("x", new, old).reason == (expected and f"d_month: {expected}")
+
+
 def test_a_cross_of_other_keys_or_bins() -> None:
     def made(**options: Any) -> FeatureSpace:
         features = [Categorical(name) for name in "abc"]
@@ -125,3 +181,16 @@ def test_where_a_number_goes_is_no_part_of_what_it_means() -> None:
     assert not same_definition(Numeric("x", fill=0), Numeric("x"))
     assert not same_definition(Bucketized("x", quantiles=4), Bucketized("x", quantiles=5))
     assert not same_definition(Numeric("x"), None)
+
+
+def test_the_columns_of_an_age_are_no_part_of_what_it_means() -> None:
+    def age(column: str, **options: Any) -> Feature:
+        (made,) = Datetime(column, name="d", **options).expanded()
+        assert isinstance(made, DatetimeNumber)
+        return made
+
+    assert same_definition(age("d", age_in_days="2024-06-30"), age("day", age_in_days="2024-06-30"))
+    assert same_definition(age("d", age_in_days="e"), age("day", age_in_days="event"))
+    assert not same_definition(age("d", age_in_days="2024-06-30"), age("d", age_in_days="2024-07-01"))
+    assert not same_definition(age("d", age_in_days="2024-06-30"), age("d", age_in_days="e"))
+    assert not same_definition(age("d", age_in_days="e"), age("d", age_in_days="2024-06-30"))

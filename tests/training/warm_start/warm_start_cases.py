@@ -22,7 +22,8 @@ from tfwd.model.wide_deep import WideDeep
 from tfwd.optimizers.configured import joint_optimizer
 from tfwd.run import Run
 from tfwd.training.fit import fit
-from tfwd.training.warm_start.carry import carry, carry_base
+from tfwd.training.warm_start.carry import carry
+from tfwd.training.warm_start.moves import carry_base
 from tfwd.training.warm_start.origin import analyze_from, with_widths
 from tfwd.training.warm_start.report import Report
 

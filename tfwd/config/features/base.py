@@ -36,7 +36,13 @@ MAX_SHAPE = 4096
 
 
 class Feature(Section):
-    """Base of all features: frozen, no unknown keys, a valid name."""
+    """Base of all features: frozen, no unknown keys, a valid name.
+
+    Attributes:
+        kind: what messages call a feature of its class: `was numeric, is categorical`.
+    """
+
+    kind: ClassVar[str]
 
     name: str = ""
 

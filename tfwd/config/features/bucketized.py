@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -39,6 +39,8 @@ class Bucketized(OnColumn, Placed, Embedded):
         one_hot: one-hot in the deep head.
     """
 
+    kind: ClassVar[str] = "bucketized"
+
     type: Literal["bucketized"] = "bucketized"
     embedding: Embedding = None
     boundaries: tuple[Float32, ...] | None = None
@@ -59,7 +61,7 @@ class Bucketized(OnColumn, Placed, Embedded):
         return default_name({"type": "bucketized", **values} if isinstance(values, dict) else values)
 
     @property
-    def parts(self) -> tuple[str, ...]:
+    def statistics_keys(self) -> tuple[str, ...]:
         """The key of its number's statistics: its name."""
         return (self.name,)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -62,6 +62,8 @@ class Categorical(OnColumn, Placed, Embedded, Bag):
         embedding_trainable: false keeps the rows as they were initialized or warm-started.
         one_hot: one-hot in the deep head; for several values, how often each occurs.
     """
+
+    kind: ClassVar[str] = "categorical"
 
     type: Literal["categorical"] = "categorical"
     embedding: Embedding | str = None

@@ -40,6 +40,7 @@ class Cross(Feature, Placed, Embedded, Bag):
     """
 
     positional: ClassVar[tuple[str, ...]] = ("keys", "bins")
+    kind: ClassVar[str] = "a cross"
 
     type: Literal["cross"] = "cross"
     embedding: Embedding = None

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from tfwd.config.features.base import Embedding, Feature, Normalization, OnColumn, Placed, Width, default_name
 from tfwd.config.features.categorical import Categorical
-from tfwd.config.features.numeric import Numeric
+from tfwd.config.features.numeric import Numeric, check_normalization
 from tfwd.config.section import Float32, fault, refuse_twice
 from tfwd.config.tree import shown
-from tfwd.layers.calendar import PARTS, seconds_of
+from tfwd.dates import FIRST_SECOND, LAST_SECOND, PARTS, seconds_of
+from tfwd.schema import LONGEST_FORMAT, SECONDS, format_fault
+from tfwd.utils.naming import LONGEST
 
 Part = Literal["year", "quarter", "month", "week", "day", "weekday", "hour", "minute", "weekend"]
 Cycle = Literal["hour", "weekday", "month"]
 
-# Text that holds seconds since 1970, not a date.
-SECONDS = "seconds"
-# What a format may hold: the directives of strptime that DuckDB has too. Between them they must tell a day. Of a week
-# it is told by its number, as DuckDB does not read its name there.
-_DIRECTIVE = re.compile(r"%(-?.|$)", re.DOTALL)
-_DIRECTIVES = frozenset("aAbBdfgGHIjmMnpSuVwyYzZ%") | {"-d", "-H", "-I", "-j", "-m", "-M", "-S"}
-_DAYS = (({"Y", "y"}, {"m", "b", "B"}, {"d"}), ({"Y", "y"}, {"j"}), ({"G"}, {"V"}, {"u"}))
+# The keys of an age, which it has from a numeric feature.
+_OF_AGE = ("normalization", "quantiles", "fill", "missing_indicator", "clip")
 
 
 class DatetimePart(Categorical):
@@ -34,6 +30,8 @@ class DatetimePart(Categorical):
         source: the data column of the moment.
         part: which part of it.
     """
+
+    kind: ClassVar[str] = "a part of a datetime"
 
     source: str
     part: Part
@@ -54,6 +52,8 @@ class DatetimeNumber(Numeric):
         reference: for an age, the moment that it is counted to, in seconds since 1970.
         reference_column: alternatively, the data column of that moment.
     """
+
+    kind: ClassVar[str] = "a number of a datetime"
 
     source: str
     of: Literal["age", "sin", "cos"]
@@ -92,8 +92,10 @@ class Datetime(OnColumn, Placed):
         one_hot: each part one-hot in the deep head.
     """
 
+    kind: ClassVar[str] = "a datetime"
+
     type: Literal["datetime"] = "datetime"
-    format: str | None = Field(default=None, min_length=1, max_length=100)
+    format: str | None = Field(default=None, min_length=1, max_length=LONGEST_FORMAT)
     parts: tuple[Part, ...] = ()
     age_in_days: str | None = Field(default=None, min_length=1)
     cyclic: tuple[Cycle, ...] = ()
@@ -142,10 +144,41 @@ class Datetime(OnColumn, Placed):
         if any(not (self.wide or self.one_hot or self._width(part)) for part in self.parts):
             raise ValueError("its parts must go somewhere: wide, embedding or one_hot")
         if self.format is not None and self.format != SECONDS:
-            _check_format(self.format)
+            found = format_fault(self.format)
+            if found is not None:
+                raise fault("format", f"{shown(self.format)} {found}.")
+        self._check_age()
+        self._refuse_without_effect()
+        endings = [*self.parts, *["age_in_days"] * bool(self.age_in_days), *(f"{cycle}_sin" for cycle in self.cyclic)]
+        longest = f"{self.name}_{max(endings, key=len)}"
+        if len(longest) > LONGEST:
+            raise ValueError(
+                f"a datetime's name leads those of its features, and {shown(longest)} has more than {LONGEST} "
+                "characters: give it a shorter `name`"
+            )
+        return self
+
+    def _check_age(self) -> None:
+        if self.age_in_days is None:
+            return
         if self.reference_column == self.column:
             raise fault("age_in_days", f"{shown(self.column)} is the feature's own column, from which its age is 0.")
-        return self
+        seconds = seconds_of(self.age_in_days)
+        if seconds is not None and not FIRST_SECOND <= seconds <= LAST_SECOND:
+            raise fault(
+                "age_in_days",
+                f"{shown(self.age_in_days)} is outside the years 1 to 9999 in UTC. Give a day or moment in them.",
+            )
+        check_normalization(self.normalization)
+
+    def _refuse_without_effect(self) -> None:
+        for owner, what, keys in (("age_in_days", "the age", _OF_AGE), ("parts", "parts", ("embedding", "one_hot"))):
+            given = [key for key in keys if getattr(self, key) != type(self).model_fields[key].default]
+            if given and not getattr(self, owner):
+                raise fault(
+                    given[0],
+                    f"it belongs to {what}, and the feature has none: give {owner}, or leave {given[0]} out.",
+                )
 
     def _width(self, part: Part) -> Embedding:
         return self.embedding.get(part) if isinstance(self.embedding, dict) else self.embedding
@@ -169,8 +202,7 @@ class Datetime(OnColumn, Placed):
             made.append(DatetimePart(name, name=name, source=self.column, part=part, **options))
         if self.age_in_days is not None:
             name = f"{self.name}_age_in_days"
-            keys = ("normalization", "quantiles", "fill", "missing_indicator", "clip")
-            options = {key: getattr(self, key) for key in keys}
+            options = {key: getattr(self, key) for key in _OF_AGE}
             other = self.reference_column
             reference = None if other is not None else seconds_of(self.age_in_days)
             options |= {"reference": reference, "reference_column": other}
@@ -181,20 +213,3 @@ class Datetime(OnColumn, Placed):
                 angle = {"normalization": "none", "fill": 0.0, "clip": False, "of": of, "cycle": cycle}
                 made.append(DatetimeNumber(name, name=name, source=self.column, **angle))
         return tuple(made)
-
-
-def _check_format(format: str) -> None:
-    found = _DIRECTIVE.findall(format)
-    unknown = [directive for directive in found if directive not in _DIRECTIVES]
-    if unknown:
-        raise fault(
-            "format",
-            f"{shown(format)} holds %{unknown[0]}, which is not a date directive: see Python's strptime.",
-        )
-    plain = {directive.removeprefix("-") for directive in found}
-    if not any(all(plain & choice for choice in day) for day in _DAYS):
-        raise fault(
-            "format",
-            f"{shown(format)} does not determine a day: it needs %Y (or %y), %m (or %b) and %d, or %Y and %j, or %G, "
-            f"%V and %u. For whole seconds since 1970 say {SECONDS}.",
-        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -12,7 +12,8 @@ from tfwd.config.features.base import (
     OnColumn,
     default_name,
 )
-from tfwd.config.section import Float32
+from tfwd.config.section import Float32, fault
+from tfwd.config.tree import shown
 
 
 class Numeric(OnColumn):
@@ -39,6 +40,8 @@ class Numeric(OnColumn):
         deep: whether the deep head reads it.
     """
 
+    kind: ClassVar[str] = "numeric"
+
     type: Literal["numeric"] = "numeric"
     shape: int | None = Field(default=None, ge=1, le=MAX_SHAPE)
     delimiter: str | None = Field(default=None, min_length=1)
@@ -62,7 +65,7 @@ class Numeric(OnColumn):
         return (self.normalization,) if isinstance(self.normalization, str) else self.normalization
 
     @property
-    def parts(self) -> tuple[str, ...]:
+    def statistics_keys(self) -> tuple[str, ...]:
         """The keys of its numbers' statistics: its name, or for a vector `name[0]`, `name[1]`, ..."""
         return (self.name,) if self.shape is None else tuple(f"{self.name}[{place}]" for place in range(self.shape))
 
@@ -83,8 +86,16 @@ class Numeric(OnColumn):
     def _check(self) -> Numeric:
         if self.shape is None and self.delimiter is not None:
             raise ValueError("a delimiter separates the numbers of a vector: give shape, how many they are")
-        if not self.normalizations or len(set(self.normalizations)) != len(self.normalizations):
-            raise ValueError("normalization needs at least one form, each of them once")
+        check_normalization(self.normalization)
         if not (self.wide or self.deep):
             raise ValueError("a numeric feature must go to wide, to deep, or to both")
         return self
+
+
+def check_normalization(normalization: Normalization | tuple[Normalization, ...]) -> None:
+    """Refuses an empty list of normalizations, or one that names one twice, with the `fault` of its key."""
+    if not normalization or (not isinstance(normalization, str) and len(set(normalization)) != len(normalization)):
+        raise fault(
+            "normalization",
+            f"expected at least one form, each of them once, such as zscore. Received: {shown(list(normalization))}.",
+        )

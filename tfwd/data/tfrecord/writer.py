@@ -154,7 +154,7 @@ def _values(column: pa.Array, field: _Field, source: Source) -> list[Any]:
         return [row and [float("nan") if v is None else v for v in row] for row in column.to_pylist()]
     name = identifier(field.column)
     place = source.first(field.column, f"len(list_filter({name}, lambda {_ITEM}: {_ITEM} IS NULL)) > 0")
-    where = f"{place.part}, row {place.row}" if place else source.name
+    where = f"{place.file}, row {place.row}" if place else source.name
     raise DataError(
         f"{where}, column {field.column!r}: a value is missing in the list, and tf.Example cannot hold that. Leave it "
         "out of the list, or fill it."

@@ -8,12 +8,10 @@ from tfwd.errors import RunError
 from tfwd.features.space import FeatureSpace
 from tfwd.model.wide_deep import WideDeep
 from tfwd.run_folder.folder import RunFolder
-from tfwd.training.warm_start.moves import Mover, carry_base
+from tfwd.training.warm_start.moves import Mover
 from tfwd.training.warm_start.origin import frozen
 from tfwd.training.warm_start.report import Report
 from tfwd.training.warm_start.slots import Slots
-
-__all__ = ["carry", "carry_base"]
 
 
 def carry(model: WideDeep, config: Config, statistics: FeatureStatistics, origin: RunFolder) -> Report:

@@ -114,7 +114,7 @@ class Mover:
             if not isinstance(feature, Numeric) or not same_definition(feature, self.old_space.by_name.get(name)):
                 continue
             numerics, before = self.new_space.statistics.numerics, self.old_space.statistics.numerics
-            if all(numerics[part] == before[part] for part in feature.parts):
+            if all(numerics[key] == before[key] for key in feature.statistics_keys):
                 alike.update(feature.numbers)
         common = [name for name in names if name in known and name in alike]
         return (

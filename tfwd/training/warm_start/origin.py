@@ -82,8 +82,9 @@ def growing_from(rows: Rows, config: Config, origin: RunFolder) -> dict[str, Voc
     known, found = origin.statistics.vocabularies, {}
     for feature in config.model_features:
         old = before.get(feature.name)
-        if not (isinstance(feature, Categorical) and feature.learned and isinstance(old, Categorical)):
+        if not (isinstance(feature, Categorical) and feature.learned and type(old) is type(feature)):
             continue
+        assert isinstance(old, Categorical)
         if old.name in known and kind_of(feature, kinds) == kind_of(old, old_kinds):
             found[feature.name] = known[old.name]
     return found
@@ -94,10 +95,10 @@ def frozen(config: Config, origin: RunFolder) -> dict[str, NumericStatistics]:
     before = {feature.name: feature for feature in origin.config.model_features}
     known = origin.statistics.numerics
     return {
-        part: known[part]
+        key: known[key]
         for feature in config.model_features
         if isinstance(feature, Numeric | Bucketized) and same_definition(feature, before.get(feature.name))
-        for part in feature.parts
+        for key in feature.statistics_keys
     }
 
 

@@ -15,10 +15,10 @@ from tfwd.config.features.numeric import Numeric
 from tfwd.features.space import FeatureSpace
 
 Ids = NDArray[np.int64]
-# Which heads a feature goes to, what its column is called, and inputs unrelated to the others: none of these changes
+# Which heads a feature goes to, what its columns are called, and inputs unrelated to the others: none of these changes
 # what an id or a number means.
 _PLACES = {
-    *("column", "delimiter", "wide", "deep", "embedding", "one_hot", "missing_indicator"),
+    *("column", "source", "reference_column", "delimiter", "wide", "deep", "embedding", "one_hot", "missing_indicator"),
     *("embedding_initializer", "embedding_scale", "embedding_trainable"),
 }
 
@@ -65,7 +65,7 @@ def match_rows(name: str, new: FeatureSpace, old: FeatureSpace) -> Match:
         return Match.none(rows, 0, "a new feature")
     old_rows = 0 if isinstance(before, Numeric) else old.rows(name)
     if type(feature) is not type(before):
-        return Match.none(rows, old_rows, f"was {_kind(before)}, is {_kind(feature)}")
+        return Match.none(rows, old_rows, f"was {before.kind}, is {feature.kind}")
     if isinstance(feature, Bucketized):
         reason = _other_buckets(name, new, old)
         return Match.none(rows, old_rows, reason) if reason else Match.same(rows)
@@ -78,7 +78,7 @@ def match_rows(name: str, new: FeatureSpace, old: FeatureSpace) -> Match:
 
 
 def same_definition(feature: Feature, before: Feature | None) -> bool:
-    """Returns whether a numeric or bucketized feature is declared as before, apart from its heads and column."""
+    """Returns whether a numeric or bucketized feature is declared as before, apart from its heads and columns."""
     return type(feature) is type(before) and before is not None and _meaning(feature) == _meaning(before)
 
 
@@ -89,10 +89,6 @@ def _meaning(feature: Feature) -> dict[str, object]:
         if "quantile" not in feature.normalizations:
             del found["quantiles"]
     return found
-
-
-def _kind(feature: Feature) -> str:
-    return {Numeric: "numeric", Bucketized: "bucketized", Categorical: "categorical", Cross: "a cross"}[type(feature)]
 
 
 def _other_buckets(name: str, new: FeatureSpace, old: FeatureSpace) -> str | None:

@@ -10,17 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfwd.optimizers.joint import JointOptimizer, head_of
+from tfwd.optimizers.registry import method_of, slots_of
 from tfwd.training.warm_start.moves import Move
 from tfwd.training.warm_start.report import Report
 
-# By method, whoever implements it: the lists of slots, one per variable.
-_SLOTS: dict[type[keras.optimizers.Optimizer], tuple[str, ...]] = {
-    keras.optimizers.Ftrl: ("_accumulators", "_linears"),
-    keras.optimizers.Adam: ("_momentums", "_velocities", "_velocity_hats"),
-    keras.optimizers.Adagrad: ("_accumulators",),
-    keras.optimizers.RMSprop: ("_velocities", "_average_gradients"),
-    keras.optimizers.SGD: (),
-}
 _SHAPING = (
     "learning_rate_power",
     "l1_regularization_strength",
@@ -51,13 +44,13 @@ class Slots:
         """Carries the slots of one variable, which has its new values."""
         head, old_head = head_of(move.new.path), head_of(move.old.path)
         to, given = getattr(self.new, head), getattr(self.old, old_head)
-        carried = _method(to) is _method(given)
+        carried = method_of(to) is method_of(given)
         if carried:
-            for name in _SLOTS[_method(to)]:
+            for name in slots_of(to):
                 new, old = _slot(to, name, move.new), _slot(given, name, move.old)
                 if new is not None and old is not None:
                     new.assign(move.carried(new.numpy(), old.numpy()))
-        if _method(to) is keras.optimizers.Ftrl and not (carried and _shaping(to) == _shaping(given)):
+        if method_of(to) is keras.optimizers.Ftrl and not (carried and _shaping(to) == _shaping(given)):
             _rebuild(to, move)
 
     def _head(self, head: str) -> None:
@@ -65,8 +58,8 @@ class Slots:
         why = ""
         if given is None:
             why = "the older model has no such head"
-        elif _method(to) is not _method(given):
-            why = f"was {_method(given).__name__}, is {_method(to).__name__}"
+        elif method_of(to) is not method_of(given):
+            why = f"was {method_of(given).__name__}, is {method_of(to).__name__}"
         entry: dict[str, Any] = {"carried": "no" if why else "yes", "why": why, "steps": 0}
         self.report.optimizers[head] = entry
         if why:
@@ -134,10 +127,6 @@ def _slot(optimizer: keras.optimizers.Optimizer, name: str, variable: keras.Vari
     # An embedding that did not learn had none.
     known = any(variable is other for other in optimizer._trainable_variables)
     return slots[optimizer._get_variable_index(variable)] if slots and known else None
-
-
-def _method(optimizer: keras.optimizers.Optimizer) -> type[keras.optimizers.Optimizer]:
-    return next(method for method in _SLOTS if isinstance(optimizer, method))
 
 
 def _shaping(optimizer: keras.optimizers.Ftrl) -> list[float]:
