@@ -25,7 +25,7 @@ def input_ranges(
     found: dict[str, tuple[float, float]] = {}
     for feature in features:
         if isinstance(feature, Numeric | Bucketized):
-            learned = [statistics.numerics[part] for part in feature.parts]
+            learned = [statistics.numerics[key] for key in feature.statistics_keys]
             low, high = min(part.minimum for part in learned), max(part.maximum for part in learned)
             found[names[feature.column]] = (low, high)
     return found
