@@ -35,8 +35,8 @@ class Scored:
     onnx: Path
 
 
-def prepare(folder: Path, rows: int) -> Scored:
-    """Writes the clicks and trains, saves and exports the model."""
+def prepare(folder: Path, rows: int, split: bool = False) -> Scored:
+    """Writes the clicks and trains, saves and exports the model; `split`: also as two ONNX files."""
     path = folder / "clicks.parquet"
     clicks.write(path, rows)
     work = throughput.prepare(str(path))
@@ -49,5 +49,5 @@ def prepare(folder: Path, rows: int) -> Scored:
         model,
         folder / "model.keras",
         savedmodel.save(model, folder, name="saved"),
-        onnx.save(model, folder / "model.onnx"),
+        onnx.save(model, folder / "model.onnx", split=split),
     )

@@ -92,6 +92,12 @@ def onnx(
     half_tables: Annotated[
         bool, typer.Option("--half-tables", help="Store the tables in half precision, and report what that loses.")
     ] = False,
+    split: Annotated[
+        bool,
+        typer.Option(
+            "--split", help="Also write the two halves, NAME.transform.onnx for a CPU and NAME.ranker.onnx for a GPU."
+        ),
+    ] = False,
     baseline: Baseline = None,
     data: Data = None,
     tolerance: Tolerance = None,
@@ -103,7 +109,7 @@ def onnx(
     limits = _limits(baseline, data, tolerance, max_change, max_psi, force)
     found, rows = _load(run)
     from export.onnx.writer import write
-    from export.pipeline import client_lines, measured
+    from export.pipeline import client_lines, measured, training_ranges
 
     _compare(run, found.model, baseline, data, limits, force)
     written = write(
@@ -112,6 +118,8 @@ def onnx(
         fingerprint_inputs=fingerprint_inputs,
         sparse_wide=sparse_wide,
         half_tables=half_tables,
+        split=split,
+        ranges=training_ranges(found.run),
         rows=rows,
     )
     with_rounded = " with its tables rounded to half precision" if half_tables else ""

@@ -12,7 +12,8 @@ from export.onnx.conversion import HashedFeatureError
 from export.savedmodel import writer as savedmodel
 from tfwd.data.reading import Reading
 from tfwd.data.rows import Rows
-from tfwd.errors import DataError, ExportError
+from tfwd.errors import DataError, ExportError, RunError
+from tfwd.features.ranges import input_ranges
 from tfwd.inference.load import existing, load_scorer
 from tfwd.inference.tensorflow_scorer import keras_scorer
 from tfwd.metrics.tasks import metrics_of
@@ -107,6 +108,7 @@ def export_onnx(
     fingerprint_inputs: bool = False,
     sparse_wide: bool | None = None,
     half_tables: bool = False,
+    split: bool = False,
     rows: Mapping[str, Any] | None = None,
 ) -> Path:
     """Writes an ONNX file, compared with the model row by row before it appears: on a run's own rows too.
@@ -119,6 +121,7 @@ def export_onnx(
         fingerprint_inputs: whether features with hash_bins enter as int64 `<input>_fingerprint`.
         sparse_wide: whether to store only the nonzero numbers of the wide table; None decides.
         half_tables: whether to store the tables in half precision.
+        split: whether to write the two halves of the model too, the second of which runs on a GPU.
         rows: real raw rows by input for the comparison, in place of the run's.
 
     Returns:
@@ -133,6 +136,8 @@ def export_onnx(
         fingerprint_inputs=fingerprint_inputs,
         sparse_wide=sparse_wide,
         half_tables=half_tables,
+        split=split,
+        ranges=training_ranges(found.run),
         rows=given,
     )
 
@@ -145,6 +150,18 @@ def real_rows(run: Run) -> Mapping[str, Any] | None:
         # A run may outlive the data that it was trained on.
         console.print(f"Compared on synthetic rows only: {error}", markup=False)
         return None
+
+
+def training_ranges(run: Run | None) -> dict[str, tuple[float, float]]:
+    """Returns the training range of a run's numeric inputs; nothing, with a message, if its statistics are damaged."""
+    if run is None:
+        return {}
+    try:
+        run.refuse_changed()
+    except RunError as error:
+        console.print(f"Written without the training range of each number: {error}", markup=False)
+        return {}
+    return input_ranges(run.config.features, run.statistics, run.model.schema)
 
 
 def recommended(run: Run) -> dict[str, Any]:
@@ -208,7 +225,9 @@ def export_run(run: Run) -> list[Path]:
             written.append(_savedmodel(run, folder, rows))
         if "onnx" in config.formats:
             try:
-                written.append(onnx.save(run.model, folder / f"{config.name}.onnx", rows=rows))
+                written.append(
+                    onnx.save(run.model, folder / f"{config.name}.onnx", ranges=training_ranges(run), rows=rows)
+                )
             except HashedFeatureError as error:
                 console.print(f"No ONNX file: {error}", markup=False)
         return written

@@ -37,7 +37,7 @@ def started() -> None:
 
 @pytest.fixture(scope="session")
 def bag_exports() -> dict[str, Path]:
-    """The SavedModel and the ONNX file of the model of `bag_cases`, which is the same in every worker."""
+    """The SavedModel and the ONNX file, with its halves, of the model of `bag_cases`: the same in every worker."""
     import bag_cases
 
     from export.onnx import writer as onnx
@@ -50,7 +50,7 @@ def bag_exports() -> dict[str, Path]:
             # The tests compare more rows themselves.
             patch.setattr(parity, "HOSTILE_ROWS", 500)
             savedmodel.save(model, folder, name="bags", rows=rows)
-            onnx.save(model, folder / "bags.onnx", rows=rows)
+            onnx.save(model, folder / "bags.onnx", split=True, rows=rows)
 
     folder = made_once.made("bags", make)
     return {"savedmodel": folder / "bags" / "1", "onnx": folder / "bags.onnx"}

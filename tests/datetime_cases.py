@@ -106,7 +106,7 @@ def exported() -> dict[str, Path]:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(parity, "HOSTILE_ROWS", 500)
             tfwd.export_savedmodel(trained(), folder / "saved")
-            tfwd.export_onnx(trained(), folder / "rides.onnx")
+            tfwd.export_onnx(trained(), folder / "rides.onnx", split=True)
 
     folder = made("datetime-exports", make)
     saved = next(folder.glob("saved/**/saved_model.pb")).parent

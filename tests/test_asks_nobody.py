@@ -118,13 +118,13 @@ def test_onnx_runtime_is_imported_in_one_place() -> None:
                 names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
                 if any(name.split(".")[0] == "onnxruntime" for name in names):
                     importing.add(path.relative_to(ROOT).as_posix())
-    assert importing == {"tfwd/inference/onnx_runtime.py"}
+    assert importing == {"tfwd/inference/onnx_session.py"}
 
 
 @pytest.mark.parametrize(("given", "expected"), [(None, "1"), ("0", "0")])
 def test_who_decided_otherwise_is_heard(given: str | None, expected: str) -> None:
     environment = {key: value for key, value in os.environ.items() if key != "ORT_DISABLE_TELEMETRY"}
     environment |= {"PYTHONPATH": str(ROOT)} | ({} if given is None else {"ORT_DISABLE_TELEMETRY": given})
-    program = "import os, tfwd.inference.onnx_runtime; print(os.environ['ORT_DISABLE_TELEMETRY'])"
+    program = "import os, tfwd.inference.onnx_session; print(os.environ['ORT_DISABLE_TELEMETRY'])"
     shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment)
     assert shown.stdout == f"{expected}\n"

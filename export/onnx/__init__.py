@@ -1,7 +1,7 @@
-"""ONNX: one file from raw features to probabilities, for any ONNX runtime."""
+"""ONNX: one file from raw features to probabilities, for any ONNX runtime; also as two halves, for a GPU."""
 
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__, submod_attrs={"session": ["fingerprints"], "writer": ["save", "write"]}
+    __name__, submod_attrs={"halves": ["half_files"], "session": ["fingerprints"], "writer": ["save", "write"]}
 )

@@ -1,4 +1,4 @@
-"""Streams tables into an ONNX file, so that no more than one block of a table is in memory.
+"""Streams tables into an ONNX file, so that no more than one block of a table is in memory, and reads around them.
 
 A protobuf message is a sequence of fields, each with its number, and with its length if it is itself a message
 (protobuf.dev, "Encoding"). So what precedes a table's numbers is known from their count, and the numbers go straight
@@ -7,16 +7,17 @@ from the variable to the file.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import onnx
 
 _GRAPH = onnx.ModelProto.DESCRIPTOR.fields_by_name["graph"].number
 _INITIALIZER = onnx.GraphProto.DESCRIPTOR.fields_by_name["initializer"].number
 _RAW_DATA = onnx.TensorProto.DESCRIPTOR.fields_by_name["raw_data"].number
-_LENGTH_DELIMITED = 2
+_VARINT, _LENGTH_DELIMITED = 0, 2
 
 
 class Streamed(NamedTuple):
@@ -72,3 +73,41 @@ def _varint(number: int) -> bytes:
         number >>= 7
     encoded.append(number)
     return bytes(encoded)
+
+
+def head(file: Path) -> onnx.ModelProto:
+    """Reads a model without its graph, of which nothing is read: its versions and metadata.
+
+    Raises:
+        ValueError, google.protobuf.message.DecodeError: the file is not an ONNX model.
+        OSError: the file cannot be read.
+    """
+    kept = bytearray()
+    size = file.stat().st_size
+    with file.open("rb") as content:
+        while content.tell() < size:
+            tag = _read_varint(content)
+            field, kind = tag >> 3, tag & 7
+            if kind == _VARINT:
+                kept += _varint(tag) + _varint(_read_varint(content))
+                continue
+            length = _read_varint(content)
+            if kind != _LENGTH_DELIMITED or content.tell() + length > size:
+                raise ValueError(f"{file} is not an ONNX model.")
+            if field == _GRAPH:
+                content.seek(length, os.SEEK_CUR)
+            else:
+                kept += _opening(field, length) + content.read(length)
+    return onnx.ModelProto.FromString(bytes(kept))
+
+
+def _read_varint(content: BinaryIO) -> int:
+    number = 0
+    for place in range(10):
+        byte = content.read(1)
+        if not byte:
+            break
+        number |= (byte[0] & 0x7F) << 7 * place
+        if byte[0] <= 0x7F:
+            return number
+    raise ValueError("The file is not an ONNX model.")

@@ -1,4 +1,4 @@
-"""An exported ONNX file: its names, and ONNX Runtime on it, including values inside the graph."""
+"""An exported ONNX file or its halves: names, and ONNX Runtime on them, including values inside the graph."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import onnx
 
 from export.parity.rows import Rows
 from tfwd.errors import ExportError
-from tfwd.inference.onnx_runtime import new_session, onnxruntime, with_fingerprints
+from tfwd.inference.onnx_session import new_session, onnxruntime, with_fingerprints
 from tfwd.layers.direct_lookup import fingerprints as fingerprints  # `export.onnx.fingerprints`
 from tfwd.utils.files import hidden_folder, link_or_copy
 
@@ -123,3 +123,32 @@ class OnnxSession:
         """Returns rows of a table as the graph reads them, float32 `(stop - start, dim)`."""
         rows = {f"{_CHECK}{name}/rows": np.arange(start, stop, dtype=np.int32)}
         return np.asarray(self._session.run([f"{_CHECK}{name}"], self._nothing | rows)[0])
+
+
+class JoinedSession:
+    """ONNX Runtime on raw rows by the two halves of a model, one after the other; used like an `OnnxSession`.
+
+    Args:
+        first, second: the halves; see `export.onnx.halves.halve`.
+        tables: tables to return rows of.
+
+    Raises:
+        ExportError: a file cannot be read.
+    """
+
+    def __init__(self, first: Path, second: Path, tables: tuple[str, ...] = ()) -> None:
+        self._first, self._second = open_session(first), open_session(second, tables=tables)
+
+    @property
+    def half(self) -> bool:
+        """Whether the tables are stored in half precision."""
+        return self._second.half
+
+    def run(self, rows: Rows) -> dict[str, np.ndarray]:
+        """Returns the outputs of both halves, those of the transform under its own names."""
+        found = self._first.run(rows)
+        return found | self._second.run({transform_name(name): values for name, values in found.items()})
+
+    def table(self, name: str, start: int, stop: int) -> np.ndarray:
+        """Returns rows of a table as the second half reads them, float32 `(stop - start, dim)`."""
+        return self._second.table(name, start, stop)

@@ -1,4 +1,4 @@
-"""ONNX: one file from raw features to probabilities, for any ONNX runtime.
+"""ONNX: one file from raw features to probabilities, for any ONNX runtime; also as two halves, for a GPU.
 
 `python -m export.onnx RUN`
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,9 @@ import onnx
 from export.onnx import protobuf as wire
 from export.onnx import storage
 from export.onnx.conversion import convert
-from export.onnx.session import DOMAINS, rounds_name
+from export.onnx.cuda import without_kernel
+from export.onnx.halves import PARTS, half_files, halve, refuse_others, remove_halves
+from export.onnx.session import DOMAINS, rounds_name, table_name
 from export.onnx.small_transform import rounds
 from export.onnx.storage import Storage
 from export.parity import compare as parity
@@ -43,11 +45,15 @@ class Written:
         storages: how each table is stored in it.
         difference: the largest difference found between a probability or prediction and the model's: rounding, or what
             half-precision tables lose.
+        halves: the files of the two halves, if they were asked for.
+        on_cpu: the operations of the second half for which ONNX Runtime has no kernel on a GPU.
     """
 
     file: Path
     storages: tuple[Storage, ...]
     difference: float
+    halves: tuple[Path, Path] | None = None
+    on_cpu: tuple[str, ...] = ()
 
     def report(self) -> list[str]:
         """Returns what is unusual about the file, one sentence each."""
@@ -59,6 +65,10 @@ class Written:
         ]
         if any(form.half for form in self.storages):
             lines.append(f"Half precision changes the answers on these rows by {self.difference:.1e} at most.")
+        if self.halves is not None:
+            lines.append(f"Its halves, verified alike: {self.halves[0]} for a CPU, {self.halves[1]} for a GPU.")
+        if self.on_cpu:
+            lines.append(f"ONNX Runtime runs on the CPU, as it has no kernel for a GPU: {', '.join(self.on_cpu)}.")
         return lines
 
 
@@ -69,6 +79,8 @@ def save(
     fingerprint_inputs: bool = False,
     sparse_wide: bool | None = None,
     half_tables: bool = False,
+    split: bool = False,
+    ranges: Mapping[str, Sequence[float]] | None = None,
     rows: Mapping[str, Any] | None = None,
 ) -> Path:
     """Writes a model as an ONNX file, compared with the model row by row before it appears.
@@ -77,9 +89,9 @@ def save(
 
     Inputs are the raw features by name, `(B,)`: string, int64 (missing: -2^63) and float32 (missing: NaN). Outputs
     are those of `export.parity.answers.answers`. The metadata holds `tfwd_schema`, `tfwd_reading`, `tfwd_layout`,
-    `tfwd_tables` and `tfwd_version`. Tables that a protobuf message cannot hold (2 GB) are written next to the file, as
-    `<output_file>.data`. In Python give strings as arrays of `object`: NumPy's fixed-width strings end at a NUL, and
-    bytes are silently OOV.
+    `tfwd_tables`, `tfwd_version` and, if they are given, `tfwd_ranges`. Tables that a protobuf message cannot hold
+    (2 GB) are written next to the file, as `<output_file>.data`. In Python give strings as arrays of `object`: NumPy's
+    fixed-width strings end at a NUL, and bytes are silently OOV.
 
     Args:
         model: a trained model.
@@ -89,14 +101,20 @@ def save(
         sparse_wide: whether to store only the nonzero numbers of the wide table. None decides: sparse from 1 MiB on if
             at most a quarter is nonzero. The answers are the same; ONNX Runtime unpacks it when it loads the file.
         half_tables: whether to store the tables in half precision, with the answers of the rounded tables.
+        split: whether to write the two halves of the model too, whose names `export.onnx.half_files` returns. The
+            first maps the raw inputs to the ids and numbers that the heads read, `transform/<output>`; the second,
+            which runs on a GPU, maps these to the answers. Without it, the halves of an older file of this name are
+            removed.
+        ranges: the smallest and largest training value of numeric inputs by name, as
+            `tfwd.features.ranges.input_ranges` returns them.
         rows: real raw rows by input, for the comparison.
 
     Returns:
         The file.
 
     Raises:
-        ExportError: ONNX cannot compute a feature, a table cannot be stored as requested, or the file disagrees with
-            the model.
+        ExportError: ONNX cannot compute a feature, a table cannot be stored as requested, a file of the name of a
+            half is something else, or the file disagrees with the model.
     """
     written = write(
         model,
@@ -104,6 +122,8 @@ def save(
         fingerprint_inputs=fingerprint_inputs,
         sparse_wide=sparse_wide,
         half_tables=half_tables,
+        split=split,
+        ranges=ranges,
         rows=rows,
     )
     return written.file
@@ -116,6 +136,8 @@ def write(
     fingerprint_inputs: bool = False,
     sparse_wide: bool | None = None,
     half_tables: bool = False,
+    split: bool = False,
+    ranges: Mapping[str, Sequence[float]] | None = None,
     rows: Mapping[str, Any] | None = None,
 ) -> Written:
     """Does what `save` does, and returns details about the file."""
@@ -125,46 +147,92 @@ def write(
     if half_tables and not variables:
         raise ExportError("The model has no tables. Leave half_tables (--half-tables) out.")
     target = Path(output_file)
+    files = (target, *half_files(target))
+    if split:
+        refuse_others(files[1:])
+    described = _described(model, ranges)
     proto = convert(model, fingerprint_inputs)
-    transformed = [entry for entry in proto.graph.output if "/" in entry.name]
-    for entry in transformed:
+    halves = halve(proto, model.schema) if split else ()
+    for entry in [entry for entry in proto.graph.output if "/" in entry.name]:
         proto.graph.output.remove(entry)
     storages = tuple(storage.choose(name, table, half_tables, sparse_wide) for name, table in variables.items())
-    described = {
-        **metadata.facts(model.schema, model.reading),
-        "layout": model.layout.to_dict(),
-        "tables": {form.name: form.to_dict() for form in storages},
-    }
-    properties = {f"{metadata.PREFIX}{key}": json.dumps(value, ensure_ascii=False) for key, value in described.items()}
-    onnx.helper.set_model_props(proto, {**properties, "tfwd_version": model.schema.version})
-    proto.producer_name, proto.producer_version, proto.doc_string = "tfwd", model.schema.version, ""
+    described |= {"tables": {form.name: form.to_dict() for form in storages}}
     target.parent.mkdir(parents=True, exist_ok=True)
-    for left in left_folders(target.parent / "tmp", {target.name, f"{target.name}.data"}):
+    names = {file.name + ending for file in files for ending in ("", ".data")}
+    for left in left_folders(target.parent / "tmp", names):
         remove(left)
     with hidden_folder(target.parent / "tmp") as staging, disk_errors(target):
-        whole, data = staging / target.name, staging / f"{target.name}.data"
-        _write(proto, [*_tables(proto.graph, variables, storages), *_rounds(proto.graph, model)], whole, data)
-        del proto  # including what is stored sparsely
-        _gate(model, whole, fingerprint_inputs)
-        difference = parity.check_onnx(model, whole, rows)
-        external = data.exists()
-        if external:
-            # Two files cannot be replaced as one: for a moment there is none, rather than one with the tables of the
-            # other.
-            target.unlink(missing_ok=True)
-            os.replace(data, target.parent / data.name)
-        os.replace(whole, target)
-        if not external:
-            # Left by an older file, whose tables were next to it.
-            (target.parent / data.name).unlink(missing_ok=True)
-    return Written(target, storages, difference)
+        staged = [staging / file.name for file in files[: 1 + len(halves)]]
+        on_cpu = without_kernel(halves[1]) if halves else []
+        graphs, parts = [proto, *halves], [None, *PARTS]
+        del proto, halves
+        for part, file in zip(parts, staged, strict=False):
+            graph = graphs.pop(0)
+            _describe(graph, described, part, model.schema.version)
+            # Each half has what it reads of the tables and the rounds.
+            streamed = [*_tables(graph.graph, variables, storages), *_rounds(graph.graph, model)]
+            _write(graph, streamed, file)
+            del graph  # including what is stored sparsely
+        _gate(model, staged[0], fingerprint_inputs)
+        for file in staged[1:]:
+            _refuse_nonstandard(file)
+        difference = parity.check_onnx(model, staged[0], rows)
+        if split:
+            parity.check_halves(model, staged[1], staged[2], rows)
+        # First, so that the halves beside a file are never those of another.
+        remove_halves(files[1:])
+        for file, found in zip(files, staged, strict=False):
+            _publish(found, file)
+    return Written(target, storages, difference, files[1:] if split else None, tuple(on_cpu))
+
+
+def _described(model: WideDeep, ranges: Mapping[str, Sequence[float]] | None) -> dict[str, Any]:
+    """Returns the metadata of all files, as JSON values.
+
+    Raises:
+        ExportError: the ranges are not those of numeric inputs.
+    """
+    try:
+        checked = metadata.checked_ranges(dict(ranges or {}), model.schema)
+    except ValueError as error:
+        raise ExportError(str(error)) from None
+    found = {**metadata.facts(model.schema, model.reading), "layout": model.layout.to_dict()}
+    return {**found, **({"ranges": checked} if checked else {})}
+
+
+def _describe(proto: onnx.ModelProto, described: Mapping[str, Any], part: str | None, version: str) -> None:
+    """Puts the metadata into a graph; `part` is that of a half, None for a whole model."""
+    # The second half takes no raw inputs.
+    kept = {key: value for key, value in described.items() if (key, part) != ("ranges", PARTS[1])}
+    properties = {f"{metadata.PREFIX}{key}": json.dumps(value, ensure_ascii=False) for key, value in kept.items()}
+    more = {} if part is None else {metadata.PART: part}
+    onnx.helper.set_model_props(proto, {**properties, "tfwd_version": version, **more})
+    proto.producer_name, proto.producer_version, proto.doc_string = "tfwd", version, ""
+
+
+def _publish(staged: Path, target: Path) -> None:
+    """Moves a file, and its external data if any, to their place."""
+    data, place = (file.with_name(f"{file.name}.data") for file in (staged, target))
+    external = data.exists()
+    if external:
+        # Two files cannot be replaced as one: for a moment there is none, rather than one with the tables of the
+        # other.
+        target.unlink(missing_ok=True)
+        os.replace(data, place)
+    os.replace(staged, target)
+    if not external:
+        # Left by an older file, whose tables were next to it.
+        place.unlink(missing_ok=True)
 
 
 def _tables(
     graph: onnx.GraphProto, variables: Mapping[str, Any], storages: tuple[Storage, ...]
 ) -> Iterator[wire.Streamed]:
     """Removes the tables' stand-ins from the graph; yields the tables to stream in their place."""
+    held = {entry.name for entry in graph.initializer}
     for form in storages:
+        if table_name(form.name) not in held:
+            continue
         table = variables[form.name]
         head = storage.make_room(graph, form, table)
         if head is not None:
@@ -184,7 +252,7 @@ def _rounds(graph: onnx.GraphProto, model: WideDeep) -> Iterator[wire.Streamed]:
             yield wire.Streamed(head, numbers.nbytes, iter([numbers.tobytes()]))
 
 
-def _write(proto: onnx.ModelProto, streamed: list[wire.Streamed], whole: Path, data: Path) -> None:
+def _write(proto: onnx.ModelProto, streamed: list[wire.Streamed], file: Path) -> None:
     """Writes the file with what is streamed into it, or next to it if a message could not hold that."""
     size = proto.ByteSize()
     if size > _MESSAGE_BYTES:
@@ -194,10 +262,10 @@ def _write(proto: onnx.ModelProto, streamed: list[wire.Streamed], whole: Path, d
         )
     if sum(tensor.size for tensor in streamed) + size > INLINE_BYTES:
         for tensor in streamed:
-            _append(tensor.head, tensor.parts, data)
+            _append(tensor.head, tensor.parts, file.with_name(f"{file.name}.data"))
             proto.graph.initializer.append(tensor.head)
         streamed = []
-    wire.write(whole, proto, streamed)
+    wire.write(file, proto, streamed)
 
 
 def _append(tensor: onnx.TensorProto, parts: Iterable[bytes], data: Path) -> None:
@@ -213,8 +281,8 @@ def _append(tensor: onnx.TensorProto, parts: Iterable[bytes], data: Path) -> Non
         tensor.external_data.add(key=key, value=str(value))
 
 
-def _gate(model: WideDeep, file: Path, fingerprint_inputs: bool) -> None:
-    """Checks what the converter does not guarantee by finishing without an error."""
+def _refuse_nonstandard(file: Path) -> onnx.ModelProto:
+    """Checks a file against the standard, and returns its graph."""
     onnx.checker.check_model(str(file))
     proto = onnx.load(str(file), load_external_data=False)
     strange = sorted({entry.domain for entry in (*proto.opset_import, *proto.graph.node)} - set(DOMAINS))
@@ -222,6 +290,12 @@ def _gate(model: WideDeep, file: Path, fingerprint_inputs: bool) -> None:
         raise ExportError(
             f"The converted graph uses the domains {strange}. Only the standard ones are portable: {DOMAINS}"
         )
+    return proto
+
+
+def _gate(model: WideDeep, file: Path, fingerprint_inputs: bool) -> None:
+    """Checks what the converter does not guarantee by finishing without an error."""
+    proto = _refuse_nonstandard(file)
     inputs = [entry.name for entry in proto.graph.input]
     expected = [entry.name for entry in model.schema.inputs]
     if not fingerprint_inputs and inputs != expected:

@@ -3,5 +3,5 @@
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__, submod_attrs={"compare": ["check_onnx", "check_savedmodel"]}
+    __name__, submod_attrs={"compare": ["check_halves", "check_onnx", "check_savedmodel"]}
 )

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from export.onnx.session import open_session
+from export.onnx.session import JoinedSession, OnnxSession, open_session
 from export.onnx.small_ranker import RoundedRanker, rounded
 from export.parity.answers import answers, blocks, tables, transformed_names
 from export.parity.hostile import hostile_rows, narrowed
@@ -92,18 +92,50 @@ def check_onnx(
         ExportError: they differ; names the feature.
         RunError: tfwd cannot score with the file.
     """
-    names = tuple(tables(model.ranker))
-    session = open_session(Path(file), transformed_names(model.layout), names)
+    session = open_session(Path(file), transformed_names(model.layout), tuple(tables(model.ranker)))
     half = session.half
-    _compare_tables(model, session.table, "The ONNX file", half)
     chosen = _rows(model, rows, hostile)
-    largest = _compare(model, session.run, chosen, "The ONNX file", half)
+    largest = _compare_session(model, session, chosen, "The ONNX file")
     # Its tables are in memory once: they are freed before the file is loaded again.
     del session
     first = {kind: part(batch, 0, _BATCH) for kind, batch in chosen.items()}
     # What `load_scorer` returns for a file named .onnx, which this one need not be.
     _compare(model, OnnxScorer(Path(file)).score, first, "The ONNX file in tfwd", half, whole=False)
     return largest
+
+
+def check_halves(
+    model: WideDeep,
+    first: str | Path,
+    second: str | Path,
+    rows: Mapping[str, Any] | None = None,
+    hostile: int | None = None,
+) -> float:
+    """Compares the two halves of an ONNX file with its model: as run by ONNX Runtime on the CPU, one after the other.
+
+    Args:
+        model: the exported model.
+        first: the half from raw inputs to ids and numbers.
+        second: the half from ids and numbers to the answers.
+        rows: real rows by input.
+        hostile: the number of hostile rows to add; `HOSTILE_ROWS` if None.
+
+    Returns:
+        The largest difference between a probability or prediction and the model's, as `check_onnx` does.
+
+    Raises:
+        ExportError: they differ; names the feature.
+    """
+    session = JoinedSession(Path(first), Path(second), tuple(tables(model.ranker)))
+    return _compare_session(model, session, _rows(model, rows, hostile), "The ONNX file in halves")
+
+
+def _compare_session(
+    model: WideDeep, session: OnnxSession | JoinedSession, rows: Mapping[str, Rows], what: str
+) -> float:
+    half = session.half
+    _compare_tables(model, session.table, what, half)
+    return _compare(model, session.run, rows, what, half)
 
 
 def _compare_tables(

@@ -90,7 +90,7 @@ def one_conversion() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def exports(models: dict[str, WideDeep]) -> dict[str, tuple[Path, Path]]:
-    """The SavedModel (of those `SERVED`) and the ONNX file of each model: equal in every worker, made by one."""
+    """The SavedModel (of those `SERVED`) and the ONNX file, with its halves, of each model: made by one worker."""
 
     def make(folder: Path) -> None:
         rows = random_rows(300)
@@ -100,7 +100,7 @@ def exports(models: dict[str, WideDeep]) -> dict[str, tuple[Path, Path]]:
             for name, model in models.items():
                 if name in SERVED:
                     savedmodel.save(model, folder, name=name, rows=rows)
-                onnx.save(model, folder / f"{name}.onnx", rows=rows)
+                onnx.save(model, folder / f"{name}.onnx", split=True, ranges={"age": (17.0, 99.0)}, rows=rows)
 
     folder = made("exports", make)
     return {name: (folder / name / "1", folder / f"{name}.onnx") for name in models}
@@ -114,7 +114,7 @@ def hashed_exports(hashed: WideDeep) -> tuple[Path, Path]:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(parity, "HOSTILE_ROWS", 300)
             savedmodel.save(hashed, folder, name="hashed", rows=random_rows(300, hashed=True))
-            onnx.save(hashed, folder / "hashed.onnx", fingerprint_inputs=True)
+            onnx.save(hashed, folder / "hashed.onnx", fingerprint_inputs=True, split=True)
 
     folder = made("hashed-exports", make)
     return folder / "hashed" / "1", folder / "hashed.onnx"

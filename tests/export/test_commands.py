@@ -44,9 +44,12 @@ def test_the_commands_say_what_to_do_next(keras_file: Path) -> None:
     result = CliRunner().invoke(app, ["serving", str(home)])
     assert result.exit_code == 0, result.output
     assert (home / "serving" / "models.config").is_file()
-    result = CliRunner().invoke(app, ["onnx", str(keras_file)])
+    result = CliRunner().invoke(app, ["onnx", str(keras_file), "--split"])
     assert result.exit_code == 0, result.output
-    assert (home / "wide_deep.onnx").is_file()
+    said = "".join(result.output.split())
+    halves = [f"{home}/wide_deep.{part}.onnx" for part in ("transform", "ranker")]
+    assert f"verifiedalike:{halves[0]}foraCPU,{halves[1]}foraGPU." in said
+    assert all(Path(file).is_file() for file in (home / "wide_deep.onnx", *halves))
 
 
 def test_the_forms_of_the_tables_are_said(keras_file: Path, tmp_path: Path) -> None:

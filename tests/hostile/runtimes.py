@@ -1,10 +1,11 @@
 """The exports where they are served: in other versions of TensorFlow, in node and in the standard's own reference.
 
-`python tests/hostile/runtimes.py [--rows 2000] [--folder FOLDER]`
+`python tests/hostile/runtimes.py [--rows 2000] [--folder FOLDER] [--form ONNX]`
 
-Exports the census and a model of lists, weights and shared tables, and asks each runtime for the answers to hostile
-rows. Makes an environment a TensorFlow and a folder of npm (some 5 GB, ten minutes), none of which has tfwd in it.
-Prints a table with the largest difference of a probability from the Keras model's; ends with 1 if one is beyond 1e-6.
+Exports the census, a model of lists, weights and shared tables, one of every other kind of feature with several
+classes, and one of moments, and asks each runtime for the answers to hostile rows. Makes an environment a TensorFlow
+and a folder of npm (some 5 GB, ten minutes), none of which has tfwd in it. Prints a table with the largest difference
+of a probability from the Keras model's; ends with 1 if one is beyond 1e-6.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import venv
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,9 @@ sys.path[:0] = [str(HERE.parent), str(HERE.parent / "export"), str(HERE.parent.p
 TENSORFLOWS = ("2.19.1", "2.20.0", "2.21.0")
 PACKAGES = ("onnxruntime-web", "onnxruntime-node")
 TOLERANCE = 1e-6
+MODELS = ("census", "bags", "kinds", "moments")
+# The file from raw rows to answers, its two halves one after the other, and what TensorFlow reads.
+FORMS = ("SavedModel", "ONNX", "ONNX halves")
 
 Rows = dict[str, np.ndarray]
 
@@ -41,18 +45,19 @@ def main() -> int:
     options.add_argument(
         "--folder", type=Path, help="where to keep environments and exports; a temporary one if not given"
     )
+    options.add_argument("--form", choices=FORMS, nargs="+", default=FORMS, help="the forms to read")
     given = options.parse_args()
     with tempfile.TemporaryDirectory(prefix="runtimes-") as temporary:
         folder = given.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        exported = {name: export(folder, name, given.rows) for name in ("census", "bags")}
+        exported = {name: export(folder, name, given.rows) for name in MODELS}
         lines, worst = [], 0.0
-        for what, ask in runtimes(folder):
+        for what, ask in runtimes(folder, given.form):
             for name, (rows, expected) in exported.items():
                 found, asked, said = ask(folder / name, rows)
-                difference = float(np.abs(found - expected[asked]).max())
+                difference = float(np.abs(found.reshape(expected[asked].shape) - expected[asked]).max())
                 worst = max(worst, difference if np.isfinite(difference) else np.inf)
-                lines.append(f"| {said} | {what} | {name} | {len(found):,} | {difference:.1e} |")
+                lines.append(f"| {said} | {what} | {name} | {asked.sum():,} | {difference:.1e} |")
                 print(lines[-1], flush=True)
     print("\n| runtime | export | model | rows | largest difference |\n|---|---|---|---|---|")
     print("\n".join(lines))
@@ -62,6 +67,7 @@ def main() -> int:
 def export(folder: Path, name: str, count: int) -> tuple[Rows, np.ndarray]:
     """Writes a model as a SavedModel and an ONNX file; hostile rows, and the Keras model's answers to them."""
     import bag_cases
+    import datetime_cases
     import export_models
 
     from export.onnx import writer as onnx
@@ -70,11 +76,17 @@ def export(folder: Path, name: str, count: int) -> tuple[Rows, np.ndarray]:
     from export.savedmodel import writer as savedmodel
     from tfwd.inference.tensorflow_scorer import keras_scorer
 
-    model = bag_cases.model() if name == "bags" else export_models.census_model()[0]
+    makers: dict[str, Callable[[], Any]] = {
+        "census": lambda: export_models.census_model()[0],
+        "bags": bag_cases.model,
+        "kinds": lambda: export_models.everything("multiclass"),
+        "moments": lambda: datetime_cases.trained().model,
+    }
+    model = makers[name]()
     place = folder / name
     shutil.rmtree(place, ignore_errors=True)
     savedmodel.save(model, place, name="model")
-    onnx.save(model, place / "model.onnx")
+    onnx.save(model, place / "model.onnx", split=True)
     rows = hostile_rows(model.schema, known_values(model), count, seed=11)
     return rows, keras_scorer(model).score(rows)["probability"]
 
@@ -103,8 +115,8 @@ def without_nul(rows: Rows) -> np.ndarray:
 Asked = tuple[np.ndarray, np.ndarray, str]
 
 
-def runtimes(folder: Path) -> list[tuple[str, Callable[[Path, Rows], Asked]]]:
-    """Each runtime, as the form that it reads and a function of an export's folder and rows."""
+def runtimes(folder: Path, forms: Sequence[str]) -> list[tuple[str, Callable[[Path, Rows], Asked]]]:
+    """Each runtime, as a form that it reads and a function of an export's folder and rows."""
 
     def asked(command: Callable[[Path], list[str]], cwd: Path | None = None, nul: bool = True) -> Any:
         def ask(place: Path, rows: Rows) -> Asked:
@@ -125,18 +137,25 @@ def runtimes(folder: Path) -> list[tuple[str, Callable[[Path, Rows], Asked]]]:
 
         return ask
 
-    found = []
-    program = str(HERE / "answers" / "savedmodel.py")
-    for version in TENSORFLOWS:
-        python = environment_of(folder / f"tensorflow-{version}", f"tensorflow=={version}")
-        found.append(("SavedModel", asked(lambda place, p=python: [p, program, str(place / "model" / "1")])))
-    reference = str(HERE / "answers" / "reference.py")
-    found.append(("ONNX", asked(lambda place: [sys.executable, reference, str(place / "model.onnx")])))
-    npm = packages_of(folder / "npm")
-    node = str(HERE / "answers" / "onnxruntime.mjs")
-    for package in PACKAGES:
-        command = asked(lambda place, p=package: ["node", node, p, str(place / "model.onnx")], cwd=npm, nul=False)
-        found.append(("ONNX", command))
+    found: list[tuple[str, Callable[[Path, Rows], Asked]]] = []
+    if "SavedModel" in forms:
+        program = str(HERE / "answers" / "savedmodel.py")
+        for version in TENSORFLOWS:
+            python = environment_of(folder / f"tensorflow-{version}", f"tensorflow=={version}")
+            found.append(("SavedModel", asked(lambda place, p=python: [p, program, str(place / "model" / "1")])))
+    files = {"ONNX": ["model.onnx"], "ONNX halves": ["model.transform.onnx", "model.ranker.onnx"]}
+    reference, node = (str(HERE / "answers" / name) for name in ("reference.py", "onnxruntime.mjs"))
+    npm = packages_of(folder / "npm") if any(form in files for form in forms) else folder
+    for form, names in files.items():
+        if form in forms:
+            programs = [([sys.executable, reference], None, True)]
+            programs += [(["node", node, package], npm, False) for package in PACKAGES]
+            for start, cwd, nul in programs:
+
+                def command(place: Path, start: list[str] = start, names: list[str] = names) -> list[str]:
+                    return [*start, *(str(place / name) for name in names)]
+
+                found.append((form, asked(command, cwd, nul)))
     return found
 
 

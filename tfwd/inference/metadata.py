@@ -1,35 +1,88 @@
-"""The metadata of ONNX files and SavedModels: the single reader of them, which expects that they may be damaged."""
+"""The metadata of ONNX files and SavedModels: the single reader of them, which expects that they may be damaged.
+
+A server imports this module: what reads data is loaded when `Metadata.reading` is asked for.
+"""
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tfwd.data.reading import Reading
 from tfwd.errors import RunError
 from tfwd.schema import FINGERPRINT_SUFFIX, Kind, Schema
 from tfwd.utils.files import read_json
 from tfwd.version import __version__
 
+if TYPE_CHECKING:
+    from tfwd.data.reading import Reading
+
 # Keys of the metadata of an ONNX file; without the prefix, of a SavedModel's assets.extra/tfwd.json.
 PREFIX = "tfwd_"
 DESCRIBED = ("assets.extra", "tfwd.json")
+# The key of an ONNX file that holds half of a model, `transform` or `ranker`.
+PART = f"{PREFIX}part"
+# As ONNX Runtime calls the types of inputs.
+_KINDS: dict[str, Kind] = {"tensor(string)": "string", "tensor(int64)": "integer", "tensor(float)": "float"}
 
 
-@dataclass(frozen=True)
 class Metadata:
     """The metadata of an export.
 
+    Args:
+        values: the values by key, parsed.
+        where: the file, for messages.
+        prefix: what the keys begin with in the file.
+
     Attributes:
         schema: the raw inputs and the answer.
-        reading: how a file becomes raw inputs; None for files of a version that did not record it.
+
+    Raises:
+        RunError: the schema cannot be used.
     """
 
-    schema: Schema
-    reading: Reading | None
+    def __init__(self, values: Mapping[str, Any], where: str, prefix: str) -> None:
+        self._values, self._where, self._prefix = values, where, prefix
+        try:
+            self.schema = Schema.from_dict(values["schema"])
+        except (ValueError, RecursionError) as error:
+            raise self._unusable(error) from None
+
+    @cached_property
+    def reading(self) -> Reading | None:
+        """How a file becomes raw inputs; None for files of a version that did not record it.
+
+        Raises:
+            RunError: it cannot be used.
+        """
+        if "reading" not in self._values:
+            return None
+        from tfwd.data.reading import Reading
+
+        try:
+            return Reading.from_dict(self._values["reading"])
+        except (ValueError, RecursionError) as error:
+            raise self._unusable(error) from None
+
+    @cached_property
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """The smallest and largest value of the training rows by input; empty if they were not known.
+
+        Raises:
+            RunError: they cannot be used.
+        """
+        try:
+            return checked_ranges(self._values.get("ranges", {}), self.schema)
+        except ValueError as error:
+            raise self._unusable(error) from None
+
+    def _unusable(self, error: Exception) -> RunError:
+        version = self._values.get("version")
+        written = f" It says that tfwd {version} wrote it; this is tfwd {__version__}." if _is_version(version) else ""
+        return RunError(f"{self._where} has metadata that cannot be used: {self._prefix}{error}{written}")
 
 
 def facts(schema: Schema, reading: Reading | None) -> dict[str, Any]:
@@ -37,15 +90,16 @@ def facts(schema: Schema, reading: Reading | None) -> dict[str, Any]:
     return {"schema": schema.to_dict(), **({} if reading is None else {"reading": reading.to_dict()})}
 
 
-def of_onnx(properties: Iterable[tuple[str, str]], file: Path) -> Metadata:
+def of_onnx(properties: Iterable[tuple[str, str]], file: Path, part: str | None = None) -> Metadata:
     """Returns the metadata of an ONNX file.
 
     Args:
         properties: the keys and values in the file.
         file: the file, for messages.
+        part: `transform` or `ranker` for the file of that half of a model, None for that of a whole model.
 
     Raises:
-        RunError: they are not tfwd's, or damaged.
+        RunError: they are not tfwd's, are damaged, or are those of another part of a model.
     """
     found: dict[str, str] = {}
     for key, value in properties:
@@ -54,12 +108,38 @@ def of_onnx(properties: Iterable[tuple[str, str]], file: Path) -> Metadata:
         found[key] = value
     if f"{PREFIX}schema" not in found:
         raise RunError(f"{file} was not exported by tfwd: its metadata has no {PREFIX}schema.")
+    if found.get(PART) != part:
+        kind, wanted = (
+            "a whole model" if which is None else f"the half {which!a:.40} of a model"
+            for which in (found.get(PART), part)
+        )
+        raise RunError(f"{file} is {kind}. Expected: {wanted}.")
     values = {
         key: _parsed(found[PREFIX + key], f"{file}: {PREFIX}{key}")
-        for key in ("schema", "reading")
+        for key in ("schema", "reading", "ranges")
         if PREFIX + key in found
     }
-    return _metadata({**values, "version": found.get(f"{PREFIX}version")}, str(file), PREFIX)
+    return Metadata({**values, "version": found.get(f"{PREFIX}version")}, str(file), PREFIX)
+
+
+def of_session(session: Any, file: Path) -> Metadata:
+    """Returns the metadata of an ONNX file that ONNX Runtime has opened, which fits its graph.
+
+    Args:
+        session: the session, as `tfwd.inference.onnx_session.new_session` returns it.
+        file: the file, for messages.
+
+    Raises:
+        RunError: they are not tfwd's, are damaged, or do not match the graph.
+    """
+    described = of_onnx(session.get_modelmeta().custom_metadata_map.items(), file)
+    # ONNX Runtime reports no dimensions where their number is unknown.
+    inputs = {entry.name: (_KINDS.get(entry.type), len(entry.shape) or None) for entry in session.get_inputs()}
+    outputs = {entry.name: entry.shape for entry in session.get_outputs()}
+    check_graph(described.schema, file, inputs, outputs)
+    shape = outputs[described.schema.answer]
+    check_classes(described.schema, file, shape[1] if len(shape) == 2 and isinstance(shape[1], int) else None)
+    return described
 
 
 def of_saved_model(folder: Path) -> Metadata:
@@ -74,7 +154,7 @@ def of_saved_model(folder: Path) -> Metadata:
     values = read_json(file)
     if "schema" not in values:
         raise RunError(f"{file} is damaged: it has no schema.")
-    return _metadata(values, str(file), "")
+    return Metadata(values, str(file), "")
 
 
 def _parsed(text: str, where: str) -> Any:
@@ -86,15 +166,34 @@ def _parsed(text: str, where: str) -> Any:
         raise RunError(f"{where} is damaged: it is nested too deep.") from None
 
 
-def _metadata(values: Mapping[str, Any], where: str, prefix: str) -> Metadata:
+def checked_ranges(values: Any, schema: Schema) -> dict[str, tuple[float, float]]:
+    """Returns ranges by input if they can be those of a schema's inputs.
+
+    Raises:
+        ValueError: they cannot; says which and why.
+    """
+    if not isinstance(values, dict):
+        raise ValueError(f"ranges: expected a section of inputs. Received: {type(values).__name__}")
+    numeric = {entry.name for entry in schema.inputs if entry.kind != "string"}
+    for name, range_ in values.items():
+        if name not in numeric:
+            raise ValueError(f"ranges: {ascii(name)[:120]} is not a numeric input.")
+        if (
+            not isinstance(range_, list | tuple)
+            or list(map(_is_number, range_)) != [True, True]
+            or range_[0] > range_[1]
+        ):
+            raise ValueError(
+                f"ranges.{name}: expected the smallest and the largest value. Received: {ascii(range_)[:120]}"
+            )
+    return {name: (float(low), float(high)) for name, (low, high) in values.items()}
+
+
+def _is_number(value: Any) -> bool:
     try:
-        schema = Schema.from_dict(values["schema"])
-        reading = Reading.from_dict(values["reading"]) if "reading" in values else None
-    except (ValueError, RecursionError) as error:
-        version = values.get("version")
-        written = f" It says that tfwd {version} wrote it; this is tfwd {__version__}." if _is_version(version) else ""
-        raise RunError(f"{where} has metadata that cannot be used: {prefix}{error}{written}") from None
-    return Metadata(schema, reading)
+        return not isinstance(value, bool | str) and math.isfinite(value)
+    except (TypeError, OverflowError):
+        return False
 
 
 def _is_version(version: Any) -> bool:

@@ -20,7 +20,8 @@ from tfwd.data.raw import raw_arrays
 from tfwd.errors import RunError
 from tfwd.inference.answers import no_answer, scored_names
 from tfwd.inference.metadata import check_classes, check_graph, of_onnx
-from tfwd.inference.onnx_runtime import Message, new_session, with_fingerprints
+from tfwd.inference.onnx_message import Message
+from tfwd.inference.onnx_session import new_session, onnxruntime, with_fingerprints
 from tfwd.inference.onnx_split import split
 from tfwd.schema import Kind, Schema
 
@@ -60,8 +61,8 @@ class OnnxScorer:
     def __init__(self, path: Path) -> None:
         lookups, rest = self._read_model(path)
         with _readable(path):
-            self._lookups = None if lookups is None else new_session(lookups, path.parent, threads=1)
-            self._rest = new_session(rest, path.parent, threads=1)
+            self._lookups = None if lookups is None else _session(lookups, path.parent)
+            self._rest = _session(rest, path.parent)
         self._read = [entry.name for entry in self._rest.get_inputs()]
         self._cores = ThreadPoolExecutor(_core_count())
 
@@ -156,6 +157,10 @@ def _readable(path: Path) -> Iterator[None]:
     except Exception as error:  # protobuf and onnxruntime raise their own classes, without a common base
         why = (str(error).splitlines() or [type(error).__name__])[0]
         raise RunError(f"{path} cannot be read as an ONNX model: {why}") from None
+
+
+def _session(message: Message, folder: Path) -> onnxruntime.InferenceSession:
+    return new_session(message.content, folder, threads=1, initializers=message.initializers)
 
 
 def _kind_and_rank(tensor: onnx.TypeProto.Tensor) -> tuple[Kind | None, int | None]:

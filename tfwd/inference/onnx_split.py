@@ -45,7 +45,7 @@ def split(model: onnx.ModelProto, outputs: list[str]) -> tuple[onnx.ModelProto |
         if needed.isdisjoint(node.output) or not found.keys().isdisjoint(node.output):
             del graph.node[index]
         else:
-            needed.update(_reads(node))
+            needed.update(reads(node))
     found = {name: value for name, value in found.items() if name in needed}
     lookups = _model(model, found) if found else None
     for entries in (graph.input, graph.output):
@@ -98,14 +98,14 @@ def _id_kind(node: onnx.NodeProto, read: int) -> int:
     return onnx.TensorProto.UNDEFINED
 
 
-def _reads(node: onnx.NodeProto) -> Iterator[str]:
+def reads(node: onnx.NodeProto) -> Iterator[str]:
     """Returns the names that a node may read; the body of a loop or branch reads values from outside it."""
     yield from node.input
     for attribute in node.attribute:
         for graph in (attribute.g, *attribute.graphs):
             yield from (entry.name for entry in graph.output)
             for inner in graph.node:
-                yield from _reads(inner)
+                yield from reads(inner)
 
 
 def _model(model: onnx.ModelProto, ids: dict[str, _Value]) -> onnx.ModelProto:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+from google.protobuf.message import DecodeError
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
@@ -37,6 +39,30 @@ def test_it_is_the_message_with_the_tensors(sizes: list[int], tmp_path: Path) ->
     assert onnx.load(str(file)) == expected
     assert file.stat().st_size == expected.ByteSize()
     onnx.checker.check_model(str(file), full_check=True)
+
+
+def test_the_head_is_the_message_without_its_graph(tmp_path: Path) -> None:
+    expected, file = small(), tmp_path / "model.onnx"
+    wire.write(file, small(), [wire.Streamed(onnx.TensorProto(name="t", dims=[4]), 4, iter([b"abcd"]))])
+    expected.ClearField("graph")
+    assert wire.head(file) == expected
+    whole = file.read_bytes()
+    for size in range(len(whole)):
+        file.write_bytes(whole[:size])
+        with contextlib.suppress(ValueError, DecodeError):
+            assert wire.head(file).metadata_props in ([], expected.metadata_props)
+
+
+@settings(max_examples=200, deadline=None)
+@given(some.binary(max_size=60))
+def test_the_head_of_any_bytes_is_a_message_or_refused(content: bytes) -> None:
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "bytes"
+        file.write_bytes(content)
+        with contextlib.suppress(ValueError, DecodeError):
+            wire.head(file)
 
 
 @settings(max_examples=50, deadline=None)

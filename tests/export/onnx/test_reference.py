@@ -1,10 +1,14 @@
-"""ONNX files in the reference of the standard, which is no ONNX Runtime; short form of tests/hostile/runtimes.py."""
+"""ONNX files and their halves in the reference of the standard, which is no ONNX Runtime.
+
+Every kind of feature, and of input. The long form is tests/hostile/runtimes.py.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
+import datetime_cases
 import numpy as np
 import onnxruntime
 import pytest
@@ -13,6 +17,8 @@ from export_models import random_rows
 from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator
 
+from export.onnx.halves import half_files
+from export.onnx.session import fingerprints
 from export.parity.hostile import hostile_rows
 from export.parity.known_values import known_values
 from tfwd.model.wide_deep import WideDeep
@@ -39,14 +45,25 @@ pytestmark = pytest.mark.skipif(not gathers(), reason="Gather of this onnx's own
 def check(file: Path, rows: dict[str, Any]) -> None:
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
     names = [entry.name for entry in session.get_outputs()]
+    expected = dict(zip(names, session.run(names, rows), strict=True))
+    first, second = half_files(file)
     with np.errstate(all="ignore"):
-        found = ReferenceEvaluator(str(file)).run(names, rows)
-    for name, received, expected in zip(names, found, session.run(names, rows), strict=True):
-        assert received.shape == expected.shape
-        if name == "classes":
-            assert received.tolist() == expected.tolist()
-        else:
-            np.testing.assert_allclose(received, expected, rtol=1e-5, atol=1e-6 if name == "probability" else 1e-5)
+        middle = run(first, rows)
+        ids = {name: values for name, values in middle.items() if "/" in name}
+        for found in (run(file, rows), middle | run(second, ids)):
+            for name, values in expected.items():
+                received = found[name]
+                assert received.shape == values.shape
+                if name == "classes":
+                    assert received.tolist() == values.tolist()
+                else:
+                    tolerance = 1e-6 if name == "probability" else 1e-5
+                    np.testing.assert_allclose(received, values, rtol=1e-5, atol=tolerance)
+
+
+def run(file: Path, rows: dict[str, Any]) -> dict[str, Any]:
+    model = ReferenceEvaluator(str(file))
+    return dict(zip(model.output_names, model.run(None, rows), strict=True))
 
 
 @pytest.mark.parametrize("name", ["binary", "multiclass", "regression"])
@@ -58,3 +75,14 @@ def test_every_kind_of_feature(name: str, models: dict[str, WideDeep], exports: 
 @pytest.mark.parametrize("longest", [0, 2, 230])
 def test_lists(longest: int, bag_exports: dict[str, Path]) -> None:
     check(bag_exports["onnx"], arrays(rows(30, seed=13, longest=longest)))
+
+
+def test_fingerprints(hashed: WideDeep, hashed_exports: tuple[Path, Path]) -> None:
+    rows = hostile_rows(hashed.schema, known_values(hashed), 100, seed=14)
+    raw = {name: values for name, values in rows.items() if name != "url"}
+    check(hashed_exports[1], raw | {"url_fingerprint": fingerprints(rows["url"])})
+
+
+def test_moments() -> None:
+    model = datetime_cases.trained().model
+    check(datetime_cases.exported()["onnx"], hostile_rows(model.schema, known_values(model), 100, seed=15))

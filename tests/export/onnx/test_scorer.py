@@ -20,7 +20,7 @@ from export.parity.hostile import hostile_rows
 from export.parity.known_values import known_values
 from tfwd.data.chunk import Chunk
 from tfwd.data.source import Source
-from tfwd.inference import onnx_runtime, onnx_scorer
+from tfwd.inference import onnx_message, onnx_scorer
 from tfwd.inference.load import load_scorer
 from tfwd.inference.onnx_scorer import OnnxScorer
 from tfwd.inference.onnx_split import split
@@ -83,7 +83,7 @@ def test_fingerprints_are_taken_of_distinct_values(hashed: WideDeep, hashed_expo
 def test_tables_beside_the_message_and_beside_the_file(
     inline: bool, models: dict[str, WideDeep], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(onnx_runtime, "_LARGE", 512)
+    monkeypatch.setattr(onnx_message, "_LARGE", 512)
     if not inline:
         monkeypatch.setattr(onnx, "INLINE_BYTES", 0)
     file = onnx.save(models["binary"], tmp_path / "tables.onnx")

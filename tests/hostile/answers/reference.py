@@ -1,4 +1,7 @@
-"""Answers of an ONNX file by the reference of the standard: `python reference.py MODEL ROWS OUTPUT`; no tfwd in it."""
+"""Answers of an ONNX file, or of its two halves, by the reference of the standard; no tfwd in it.
+
+`python reference.py MODEL [SECOND_HALF] ROWS OUTPUT`
+"""
 
 import base64
 import json
@@ -8,7 +11,7 @@ import numpy as np
 import onnx
 from onnx.reference import ReferenceEvaluator
 
-model, rows, output = sys.argv[1:]
+*models, rows, output = sys.argv[1:]
 with open(rows, encoding="utf-8") as file:
     described = json.load(file)
 feeds = {}
@@ -20,7 +23,9 @@ for name, entry in described["inputs"].items():
         values = np.frombuffer(base64.b64decode(entry["values"]), {"float": "<f4", "integer": "<i8"}[entry["kind"]])
     feeds[name] = values.reshape(entry["shape"])
 with np.errstate(all="ignore"):
-    (found,) = ReferenceEvaluator(model).run([described["answer"]], feeds)
+    for model in map(ReferenceEvaluator, models):
+        given = {name: feeds[name] for name in model.input_names}
+        feeds = dict(zip(model.output_names, model.run(None, given), strict=True))
 with open(output, "wb") as file:
-    file.write(found.astype("<f4").tobytes())
+    file.write(feeds[described["answer"]].astype("<f4").tobytes())
 print(f"onnx.reference {onnx.__version__}")
