@@ -110,7 +110,9 @@ class PairWide:
         found = {}
         for name, table in tables.items():
             rows = self._crosses[name].numbers(user)
-            found[name] = _sum_of_rows(table, rows) / _divisor(tf.size(rows), self._slots[name])
+            # A head in operations that ONNX has makes a copy of the rows.
+            total = tf.reduce_sum(tf.gather(table, rows), axis=0) if self._head.padded else _sum_of_rows(table, rows)
+            found[name] = total / _divisor(tf.size(rows), self._slots[name])
         return found
 
     def _weights(self, combined: Combined, slot: Slot) -> tf.Tensor:
