@@ -21,6 +21,8 @@ MISSING_INTEGER = -(2**63)
 MISSING: dict[Kind, Any] = {"string": "", "integer": MISSING_INTEGER, "float": math.nan}
 # An ONNX input with this ending takes the 64-bit fingerprints of the input before it.
 FINGERPRINT_SUFFIX = "_fingerprint"
+# Fingerprint64(""), FarmHash's k2 constant: what stands there for a missing value.
+EMPTY_FINGERPRINT = 0x9AE16A3B2F90404F
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Converts lists to an ONNX graph: from one user's raw inputs to the logits and scores of all items of a catalogue."""
+"""Converts lists to an ONNX graph: from one user's raw inputs to the logits and scores of the items of a catalogue."""
 
 from __future__ import annotations
 
@@ -10,17 +10,14 @@ import onnx
 import tensorflow as tf
 
 from export.onnx.conversion import StandIns, rename
-from tfwd.layers.direct_lookup import EMPTY_FINGERPRINT
 from tfwd.model.wide_deep import WideDeep
 from tfwd.recommend.pair_crosses import Keys
 from tfwd.recommend.pair_scorer import PairScorer, SideParts
 from tfwd.recommend.top_k import ListMaker
-from tfwd.schema import FINGERPRINT_SUFFIX, MISSING, Input
+from tfwd.schema import EMPTY_FINGERPRINT, FINGERPRINT_SUFFIX, MISSING, Input
+from tfwd.server.lists import ITEMS, LOGITS, PLACES, SCORES, TITLES
 
-# No raw input has such a name, as inputs have no slash.
-ITEMS, TITLES = "catalogue/items", "catalogue/titles"
-LOGITS, SCORES = "catalogue/logits", "catalogue/scores"
-PLACES, SOME_LOGITS, SOME_SCORES = "some/places", "some/logits", "some/scores"
+_LISTED = "listed"
 
 
 class CatalogueGraph(NamedTuple):
@@ -38,9 +35,7 @@ class CatalogueGraph(NamedTuple):
 def convert_lists(lists: ListMaker, fingerprint_inputs: bool = False) -> CatalogueGraph:
     """Returns the graph of lists, to which the parts of the items and the tabulated crosses are constants.
 
-    Inputs are those of one user, `(1,)` or `(1, K)`, and `some/places`, int64 `(M,)`, rows of the catalogue, which may
-    be left out. Outputs are `catalogue/logits` and `catalogue/scores` `(N,)`, `some/logits` and `some/scores` `(M,)`,
-    and the ids and titles of the items, `catalogue/items` and `catalogue/titles` `(N,)`.
+    See `export.onnx.recommend.write` for its inputs and outputs.
 
     Args:
         lists: the model and the catalogue.
@@ -99,7 +94,7 @@ def _keras_name(name: str) -> str:
 
 
 class _OneUser(keras.layers.Layer):
-    """Maps a user's raw inputs and the parts of the items to logits and scores, of all items and of some.
+    """Maps a user's raw inputs, the parts of the items and their places to logits and scores.
 
     It has a name that no input can have, for the reason that `export.onnx.conversion` gives.
     """
@@ -119,20 +114,15 @@ class _OneUser(keras.layers.Layer):
         keys = Keys(*(inputs[f"catalogue/keys/{name}"] for name in Keys._fields))
         tables = {name.removeprefix("catalogue/crosses/"): inputs[name] for name in self._crosses}
         known, places = self._scorer.known(user, tables), inputs[PLACES]
-        some = SideParts(
+        items = SideParts(
             tf.gather(wide, places), tf.gather(deep, places), Keys(*(tf.gather(key, places, axis=1) for key in keys))
         )
-        logits = self._scorer(user, SideParts(wide, deep, keys), known).logit
-        of_some = self._scorer(user, some, {name: tf.gather(values, places) for name, values in known.items()}).logit
-        return {
-            LOGITS: logits,
-            SCORES: self._link(logits),
-            SOME_LOGITS: of_some,
-            SOME_SCORES: self._link(of_some),
-        }
+        known = {name: tf.gather(values, places) for name, values in known.items()}
+        logits = self._scorer(user, items, known).logit
+        return {LOGITS: logits, SCORES: self._link(logits)}
 
     def compute_output_spec(self, inputs: dict[str, keras.KerasTensor]) -> dict[str, keras.KerasTensor]:
-        return {name: keras.KerasTensor((None,), "float32") for name in (LOGITS, SCORES, SOME_LOGITS, SOME_SCORES)}
+        return {name: keras.KerasTensor((None,), "float32") for name in (LOGITS, SCORES)}
 
 
 def _missing(entry: Input) -> np.ndarray:
@@ -158,14 +148,11 @@ def _tensor(name: str, values: np.ndarray) -> onnx.TensorProto:
 def _describe(graph: onnx.GraphProto, lists: ListMaker, places: onnx.ValueInfoProto) -> None:
     """Gives the graph the ids and titles of the items, names to its dimensions, and a default to `some/places`."""
     catalogue = lists.catalogue
-    places.type.tensor_type.shape.dim[0].dim_param = "some"
+    places.type.tensor_type.shape.dim[0].dim_param = _LISTED
     graph.input.append(places)
-    # A row, since not every version of every runtime can compute with none.
-    graph.initializer.append(_tensor(PLACES, np.zeros(1, np.int64)))
+    graph.initializer.append(_tensor(PLACES, np.arange(len(catalogue))))
     for entry in graph.output:
-        entry.type.tensor_type.shape.dim[0].dim_param = "some"
-        if not entry.name.startswith("some/"):
-            entry.type.tensor_type.shape.dim[0].dim_value = len(catalogue)
+        entry.type.tensor_type.shape.dim[0].dim_param = _LISTED
     columns = {ITEMS: catalogue.ids}
     if catalogue.titles is not None:
         columns[TITLES] = np.array(catalogue.titles, object)

@@ -32,7 +32,7 @@ _RELATIVE = 1e-5
 # Beyond this size a logit's sigmoid is 0 or 1 in float32; the share of it by which the runtimes may differ.
 _SATURATED, _RELATIVE_SATURATED = 104.0, 1e-4
 # Units in the last place of float32 by which the terms of the last layer may be off.
-_ROUNDINGS = 16
+ROUNDINGS = 16
 _BATCH = 2048
 # Hostile lists are longer than the model keeps. Some are compared again with lists that it pads.
 _NARROW = 256
@@ -207,7 +207,7 @@ def _compare_batch(
             raise ExportError(f"{what}s: {name!r} has the shape {received[name].shape}. Expected: {values.shape}")
     features = _column_features(model.layout)
     for name in transformed:
-        wrong = np.argwhere(_differs(name, expected[name], received[name], 1.0))
+        wrong = np.argwhere(differs(name, expected[name], received[name], 1.0))
         if len(wrong):
             row, column = map(int, wrong[0])
             feature = features[name][column]
@@ -224,13 +224,13 @@ def _compare_batch(
             f"finite answer. The inputs: { {key: _short(values[row]) for key, values in batch.items()} }"
         )
     scale = float(model.heads.logit.scale)
-    rounded_off = _ROUNDINGS * 2.0**-24 * last_terms(model, matrices)
+    rounded_off = ROUNDINGS * 2.0**-24 * last_terms(model, matrices)
     for name in found:
         pair = (expected[name], received[name])
         if model.schema.counts:
             # exp turns an absolute error of the logit into an equal relative error of the answer.
-            pair = (_logarithm(pair[0]), _logarithm(pair[1]))
-        wrong = np.argwhere(_differs(name, *pair, scale, rounded_off))
+            pair = (logarithm(pair[0]), logarithm(pair[1]))
+        wrong = np.argwhere(differs(name, *pair, scale, rounded_off))
         if len(wrong):
             row = int(wrong[0][0])
             place = "the tower or the sum of the heads" if whole else "how tfwd runs the graph, which itself agrees"
@@ -285,9 +285,18 @@ def last_terms(model: WideDeep, matrices: dict[str, tf.Tensor]) -> np.ndarray:
     return total
 
 
-def _differs(
+def differs(
     name: str, expected: np.ndarray, received: np.ndarray, scale: float, rounded_off: np.ndarray | None = None
 ) -> np.ndarray:
+    """Returns which values of two results differ by more than rounding.
+
+    Args:
+        name: the answer, or the output of the transform.
+        expected: the model's values.
+        received: the export's, of the same shape.
+        scale: the unit of the logits.
+        rounded_off: what rounding may add to a logit, from `last_terms`.
+    """
     if name == "classes" or expected.dtype.kind == "i":
         return np.asarray(_strings(expected) != _strings(received))
     # The rounding error of a logit from sums whose terms are far larger than the sums.
@@ -309,7 +318,8 @@ def _differs(
         return np.asarray(~((np.abs(expected - received) <= tolerance) & np.isfinite(expected) & np.isfinite(received)))
 
 
-def _logarithm(values: np.ndarray) -> np.ndarray:
+def logarithm(values: np.ndarray) -> np.ndarray:
+    """Returns the logarithm, in which answers that are counts are compared."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(np.log(values))
 
