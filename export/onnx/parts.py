@@ -1,4 +1,4 @@
-"""The files beside an ONNX file that are parts of its model: they are replaced and removed with it, and nothing else is."""
+"""The files beside an ONNX file that are parts of its model, and are replaced and removed with it."""
 
 from __future__ import annotations
 

@@ -9,10 +9,12 @@ constants `catalogue/items` and `catalogue/titles` `(N,)`. The metadata are thos
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import onnx
 
 from export.onnx import protobuf as wire
@@ -22,8 +24,10 @@ from export.onnx.small_ranker import rounded, small_ranker
 from export.parity.answers import blocks, tables
 from export.parity.lists import check_lists
 from tfwd.errors import ExportError
+from tfwd.inference.metadata import PREFIX
 from tfwd.model.wide_deep import WideDeep
 from tfwd.recommend.top_k import ListMaker
+from tfwd.server.lists import CATALOGUE
 
 
 class NoListsError(ExportError):
@@ -37,7 +41,7 @@ class ListsFile(NamedTuple):
         proto: the graph, with stand-ins of the tables and rounds.
         large: the initializers that it lacks, by name.
         lists: the model, with the tables that the file has, and the catalogue.
-        facts: what `tfwd_catalogue` says.
+        facts: further metadata, `tfwd_catalogue`, without the prefix.
     """
 
     proto: onnx.ModelProto
@@ -66,16 +70,16 @@ class ListsFile(NamedTuple):
             raise NoListsError(str(error)) from None
         catalogue = lists.catalogue
         facts = {"input": catalogue.input.name, "kind": catalogue.input.kind, "items": len(catalogue), "k": k}
-        return cls(proto, large, lists, facts)
+        return cls(proto, large, lists, {CATALOGUE.removeprefix(PREFIX): facts})
 
     def streamed(self) -> Iterator[wire.Streamed]:
         """Yields the parts of the items and the tabulated crosses to stream."""
         for name, values in self.large.items():
-            array = values.numpy()
-            array = array.astype(array.dtype.newbyteorder("<"), copy=False)
-            kind = onnx.helper.np_dtype_to_tensor_dtype(array.dtype)
-            head = onnx.TensorProto(name=name, data_type=kind, dims=array.shape)
-            yield wire.Streamed(head, array.nbytes, iter([array.tobytes()]))
+            dtype = np.dtype(values.dtype.name).newbyteorder("<")
+            head = onnx.TensorProto(
+                name=name, data_type=onnx.helper.np_dtype_to_tensor_dtype(dtype), dims=tuple(values.shape)
+            )
+            yield wire.Streamed(head, math.prod(values.shape) * dtype.itemsize, _content(values, dtype))
 
     def check(self, file: Path, rows: Mapping[str, Any] | None) -> None:
         """Compares a file with the lists.
@@ -85,6 +89,11 @@ class ListsFile(NamedTuple):
         """
         check_lists_graph(self.lists, file)
         check_lists(self.lists, file, rows)
+
+
+def _content(values: Any, dtype: np.dtype[Any]) -> Iterator[bytes]:
+    """Yields the numbers of a tensor when they are written."""
+    yield values.numpy().astype(dtype, copy=False).tobytes()
 
 
 def _rounded(model: WideDeep) -> WideDeep:

@@ -32,7 +32,7 @@ from tfwd.inference import metadata
 from tfwd.inference.metadata import LISTS
 from tfwd.model.wide_deep import WideDeep
 from tfwd.recommend.top_k import ListMaker
-from tfwd.server.lists import CATALOGUE, lists_beside
+from tfwd.server.lists import lists_beside
 from tfwd.utils.files import disk_errors, hidden_folder, left_folders, remove
 
 # A protobuf message is limited to 2 GiB; 64 MiB of that are reserved, besides the size of everything but the tables.
@@ -171,11 +171,15 @@ def write(
     if lists is not None and lists.model is not model:
         raise ExportError("The lists belong to another model than the one to save: make them from this one.")
     target = Path(output_file)
-    files = {None: target, **dict(zip(PARTS, half_files(target), strict=True)), LISTS: lists_beside(target)}
-    refuse_others(files[part] for part in (*(PARTS if split else ()), *((LISTS,) if lists is not None else ())))
+    files: dict[str | None, Path] = {None: target, LISTS: lists_beside(target)}
+    files |= zip(PARTS, half_files(target), strict=True)
+    asked = [*(PARTS if split else ()), *((LISTS,) if lists is not None else ())]
+    refuse_others(files[part] for part in asked)
     described = _described(model, ranges)
     proto = convert(model, fingerprint_inputs)
-    graphs = {None: proto, **(dict(zip(PARTS, halve(proto, model.schema), strict=True)) if split else {})}
+    graphs: dict[str | None, onnx.ModelProto] = {None: proto}
+    if split:
+        graphs |= zip(PARTS, halve(proto, model.schema), strict=True)
     on_cpu = without_kernel(graphs[PARTS[1]]) if split else []
     for entry in [entry for entry in proto.graph.output if "/" in entry.name]:
         proto.graph.output.remove(entry)
@@ -196,36 +200,30 @@ def write(
     with hidden_folder(target.parent / "tmp") as staging, disk_errors(target):
         staged = {part: staging / files[part].name for part in graphs}
         for part, file in staged.items():
-            graph, more, facts = graphs.pop(part), [], {}
+            graph, streamed, facts = graphs.pop(part), [], described
             if part == LISTS and of_lists is not None:
-                more, facts = list(of_lists.streamed()), {CATALOGUE.removeprefix(metadata.PREFIX): of_lists.facts}
-            _describe(graph, {**described, **facts}, part, model.schema.version)
+                streamed, facts = list(of_lists.streamed()), {**described, **of_lists.facts}
+            _describe(graph, facts, part, model.schema.version)
             # Each part has what it reads of the tables and the rounds.
-            streamed = [*_tables(graph.graph, variables, storages), *_rounds(graph.graph, model), *more]
+            streamed += [*_tables(graph.graph, variables, storages), *_rounds(graph.graph, model)]
             _write(graph, streamed, file)
-            del graph, more, streamed  # including what is stored sparsely
+            del graph, streamed  # including what is stored sparsely
         check_whole(model.schema, staged[None], fingerprint_inputs)
         difference = parity.check_onnx(model, staged[None], rows)
         if split:
-            for part in PARTS:
-                refuse_nonstandard(staged[part])
-            parity.check_halves(model, *(staged[part] for part in PARTS), rows)
+            first, second = (staged[part] for part in PARTS)
+            for file in (first, second):
+                refuse_nonstandard(file)
+            parity.check_halves(model, first, second, rows)
         if of_lists is not None:
             of_lists.check(staged[LISTS], rows)
         # First, so that the parts beside a file are never those of another.
         remove_parts(files[part] for part in (*PARTS, LISTS))
         for part, file in staged.items():
             _publish(file, files[part])
-    first, second = (files[part] for part in PARTS)
-    return Written(
-        target,
-        storages,
-        difference,
-        (first, second) if split else None,
-        tuple(on_cpu),
-        files[LISTS] if of_lists is not None else None,
-        no_lists,
-    )
+    halves = half_files(target) if split else None
+    beside = None if of_lists is None else files[LISTS]
+    return Written(target, storages, difference, halves, tuple(on_cpu), beside, no_lists)
 
 
 def _described(model: WideDeep, ranges: Mapping[str, Sequence[float]] | None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Compares a file of lists with the lists of its model: every logit of real and hostile users, and lists of each form."""
+"""Compares a file of lists with its model: all logits of real and hostile users, and lists of every form."""
 
 from __future__ import annotations
 
@@ -101,12 +101,14 @@ class _Check:
         self.largest = max(self.largest, float(np.abs(scores - found[1]).max()))
         scale = float(self._model.heads.logit.scale)
         for name, own, received in (("logit", expected, found[0]), (schema.answer, scores, found[1])):
-            pair = (logarithm(own), logarithm(received)) if schema.counts and name == schema.answer else (own, received)
-            wrong = np.flatnonzero(differs(name, *pair, scale))
+            first, second = own, received
+            if schema.counts and name == schema.answer:
+                first, second = logarithm(own), logarithm(received)
+            wrong = np.flatnonzero(differs(name, first, second, scale))
             if len(wrong):
                 # Sums whose terms are far larger than they are: only then is it worth knowing how large.
                 off = self._rounded_off(user, places[wrong])
-                wrong = wrong[differs(name, pair[0][wrong], pair[1][wrong], scale, off)]
+                wrong = wrong[differs(name, first[wrong], second[wrong], scale, off)]
             if len(wrong):
                 place = int(wrong[0])
                 raise ExportError(

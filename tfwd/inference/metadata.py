@@ -111,9 +111,7 @@ def of_onnx(properties: Iterable[tuple[str, str]], file: Path, part: str | None 
         raise RunError(f"{file} was not exported by tfwd: its metadata has no {PREFIX}schema.")
     if found.get(PART) != part:
         kinds = {None: "a whole model", LISTS: "the file of the lists of a model"}
-        kind, wanted = (
-            kinds.get(which, f"the half {which!a:.40} of a model") for which in (found.get(PART), part)
-        )
+        kind, wanted = (kinds.get(which, f"the half {which!a:.40} of a model") for which in (found.get(PART), part))
         raise RunError(f"{file} is {kind}. Expected: {wanted}.")
     values = {
         key: _parsed(found[PREFIX + key], f"{file}: {PREFIX}{key}")

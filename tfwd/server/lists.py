@@ -84,7 +84,8 @@ class Lists:
         outputs = {entry.name for entry in self._session.get_outputs()}
         if not {ITEMS, LOGITS, SCORES} <= outputs:
             raise _damaged(path, f"the graph gives {sorted(outputs)}")
-        self._users = tuple(_of_user(self.schema.inputs, entry, path) for name, entry in graph.items() if name != PLACES)
+        graph.pop(PLACES, None)
+        self._users = tuple(_of_user(self.schema.inputs, entry, path) for entry in graph.values())
         nobody = {
             spec.name: np.full((1, *(size or 1 for size in spec.shape[1:])), _missing(spec.name, spec.dtype), spec.type)
             for spec in self._users
@@ -186,11 +187,12 @@ class Lists:
         for entry in self.schema.inputs:
             if entry.weighs is not None and entry.name in given:
                 values = next(one.name for one in self.schema.inputs if one.column == entry.weighs)
-                widths = [given[name].shape[1] for name in (entry.name, values, values + FINGERPRINT_SUFFIX) if name in given]
-                if len(set(widths)) > 1:
+                names = [name for name in (values, values + FINGERPRINT_SUFFIX) if name in given]
+                width, widths = given[entry.name].shape[1], {given[name].shape[1] for name in names}
+                if widths != {width}:
                     raise DataError(
-                        f"The input {entry.name!r} takes a weight for each value of {values!r}. Received: {widths[0]} for "
-                        f"{widths[1]}"
+                        f"The input {entry.name!r} takes a weight for each value of {values!r}. Received: {width} for "
+                        f"{', '.join(map(str, sorted(widths)))}"
                     )
         return given
 
