@@ -172,9 +172,13 @@ def training_ranges(run: Run | None) -> dict[str, tuple[float, float]]:
 
 def recommended(run: Run) -> dict[str, Any]:
     """Returns what an export of a run that ranks items also takes: its lists and their length; nothing for others."""
+    from tfwd.recommend.inputs import user_inputs
     from tfwd.recommend.recommender import Recommender, has_catalogue
 
     if run.config.ranking is None or not has_catalogue(run):
+        return {}
+    if not user_inputs(run.model.schema, run.config.ranking):
+        console.print("No lists: no feature reads a column of the user.", markup=False)
         return {}
     return {"lists": Recommender(run).lists, "k": run.config.ranking.k}
 

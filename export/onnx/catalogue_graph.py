@@ -25,7 +25,7 @@ class CatalogueGraph(NamedTuple):
 
     Attributes:
         proto: the graph, whose initializers `tables/<name>` and `rounds/<name>` are stand-ins.
-        large: the initializers that it lacks, by name: arrays and variables.
+        large: the initializers that it lacks, by name: tensors and variables.
     """
 
     proto: onnx.ModelProto
@@ -35,7 +35,7 @@ class CatalogueGraph(NamedTuple):
 def convert_lists(lists: ListMaker, fingerprint_inputs: bool = False) -> CatalogueGraph:
     """Returns the graph of lists, to which the parts of the items and the tabulated crosses are constants.
 
-    See `export.onnx.recommend.write` for its inputs and outputs.
+    See `export.onnx.recommend` for its inputs and outputs.
 
     Args:
         lists: the model and the catalogue.
@@ -146,7 +146,7 @@ def _tensor(name: str, values: np.ndarray) -> onnx.TensorProto:
 
 
 def _describe(graph: onnx.GraphProto, lists: ListMaker, places: onnx.ValueInfoProto) -> None:
-    """Gives the graph the ids and titles of the items, names to its dimensions, and a default to `some/places`."""
+    """Gives the graph the ids and titles of the items, names to its dimensions, and all places as a default."""
     catalogue = lists.catalogue
     places.type.tensor_type.shape.dim[0].dim_param = _LISTED
     graph.input.append(places)

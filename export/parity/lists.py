@@ -10,8 +10,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from export.parity.compare import ROUNDINGS, differs, last_terms, logarithm
 from export.parity.rows import Rows, as_rows, hostile_rows, known_values, length, narrowed, part, tensors
+from export.parity.tolerance import differs, logarithm, rounded_off
 from tfwd.errors import ExportError
 from tfwd.inference.onnx_session import with_fingerprints
 from tfwd.recommend.top_k import ListMaker
@@ -107,7 +107,7 @@ class _Check:
             wrong = np.flatnonzero(differs(name, first, second, scale))
             if len(wrong):
                 # Sums whose terms are far larger than they are: only then is it worth knowing how large.
-                off = self._rounded_off(user, places[wrong])
+                off = self._rounded_off(user, places[wrong])[:, 0]
                 wrong = wrong[differs(name, first[wrong], second[wrong], scale, off)]
             if len(wrong):
                 place = int(wrong[0])
@@ -124,7 +124,7 @@ class _Check:
         """Returns what rounding may add to the logits of one user and some items."""
         pairs = {name: np.repeat(values, len(places), axis=0) for name, values in user.items()}
         items = {name: values[places] for name, values in self._lists.catalogue.inputs.items()}
-        return ROUNDINGS * 2.0**-24 * last_terms(self._model, self._model.transform(tensors({**pairs, **items})))
+        return rounded_off(self._model, self._model.transform(tensors({**pairs, **items})))
 
     def lists(self, users: Rows, kind: str) -> None:
         """Compares lists of every form with the sorted logits of the model."""

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tfwd.config.features.base import Feature
 from tfwd.config.ranking import RankingConfig
+from tfwd.errors import ConfigError
 from tfwd.model.wide_deep import WideDeep
 from tfwd.recommend.catalogue import Catalogue, tensors
 from tfwd.recommend.pair_crosses import Keys
@@ -49,6 +50,9 @@ class ListMaker:
     Attributes:
         scorer: the model, split by sides.
         tables: the tabulated crosses; see `PairScorer.tables`.
+
+    Raises:
+        ConfigError: no feature reads anything of the user.
     """
 
     def __init__(
@@ -56,6 +60,11 @@ class ListMaker:
     ) -> None:
         self.model, self.features, self.ranking, self.catalogue = model, features, ranking, catalogue
         self.scorer = PairScorer(model, features, ranking)
+        if not self.scorer.user_inputs:
+            raise ConfigError(
+                "No feature reads a column of the user: everybody would get the same list. Add a feature of the user, "
+                f"such as {{type: categorical, column: {ranking.user}}}."
+            )
         raw = tensors(catalogue.inputs)
         count = len(catalogue)
         blocks = [

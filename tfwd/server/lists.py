@@ -61,6 +61,7 @@ class Lists:
         path: the file, with any external data next to it.
 
     Attributes:
+        schema: the raw inputs of the model, those of the item among them.
         ids: the items, in the order of the catalogue: `str` objects or int64 `(N,)`.
         titles: their titles, `str` objects `(N,)`, or None.
         inputs: what `recommend` takes.
@@ -82,17 +83,22 @@ class Lists:
         length = _default_length(properties.get(CATALOGUE), path)
         graph = {entry.name: entry for entry in self._session.get_inputs()}
         outputs = {entry.name for entry in self._session.get_outputs()}
-        if not {ITEMS, LOGITS, SCORES} <= outputs:
-            raise _damaged(path, f"the graph gives {sorted(outputs)}")
         graph.pop(PLACES, None)
+        if not {ITEMS, LOGITS, SCORES} <= outputs or not graph:
+            raise _damaged(path, f"the graph takes {sorted(graph)} and gives {sorted(outputs)}")
         self._users = tuple(_of_user(self.schema.inputs, entry, path) for entry in graph.values())
         nobody = {
             spec.name: np.full((1, *(size or 1 for size in spec.shape[1:])), _missing(spec.name, spec.dtype), spec.type)
             for spec in self._users
         }
-        constants = [name for name in (ITEMS, TITLES) if name in outputs]
-        self.ids, *more = self._session.run(constants, nobody)
+        columns = [name for name in (ITEMS, TITLES) if name in outputs]
+        try:
+            logits, self.ids, *more = self._session.run([LOGITS, *columns], nobody)
+        except Exception as error:  # as above
+            raise _damaged(path, f"a user without any value gets {(str(error).splitlines() or [''])[0]}") from None
         self.titles: NDArray[Any] | None = more[0] if more else None
+        if {logits.shape, *(values.shape for values in more)} != {self.ids.shape}:
+            raise _damaged(path, f"{logits.shape} scores of {self.ids.shape} items")
         item = "string" if self.ids.dtype == object else "int64"
         self._none = _MISSING[item]
         self._rows = {value: row for row, value in enumerate(self.ids.tolist())}
