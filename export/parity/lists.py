@@ -15,6 +15,7 @@ from export.parity.tolerance import differs, logarithm, rounded_off
 from tfwd.errors import ExportError
 from tfwd.inference.onnx_session import with_fingerprints
 from tfwd.recommend.top_k import ListMaker
+from tfwd.schema import DTYPES
 from tfwd.server.lists import Lists
 
 # Users of each kind: for each of them all items are compared.
@@ -71,7 +72,9 @@ class _Check:
         def one(parts: Any) -> tf.Tensor:
             return lists.logits(tf.nest.map_structure(lambda values: values[tf.newaxis], parts)).logit
 
-        @tf.function(autograph=False, reduce_retracing=True)
+        specs = {entry.name: tf.TensorSpec(entry.shape, DTYPES[entry.kind]) for entry in lists.scorer.user_inputs}
+
+        @tf.function(autograph=False, input_signature=[specs])
         def logits(raw: dict[str, tf.Tensor]) -> tf.Tensor:
             return tf.map_fn(one, lists.user(raw), fn_output_signature=tf.TensorSpec([None], tf.float32))
 

@@ -66,19 +66,22 @@ def counts() -> ListMaker:
 
 
 @pytest.fixture(scope="module")
-def once(counts: ListMaker) -> Iterator[None]:
-    """Converts the lists of counts once; the parts of the items are not seen by the converter."""
-    found = convert_lists(counts, False)
+def converted(counts: ListMaker) -> CatalogueGraph:
+    """The graph of the lists of counts: the converter does not see the parts of the items."""
+    return convert_lists(counts)
+
+
+@pytest.fixture
+def once(converted: CatalogueGraph, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Converts the lists of counts once."""
 
     def convert(lists: ListMaker, *_: Any) -> CatalogueGraph:
         copy, parts = onnx_format.ModelProto(), lists.items()
-        copy.CopyFrom(found.proto)
-        assert set(found.large) == {"catalogue/wide", "catalogue/deep"}
+        copy.CopyFrom(converted.proto)
+        assert set(converted.large) == {"catalogue/wide", "catalogue/deep"}
         return CatalogueGraph(copy, {"catalogue/wide": parts.wide, "catalogue/deep": parts.deep})
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(recommend, "convert_lists", convert)
-        yield
+    monkeypatch.setattr(recommend, "convert_lists", convert)
 
 
 @pytest.fixture
@@ -259,9 +262,10 @@ def test_large_parts_lie_beside_the_file(
     assert str(Lists(lists_beside(file)).recommend(users(counts))) == str(inside)
 
 
-def test_lists_of_another_model_are_refused(counts: ListMaker, hard: tuple[ListMaker, Path], tmp_path: Path) -> None:
+def test_lists_of_another_model_are_refused(counts: ListMaker, tmp_path: Path) -> None:
+    other, _ = list_cases.built(list_cases.NUMBERED, numbered=True)
     with pytest.raises(ExportError, match="The lists belong to another model"):
-        onnx.save(hard[0].model, tmp_path / "model.onnx", lists=counts)
+        onnx.save(other, tmp_path / "model.onnx", lists=counts)
 
 
 def test_a_run_that_ranks_is_exported_with_lists_unless_told_otherwise(
