@@ -98,6 +98,13 @@ def onnx(
             "--split", help="Also write the two halves, NAME.transform.onnx for a CPU and NAME.ranker.onnx for a GPU."
         ),
     ] = False,
+    lists: Annotated[
+        bool,
+        typer.Option(
+            "--lists/--no-lists",
+            help="Also write NAME.recommend.onnx, which answers users with lists, if the run has a catalogue.",
+        ),
+    ] = True,
     baseline: Baseline = None,
     data: Data = None,
     tolerance: Tolerance = None,
@@ -109,7 +116,7 @@ def onnx(
     limits = _limits(baseline, data, tolerance, max_change, max_psi, force)
     found, rows = _load(run)
     from export.onnx.writer import write
-    from export.pipeline import client_lines, measured, training_ranges
+    from export.pipeline import client_lines, measured, recommended, training_ranges
 
     _compare(run, found.model, baseline, data, limits, force)
     written = write(
@@ -121,6 +128,7 @@ def onnx(
         split=split,
         ranges=training_ranges(found.run),
         rows=rows,
+        **(recommended(found.run) if lists and found.run is not None else {}),
     )
     with_rounded = " with its tables rounded to half precision" if half_tables else ""
     say(f"ONNX in {written.file}, verified against the model{with_rounded} on {_compared(rows)} and hostile rows.")

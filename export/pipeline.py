@@ -109,11 +109,13 @@ def export_onnx(
     sparse_wide: bool | None = None,
     half_tables: bool = False,
     split: bool = False,
+    lists: bool = True,
     rows: Mapping[str, Any] | None = None,
 ) -> Path:
     """Writes an ONNX file, compared with the model row by row before it appears: on a run's own rows too.
 
-    See `export.onnx.save` for the file, the options and the errors.
+    Beside it, `NAME.recommend.onnx` answers users with lists if the run has a catalogue. See `export.onnx.save` for the
+    files, the options and the errors.
 
     Args:
         source: a run, a run directory, a `.keras` file or a model.
@@ -122,6 +124,7 @@ def export_onnx(
         sparse_wide: whether to store only the nonzero numbers of the wide table; None decides.
         half_tables: whether to store the tables in half precision.
         split: whether to write the two halves of the model too, the second of which runs on a GPU.
+        lists: whether to write the file of lists of a run that has a catalogue.
         rows: real raw rows by input for the comparison, in place of the run's.
 
     Returns:
@@ -130,7 +133,7 @@ def export_onnx(
     found = opened(source)
     file = output_file if output_file is not None else found.place / f"{found.name}.onnx"
     given = real_rows(found.run) if rows is None and found.run is not None else rows
-    return onnx.save(
+    written = onnx.write(
         found.model,
         file,
         fingerprint_inputs=fingerprint_inputs,
@@ -139,7 +142,10 @@ def export_onnx(
         split=split,
         ranges=training_ranges(found.run),
         rows=given,
+        **(recommended(found.run) if lists and found.run is not None else {}),
     )
+    _say_no_lists(written)
+    return written.file
 
 
 def real_rows(run: Run) -> Mapping[str, Any] | None:
@@ -165,10 +171,14 @@ def training_ranges(run: Run | None) -> dict[str, tuple[float, float]]:
 
 
 def recommended(run: Run) -> dict[str, Any]:
-    """Returns what a SavedModel of a run that ranks items also takes: its catalogue, and the length of a list."""
+    """Returns what an export of a run that ranks items also takes: its lists and their length; nothing for others."""
+    from tfwd.recommend.inputs import user_inputs
     from tfwd.recommend.recommender import Recommender, has_catalogue
 
     if run.config.ranking is None or not has_catalogue(run):
+        return {}
+    if not user_inputs(run.model.schema, run.config.ranking):
+        console.print("No lists: no feature reads a column of the user.", markup=False)
         return {}
     return {"lists": Recommender(run).lists, "k": run.config.ranking.k}
 
@@ -221,19 +231,26 @@ def export_run(run: Run) -> list[Path]:
     with run.writing():
         folder, config, rows = run.path / "export", run.config.export, real_rows(run)
         written: list[Path] = []
+        ranked = recommended(run) if config.formats else {}
         if "savedmodel" in config.formats:
-            written.append(_savedmodel(run, folder, rows))
+            written.append(_savedmodel(run, folder, rows, ranked))
         if "onnx" in config.formats:
+            file = folder / f"{config.name}.onnx"
             try:
-                written.append(
-                    onnx.save(run.model, folder / f"{config.name}.onnx", ranges=training_ranges(run), rows=rows)
-                )
+                made = onnx.write(run.model, file, ranges=training_ranges(run), rows=rows, **ranked)
+                _say_no_lists(made)
+                written += [made.file, *([made.lists] if made.lists is not None else [])]
             except HashedFeatureError as error:
                 console.print(f"No ONNX file: {error}", markup=False)
         return written
 
 
-def _savedmodel(run: Run, folder: Path, rows: Mapping[str, Any] | None) -> Path:
+def _say_no_lists(written: onnx.Written) -> None:
+    if written.no_lists:
+        console.print(f"No file of lists: {written.no_lists}", markup=False)
+
+
+def _savedmodel(run: Run, folder: Path, rows: Mapping[str, Any] | None, ranked: dict[str, Any]) -> Path:
     """Writes the run's version, once: its number is decided and recorded before it is made.
 
     A version appears only when it is complete. So one that exists although the export was interrupted need not be made
@@ -244,4 +261,4 @@ def _savedmodel(run: Run, folder: Path, rows: Mapping[str, Any] | None) -> Path:
         return folder / made
     version = savedmodel.next_version(folder / name)
     run.set_exported("savedmodel", f"{name}/{version}")
-    return savedmodel.save(run.model, folder, name=name, rows=rows, version=version, **recommended(run))
+    return savedmodel.save(run.model, folder, name=name, rows=rows, version=version, **ranked)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 from made_once import made
 
 from tfwd.config.config import Config
@@ -140,3 +141,21 @@ def trained() -> Run:
         users().to_parquet(run.path / "data" / "users.parquet", index=False)
 
     return Run.open(made("ranking", make) / "run")
+
+
+@functools.cache
+def exported() -> Path:
+    """The folder of what the commands export of the run: the SavedModel `films/1`, `films.onnx` and its lists."""
+
+    def make(folder: Path) -> None:
+        from export import commands
+        from export.parity import compare, lists
+
+        with pytest.MonkeyPatch.context() as patch:
+            # The tests compare more users themselves.
+            patch.setattr(compare, "HOSTILE_ROWS", 300)
+            patch.setattr(lists, "USERS", 20)
+            commands.savedmodel(trained().path, output=folder, name="films")
+            commands.onnx(trained().path, output=folder / "films.onnx")
+
+    return made("ranking-exports", make)

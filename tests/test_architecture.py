@@ -18,9 +18,10 @@ TOP |= {"tfwd.evaluation", "tfwd.prediction"}
 KNOWS_EXPORT = {"cli"}
 
 
-def order() -> list[str]:
-    """The rooms in the order of the document's table, the lowest first."""
-    return re.findall(r"^\| `(\w+)` \|", (ROOT / DOCUMENT).read_text(encoding="utf-8"), re.MULTILINE)
+def order(prefix: str = "") -> list[str]:
+    """The rooms in the order of the document's table, the lowest first; with `export.` those in that package."""
+    text = (ROOT / DOCUMENT).read_text(encoding="utf-8")
+    return re.findall(rf"^\| `({re.escape(prefix)}\w+)` \|", text, re.MULTILINE)
 
 
 @cache
@@ -33,6 +34,10 @@ def room(module: str) -> str:
     if module in TOP:
         return "top"
     return "export" if module.split(".")[0] == "export" else module.split(".")[1]
+
+
+def room_of_export(module: str) -> str:
+    return ".".join(module.split(".")[:2])
 
 
 @cache
@@ -74,6 +79,20 @@ def test_no_room_imports_one_further_down_the_table() -> None:
         if room(module) not in KNOWS_EXPORT
     ]
     assert not wrong, f"{DOCUMENT}: a room imports only from the rooms before it in the table.\n" + "\n".join(wrong)
+
+
+def test_export_has_an_order_of_its_own() -> None:
+    # `python -m export.onnx` is a command, on top of all.
+    inside = [module for module in modules() if module.startswith("export.") and not module.endswith(".__main__")]
+    place = {name: number for number, name in enumerate(order("export."))}
+    assert {room_of_export(module) for module in inside} == set(place), f"{DOCUMENT} and the folders of export differ"
+    wrong = [
+        f"{module} imports {other}, which stands further down the table of export"
+        for module in inside
+        for other in sorted(imports()[module] & set(inside))
+        if place[room_of_export(other)] > place[room_of_export(module)]
+    ]
+    assert not wrong, f"{DOCUMENT}: in export as in tfwd, imports run downward.\n" + "\n".join(wrong)
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:

@@ -26,6 +26,8 @@ MISSING: dict[Kind, Any] = {"string": "", "integer": MISSING_INTEGER, "float": m
 FINGERPRINT_SUFFIX = "_fingerprint"
 # What no input may be called: the matrices of a model and its answers.
 _RESERVED = re.compile(r"(wide|embedding_\d+|one_hot)_(ids|weights)|numeric|probability|logit|prediction|classes")
+# Fingerprint64(""), FarmHash's k2 constant: what stands there for a missing value.
+EMPTY_FINGERPRINT = 0x9AE16A3B2F90404F
 
 
 @dataclass(frozen=True)

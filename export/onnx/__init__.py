@@ -3,5 +3,5 @@
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__, submod_attrs={"halves": ["half_files"], "session": ["fingerprints"], "writer": ["save", "write"]}
+    __name__, submod_attrs={"interface": ["fingerprints"], "halves": ["half_files"], "writer": ["save", "write"]}
 )

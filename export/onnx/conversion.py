@@ -7,7 +7,8 @@ words is converted in its place. The vocabularies are put in here, the tables af
 from __future__ import annotations
 
 import functools
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -18,16 +19,18 @@ from tf2onnx.optimizer.const_fold_optimizer import ConstFoldOptimizer
 from tf2onnx.optimizer.identity_optimizer import IdentityOptimizer
 from tf2onnx.optimizer.merge_duplicated_nodes_optimizer import MergeDuplicatedNodesOptimizer
 
+from export.onnx.interface import OPSET
 from export.onnx.lookups import put_vocabularies
 from export.onnx.operations import CONVERTED, refuse_unknown
-from export.onnx.session import OPSET, rounds_name, table_name, transform_name
-from export.onnx.small_ranker import small_ranker
 from export.onnx.small_transform import rounds, small_transform
 from export.parity.answers import answers, tables, transformed_names
+from export.parity.session import rounds_name, table_name, transform_name
+from export.parity.small_ranker import small_ranker
 from export.quiet import quiet
 from tfwd.errors import ExportError
 from tfwd.layers.direct_lookup import Fingerprint
 from tfwd.model.wide_deep import WideDeep
+from tfwd.recommend.pair_scorer import with_keys
 from tfwd.schema import DTYPES, FINGERPRINT_SUFFIX
 
 _STAND_IN_ROWS = 3
@@ -35,6 +38,96 @@ _STAND_IN_ROWS = 3
 
 class HashedFeatureError(ExportError):
     """A model has hashed strings, which ONNX cannot compute, and fingerprints as inputs were not allowed."""
+
+
+class StandIns(NamedTuple):
+    """A model whose tables, vocabularies and rounds of crosses are stand-ins.
+
+    Attributes:
+        transform: the transform, from the fingerprints on if they are inputs.
+        ranker: the ranker, in operations that ONNX has.
+        sources: the file's input for each input of the transform.
+        vocabularies: the vocabularies, by the single word of each stand-in.
+        rounds: the stand-ins of the rounds, by name.
+    """
+
+    transform: keras.Model
+    ranker: keras.Model
+    sources: dict[str, str]
+    vocabularies: dict[str, list[str]]
+    rounds: dict[str, keras.Variable]
+
+    @classmethod
+    def of(cls, model: WideDeep, fingerprint_inputs: bool, crossed: bool = False) -> StandIns:
+        """Makes them.
+
+        Args:
+            model: a trained model.
+            fingerprint_inputs: as in `convert`.
+            crossed: whether the transform also returns the keys of its crosses.
+
+        Raises:
+            ExportError: ONNX cannot compute a feature.
+        """
+        with quiet():
+            transform, vocabularies = small_transform(model)
+            held = rounds(transform)
+            if crossed:
+                transform, _ = with_keys(transform)
+            transform, sources = _after_hashing(model, transform, fingerprint_inputs)
+        ranker = small_ranker(model, lambda table: _STAND_IN_ROWS)
+        generator = np.random.default_rng(0)
+        for variable in tables(ranker).values():
+            # Each has distinct values, so that it can be found in the graph.
+            variable.assign(generator.normal(size=variable.shape))
+        return cls(transform, ranker, sources, vocabularies, held)
+
+    def inputs(self, model: WideDeep) -> dict[str, keras.KerasTensor]:
+        """Returns the file's raw inputs, by name."""
+        kinds = {entry.name: DTYPES[entry.kind] for entry in model.schema.inputs}
+        shapes = {entry.name: entry.shape for entry in model.schema.inputs}
+        shapes = {name + FINGERPRINT_SUFFIX: shape for name, shape in shapes.items()} | shapes
+        return {
+            name: keras.Input(shapes[name][1:], dtype=kinds.get(name, "int64"), name=name)
+            for name in dict.fromkeys(self.sources.values())
+        }
+
+    def raw(self, inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Returns the transform's inputs from those of the file."""
+        return {
+            name: tf.cast(inputs[source], tf.uint64)
+            if source.endswith(FINGERPRINT_SUFFIX) and name != source
+            else inputs[source]
+            for name, source in self.sources.items()
+        }
+
+    def graph(self, inputs: dict[str, keras.KerasTensor], outputs: dict[str, keras.KerasTensor]) -> onnx.ModelProto:
+        """Returns the graph from inputs to named outputs, with the vocabularies.
+
+        The stand-ins of the tables and rounds that it reads are its initializers `tables/<name>` and `rounds/<name>`.
+
+        Raises:
+            ExportError: ONNX has no operation for something in it.
+        """
+        whole = keras.Model(list(inputs.values()), list(outputs.values()))
+        signature = [tf.TensorSpec(tensor.shape, tensor.dtype, name=tensor.name) for tensor in whole.inputs]
+        with quiet():
+            proto, _ = tf2onnx.convert.from_keras(
+                whole,
+                input_signature=signature,
+                opset=OPSET,
+                custom_op_handlers={op: (made, []) for op, made in CONVERTED.items()},
+                optimizers={"simpler": _Simpler},
+            )
+        refuse_unknown(proto.graph)
+        put_vocabularies(proto.graph, self.vocabularies)
+        rename(proto.graph, dict(zip([entry.name for entry in proto.graph.output], outputs, strict=True)))
+        for name, variable in tables(self.ranker).items():
+            rename(proto.graph, dict.fromkeys(_holding(proto.graph, variable.numpy()), table_name(name)))
+        for name, variable in self.rounds.items():
+            # Exact crosses do not use theirs.
+            rename(proto.graph, dict.fromkeys(_holding(proto.graph, variable.numpy()), rounds_name(name)))
+        return proto
 
 
 def convert(model: WideDeep, fingerprint_inputs: bool = False) -> onnx.ModelProto:
@@ -51,48 +144,19 @@ def convert(model: WideDeep, fingerprint_inputs: bool = False) -> onnx.ModelProt
     Raises:
         ExportError: ONNX cannot compute a feature, or an input has the name of an output.
     """
-    with quiet():
-        transform, vocabularies = small_transform(model)
-        held = rounds(transform)
-        transform, sources = _after_hashing(model, transform, fingerprint_inputs)
-    twins = sorted(set(sources.values()) & set(model.schema.answer_names))
+    small = StandIns.of(model, fingerprint_inputs)
+    twins = sorted(set(small.sources.values()) & set(model.schema.answer_names))
     if twins:
         raise ExportError(
             f"ONNX tells inputs and outputs apart by name, and {twins} would be both. Rename the inputs in data.names."
         )
-    ranker = small_ranker(model, lambda table: _STAND_IN_ROWS)
-    generator = np.random.default_rng(0)
-    for variable in tables(ranker).values():
-        # Each has distinct values, so that it can be found in the graph.
-        variable.assign(generator.normal(size=variable.shape))
-    kinds = {entry.name: DTYPES[entry.kind] for entry in model.schema.inputs}
-    shapes = {entry.name: entry.shape for entry in model.schema.inputs}
-    shapes = {name + FINGERPRINT_SUFFIX: shape for name, shape in shapes.items()} | shapes
-    inputs = {
-        name: keras.Input(shapes[name][1:], dtype=kinds.get(name, "int64"), name=name)
-        for name in dict.fromkeys(sources.values())
-    }
-    outputs = _Whole(model, transform, ranker, sources)(inputs)
-    whole = keras.Model(list(inputs.values()), list(outputs.values()))
-    signature = [tf.TensorSpec(tensor.shape, tensor.dtype, name=tensor.name) for tensor in whole.inputs]
-    with quiet():
-        proto, _ = tf2onnx.convert.from_keras(
-            whole,
-            input_signature=signature,
-            opset=OPSET,
-            custom_op_handlers={op: (made, []) for op, made in CONVERTED.items()},
-            optimizers={"simpler": _Simpler},
-        )
-    refuse_unknown(proto.graph)
-    put_vocabularies(proto.graph, vocabularies)
-    _rename(proto.graph, dict(zip([entry.name for entry in proto.graph.output], outputs, strict=True)))
+    inputs = small.inputs(model)
+    proto = small.graph(inputs, _Whole(model, small)(inputs))
     _order_inputs(proto.graph, [entry.name + end for entry in model.schema.inputs for end in ("", FINGERPRINT_SUFFIX)])
-    named = {table_name(name): variable for name, variable in tables(ranker).items()}
-    for name, variable in named.items():
-        _rename(proto.graph, {_find(proto.graph, variable.numpy(), name): name})
-    for name, variable in held.items():
-        # Exact crosses do not use theirs.
-        _rename(proto.graph, dict.fromkeys(_holding(proto.graph, variable.numpy()), rounds_name(name)))
+    held = [entry.name for entry in proto.graph.initializer]
+    for name in map(table_name, tables(small.ranker)):
+        if held.count(name) != 1:
+            raise ExportError(f"{name!r} occurs {held.count(name)} times in the converted graph. Expected: once.")
     return proto
 
 
@@ -160,7 +224,7 @@ def _after_hashing(
         )
     inner = {layer.name: layer.output for layer in hashed}
     starts = {tensor.name: tensor for tensor in transform.inputs} | inner
-    rest = keras.Model(starts, dict(zip(transformed_names(model.layout), transform.outputs, strict=True)))
+    rest = keras.Model(starts, dict(transform.output))
     return rest, raw | given
 
 
@@ -170,20 +234,14 @@ class _Whole(keras.layers.Layer):
     One layer, with a name that no input can have: in a Keras model an input and a layer cannot share a name.
     """
 
-    def __init__(self, model: WideDeep, transform: keras.Model, ranker: keras.Model, sources: dict[str, str]) -> None:
+    def __init__(self, model: WideDeep, small: StandIns) -> None:
         super().__init__(name="export.whole")
-        self.transform, self.ranker, self.sources = transform, ranker, sources
+        self.transform, self.ranker, self._raw = small.transform, small.ranker, small.raw
         self._answers = functools.partial(answers, model)
         self._specs = _specs(model)
 
     def call(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        raw = {
-            name: tf.cast(inputs[source], tf.uint64)
-            if source.endswith(FINGERPRINT_SUFFIX) and name != source
-            else inputs[source]
-            for name, source in self.sources.items()
-        }
-        prepared = self.transform(raw)
+        prepared = self.transform(self._raw(inputs))
         found = self._answers(self.ranker(prepared, training=False))
         return found | {transform_name(name): tensor for name, tensor in prepared.items()}
 
@@ -202,14 +260,6 @@ def _specs(model: WideDeep) -> dict[str, keras.KerasTensor]:
     return specs | {transform_name(name): keras.KerasTensor(t.shape, t.dtype) for name, t in prepared}
 
 
-def _find(graph: onnx.GraphProto, values: np.ndarray, name: str) -> str:
-    """Returns the name of the initializer that holds a stand-in."""
-    found = _holding(graph, values)
-    if len(found) != 1:
-        raise ExportError(f"{name!r} occurs {len(found)} times in the converted graph. Expected: once.")
-    return found[0]
-
-
 def _holding(graph: onnx.GraphProto, values: np.ndarray) -> list[str]:
     return [
         entry.name
@@ -218,10 +268,10 @@ def _holding(graph: onnx.GraphProto, values: np.ndarray) -> list[str]:
     ]
 
 
-def _rename(graph: onnx.GraphProto, names: dict[str, str]) -> None:
+def rename(graph: onnx.GraphProto, names: dict[str, str]) -> None:
     """Renames values of a graph wherever they occur."""
     for node in graph.node:
         node.input[:] = [names.get(name, name) for name in node.input]
         node.output[:] = [names.get(name, name) for name in node.output]
-    for entry in (*graph.initializer, *graph.output):
+    for entry in (*graph.initializer, *graph.input, *graph.output):
         entry.name = names.get(entry.name, entry.name)

@@ -6,17 +6,13 @@ Both consist of unchanged nodes of the whole.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import onnx
-from google.protobuf.message import DecodeError
 
-from export.onnx import protobuf as wire
-from export.onnx.session import transform_name
+from export.parity.session import transform_name
 from tfwd.errors import ExportError
-from tfwd.inference.metadata import PART
 from tfwd.inference.onnx_split import reads
 from tfwd.schema import Schema
 
@@ -29,35 +25,6 @@ def half_files(file: str | Path) -> tuple[Path, Path]:
     file = Path(file)
     first, second = (file.with_name(f"{file.stem}.{part}{file.suffix}") for part in PARTS)
     return first, second
-
-
-def is_half(file: Path) -> bool:
-    """Whether a file is half of a model that `export.onnx` wrote."""
-    try:
-        return file.is_file() and any(entry.key == PART for entry in wire.head(file).metadata_props)
-    except (OSError, ValueError, DecodeError):
-        return False
-
-
-def refuse_others(halves: Sequence[Path]) -> None:
-    """Checks that what exists in the place of halves are halves: nobody has asked to replace anything else.
-
-    Raises:
-        ExportError: a file is something else.
-    """
-    for file in halves:
-        if os.path.lexists(file) and not is_half(file):
-            raise ExportError(
-                f"{file} exists and is not half of a model, whose name it has. Rename it, or write to another "
-                "output_file (--output)."
-            )
-
-
-def remove_halves(halves: Sequence[Path]) -> None:
-    """Removes halves with their external data, and nothing else."""
-    for file in filter(is_half, halves):
-        file.unlink()
-        file.with_name(f"{file.name}.data").unlink(missing_ok=True)
 
 
 def halve(model: onnx.ModelProto, schema: Schema) -> tuple[onnx.ModelProto, onnx.ModelProto]:

@@ -12,7 +12,7 @@ from tf2onnx.onnx_opset.controlflow import Select
 from tf2onnx.onnx_opset.math import FloorMod
 from tf2onnx.onnx_opset.tensor import TopKV2
 
-from export.onnx.session import OPSET
+from export.onnx.interface import OPSET
 from tfwd.errors import ExportError
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import onnx
 
-from export.onnx.session import table_name
 from export.parity.answers import blocks
+from export.parity.session import table_name
 from tfwd.errors import ExportError
 
 # A nonzero number takes its 4 bytes and some 4 for its position: with a quarter of them the table is half as large.

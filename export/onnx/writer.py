@@ -18,16 +18,21 @@ from export.onnx import protobuf as wire
 from export.onnx import storage
 from export.onnx.conversion import convert
 from export.onnx.cuda import without_kernel
-from export.onnx.halves import PARTS, half_files, halve, refuse_others, remove_halves
-from export.onnx.session import DOMAINS, rounds_name, table_name
+from export.onnx.gate import check_whole, refuse_nonstandard
+from export.onnx.halves import PARTS, half_files, halve
+from export.onnx.parts import refuse_others, remove_parts
+from export.onnx.recommend import ListsFile, NoListsError
 from export.onnx.small_transform import rounds
 from export.onnx.storage import Storage
 from export.parity import compare as parity
 from export.parity.answers import tables
+from export.parity.session import rounds_name, table_name
 from tfwd.errors import ExportError
 from tfwd.inference import metadata
+from tfwd.inference.metadata import LISTS
 from tfwd.model.wide_deep import WideDeep
-from tfwd.schema import FINGERPRINT_SUFFIX
+from tfwd.recommend.top_k import ListMaker
+from tfwd.server.lists import lists_beside
 from tfwd.utils.files import disk_errors, hidden_folder, left_folders, remove
 
 # A protobuf message is limited to 2 GiB; 64 MiB of that are reserved, besides the size of everything but the tables.
@@ -47,6 +52,8 @@ class Written:
             half-precision tables lose.
         halves: the files of the two halves, if they were asked for.
         on_cpu: the operations of the second half for which ONNX Runtime has no kernel on a GPU.
+        lists: the file of lists, if they were given and ONNX can compute them.
+        no_lists: why there is none although they were given.
     """
 
     file: Path
@@ -54,6 +61,8 @@ class Written:
     difference: float
     halves: tuple[Path, Path] | None = None
     on_cpu: tuple[str, ...] = ()
+    lists: Path | None = None
+    no_lists: str = ""
 
     def report(self) -> list[str]:
         """Returns what is unusual about the file, one sentence each."""
@@ -69,6 +78,10 @@ class Written:
             lines.append(f"Its halves, verified alike: {self.halves[0]} for a CPU, {self.halves[1]} for a GPU.")
         if self.on_cpu:
             lines.append(f"ONNX Runtime runs on the CPU, as it has no kernel for a GPU: {', '.join(self.on_cpu)}.")
+        if self.lists is not None:
+            lines.append(f"Its lists, verified for real and hostile users: {self.lists}.")
+        if self.no_lists:
+            lines.append(f"No file of lists: {self.no_lists}")
         return lines
 
 
@@ -81,6 +94,8 @@ def save(
     half_tables: bool = False,
     split: bool = False,
     ranges: Mapping[str, Sequence[float]] | None = None,
+    lists: ListMaker | None = None,
+    k: int = 10,
     rows: Mapping[str, Any] | None = None,
 ) -> Path:
     """Writes a model as an ONNX file, compared with the model row by row before it appears.
@@ -107,14 +122,17 @@ def save(
             removed.
         ranges: the smallest and largest training value of numeric inputs by name, as
             `tfwd.features.ranges.input_ranges` returns them.
+        lists: writes the file of lists over their catalogue too, `NAME.recommend.onnx` for `NAME.onnx`; see
+            `export.onnx.recommend`. Without it, that of an older file of this name is removed.
+        k: the length of a list by default.
         rows: real raw rows by input, for the comparison.
 
     Returns:
         The file.
 
     Raises:
-        ExportError: ONNX cannot compute a feature, a table cannot be stored as requested, a file of the name of a
-            half is something else, or the file disagrees with the model.
+        ExportError: ONNX cannot compute a feature, a table cannot be stored as requested, the lists are of another
+            model, a file of the name of a part is something else, or a file disagrees with the model.
     """
     written = write(
         model,
@@ -124,6 +142,8 @@ def save(
         half_tables=half_tables,
         split=split,
         ranges=ranges,
+        lists=lists,
+        k=k,
         rows=rows,
     )
     return written.file
@@ -138,6 +158,8 @@ def write(
     half_tables: bool = False,
     split: bool = False,
     ranges: Mapping[str, Sequence[float]] | None = None,
+    lists: ListMaker | None = None,
+    k: int = 10,
     rows: Mapping[str, Any] | None = None,
 ) -> Written:
     """Does what `save` does, and returns details about the file."""
@@ -146,44 +168,62 @@ def write(
         raise ExportError("The model has no wide table that could be sparse. Leave sparse_wide (--sparse-wide) out.")
     if half_tables and not variables:
         raise ExportError("The model has no tables. Leave half_tables (--half-tables) out.")
+    if lists is not None and lists.model is not model:
+        raise ExportError("The lists belong to another model than the one to save: make them from this one.")
     target = Path(output_file)
-    files = (target, *half_files(target))
-    if split:
-        refuse_others(files[1:])
+    files: dict[str | None, Path] = {None: target, LISTS: lists_beside(target)}
+    files |= zip(PARTS, half_files(target), strict=True)
+    asked = [*(PARTS if split else ()), *((LISTS,) if lists is not None else ())]
+    refuse_others(files[part] for part in asked)
     described = _described(model, ranges)
     proto = convert(model, fingerprint_inputs)
-    halves = halve(proto, model.schema) if split else ()
+    graphs: dict[str | None, onnx.ModelProto] = {None: proto}
+    if split:
+        graphs |= zip(PARTS, halve(proto, model.schema), strict=True)
+    on_cpu = without_kernel(graphs[PARTS[1]]) if split else []
     for entry in [entry for entry in proto.graph.output if "/" in entry.name]:
         proto.graph.output.remove(entry)
+    del proto
+    of_lists, no_lists = None, ""
+    try:
+        if lists is not None:
+            of_lists = ListsFile.of(lists, k, fingerprint_inputs, half_tables)
+            graphs[LISTS] = of_lists.proto
+    except NoListsError as error:
+        no_lists = str(error)
     storages = tuple(storage.choose(name, table, half_tables, sparse_wide) for name, table in variables.items())
     described |= {"tables": {form.name: form.to_dict() for form in storages}}
     target.parent.mkdir(parents=True, exist_ok=True)
-    names = {file.name + ending for file in files for ending in ("", ".data")}
+    names = {file.name + ending for file in files.values() for ending in ("", ".data")}
     for left in left_folders(target.parent / "tmp", names):
         remove(left)
     with hidden_folder(target.parent / "tmp") as staging, disk_errors(target):
-        staged = [staging / file.name for file in files[: 1 + len(halves)]]
-        on_cpu = without_kernel(halves[1]) if halves else []
-        graphs, parts = [proto, *halves], [None, *PARTS]
-        del proto, halves
-        for part, file in zip(parts, staged, strict=False):
-            graph = graphs.pop(0)
-            _describe(graph, described, part, model.schema.version)
-            # Each half has what it reads of the tables and the rounds.
-            streamed = [*_tables(graph.graph, variables, storages), *_rounds(graph.graph, model)]
+        staged = {part: staging / files[part].name for part in graphs}
+        for part, file in staged.items():
+            graph, streamed, facts = graphs.pop(part), [], described
+            if part == LISTS and of_lists is not None:
+                streamed, facts = list(of_lists.streamed()), {**described, **of_lists.facts}
+            _describe(graph, facts, part, model.schema.version)
+            # Each part has what it reads of the tables and the rounds.
+            streamed += [*_tables(graph.graph, variables, storages), *_rounds(graph.graph, model)]
             _write(graph, streamed, file)
-            del graph  # including what is stored sparsely
-        _gate(model, staged[0], fingerprint_inputs)
-        for file in staged[1:]:
-            _refuse_nonstandard(file)
-        difference = parity.check_onnx(model, staged[0], rows)
+            del graph, streamed  # including what is stored sparsely
+        check_whole(model.schema, staged[None], fingerprint_inputs)
+        difference = parity.check_onnx(model, staged[None], rows)
         if split:
-            parity.check_halves(model, staged[1], staged[2], rows)
-        # First, so that the halves beside a file are never those of another.
-        remove_halves(files[1:])
-        for file, found in zip(files, staged, strict=False):
-            _publish(found, file)
-    return Written(target, storages, difference, files[1:] if split else None, tuple(on_cpu))
+            first, second = (staged[part] for part in PARTS)
+            for file in (first, second):
+                refuse_nonstandard(file)
+            parity.check_halves(model, first, second, rows)
+        if of_lists is not None:
+            of_lists.check(staged[LISTS], rows)
+        # First, so that the parts beside a file are never those of another.
+        remove_parts(files[part] for part in (*PARTS, LISTS))
+        for part, file in staged.items():
+            _publish(file, files[part])
+    halves = half_files(target) if split else None
+    beside = None if of_lists is None else files[LISTS]
+    return Written(target, storages, difference, halves, tuple(on_cpu), beside, no_lists)
 
 
 def _described(model: WideDeep, ranges: Mapping[str, Sequence[float]] | None) -> dict[str, Any]:
@@ -201,7 +241,7 @@ def _described(model: WideDeep, ranges: Mapping[str, Sequence[float]] | None) ->
 
 
 def _describe(proto: onnx.ModelProto, described: Mapping[str, Any], part: str | None, version: str) -> None:
-    """Puts the metadata into a graph; `part` is that of a half, None for a whole model."""
+    """Puts the metadata into a graph; `part` is None for a whole model."""
     # The second half takes no raw inputs.
     kept = {key: value for key, value in described.items() if (key, part) != ("ranges", PARTS[1])}
     properties = {f"{metadata.PREFIX}{key}": json.dumps(value, ensure_ascii=False) for key, value in kept.items()}
@@ -279,32 +319,3 @@ def _append(tensor: onnx.TensorProto, parts: Iterable[bytes], data: Path) -> Non
     tensor.data_location = onnx.TensorProto.EXTERNAL
     for key, value in {"location": data.name, "offset": start, "length": size}.items():
         tensor.external_data.add(key=key, value=str(value))
-
-
-def _refuse_nonstandard(file: Path) -> onnx.ModelProto:
-    """Checks a file against the standard, and returns its graph."""
-    onnx.checker.check_model(str(file))
-    proto = onnx.load(str(file), load_external_data=False)
-    strange = sorted({entry.domain for entry in (*proto.opset_import, *proto.graph.node)} - set(DOMAINS))
-    if strange:
-        raise ExportError(
-            f"The converted graph uses the domains {strange}. Only the standard ones are portable: {DOMAINS}"
-        )
-    return proto
-
-
-def _gate(model: WideDeep, file: Path, fingerprint_inputs: bool) -> None:
-    """Checks what the converter does not guarantee by finishing without an error."""
-    proto = _refuse_nonstandard(file)
-    inputs = [entry.name for entry in proto.graph.input]
-    expected = [entry.name for entry in model.schema.inputs]
-    if not fingerprint_inputs and inputs != expected:
-        raise ExportError(f"The converted graph has the inputs {inputs}. Expected: {expected}")
-    unknown = [
-        name for name in inputs if name not in expected and name.removesuffix(FINGERPRINT_SUFFIX) not in expected
-    ]
-    outputs = tuple(entry.name for entry in proto.graph.output)
-    if unknown or outputs != model.schema.answer_names:
-        raise ExportError(
-            f"The converted graph maps {inputs} to {outputs}. Expected: {expected} to {model.schema.answer_names}"
-        )

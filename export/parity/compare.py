@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from export.onnx.session import JoinedSession, OnnxSession, open_session
-from export.onnx.small_ranker import RoundedRanker, rounded
 from export.parity.answers import answers, blocks, tables, transformed_names
 from export.parity.hostile import hostile_rows, narrowed
 from export.parity.known_values import known_values
 from export.parity.rows import Rows, as_rows, length, part
+from export.parity.session import JoinedSession, OnnxSession, open_session
+from export.parity.small_ranker import RoundedRanker, rounded
+from export.parity.tolerance import differs, logarithm, rounded_off
 from tfwd.errors import ExportError
 from tfwd.features.layout import Layout, Range, columns_of, weights_name
 from tfwd.features.raw_tensors import tensors
@@ -29,13 +30,6 @@ from tfwd.model.wide_deep import WideDeep
 Results = dict[str, np.ndarray]
 
 HOSTILE_ROWS = 10_000
-PROBABILITY_TOLERANCE = 1e-6
-# Relative, for values that grow with the data: a few units in the last place of float32, after a sum of hundreds.
-_RELATIVE = 1e-5
-# Beyond this size a logit's sigmoid is 0 or 1 in float32; the share of it by which the runtimes may differ.
-_SATURATED, _RELATIVE_SATURATED = 104.0, 1e-4
-# Units in the last place of float32 by which the terms of the last layer may be off.
-_ROUNDINGS = 16
 _BATCH = 2048
 # Hostile lists are longer than the model keeps. Some are compared again with lists that it pads.
 _NARROW = 256
@@ -210,7 +204,7 @@ def _compare_batch(
             raise ExportError(f"{what}s: {name!r} has the shape {received[name].shape}. Expected: {values.shape}")
     features = _column_features(model.layout)
     for name in transformed:
-        wrong = np.argwhere(_differs(name, expected[name], received[name], 1.0))
+        wrong = np.argwhere(differs(name, expected[name], received[name], 1.0))
         if len(wrong):
             row, column = map(int, wrong[0])
             feature = features[name][column]
@@ -227,13 +221,13 @@ def _compare_batch(
             f"finite answer. The inputs: { {key: _short(values[row]) for key, values in batch.items()} }"
         )
     scale = float(model.heads.logit.scale)
-    rounded_off = _ROUNDINGS * 2.0**-24 * last_terms(model, matrices)
+    off = rounded_off(model, matrices)
     for name in found:
         pair = (expected[name], received[name])
         if model.schema.counts:
             # exp turns an absolute error of the logit into an equal relative error of the answer.
-            pair = (_logarithm(pair[0]), _logarithm(pair[1]))
-        wrong = np.argwhere(_differs(name, *pair, scale, rounded_off))
+            pair = (logarithm(pair[0]), logarithm(pair[1]))
+        wrong = np.argwhere(differs(name, *pair, scale, off))
         if len(wrong):
             row = int(wrong[0][0])
             place = "the tower or the sum of the heads" if whole else "how tfwd runs the graph, which itself agrees"
@@ -263,64 +257,6 @@ def _not_finite(names: Iterable[str], expected: Results) -> tuple[str, int] | No
             if len(rows):
                 return name, int(rows[0][0])
     return None
-
-
-def last_terms(model: WideDeep, matrices: dict[str, tf.Tensor]) -> np.ndarray:
-    """Returns the sum of the absolute terms of the last layer, which bounds its rounding error.
-
-    Args:
-        model: the model whose heads end in that layer.
-        matrices: the transform's outputs.
-
-    Returns:
-        float64 `(B, outputs)`, over the deep head's last product and its bias, and the wide head's numbers.
-    """
-    count = len(next(iter(matrices.values())))
-    wide, deep = model.heads.wide, model.heads.deep
-    total = np.zeros((count, model.schema.outputs))
-    if deep is not None:
-        units = np.abs(deep.tower(deep.tower_inputs(matrices), training=False).numpy().astype(np.float64))
-        kernel, bias = (np.abs(variable.numpy().astype(np.float64)) for variable in deep.logits.weights)
-        total += units @ kernel + bias
-    if wide is not None and wide.numeric:
-        numbers = np.abs(matrices["numeric"].numpy()[:, list(wide.numeric)].astype(np.float64))
-        total += numbers @ np.abs(wide.kernel.numpy().astype(np.float64))
-    return total
-
-
-def _differs(
-    name: str, expected: np.ndarray, received: np.ndarray, scale: float, rounded_off: np.ndarray | None = None
-) -> np.ndarray:
-    if name == "classes" or expected.dtype.kind == "i":
-        return np.asarray(_strings(expected) != _strings(received))
-    # The rounding error of a logit from sums whose terms are far larger than the sums.
-    off: Any = 0.0 if rounded_off is None else np.reshape(rounded_off, (*expected.shape[:1], -1))
-    if rounded_off is not None and expected.ndim == 1:
-        off = off[:, 0]
-    if name == "probability":
-        # With several classes, each probability moves with the logits of all.
-        moved = off if expected.ndim == 1 else off.max(axis=1, keepdims=True)
-        tolerance = PROBABILITY_TOLERANCE + expected * (1.0 - expected) * moved
-    else:
-        # The logits of several classes come from the same units, and share the rounding errors of those.
-        size = np.abs(expected) if expected.ndim == 1 else np.abs(expected).max(axis=1, keepdims=True)
-        # A logit whose probability is 0 or 1 in float32 says no more than that; its own layers have rounded it too.
-        part = np.where((name == "logit") & (size > _SATURATED), _RELATIVE_SATURATED, _RELATIVE)
-        tolerance = part * (scale + size) + scale * off
-    # Negated, so that NaN differs from everything, and one infinite number from another.
-    with np.errstate(invalid="ignore"):
-        return np.asarray(~((np.abs(expected - received) <= tolerance) & np.isfinite(expected) & np.isfinite(received)))
-
-
-def _logarithm(values: np.ndarray) -> np.ndarray:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(np.log(values))
-
-
-def _strings(values: np.ndarray) -> np.ndarray:
-    if values.dtype != object:
-        return values
-    return np.array([[v.decode() if isinstance(v, bytes) else v for v in row] for row in values], object)
 
 
 def _read_values(model: WideDeep, batch: Rows, row: int, name: str, column: int) -> dict[str, Any]:

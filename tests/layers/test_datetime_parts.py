@@ -14,12 +14,12 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 import tf2onnx
+from export.onnx.interface import OPSET
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from export.onnx import conversion
 from export.onnx.operations import CONVERTED, refuse_unknown
-from export.onnx.session import OPSET
 from tfwd.dates import FIRST_SECOND, LAST_SECOND, PARTS
 from tfwd.layers.datetime_parts import AgeInDays, CyclicalEncoding, DatetimeParts
 from tfwd.schema import MISSING_INTEGER

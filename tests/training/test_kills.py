@@ -44,7 +44,7 @@ def test_an_export_that_was_killed_is_not_written_twice(tmp_path: Path, monkeypa
     (left,) = models.iterdir()
     assert left.name.startswith(".tmp-")
     with monkeypatch.context() as patch:
-        patch.setattr("export.pipeline.onnx.save", interrupted)
+        patch.setattr("export.pipeline.onnx.write", interrupted)
         with pytest.raises(KeyboardInterrupt):
             export_run(Run.open(path))
     assert [entry.name for entry in models.iterdir()] == ["1"]

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 # Keys of the metadata of an ONNX file; without the prefix, of a SavedModel's assets.extra/tfwd.json.
 PREFIX = "tfwd_"
 DESCRIBED = ("assets.extra", "tfwd.json")
-# The key of an ONNX file that holds half of a model, `transform` or `ranker`.
-PART = f"{PREFIX}part"
+# The key of an ONNX file that holds part of a model: a half, `transform` or `ranker`, or its lists.
+PART, LISTS = f"{PREFIX}part", "recommend"
 # As ONNX Runtime calls the types of inputs.
 _KINDS: dict[str, Kind] = {"tensor(string)": "string", "tensor(int64)": "integer", "tensor(float)": "float"}
 
@@ -96,7 +96,8 @@ def of_onnx(properties: Iterable[tuple[str, str]], file: Path, part: str | None 
     Args:
         properties: the keys and values in the file.
         file: the file, for messages.
-        part: `transform` or `ranker` for the file of that half of a model, None for that of a whole model.
+        part: `transform` or `ranker` for the file of that half of a model, `LISTS` for that of its lists, None for that
+            of a whole model.
 
     Raises:
         RunError: they are not tfwd's, are damaged, or are those of another part of a model.
@@ -109,10 +110,8 @@ def of_onnx(properties: Iterable[tuple[str, str]], file: Path, part: str | None 
     if f"{PREFIX}schema" not in found:
         raise RunError(f"{file} was not exported by tfwd: its metadata has no {PREFIX}schema.")
     if found.get(PART) != part:
-        kind, wanted = (
-            "a whole model" if which is None else f"the half {which!a:.40} of a model"
-            for which in (found.get(PART), part)
-        )
+        kinds = {None: "a whole model", LISTS: "the file of the lists of a model"}
+        kind, wanted = (kinds.get(which, f"the half {which!a:.40} of a model") for which in (found.get(PART), part))
         raise RunError(f"{file} is {kind}. Expected: {wanted}.")
     values = {
         key: _parsed(found[PREFIX + key], f"{file}: {PREFIX}{key}")

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfwd.layers.fingerprint import fingerprint64
-from tfwd.schema import MISSING_INTEGER
+from tfwd.schema import EMPTY_FINGERPRINT, MISSING_INTEGER
 
 
 class _Lookup(keras.layers.Layer):
@@ -68,10 +68,6 @@ class HashedLookup(_Lookup):
         bins = tf.cast(tf.math.floormod(inputs, tf.constant(self.size, tf.uint64)), tf.int64)
         missing = tf.equal(inputs, tf.constant(EMPTY_FINGERPRINT, tf.uint64))
         return tf.where(missing, tf.constant(self.size, tf.int64), bins)
-
-
-# Fingerprint64(""), FarmHash's k2 constant.
-EMPTY_FINGERPRINT = 0x9AE16A3B2F90404F
 
 
 @keras.saving.register_keras_serializable("tfwd")

@@ -110,7 +110,9 @@ class PairWide:
         found = {}
         for name, table in tables.items():
             rows = self._crosses[name].numbers(user)
-            found[name] = _sum_of_rows(table, rows) / _divisor(tf.size(rows), self._slots[name])
+            # A head in operations that ONNX has makes a copy of the rows.
+            total = tf.reduce_sum(tf.gather(table, rows), axis=0) if self._head.padded else _sum_of_rows(table, rows)
+            found[name] = total / _divisor(tf.size(rows), self._slots[name])
         return found
 
     def _weights(self, combined: Combined, slot: Slot) -> tf.Tensor:
@@ -168,12 +170,11 @@ class PairDeep:
             order = np.argsort(np.concatenate([self._columns[side] for side in ("user", "item", "both")]))
             values = self._head.tower(tf.gather(tf.concat(sides, axis=1), order, axis=1), training=False)
         else:
-            values = user + items
+            # What is of the user alone is added first: a sum over all items takes longer.
+            values = (user + self._first.bias if self._first.use_bias else user) + items
             if pairs:
                 kernel = tf.gather(self._first.kernel, self._columns["both"])
                 values += tf.matmul(tf.concat(pairs, axis=1), kernel)
-            if self._first.use_bias:
-                values += self._first.bias
             values = self._first.activation(values)
             for layer in self._head.tower.layers[1:]:
                 values = layer(values)

@@ -72,7 +72,10 @@ class PairScorer:
         self._sum = model.heads.logit
 
     def user(self, raw: Mapping[str, tf.Tensor]) -> SideParts:
-        """Returns the parts of users, from their raw inputs `(N,)` or `(N, K)`."""
+        """Returns the parts of users, from their raw inputs `(N,)` or `(N, K)`.
+
+        The items' inputs are missing, unless the caller says what missing is.
+        """
         return self._parts(raw, self.item_inputs, "user")
 
     def items(self, raw: Mapping[str, tf.Tensor]) -> SideParts:
@@ -124,6 +127,7 @@ class PairScorer:
                 tf.constant(MISSING[entry.kind], DTYPES[entry.kind]),
             )
             for entry in missing
+            if entry.name not in raw
         }
         found = self._transform({**raw, **absent})
         transformed = {name: value for name, value in found.items() if not name.startswith("keys.")}
@@ -148,10 +152,10 @@ _KEYS = ("keys.ids", "keys.fingerprints")
 def with_keys(transform: keras.Model) -> tuple[keras.Model, Any]:
     """Returns the transform with the inputs of its crosses added to its outputs, and the layer of crosses."""
     crosses = crosses_of(transform)
-    if crosses is None:
-        return transform, None
+    if crosses is None or set(_KEYS) & set(transform.output):
+        return transform, crosses
     layers = {layer.name: layer for layer in transform.layers}
-    outputs = dict(zip(transform.output_names, transform.outputs, strict=True))
+    outputs = dict(transform.output)
     for name, inner in zip(_KEYS, ("features.keys", "features.fingerprints"), strict=True):
         if inner in layers:
             outputs[name] = layers[inner].output

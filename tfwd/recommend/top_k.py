@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tfwd.config.features.base import Feature
 from tfwd.config.ranking import RankingConfig
+from tfwd.errors import ConfigError
 from tfwd.features.raw_tensors import tensors
 from tfwd.model.wide_deep import WideDeep
 from tfwd.recommend.catalogue import Catalogue
@@ -46,13 +47,25 @@ class ListMaker:
         features: the features, as declared or as the heads read them.
         ranking: says what belongs to the item.
         catalogue: the items.
+
+    Attributes:
+        scorer: the model, split by sides.
+        tables: the tabulated crosses; see `PairScorer.tables`.
+
+    Raises:
+        ConfigError: no feature reads anything of the user.
     """
 
     def __init__(
         self, model: WideDeep, features: tuple[Feature, ...], ranking: RankingConfig, catalogue: Catalogue
     ) -> None:
-        self.model, self.catalogue = model, catalogue
+        self.model, self.features, self.ranking, self.catalogue = model, features, ranking, catalogue
         self.scorer = PairScorer(model, features, ranking)
+        if not self.scorer.user_inputs:
+            raise ConfigError(
+                "No feature reads a column of the user: everybody would get the same list. Add a feature of the user, "
+                f"such as {{type: categorical, column: {ranking.user}}}."
+            )
         raw = tensors(catalogue.inputs)
         count = len(catalogue)
         blocks = [
@@ -69,9 +82,8 @@ class ListMaker:
             tf.Variable(tf.concat([block.keys[i] for block in blocks], axis=1), trainable=False)
             for i in range(len(Keys._fields))
         ]
-        items = SideParts(self._wide.value(), self._deep.value(), Keys(*(key.value() for key in self._keys)))
-        tables = self.scorer.tables(items, TABLE_BYTES)
-        self._tables = {name: tf.Variable(table, trainable=False) for name, table in tables.items()}
+        tables = self.scorer.tables(self.items(), TABLE_BYTES)
+        self.tables = {name: tf.Variable(table, trainable=False) for name, table in tables.items()}
         ids = tf.constant(catalogue.ids.tolist(), DTYPES[catalogue.input.kind])
         initializer = tf.lookup.KeyValueTensorInitializer(ids, tf.range(count))
         self._places = tf.lookup.StaticHashTable(initializer, default_value=-1)
@@ -79,7 +91,7 @@ class ListMaker:
     @property
     def resources(self) -> list[Any]:
         """The variables and tables that the graph reads, for saving it."""
-        return [self._wide, self._deep, *self._keys, *self._tables.values(), self._places]
+        return [self._wide, self._deep, *self._keys, *self.tables.values(), self._places]
 
     def user(self, raw: Tensors) -> SideParts:
         """Returns the parts of `B` users, from their raw inputs."""
@@ -87,7 +99,7 @@ class ListMaker:
 
     def logits(self, user: SideParts) -> PairLogits:
         """Returns the logits of one user, `B` = 1, and all items."""
-        return self.scorer(user, self._items(), self.scorer.known(user, self._tables))
+        return self.scorer(user, self.items(), self.scorer.known(user, self.tables))
 
     def __call__(self, raw: Tensors, k: tf.Tensor, candidates: tf.Tensor, exclude: tf.Tensor) -> Lists:
         """Returns the lists.
@@ -127,7 +139,8 @@ class ListMaker:
         shapes = (tf.TensorSpec([None], tf.int32), tf.TensorSpec([None], tf.float32))
         return Lists(*tf.map_fn(one, (users, some, chosen, left_out), fn_output_signature=shapes))
 
-    def _items(self, places: tf.Tensor | None = None) -> SideParts:
+    def items(self, places: tf.Tensor | None = None) -> SideParts:
+        """Returns the parts of all items, or of those in some rows of the catalogue."""
         wide, deep, keys = self._wide.value(), self._deep.value(), [key.value() for key in self._keys]
         if places is not None:
             wide, deep = tf.gather(wide, places), tf.gather(deep, places)
@@ -139,6 +152,6 @@ class ListMaker:
 
     def _few(self, user: SideParts, places: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         known, _ = tf.unique(tf.sort(tf.boolean_mask(places, places >= 0)))
-        sums = self.scorer.known(user, self._tables)
+        sums = self.scorer.known(user, self.tables)
         few = {name: tf.gather(values, known) for name, values in sums.items()}
-        return known, self.scorer(user, self._items(known), few).logit
+        return known, self.scorer(user, self.items(known), few).logit

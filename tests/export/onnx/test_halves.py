@@ -220,7 +220,7 @@ def test_what_is_no_half_is_kept(models: dict[str, WideDeep], tmp_path: Path) ->
         before = other.read_bytes()
         onnx.save(models["wide"], file)
         assert other.read_bytes() == before
-        with pytest.raises(ExportError, match=r"model\.ranker\.onnx exists and is not half of a model"):
+        with pytest.raises(ExportError, match=r"model\.ranker\.onnx exists and is not a part of a model"):
             onnx.save(models["wide"], file, split=True)
         assert other.read_bytes() == before
 

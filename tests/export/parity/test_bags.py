@@ -10,8 +10,8 @@ import onnxruntime
 import pytest
 import tensorflow as tf
 from bag_cases import LONGEST, SCHEMA, arrays, model, rows, tensors
+from export.parity.session import open_session
 
-from export.onnx.session import open_session
 from export.parity.answers import transformed_names
 from export.parity.rows import as_rows
 from export.savedmodel.warmup import examples

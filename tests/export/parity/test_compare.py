@@ -9,10 +9,11 @@ import keras
 import numpy as np
 import onnx as onnx_format
 import pytest
+from export.parity.session import table_name
 from export_models import USERS, WORDS, random_rows
 
-from export.onnx.session import table_name
 from export.parity import compare as parity
+from export.parity import tolerance
 from export.parity.answers import tables
 from export.parity.hostile import LONG, hostile_rows
 from export.parity.known_values import known_values, ordinary_rows
@@ -183,10 +184,10 @@ def test_what_a_probability_may_differ_by() -> None:
     allowed = 1e-6 + 16 * 2.0**-24 * 0.07512127 * (1 - 0.07512127) * 50.0
     for share, differs in ((0.9, False), (1.1, True)):
         received = (expected + np.float32(share * allowed)).astype(np.float32)
-        assert parity._differs("probability", expected, received, 1.0, off).tolist() == [differs]
+        assert tolerance.differs("probability", expected, received, 1.0, off).tolist() == [differs]
     for pair in ((np.inf, np.inf), (np.inf, 1.0), (1.0, np.inf), (np.nan, np.nan)):
         one, other = (np.float32([value]) for value in pair)
-        assert parity._differs("prediction", one, other, 1.0, off).all()
+        assert tolerance.differs("prediction", one, other, 1.0, off).all()
 
 
 @pytest.mark.parametrize(
@@ -205,14 +206,14 @@ def test_what_a_probability_may_differ_by() -> None:
 )
 def test_what_a_logit_may_differ_by(name: str, expected: Any, received: Any, differs: bool) -> None:
     pair = np.asarray(expected, np.float32), np.asarray(received, np.float32)
-    assert bool(parity._differs(name, *pair, 1.0).any()) is differs
+    assert bool(tolerance.differs(name, *pair, 1.0).any()) is differs
 
 
 @pytest.mark.parametrize("name", ["binary", "multiclass", "regression", "wide", "deep"])
 def test_the_terms_of_the_last_layer_bound_its_logits(name: str, models: dict[str, WideDeep]) -> None:
     model = models[name]
     prepared = model.transform(tensors(as_rows(model.schema, random_rows(50))))
-    terms = parity.last_terms(model, prepared)
+    terms = tolerance.last_terms(model, prepared)
     assert terms.shape == (50, model.schema.outputs)
     assert (terms >= 0).all()
     if name == "deep":

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
+from export.parity.session import open_session
 
 from export.onnx import writer as onnx
-from export.onnx.session import open_session
 from export.parity.answers import transformed_names
 from export.savedmodel import writer as savedmodel
 from tfwd.analysis.statistics import FeatureStatistics, LabelStatistics, NumericStatistics

@@ -17,7 +17,6 @@ import reasons_cases
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
-from export import commands
 from export.pipeline import export_run, recommended
 from export.savedmodel import recommend
 from export.savedmodel.writer import save
@@ -31,11 +30,9 @@ from tfwd.run import Run
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ListMaker]:
+def exported() -> tuple[Path, ListMaker]:
     """What the command exports of a run that it opens, and the lists of the same run."""
-    run, models = cases.trained(), tmp_path_factory.mktemp("models")
-    commands.savedmodel(run.path, output=models)
-    return models / run.config.export.name / "1", recommended(run)["lists"]
+    return cases.exported() / "films" / "1", recommended(cases.trained())["lists"]
 
 
 @pytest.fixture(scope="module")

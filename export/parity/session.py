@@ -14,11 +14,8 @@ import onnx
 from export.parity.rows import Rows
 from tfwd.errors import ExportError
 from tfwd.inference.onnx_session import new_session, onnxruntime, with_fingerprints
-from tfwd.layers.direct_lookup import fingerprints as fingerprints  # `export.onnx.fingerprints`
 from tfwd.utils.files import hidden_folder, link_or_copy
 
-OPSET = 18
-DOMAINS = ("", "ai.onnx", "ai.onnx.ml")
 _FLOAT = onnx.TensorProto.FLOAT
 # The prefix of names that no input can have, as inputs have no slash.
 _CHECK = "check/"
