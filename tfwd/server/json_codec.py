@@ -1,0 +1,164 @@
+"""JSON as TensorFlow Serving reads and writes it: NaN and Infinity as bare tokens, integers of any size as integers.
+
+orjson refuses NaN and Infinity, writes them as null, and reads integers beyond 64 bits as floats. It is used where it is
+right, and the standard library and a writer of our own for the rest.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from tfwd.server.request_error import RequestError
+
+# An integer of 64 bits may have 19 digits: with one that long, in a string or not, the slow way is right.
+_LONG_NUMBER = re.compile(rb"\d{19}")
+_FLOATS = re.compile(r"NaN|-?Infinity")
+
+
+def loads(body: bytes) -> Any:
+    """Reads a body.
+
+    Raises:
+        RequestError: it is not JSON in UTF-8, is nested too deeply, or holds text that UTF-8 cannot express.
+    """
+    if _LONG_NUMBER.search(body) is None:
+        try:
+            return orjson.loads(body)
+        except orjson.JSONDecodeError:
+            pass  # NaN and Infinity, or really an error: the slow way tells
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise RequestError(f"JSON Parse error: the body is not UTF-8 at byte {error.start}.") from None
+    try:
+        value = json.loads(text, parse_int=_integer)
+    except json.JSONDecodeError as error:
+        raise RequestError(f"JSON Parse error: {error.msg} at offset: {error.pos}") from None
+    except RecursionError:
+        raise RequestError("JSON Parse error: lists and objects are nested too deeply.") from None
+    if "\\u" in text:
+        _refuse_surrogates(value)
+    return value
+
+
+def _integer(digits: str) -> int | float:
+    # Python refuses to convert thousands of digits, which takes quadratic time.
+    return int(digits) if len(digits) < 400 else float(digits)
+
+
+def _refuse_surrogates(value: Any) -> None:
+    for text in _texts(value):
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise RequestError("JSON Parse error: a string holds half of a surrogate pair, which is no text.") from None
+
+
+def _texts(value: Any) -> Iterator[str]:
+    waiting = [value]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, str):
+            yield node
+        elif isinstance(node, list):
+            waiting += node
+        elif isinstance(node, dict):
+            yield from node
+            waiting += node.values()
+
+
+def dumps(value: Any) -> bytes:
+    """Writes a value of dicts, lists, texts and numbers, without arrays."""
+    if _is_finite(value):
+        return orjson.dumps(value)
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _is_finite(value: Any) -> bool:
+    waiting = [value]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, float) and not math.isfinite(node):
+            return False
+        if isinstance(node, int) and not -(2**63) <= node < 2**64:
+            return False
+        if isinstance(node, list):
+            waiting += node
+        elif isinstance(node, dict):
+            waiting += node.values()
+    return True
+
+
+def numbers(values: NDArray[Any]) -> bytes:
+    """Writes an array, of any rank, as nested lists: float32 in the shortest form that reads back the same."""
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        return _with_tokens(values)
+    return orjson.dumps(np.ascontiguousarray(values), option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def _with_tokens(values: NDArray[Any]) -> bytes:
+    if values.ndim == 0:
+        return _token(values)
+    return b"[" + b",".join(_with_tokens(part) for part in values) + b"]"
+
+
+def _token(value: Any) -> bytes:
+    number = float(value)
+    if math.isnan(number):
+        return b"NaN"
+    if math.isinf(number):
+        return b"Infinity" if number > 0 else b"-Infinity"
+    return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def texts(values: NDArray[Any], in_base64: bool = False) -> bytes:
+    """Writes an array of strings as nested lists; in base64, as `{"b64": ...}`."""
+    found = values.tolist()
+    if in_base64:
+        found = _nested_base64(found)
+    return orjson.dumps(found)
+
+
+def _nested_base64(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_nested_base64(one) for one in value]
+    content = value if isinstance(value, bytes) else str(value).encode()
+    return {"b64": base64.b64encode(content).decode()}
+
+
+def tensor(name: str, values: NDArray[Any]) -> bytes:
+    """Writes an output of a signature; texts are in base64 if its name ends in `_bytes`."""
+    if values.dtype.kind in "OUS":
+        return texts(values, name.endswith("_bytes"))
+    return numbers(values)
+
+
+def rows(outputs: Mapping[str, NDArray[Any]]) -> bytes:
+    """Writes outputs row by row: a list of values for one output, of objects for several."""
+    parts = {name: tensor(name, values) for name, values in outputs.items()}
+    if len(parts) == 1:
+        return next(iter(parts.values()))
+    if all(values.ndim == 1 and values.dtype.kind in "fiu" for values in outputs.values()):
+        # Numbers hold no comma, so that a list of them is split where it was joined.
+        columns = [part[1:-1].split(b",") if len(part) > 2 else [] for part in parts.values()]
+        keys = [orjson.dumps(name) + b":" for name in parts]
+        joined = [
+            b",".join([key + value for key, value in zip(keys, row, strict=True)]) for row in zip(*columns, strict=True)
+        ]
+        return b"[" + b",".join([b"{" + row + b"}" for row in joined]) + b"]"
+    keys = [orjson.dumps(name) + b":" for name in outputs]
+    length = len(next(iter(outputs.values())))
+    written = []
+    for row in range(length):
+        values = [key + tensor(name, np.asarray(outputs[name][row])) for key, name in zip(keys, outputs, strict=True)]
+        written.append(b"{" + b",".join(values) + b"}")
+    return b"[" + b",".join(written) + b"]"
