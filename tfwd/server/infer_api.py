@@ -99,9 +99,6 @@ def read(body: Mapping[str, Any], binary: memoryview, signature: Signature, limi
         arrays[name] = _array(tensor, spec, part, limits)
     if used != len(binary):
         raise RequestError(f"{len(binary) - used} bytes after the JSON belong to no input.")
-    missing = [spec.name for spec in signature.inputs if spec.name not in arrays]
-    if missing:
-        raise RequestError(f"The request lacks the inputs {values.names(missing)}.")
     return Question(predict_api.of_arrays(arrays, signature, by_row=False), _outputs(body, signature), identity)
 
 

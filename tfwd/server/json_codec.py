@@ -10,7 +10,7 @@ import base64
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -123,15 +123,20 @@ def _token(value: Any) -> bytes:
 def texts(values: NDArray[Any], in_base64: bool = False) -> bytes:
     """Writes an array of strings as nested lists; in base64, as `{"b64": ...}`."""
     found = values.tolist()
-    if in_base64:
-        found = _nested_base64(found)
-    return orjson.dumps(found)
+    return orjson.dumps(_nested(found, _base64 if in_base64 else _text))
 
 
-def _nested_base64(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_nested_base64(one) for one in value]
-    content = value if isinstance(value, bytes) else str(value).encode()
+def _nested(value: Any, form: Callable[[Any], Any]) -> Any:
+    return [_nested(one, form) for one in value] if isinstance(value, list) else form(value)
+
+
+def _text(value: str | bytes) -> str:
+    # TensorFlow's strings are bytes, which need not be text.
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+
+
+def _base64(value: str | bytes) -> dict[str, str]:
+    content = value if isinstance(value, bytes) else value.encode()
     return {"b64": base64.b64encode(content).decode()}
 
 

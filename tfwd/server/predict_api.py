@@ -109,10 +109,11 @@ def _columns(inputs: Any, signature: Signature, limits: Limits) -> Asked:
                 f"{len(specs)} inputs. Received: {values.shown(inputs)}"
             )
         inputs = {specs[0].name: inputs}
-    missing = [spec.name for spec in specs if spec.name not in inputs]
-    if missing:
-        raise RequestError(f"The request lacks the inputs {values.names(missing)} of the signature {signature.name!r}.")
-    arrays = {spec.name: values.nested(spec, inputs[spec.name], limits.list_values, limits.rows) for spec in specs}
+    arrays = {
+        spec.name: values.nested(spec, inputs[spec.name], limits.list_values, limits.rows)
+        for spec in specs
+        if spec.name in inputs
+    }
     return of_arrays(arrays, signature, by_row=False)
 
 
@@ -120,8 +121,14 @@ def of_arrays(arrays: Tensors, signature: Signature, by_row: bool) -> Asked:
     """Returns inputs that were given as arrays as a request.
 
     Raises:
-        RequestError: inputs of rows differ in their number, or there are none.
+        RequestError: an input is missing, inputs of rows differ in their number, or there are none.
     """
+    missing = [
+        spec.name for spec in signature.inputs if spec.name not in arrays and spec.name not in signature.defaults
+    ]
+    if missing:
+        raise RequestError(f"The request lacks the inputs {values.names(missing)} of the signature {signature.name!r}.")
+    arrays = {**signature.defaults, **arrays}
     if not signature.merges:
         return Asked(dict(arrays), 0, by_row)
     counts = {name: len(values) for name, values in arrays.items()}

@@ -54,6 +54,7 @@ class Signature:
         run: computes the outputs.
         method: which kind of request it serves.
         merges: whether rows of several requests may be answered in one call.
+        defaults: the values of inputs that a request may leave out.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Signature:
     run: Callable[[Mapping[str, NDArray[Any]]], Tensors] = field(repr=False)
     method: Method = "predict"
     merges: bool = True
+    defaults: Mapping[str, NDArray[Any]] = field(default_factory=dict, repr=False)
 
     def input(self, name: str) -> Spec | None:
         """The input of a name, None if there is none."""
