@@ -109,14 +109,15 @@ def wait_until(true: Any, process: subprocess.Popen[str] | None = None, log: Pat
 
 def models() -> Path:
     """A folder of models as TensorFlow Serving polls it, with ONNX files: the census, and one of lists."""
-    import bag_cases
-    import pytest
-    from census_cases import trained
-
-    from export.onnx import writer
-    from export.parity import compare
 
     def make(folder: Path) -> None:
+        import bag_cases
+        import pytest
+        from census_cases import trained
+
+        from export.onnx import writer
+        from export.parity import compare
+
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(compare, "HOSTILE_ROWS", 20)
             for name, model in (("census", trained().model), ("bags", bag_cases.model())):

@@ -7,11 +7,8 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from census_cases import trained
 from contract_cases import CASES, PREDICT, ROW, Case, binary, columns, infer, instances
 from serving import Served, models, served
-
-from tfwd.inference.load import load_scorer
 
 OPTIONS = ("--label", "census/stable=1", "--max-rows", "2000", "--max-list", "500", "--max-body-mb", "2")
 
@@ -47,6 +44,10 @@ def test_answers_as_the_contract_says(server: Served, case: Case) -> None:
 
 def test_numbers_are_those_of_the_model(server: Served) -> None:
     """By row, by column, in both protocols, alone and together: what the Keras model says."""
+    from census_cases import trained
+
+    from tfwd.inference.load import load_scorer
+
     rows = [ROW, {**ROW, "age": 20.0, "occupation": "Adm-clerical"}, {**ROW, "education": "", "hours_per_week": 99.0}]
     expected = load_scorer(trained().path).score({key: np.array(value) for key, value in columns(*rows).items()})
     by_row = server.ask(PREDICT, instances(*rows)).json["predictions"]
