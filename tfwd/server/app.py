@@ -8,6 +8,7 @@ import json
 import logging
 import sys
 import time
+import warnings
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +18,7 @@ from tfwd.server import body, rest, v2
 from tfwd.server.answer import Answer
 from tfwd.server.body import ClientGone, Receive
 from tfwd.server.metrics import Counters, Histogram
+from tfwd.server.protocol import Protocol
 from tfwd.server.repository import Repository
 from tfwd.server.request_error import RequestError
 from tfwd.server.settings import Settings
@@ -56,6 +58,8 @@ class Server:
     """
 
     def __init__(self, settings: Settings) -> None:
+        # A number beyond float32 is infinite, which every model answers.
+        warnings.filterwarnings("ignore", "overflow encountered in cast", RuntimeWarning)
         self.settings = settings
         self.counters = Counters(Path(settings.counters) if settings.counters is not None else None)
         self.repository = Repository(settings, self.counters)
@@ -172,6 +176,11 @@ class Server:
     def ready(self) -> bool:
         """Whether requests are answered."""
         return self.repository.ready and not self._stopping
+
+    @property
+    def alone(self) -> bool:
+        """Whether the request that is being answered is the only one."""
+        return len(Protocol.requests) <= 1 and not self.settings.batching.microseconds
 
     async def read(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
         """Returns the body of a request, within the limits."""

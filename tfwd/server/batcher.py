@@ -55,15 +55,19 @@ class Batcher:
         self._queue: deque[_Waiting] = deque()
         self._rows, self._scheduled = 0, False
 
-    async def answer(self, asked: Asked) -> Tensors:
+    async def answer(self, asked: Asked, alone: bool = False) -> Tensors:
         """Returns the outputs for a request.
+
+        Args:
+            asked: the request.
+            alone: whether there is no other request to wait for.
 
         Raises:
             RequestError: too many rows wait, it waited too long, or the model cannot answer it.
         """
         if not self.signature.merges:
             return await self._in_thread(lambda: self._run(asked.columns))
-        if asked.rows > max(self._batching.rows, 1) or not self._batching.rows:
+        if (alone and not self._queue) or asked.rows > self._batching.rows:
             arrays = self._arrays([asked])
             self._called(asked.rows, [0.0])
             if asked.rows < _MANY:

@@ -1,7 +1,7 @@
-"""JSON as TensorFlow Serving reads and writes it: NaN and Infinity as bare tokens, integers of any size as integers.
+"""JSON as TensorFlow Serving reads and writes it: NaN and Infinity as bare tokens, numbers beyond 64 bits as floats.
 
-orjson refuses NaN and Infinity, writes them as null, and reads integers beyond 64 bits as floats. It is used where it is
-right, and the standard library and a writer of our own for the rest.
+orjson reads everything but NaN and Infinity, which it refuses and writes as null. It is used where it is right, and the
+standard library and a writer of our own for the rest.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import json
 import math
-import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -19,10 +18,6 @@ from numpy.typing import NDArray
 
 from tfwd.server.request_error import RequestError
 
-# An integer of 64 bits may have 19 digits: with one that long, in a string or not, the slow way is right.
-_LONG_NUMBER = re.compile(rb"\d{19}")
-_FLOATS = re.compile(r"NaN|-?Infinity")
-
 
 def loads(body: bytes) -> Any:
     """Reads a body.
@@ -30,11 +25,10 @@ def loads(body: bytes) -> Any:
     Raises:
         RequestError: it is not JSON in UTF-8, is nested too deeply, or holds text that UTF-8 cannot express.
     """
-    if _LONG_NUMBER.search(body) is None:
-        try:
-            return orjson.loads(body)
-        except orjson.JSONDecodeError:
-            pass  # NaN and Infinity, or really an error: the slow way tells
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        pass  # NaN and Infinity, or really an error: the slow way tells
     try:
         text = body.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -51,8 +45,10 @@ def loads(body: bytes) -> Any:
 
 
 def _integer(digits: str) -> int | float:
-    # Python refuses to convert thousands of digits, which takes quadratic time.
-    return int(digits) if len(digits) < 400 else float(digits)
+    # As orjson reads it, and TensorFlow Serving. Python takes quadratic time for thousands of digits.
+    if len(digits) < 21 and -(2**63) <= int(digits) < 2**64:
+        return int(digits)
+    return float(digits)
 
 
 def _refuse_surrogates(value: Any) -> None:
@@ -155,11 +151,11 @@ def rows(outputs: Mapping[str, NDArray[Any]]) -> bytes:
     if all(values.ndim == 1 and values.dtype.kind in "fiu" for values in outputs.values()):
         # Numbers hold no comma, so that a list of them is split where it was joined.
         columns = [part[1:-1].split(b",") if len(part) > 2 else [] for part in parts.values()]
-        keys = [orjson.dumps(name) + b":" for name in parts]
-        joined = [
-            b",".join([key + value for key, value in zip(keys, row, strict=True)]) for row in zip(*columns, strict=True)
-        ]
-        return b"[" + b",".join([b"{" + row + b"}" for row in joined]) + b"]"
+        written = [b""] * len(columns[0])
+        for index, (name, column) in enumerate(zip(parts, columns, strict=True)):
+            before = (b"," if index else b"{") + orjson.dumps(name) + b":"
+            written = [row + before + value for row, value in zip(written, column, strict=True)]
+        return b"[" + b",".join([row + b"}" for row in written]) + b"]"
     keys = [orjson.dumps(name) + b":" for name in outputs]
     length = len(next(iter(outputs.values())))
     written = []

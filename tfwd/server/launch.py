@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import socket
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from uvicorn.supervisors import Multiprocess
 
 from tfwd.errors import ConfigError
 from tfwd.server.app import Server
+from tfwd.server.protocol import Protocol
 from tfwd.server.settings import Settings
 
 _LOG = logging.getLogger("tfwd.server")
@@ -54,6 +56,8 @@ def serve(settings: Settings, listening: Listening) -> None:
             Server(settings) if listening.workers == 1 else "tfwd.server.app:from_environment",
             factory=listening.workers > 1,
             workers=listening.workers,
+            http=Protocol,
+            loop="uvloop" if sys.platform != "win32" else "asyncio",
             log_config=None,
             access_log=False,
             lifespan="on",

@@ -53,7 +53,7 @@ async def _asked(server: Server, version: Version, asked: str, headers: dict[byt
     if asked == ":predict":
         signature = _predicting(version, name)
         request = predict_api.read(body, signature, limits)
-        outputs = await version.batchers[name].answer(request)
+        outputs = await version.batchers[name].answer(request, server.alone)
         content = predict_api.write(outputs, request.by_row)
     else:
         kind: Method = "classify" if asked == ":classify" else "regress"
@@ -61,7 +61,7 @@ async def _asked(server: Server, version: Version, asked: str, headers: dict[byt
         examples_api.check_method(name, kind, known.get(name))  # type: ignore[arg-type]
         signature = model.signatures["serving_default"]
         request = examples_api.read(body, model.schema, signature, limits)
-        outputs = await version.batchers["serving_default"].answer(request)
+        outputs = await version.batchers["serving_default"].answer(request, server.alone)
         write = examples_api.classified if kind == "classify" else examples_api.regressed
         content = write(model.schema, outputs)
     return Answer(content, model=version.name, kind=_KINDS[asked], version=version.header, rows=request.rows)

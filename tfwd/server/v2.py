@@ -63,7 +63,7 @@ async def _infer(server: Server, version: Version, headers: dict[bytes, bytes], 
     body = json_codec.loads(text)
     batcher = version.batcher(infer_api.signature_of(body))
     question = infer_api.read(body, binary, batcher.signature, server.settings.limits)
-    outputs = await batcher.answer(question.asked)
+    outputs = await batcher.answer(question.asked, server.alone)
     written, json_length = infer_api.write(version.name, version.number, question, outputs)
     made = Answer(written, model=version.name, kind="Infer", version=version.header, rows=question.asked.rows)
     if json_length is not None:

@@ -139,21 +139,8 @@ def array(spec: Spec, values: list[Any]) -> NDArray[Any]:
 
 
 def _numbers(values: list[Any], spec: Spec) -> NDArray[Any]:
-    with np.errstate(over="ignore"):
-        try:
-            return np.array(values, spec.type)
-        except OverflowError:
-            # An integer beyond any float is infinite as a float32, as is one beyond any float32.
-            return np.array(_as_floats(values), spec.type)
-
-
-def _as_floats(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_as_floats(one) for one in value]
-    try:
-        return float(value)
-    except OverflowError:
-        return float("inf") if value > 0 else float("-inf")
+    # A number beyond float32 is infinite; NumPy would warn of it, which `Server` turns off.
+    return np.array(values, spec.type)
 
 
 def nested(spec: Spec, value: Any, longest: int, most_rows: int) -> NDArray[Any]:
