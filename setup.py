@@ -101,7 +101,14 @@ setup(
         "lazy_loader>=0.4",
         "rich>=13.9",
     ],
-    extras_require={"test": TEST, "serve": SERVE, "bench": BENCH, "docs": DOCS, "dev": TEST + BENCH + DOCS},
+    extras_require={
+        "test": TEST,
+        "serve": SERVE,
+        "grpc": [*SERVE, "grpcio>=1.70"],
+        "bench": BENCH,
+        "docs": DOCS,
+        "dev": TEST + BENCH + DOCS,
+    },
     entry_points={"console_scripts": ["tfwd=tfwd.cli.main:main"]},
     classifiers=[
         "Development Status :: 4 - Beta",

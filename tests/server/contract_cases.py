@@ -494,7 +494,7 @@ EXAMPLES = [
         CLASSIFY,
         {"examples": [ROW]},
         400,
-        "Expected classification signature method_name to be tensorflow/serving/classify. Was: tensorflow/serving/predict",
+        "method_name to be tensorflow/serving/classify. Was: tensorflow/serving/predict",
     ),
     Case(
         "classify by regress",

@@ -53,6 +53,9 @@ def serve(
     access_log: Annotated[
         bool, typer.Option("--access-log", help="Log each request to standard output, as JSON.")
     ] = False,
+    grpc_port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Also answer TF Serving's gRPC; needs TensorFlow.")
+    ] = None,
     drain_seconds: Annotated[
         int, typer.Option(min=0, help="How long requests in progress may go on when the server is stopped.")
     ] = 30,
@@ -67,6 +70,8 @@ def serve(
     if (tls_cert is None) != (tls_key is None):
         raise ConfigError("--tls-cert and --tls-key go together: give both, or neither.")
     _refuse_missing()
+    if grpc_port is not None:
+        _refuse_no_grpc()
     from tfwd.server.launch import Listening, serve, token_of
     from tfwd.server.model_files import find
     from tfwd.server.settings import Batching, Limits, Settings
@@ -83,6 +88,7 @@ def serve(
         token=None if token_file is None else token_of(token_file),
         access_log=access_log,
         host=host,
+        grpc_port=grpc_port,
     )
     find(model, name, settings.backend)
     for file in (tls_cert, tls_key):
@@ -103,6 +109,14 @@ def _refuse_missing() -> None:
         raise ConfigError(
             f"The server needs the package {error.name}. Install it with: pip install 'tfwd[serve]'"
         ) from None
+
+
+def _refuse_no_grpc() -> None:
+    from importlib.util import find_spec
+
+    missing = [package for package in ("grpc", "tensorflow", "tensorflow_serving") if find_spec(package) is None]
+    if missing:
+        raise ConfigError(f"--grpc-port needs the package {missing[0]}. Install it with: pip install 'tfwd[grpc]'")
 
 
 def _labels(given: list[str]) -> dict[str, dict[str, int]]:

@@ -67,6 +67,7 @@ class Server:
         self._counted: dict[str, _Counted] = {}
         self._stopping = False
         self._polling: asyncio.Task[None] | None = None
+        self._grpc: Any = None
         self.page: App | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -97,6 +98,10 @@ class Server:
     async def start(self) -> None:
         """Loads the models and begins to look for new versions."""
         await self.repository.refresh()
+        if self.settings.grpc_port is not None:
+            from tfwd.server import grpc_service
+
+            self._grpc = await grpc_service.start(self, self.settings.host, self.settings.grpc_port)
         self._polling = asyncio.create_task(self._poll())
 
     async def stop(self) -> None:
@@ -104,6 +109,8 @@ class Server:
         self._stopping = True
         if self._polling is not None:
             self._polling.cancel()
+        if self._grpc is not None:
+            await self._grpc.stop(grace=self.settings.limits.seconds)
         self.repository.close()
 
     async def _poll(self) -> None:

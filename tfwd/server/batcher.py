@@ -1,7 +1,8 @@
 """Answers requests together: those that come in while the model is busy make the next batch.
 
-Everything happens on the event loop. A request that has been read waits until the requests that can be read at that moment
-have been read too, and all are answered in one call, so that waiting costs no time; with `microseconds` it waits longer.
+Everything happens on the event loop. A request that has been read waits until the others that can be read at that
+moment have been read too, and all are answered in one call, so that waiting costs no time. With `microseconds` it waits
+longer.
 """
 
 from __future__ import annotations

@@ -34,8 +34,8 @@ def check_method(name: str, method: Method, known: Method | None) -> None:
     if known != method:
         wanted = {"classify": "classification", "regress": "regression", "predict": "prediction"}[method]
         raise RequestError(
-            f"Expected {wanted} signature method_name to be tensorflow/serving/{method}. Was: tensorflow/serving/{known}. "
-            f'Ask with "signature_name": "{method}".'
+            f"Expected {wanted} signature method_name to be tensorflow/serving/{method}. Was: "
+            f'tensorflow/serving/{known}. Ask with "signature_name": "{method}".'
         )
 
 
@@ -86,7 +86,8 @@ def _feature(entry: Input, given: Any, row: int) -> list[Any]:
             )
         hint = " Write floats with a decimal point, as 39.0." if wanted is float else ""
         raise RequestError(
-            f"Example {row}, feature {entry.name!r}: data types don't match. Expected {name}, received {_LISTS[kind]}.{hint}"
+            f"Example {row}, feature {entry.name!r}: data types don't match. Expected {name}, received "
+            f"{_LISTS[kind]}.{hint}"
         )
     if wanted is int and any(not -(2**63) <= one < 2**63 for one in found):
         raise RequestError(f"Example {row}, feature {entry.name!r}: an integer does not fit in 64 bits.")
@@ -118,14 +119,17 @@ def _even(column: list[list[Any]], padding: Any) -> list[list[Any]]:
     return [found + [padding] * (most - len(found)) for found in column]
 
 
+def scores(schema: Schema, outputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+    """Returns the score of each class, `(N, classes)`."""
+    found = outputs[schema.answer]
+    return np.stack([1 - found, found], axis=1) if schema.task == "binary" else found
+
+
 def classified(schema: Schema, outputs: Mapping[str, NDArray[Any]]) -> bytes:
     """Writes classes with their scores: `{"results": [[["<=50K", 0.79], [">50K", 0.21]]]}`."""
-    scores = outputs[schema.answer]
-    if schema.task == "binary":
-        scores = np.stack([1 - scores, scores], axis=1)
     labels = [json_codec.dumps(name) for name in schema.classes]
     rows = []
-    for row in scores:
+    for row in scores(schema, outputs):
         found = json_codec.numbers(row)[1:-1].split(b",")
         pairs = b",".join([b"[" + label + b"," + score + b"]" for label, score in zip(labels, found, strict=True)])
         rows.append(b"[" + pairs + b"]")

@@ -171,7 +171,7 @@ HELP = {
     ":tensorflow:serving:batching_session:queuing_latency": "Microseconds that a request waited for its batch.",
     "tfwd_rows": "Rows answered.",
     "tfwd_batches": "Calls of the model.",
-    "tfwd_input_values": "Values of requests that training has not seen (unseen), missing, or out of the training range.",
+    "tfwd_input_values": "Values of requests: unseen in training, missing, or outside the range of the training rows.",
     "tfwd_model_loaded": "1 for each loaded version of a model, by worker.",
 }
 GAUGES = {"tfwd_model_loaded"}

@@ -102,8 +102,8 @@ def column(spec: Spec, values: list[Any], longest: int) -> list[Any]:
     if any(len(value) != length for value in values):
         row = next(row for row, value in enumerate(values) if len(value) != length)
         raise RequestError(
-            f"Input {spec.name!r}: lists in one request need one length. Instance 0 has {length} values, instance {row} "
-            f"has {len(values[row])}. Pad the shorter ones with the missing value."
+            f"Input {spec.name!r}: lists in one request need one length. Instance 0 has {length} values, instance "
+            f"{row} has {len(values[row])}. Pad the shorter ones with the missing value."
         )
     refuse_length(spec, length, longest)
     return [flat(spec, value, row) if value else value for row, value in enumerate(values)]
@@ -155,7 +155,8 @@ def nested(spec: Spec, value: Any, longest: int, most_rows: int) -> NDArray[Any]
         return np.array(flat(spec, [value])[0], spec.type)
     if type(value) is not list:
         raise RequestError(
-            f"Input {spec.name!r}: expected a list with a value per row (its shape is {_shape(spec)}), received {shown(value)}."
+            f"Input {spec.name!r}: expected a list with a value per row (its shape is {_shape(spec)}), received "
+            f"{shown(value)}."
         )
     if len(value) > most_rows:
         raise too_many(len(value), most_rows)
