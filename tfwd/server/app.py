@@ -46,7 +46,7 @@ _CODES = {
 class _Counted(NamedTuple):
     """Where the requests for one model are counted."""
 
-    count: dict[int, int]
+    requests: dict[int, int]
     latency: dict[str, Histogram]
 
 
@@ -203,11 +203,11 @@ class Server:
         counted = self._counted.get(model)
         if counted is None:
             counted = self._counted[model] = _Counted({}, {})
-        slot = counted.count.get(status)
+        slot = counted.requests.get(status)
         if slot is None:
             code = _CODES.get(status, "UNKNOWN")
             slot = self.counters.slot(":tensorflow:serving:request_count", model_name=model, status=code)
-            counted.count[status] = slot
+            counted.requests[status] = slot
         self.counters.add(slot)
         if status == 200:
             latency = counted.latency.get(kind)

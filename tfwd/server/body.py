@@ -10,6 +10,9 @@ from typing import Any
 from tfwd.server.request_error import RequestError
 from tfwd.server.settings import Limits
 
+# What is read of a body that is too large, in seconds and in times the largest body.
+_PATIENCE, _PATIENT_BODIES = 5.0, 4
+
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 
 
@@ -31,6 +34,8 @@ async def read(headers: dict[bytes, bytes], receive: Receive, limits: Limits) ->
     """
     length = headers.get(b"content-length", b"")
     if length.isdigit() and int(length[:20]) > limits.body:
+        if headers.get(b"expect", b"").lower() != b"100-continue":
+            await _discard(receive, limits)
         raise _too_large(limits)
     message = await receive()
     if not message.get("more_body", False) and message["type"] == "http.request":
@@ -56,10 +61,25 @@ async def _all(message: dict[str, Any], receive: Receive, limits: Limits) -> byt
         parts.append(part)
         size += len(part)
         if size > limits.body:
+            await _discard(receive, limits)
             raise _too_large(limits)
         if not message.get("more_body", False):
             return b"".join(parts)
         message = await receive()
+
+
+async def _discard(receive: Receive, limits: Limits) -> None:
+    """Reads on for a while: a client that is still sending when the connection is closed never sees the answer."""
+    size = 0
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            while size < _PATIENT_BODIES * limits.body:
+                message = await receive()
+                size += len(message.get("body", b""))
+                if not message.get("more_body", False):
+                    return
+    except TimeoutError:
+        return
 
 
 def _too_large(limits: Limits) -> RequestError:

@@ -32,8 +32,7 @@ class Counters:
 
     def __init__(self, folder: Path | None = None) -> None:
         self._own = tempfile.TemporaryDirectory(prefix="tfwd-counters-") if folder is None else None
-        self.folder = Path(self._own.name) if self._own is not None else folder
-        assert self.folder is not None
+        self.folder = folder or Path(self._own.name)  # type: ignore[union-attr]
         stem = self.folder / f"{os.getpid()}-{os.urandom(4).hex()}"
         self._names = stem.with_suffix(".names").open("a", encoding="utf-8")
         self._file = stem.with_suffix(".values").open("w+b")

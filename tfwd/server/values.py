@@ -200,7 +200,6 @@ def names(found: Iterable[str], most: int = 10) -> str:
 
 def nothing(spec: Spec, rows: int) -> NDArray[Any]:
     """Returns rows of an input without any value."""
-    length = 1 if len(spec.shape) == 2 and spec.shape[1] is None else None
-    shape = (rows, *(length if size is None else size for size in spec.shape[1:]))
+    shape = (rows, *(1 if size is None else size for size in spec.shape[1:]))
     missing = {"string": "", "int64": MISSING_INTEGER, "float32": np.nan}[spec.dtype]
     return np.full(shape, missing, spec.type)
