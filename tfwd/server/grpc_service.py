@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import grpc
 import numpy as np
@@ -20,18 +20,16 @@ from tensorflow_serving.apis import (
 )
 
 from tfwd.server import examples_api, predict_api, rest, values
+from tfwd.server.host import Host
 from tfwd.server.repository import Version
 from tfwd.server.request_error import RequestError
 from tfwd.server.signature import Signature, Tensors
-
-if TYPE_CHECKING:
-    from tfwd.server.app import Server
 
 _CODES = {400: StatusCode.INVALID_ARGUMENT, 404: StatusCode.NOT_FOUND, 503: StatusCode.UNAVAILABLE}
 _STATES = {"LOADING": 20, "AVAILABLE": 30, "UNLOADING": 40, "END": 50}
 
 
-async def start(server: Server, host: str, port: int) -> Any:
+async def start(server: Host, host: str, port: int) -> Any:
     """Starts the services; returns the gRPC server, which `stop` ends.
 
     Args:
@@ -50,7 +48,7 @@ async def start(server: Server, host: str, port: int) -> Any:
 
 
 class _Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Host) -> None:
         self._server = server
 
     async def Predict(self, request: Any, context: Any) -> Any:  # noqa: N802
@@ -121,7 +119,7 @@ class _Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
 
 
 class _Models(model_service_pb2_grpc.ModelServiceServicer):
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Host) -> None:
         self._server = server
 
     async def GetModelStatus(self, request: Any, context: Any) -> Any:  # noqa: N802
@@ -138,7 +136,7 @@ class _Models(model_service_pb2_grpc.ModelServiceServicer):
         return answer
 
 
-def _version(server: Server, spec: Any) -> Version:
+def _version(server: Host, spec: Any) -> Version:
     number = spec.version.value if spec.HasField("version") else None
     return server.repository.get(spec.name, number, spec.version_label or None)
 
@@ -147,7 +145,7 @@ def _say(spec: Any, version: Version, signature: str) -> None:
     spec.name, spec.version.value, spec.signature_name = version.name, version.number, signature
 
 
-def _arrays(inputs: Any, signature: Signature, server: Server) -> Tensors:
+def _arrays(inputs: Any, signature: Signature, server: Host) -> Tensors:
     arrays: Tensors = {}
     limits = server.settings.limits
     for spec in signature.inputs:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tfwd.server import examples_api, json_codec, predict_api
 from tfwd.server.answer import Answer
 from tfwd.server.body import Receive
+from tfwd.server.host import Host
 from tfwd.server.repository import Version
 from tfwd.server.request_error import RequestError
 from tfwd.server.signature import TENSORFLOW_TYPES, Method, Signature, Spec
-
-if TYPE_CHECKING:
-    from tfwd.server.app import Server
 
 _ROUTE = re.compile(
     r"/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>[0-9]{1,18})|/labels/(?P<label>[^/:]+))?"
@@ -22,7 +20,7 @@ _ROUTE = re.compile(
 _KINDS = {":predict": "Predict", ":classify": "Classify", ":regress": "Regress"}
 
 
-async def answer(server: Server, method: str, path: str, headers: dict[bytes, bytes], receive: Receive) -> Answer:
+async def answer(server: Host, method: str, path: str, headers: dict[bytes, bytes], receive: Receive) -> Answer:
     """Answers a request below `/v1/`.
 
     Raises:
@@ -46,7 +44,7 @@ async def answer(server: Server, method: str, path: str, headers: dict[bytes, by
         raise
 
 
-async def _asked(server: Server, version: Version, asked: str, headers: dict[bytes, bytes], receive: Receive) -> Answer:
+async def _asked(server: Host, version: Version, asked: str, headers: dict[bytes, bytes], receive: Receive) -> Answer:
     body = json_codec.loads(await server.read(headers, receive))
     name = predict_api.signature_name(body)
     limits, model = server.settings.limits, version.model

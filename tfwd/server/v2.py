@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from tfwd.server import infer_api, json_codec
 from tfwd.server.answer import Answer
 from tfwd.server.body import Receive
+from tfwd.server.host import Host
 from tfwd.server.repository import Version
 from tfwd.server.request_error import RequestError
 from tfwd.version import __version__
-
-if TYPE_CHECKING:
-    from tfwd.server.app import Server
 
 _ROUTE = re.compile(r"/v2/models/(?P<name>[^/]+)(?:/versions/(?P<version>[0-9]{1,18}))?(?P<asked>/ready|/infer)?/?")
 _LENGTH = b"inference-header-content-length"
@@ -21,7 +18,7 @@ _BINARY = (b"content-type", b"application/octet-stream")
 PLATFORMS = {"onnx": "onnxruntime_onnx", "tensorflow": "tensorflow_savedmodel"}
 
 
-async def answer(server: Server, method: str, path: str, headers: dict[bytes, bytes], receive: Receive) -> Answer:
+async def answer(server: Host, method: str, path: str, headers: dict[bytes, bytes], receive: Receive) -> Answer:
     """Answers a request below `/v2`.
 
     Raises:
@@ -56,7 +53,7 @@ async def answer(server: Server, method: str, path: str, headers: dict[bytes, by
         raise
 
 
-async def _infer(server: Server, version: Version, headers: dict[bytes, bytes], receive: Receive) -> Answer:
+async def _infer(server: Host, version: Version, headers: dict[bytes, bytes], receive: Receive) -> Answer:
     length = headers.get(_LENGTH)
     content = await server.read(headers, receive)
     text, binary = infer_api.split(content, None if length is None else length.decode("latin-1"))
