@@ -9,14 +9,18 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from tfwd.errors import RunError
+from tfwd.errors import DataError, RunError
 from tfwd.inference import onnx_wire
 from tfwd.inference.metadata import Metadata, of_session
 from tfwd.inference.onnx_session import new_session
 from tfwd.schema import DTYPES, FINGERPRINT_SUFFIX, MISSING, MISSING_INTEGER, Schema
 from tfwd.server.drift import Watch
+from tfwd.server.lists import Lists, lists_beside
+from tfwd.server.request_error import RequestError
 from tfwd.server.signature import Signature, Spec, Tensors
 
+# The most places of a list, where the catalogue is smaller.
+LONGEST_ANSWER = 1000
 _INSIDE = "transform/"
 _TYPES = {"tensor(string)": "string", "tensor(int64)": "int64", "tensor(int32)": "int32", "tensor(float)": "float32"}
 
@@ -63,6 +67,9 @@ class OnnxModel:
         self.signatures = {"serving_default": Signature("serving_default", inputs, specs, self._answer)}
         if transformed:
             self.signatures["transform"] = Signature("transform", inputs, transformed, self._transform)
+        beside = lists_beside(file)
+        if beside.is_file():
+            self.signatures["recommend"] = _recommending(Lists(beside))
 
     def _answer(self, inputs: Mapping[str, NDArray[Any]]) -> Tensors:
         found = self._run(self._answers + self._watched, inputs)
@@ -83,6 +90,21 @@ class OnnxModel:
         watch = Watch(self.schema, inputs, described.ranges, ask)
         self._watched = watch.matrices
         return watch
+
+
+def _recommending(lists: Lists) -> Signature:
+    """Returns the signature of lists, which answers one request at a time."""
+
+    def run(inputs: Mapping[str, NDArray[Any]]) -> Tensors:
+        if inputs["k"] > max(len(lists.ids), LONGEST_ANSWER):
+            raise RequestError(f"Input 'k': a list has at most {LONGEST_ANSWER} places. Received: {inputs['k']}")
+        try:
+            return lists.recommend(inputs)
+        except DataError as error:
+            raise RequestError(str(error)) from None
+
+    takes, gives = (tuple(Spec(*entry) for entry in tensors) for tensors in (lists.inputs, lists.outputs))
+    return Signature("recommend", takes, gives, run, merges=False, defaults=lists.defaults)
 
 
 def _read(file: Path) -> bytes:

@@ -77,6 +77,11 @@ class Version:
             RequestError: there is no such signature.
         """
         found = self.batchers.get(signature)
+        if found is None and signature == "recommend":
+            raise RequestError(
+                "The model makes no lists: there is no catalogue beside it. Export a run whose configuration has a "
+                "section ranking."
+            )
         if found is None:
             known = ", ".join(sorted(self.batchers))
             raise RequestError(
