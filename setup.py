@@ -8,6 +8,8 @@ ROOT = Path(__file__).parent
 VERSION = {}
 exec((ROOT / "tfwd" / "version.py").read_text(encoding="utf-8"), VERSION)
 
+# `requirements-serve.txt` has the same for an environment without TensorFlow.
+SERVE = ["orjson>=3.10", "uvicorn>=0.34", "uvloop>=0.21; sys_platform != 'win32'", "httptools>=0.6.3"]
 TEST = [
     "hypothesis>=6.100",
     # They run the notebooks, which draw with matplotlib.
@@ -28,6 +30,9 @@ TEST = [
     # Packages that ship real data, for the tests of a regression and of a multi-class task.
     "palmerpenguins>=0.1.4",
     "plotnine>=0.14",
+    # Reads the server's metrics as Prometheus does.
+    "prometheus_client>=0.21",
+    *SERVE,
 ]
 BENCH = ["matplotlib>=3.9", "psutil>=6.0"]
 # Material for MkDocs gets security fixes until May 2027. Its successor, Zensical, builds the same mkdocs.yml, but its
@@ -96,8 +101,15 @@ setup(
         "lazy_loader>=0.4",
         "rich>=13.9",
     ],
-    extras_require={"test": TEST, "bench": BENCH, "docs": DOCS, "dev": TEST + BENCH + DOCS},
-    entry_points={"console_scripts": ["tfwd=tfwd.cli.app:main"]},
+    extras_require={
+        "test": TEST,
+        "serve": SERVE,
+        "grpc": [*SERVE, "grpcio>=1.70"],
+        "bench": BENCH,
+        "docs": DOCS,
+        "dev": TEST + BENCH + DOCS,
+    },
+    entry_points={"console_scripts": ["tfwd=tfwd.cli.main:main"]},
     classifiers=[
         "Development Status :: 4 - Beta",
         "Intended Audience :: Developers",

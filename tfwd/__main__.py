@@ -1,6 +1,6 @@
 """`python -m tfwd` is the command `tfwd`."""
 
-from tfwd.cli.app import main
+from tfwd.cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -15,6 +15,7 @@ from tfwd.cli.exporting import export_module
 from tfwd.cli.predict import predict
 from tfwd.cli.prepare import prepare
 from tfwd.cli.rank import rank
+from tfwd.cli.serve import serve
 from tfwd.cli.train import train
 from tfwd.errors import ExportError
 from tfwd.utils.command_line import CONTEXT, guarded, say
@@ -46,7 +47,7 @@ def _options(
     pass
 
 
-for _command in (train, prepare, evaluate, predict, rank):
+for _command in (train, prepare, evaluate, predict, rank, serve):
     app.command()(_command)
 export_app = typer.Typer(help="Export a run for serving.", no_args_is_help=True, context_settings=CONTEXT)
 app.add_typer(export_app, name="export")

@@ -61,10 +61,16 @@ def reason_of(error: OSError) -> str:
     return f"{error.filename}: {reason(error)}" if error.filename else reason(error)
 
 
-def run_single(command: Callable[..., Any]) -> None:
-    """Runs one command as a program: `python -m tfwd.train`."""
+def run_single(command: Callable[..., Any], name: str | None = None, arguments: list[str] | None = None) -> None:
+    """Runs one command as a program: `python -m tfwd.train`.
+
+    Args:
+        command: the command.
+        name: how the help calls the program; by default as it was started.
+        arguments: its arguments; by default those of the process.
+    """
     single = typer.Typer(
         add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, context_settings=CONTEXT
     )
     single.command()(command)
-    single()
+    single(arguments, prog_name=name)

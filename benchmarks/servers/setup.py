@@ -1,0 +1,65 @@
+"""Makes the environments of the servers: `python -m benchmarks.servers.setup [NAME ...]`."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+FOLDER = Path(__file__).parents[2] / ".cache" / "servers"
+
+SESSION = ("numpy==2.4.6", "onnxruntime==1.32.0")
+PACKAGES: dict[str, tuple[str, ...]] = {
+    # tfwd and the baseline.
+    "serve": (
+        *SESSION,
+        "starlette==1.10.0",
+        "uvicorn==0.54.0",
+        "uvloop",
+        "httptools",
+        "orjson==3.13.0",
+        "prometheus_client",
+        "typer",
+        "lazy_loader",
+        "rich",
+    ),
+}
+
+
+def python(folder: Path, name: str) -> Path:
+    """The interpreter of an environment."""
+    return folder / name / "bin" / "python"
+
+
+def make(folder: Path, name: str, base: str) -> None:
+    """Makes one environment, or completes it.
+
+    Args:
+        folder: of all environments.
+        name: of the environment.
+        base: the interpreter that it is made from.
+    """
+    if not python(folder, name).exists():
+        subprocess.run([base, "-m", "venv", str(folder / name)], check=True)
+    install = [str(python(folder, name)), "-m", "pip", "install", "--quiet"]
+    subprocess.run([*install, *PACKAGES[name]], check=True)
+
+
+def main() -> None:
+    """Makes what is asked for, or all."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(PACKAGES)}; all by default")
+    parser.add_argument("--folder", type=Path, default=FOLDER)
+    parser.add_argument("--python", default=sys.executable, help="a Python 3.11")
+    options = parser.parse_args()
+    unknown = set(options.names) - set(PACKAGES)
+    if unknown:
+        parser.error(f"no such environment: {', '.join(sorted(unknown))}. There are {', '.join(PACKAGES)}.")
+    for name in options.names or PACKAGES:
+        print(name, flush=True)
+        make(options.folder, name, options.python)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,250 @@
+"""The ASGI application: routes, errors, headers, counters and log of all requests."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+import logging
+import sys
+import time
+import warnings
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tfwd.errors import TfwdError
+from tfwd.server import body, rest, v2
+from tfwd.server.answer import Answer
+from tfwd.server.body import ClientGone, Receive
+from tfwd.server.metrics import Counters, Histogram
+from tfwd.server.protocol import Protocol
+from tfwd.server.repository import Repository
+from tfwd.server.request_error import RequestError
+from tfwd.server.settings import Settings
+
+Scope = dict[str, Any]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_LOG = logging.getLogger("tfwd.server")
+_TEXT = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
+# TensorFlow's names of what went wrong, by HTTP status.
+_CODES = {
+    200: "OK",
+    400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    404: "NOT_FOUND",
+    408: "DEADLINE_EXCEEDED",
+    413: "OUT_OF_RANGE",
+    503: "UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+    500: "INTERNAL",
+}
+
+
+class _Counted(NamedTuple):
+    """Where the requests for one model are counted."""
+
+    requests: dict[int, int]
+    latency: dict[str, Histogram]
+
+
+class Server:
+    """Answers requests over HTTP.
+
+    Args:
+        settings: see `Settings`.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        # A number beyond float32 is infinite, which every model answers.
+        warnings.filterwarnings("ignore", "overflow encountered in cast", RuntimeWarning)
+        self.settings = settings
+        self.counters = Counters(Path(settings.counters) if settings.counters is not None else None)
+        self.repository = Repository(settings, self.counters)
+        self._token = None if settings.token is None else b"Bearer " + settings.token.encode()
+        self._counted: dict[str, _Counted] = {}
+        self._stopping = False
+        self._polling: asyncio.Task[None] | None = None
+        self._grpc: Any = None
+        self.page: App | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one request, as ASGI asks for it."""
+        kind = scope["type"]
+        if kind == "http":
+            await self._http(scope, receive, send)
+        elif kind == "lifespan":
+            await self._lifespan(receive, send)
+        elif kind == "websocket" and self.page is not None:
+            await self.page(scope, receive, send)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                try:
+                    await self.start()
+                except TfwdError as error:
+                    await send({"type": "lifespan.startup.failed", "message": str(error)})
+                    return
+                await send({"type": "lifespan.startup.complete"})
+            else:
+                await self.stop()
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+    async def start(self) -> None:
+        """Loads the models and begins to look for new versions."""
+        await self.repository.refresh()
+        if self.settings.grpc_port is not None:
+            from tfwd.server import grpc_service
+
+            self._grpc = await grpc_service.start(self, self.settings.host, self.settings.grpc_port)
+        self._polling = asyncio.create_task(self._poll())
+
+    async def stop(self) -> None:
+        """Ends what runs beside requests."""
+        self._stopping = True
+        if self._polling is not None:
+            self._polling.cancel()
+        if self._grpc is not None:
+            await self._grpc.stop(grace=self.settings.limits.seconds)
+        self.repository.close()
+
+    async def _poll(self) -> None:
+        while True:
+            await asyncio.sleep(self.settings.poll_seconds)
+            try:
+                await self.repository.refresh()
+                self.repository.count()
+            except (TfwdError, OSError) as error:
+                # The folder may be gone for a moment. What is loaded goes on.
+                _LOG.warning("%s", error)
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        begun = time.perf_counter()
+        path: str = scope["path"]
+        if self.page is not None and path.startswith("/ui"):
+            await self.page(scope, receive, send)
+            return
+        # Of several with one name the last counts.
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        model, kind, rows = "", "", 0
+        try:
+            if self._token is not None and path not in ("/healthz", "/readyz"):
+                self._check_token(headers)
+            answer = await self._answer(scope["method"], path, headers, receive)
+            model, kind, rows = answer.model, answer.kind, answer.rows
+        except RequestError as error:
+            answer = refused(error)
+            model, kind = error.model, error.kind
+        except ClientGone:
+            return
+        except Exception:  # a fault of ours must not end the connection without a word
+            _LOG.exception("%s %s failed", scope["method"], path)
+            answer = refused(RequestError("The server failed. Its log says why.", 500))
+        found = [answer.type, (b"content-length", str(len(answer.body)).encode())]
+        if answer.version is not None:
+            found.append((b"x-model-version", answer.version))
+        found += answer.headers
+        await send({"type": "http.response.start", "status": answer.status, "headers": found})
+        await send({"type": "http.response.body", "body": answer.body})
+        taken = 1e6 * (time.perf_counter() - begun)
+        if kind:
+            self._count(model, kind, answer.status, taken)
+        if self.settings.access_log:
+            self._log(scope, answer, rows, taken)
+
+    async def _answer(self, method: str, path: str, headers: dict[bytes, bytes], receive: Receive) -> Answer:
+        if path.startswith("/v1/"):
+            return await rest.answer(self, method, path, headers, receive)
+        if path.startswith("/v2"):
+            return await v2.answer(self, method, path, headers, receive)
+        if path not in ("/healthz", "/readyz", "/metrics"):
+            raise RequestError(
+                f"There is nothing at {path:.100}. Models are at /v1/models/NAME and /v2/models/NAME.", 404
+            )
+        if method not in ("GET", "HEAD"):
+            raise RequestError(f"{method:.20} is not allowed here. Use GET.", 405)
+        if path == "/metrics":
+            self.repository.count()
+            return Answer(self.counters.exposition(), type=_TEXT)
+        if path == "/healthz":
+            return Answer(b'{"status":"alive"}')
+        if not self.ready:
+            raise RequestError(
+                "No model is loaded yet." if not self._stopping else "The server is stopping.", 503, wait=1
+            )
+        return Answer(b'{"status":"ready"}')
+
+    @property
+    def ready(self) -> bool:
+        """Whether requests are answered."""
+        return self.repository.ready and not self._stopping
+
+    @property
+    def alone(self) -> bool:
+        """Whether the request that is being answered is the only one."""
+        return len(Protocol.requests) <= 1 and not self.settings.batching.microseconds
+
+    async def read(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
+        """Returns the body of a request, within the limits."""
+        return await body.read(headers, receive, self.settings.limits)
+
+    def _check_token(self, headers: dict[bytes, bytes]) -> None:
+        assert self._token is not None
+        # In constant time, so that a token is not found out letter by letter.
+        if not hmac.compare_digest(headers.get(b"authorization", b""), self._token):
+            raise RequestError("The header Authorization must be: Bearer TOKEN, with the server's token.", 401)
+
+    def _count(self, model: str, kind: str, status: int, microseconds: float) -> None:
+        counted = self._counted.get(model)
+        if counted is None:
+            counted = self._counted[model] = _Counted({}, {})
+        slot = counted.requests.get(status)
+        if slot is None:
+            code = _CODES.get(status, "UNKNOWN")
+            slot = self.counters.slot(":tensorflow:serving:request_count", model_name=model, status=code)
+            counted.requests[status] = slot
+        self.counters.add(slot)
+        if status == 200:
+            latency = counted.latency.get(kind)
+            if latency is None:
+                name = ":tensorflow:serving:request_latency"
+                latency = self.counters.histogram(name, model_name=model, API=kind, entrypoint="REST")
+                counted.latency[kind] = latency
+            latency.observe(microseconds)
+
+    def _log(self, scope: Scope, answer: Answer, rows: int, microseconds: float) -> None:
+        client = scope.get("client") or ("", 0)
+        line = {
+            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "client": client[0],
+            "method": scope["method"],
+            "path": scope["path"],
+            "status": answer.status,
+            "milliseconds": round(microseconds / 1e3, 3),
+            "model": answer.model,
+            "version": None if answer.version is None else answer.version.decode(),
+            "rows": rows,
+        }
+        sys.stdout.write(json.dumps(line) + "\n")
+        sys.stdout.flush()
+
+
+def refused(error: RequestError) -> Answer:
+    """Returns the answer to a request that is refused: `{"error": ...}`."""
+    headers = [(b"retry-after", str(error.wait).encode())] if error.wait is not None else []
+    if error.status == 401:
+        headers.append((b"www-authenticate", b"Bearer"))
+    if error.status in (408, 413):
+        headers.append((b"connection", b"close"))  # the rest of the body is not read
+    text = json.dumps({"error": error.message}, ensure_ascii=False).encode("utf-8", "replace")
+    return Answer(text, status=error.status, model=error.model, kind=error.kind, version=error.version, headers=headers)
+
+
+def from_environment() -> Server:
+    """Makes the application in a worker process, which `tfwd serve` has started."""
+    return Server(Settings.from_environment())

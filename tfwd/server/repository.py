@@ -1,0 +1,294 @@
+"""The models that a server has loaded: new versions are loaded and warm before they are asked, old ones are dropped."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from tfwd.errors import TfwdError
+from tfwd.schema import Schema
+from tfwd.server import values
+from tfwd.server.batcher import Batcher
+from tfwd.server.drift import Watch
+from tfwd.server.metrics import Counters
+from tfwd.server.model_files import Place, Places, find
+from tfwd.server.request_error import RequestError
+from tfwd.server.settings import Settings
+from tfwd.server.signature import Signature
+
+_LOG = logging.getLogger("tfwd.server")
+
+# TensorFlow Serving tries a version again after this time; here it also is when its file changes.
+_RETRY_SECONDS = 60.0
+_WARM_ROWS = (1, 2, 32)
+
+State = Literal["LOADING", "AVAILABLE", "UNLOADING", "END"]
+
+
+class Model(Protocol):
+    """A loaded model."""
+
+    @property
+    def kind(self) -> str:
+        """What answers: `onnx` or `tensorflow`."""
+
+    @property
+    def schema(self) -> Schema:
+        """The raw inputs and the answer."""
+
+    @property
+    def signatures(self) -> Mapping[str, Signature]:
+        """What can be asked, by name."""
+
+    @property
+    def watch(self) -> Watch | None:
+        """Counts unusual values, if the model can tell."""
+
+
+@dataclass
+class Version:
+    """One version of a model, loaded.
+
+    Attributes:
+        name: the model's name.
+        number: the version.
+        model: the model.
+        batchers: what answers, by signature.
+        header: the number, as the header X-Model-Version says it.
+    """
+
+    name: str
+    number: int
+    model: Model
+    batchers: dict[str, Batcher]
+    header: bytes
+
+    def batcher(self, signature: str) -> Batcher:
+        """Returns what answers a signature.
+
+        Raises:
+            RequestError: there is no such signature.
+        """
+        found = self.batchers.get(signature)
+        if found is None and signature == "recommend":
+            raise RequestError(
+                "The model makes no lists: there is no catalogue beside it. Export a run whose configuration has a "
+                "section ranking."
+            )
+        if found is None:
+            known = ", ".join(sorted(self.batchers))
+            raise RequestError(
+                f'Serving signature name: "{signature:.100}" not found in signature def. The model has: {known}'
+            )
+        return found
+
+
+@dataclass
+class _Known:
+    """A version that has been seen on disk."""
+
+    place: Place
+    stamp: tuple[float, int]
+    state: State
+    error: str = ""
+    since: float = field(default_factory=time.monotonic)
+
+
+class Repository:
+    """All models of a server.
+
+    Args:
+        settings: where they are.
+        counters: where requests are counted.
+    """
+
+    def __init__(self, settings: Settings, counters: Counters) -> None:
+        self._settings, self._counters = settings, counters
+        self._threads = ThreadPoolExecutor(2, "tfwd-model")
+        self._loader = ThreadPoolExecutor(1, "tfwd-loader")
+        self._loaded: dict[str, dict[int, Version]] = {}
+        self._known: dict[str, dict[int, _Known]] = {}
+        self._watched: dict[tuple[str, str, str], int] = {}
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the models of which a version is loaded."""
+        return sorted(name for name, versions in self._loaded.items() if versions)
+
+    @property
+    def ready(self) -> bool:
+        """Whether every model that is there has a version that answers, and there is one."""
+        return bool(self._known) and all(self._loaded.get(name) for name in self._known)
+
+    def get(self, name: str, number: int | None = None, label: str | None = None) -> Version:
+        """Returns a version: the newest, if neither a number nor a label is given.
+
+        Raises:
+            RequestError: there is none.
+        """
+        versions = self._loaded.get(name, {})
+        if label is not None:
+            number = self._settings.labels.get(name, {}).get(label)
+            if number is None:
+                raise RequestError(f"Unrecognized servable version label: {label:.100}", 404 if not versions else 400)
+        if number is None:
+            if versions:
+                return versions[max(versions)]
+            raise RequestError(f"Servable not found for request: Latest({name:.100})", 404)
+        found = versions.get(number)
+        if found is None:
+            raise RequestError(f"Servable not found for request: Specific({name:.100}, {number})", 404)
+        return found
+
+    def numbers(self, name: str) -> list[int]:
+        """Returns the versions of a model that answer."""
+        return sorted(self._loaded.get(name, {}))
+
+    def status(self, name: str, number: int | None, label: str | None) -> list[dict[str, Any]]:
+        """Returns the states of the versions of a model, the newest first, as TensorFlow Serving's status says them."""
+        known = self._known.get(name, {})
+        if label is not None:
+            number = self.get(name, None, label).number
+        chosen = [n for n in sorted(known, reverse=True) if number in (None, n)]
+        if not chosen:
+            which = "" if number is None else f" with version {number}"
+            raise RequestError(f"Could not find any versions of model {name:.100}{which}", 404)
+        return [
+            {
+                "version": str(n),
+                "state": known[n].state,
+                "status": {
+                    "error_code": "INTERNAL" if known[n].error else "OK",
+                    "error_message": known[n].error,
+                },
+            }
+            for n in chosen
+        ]
+
+    async def refresh(self) -> None:
+        """Looks at the disk once: loads what is new, then drops what is old.
+
+        Raises:
+            ConfigError: the model's path holds nothing that can be served.
+        """
+        found = find(self._settings.model, self._settings.name, self._settings.backend)
+        wanted = {name: self._chosen(name, versions) for name, versions in found.items()}
+        for name, versions in wanted.items():
+            for number, place in sorted(versions.items()):
+                if self._is_new(name, number, place):
+                    await self._load(name, number, place)
+        for name in list(self._known):
+            for number in list(self._known[name]):
+                if number not in wanted.get(name, {}) and self._may_go(name, number, found, wanted):
+                    self._drop(name, number)
+
+    def _chosen(self, name: str, versions: dict[int, Place]) -> dict[int, Place]:
+        newest = sorted(versions)[-self._settings.keep_versions :]
+        labelled = set(self._settings.labels.get(name, {}).values())
+        return {number: versions[number] for number in versions if number in newest or number in labelled}
+
+    def _is_new(self, name: str, number: int, place: Place) -> bool:
+        known = self._known.get(name, {}).get(number)
+        if known is None:
+            return True
+        if known.state == "AVAILABLE":
+            return known.place != place
+        return known.stamp != place.stamp() or time.monotonic() - known.since > _RETRY_SECONDS
+
+    def _may_go(self, name: str, number: int, found: Places, wanted: Places) -> bool:
+        """Whether a version may be dropped: one that answers stays until another does, or until it left the disk."""
+        if number not in self._loaded.get(name, {}):
+            return True
+        others = set(self._loaded[name]) & set(wanted.get(name, {}))
+        return bool(others) or number not in found.get(name, {})
+
+    async def _load(self, name: str, number: int, place: Place) -> None:
+        known = _Known(place, place.stamp(), "LOADING")
+        self._known.setdefault(name, {})[number] = known
+        loop = asyncio.get_running_loop()
+        begun = time.monotonic()
+        try:
+            model = await loop.run_in_executor(self._loader, _load, place)
+        except Exception as error:  # a file from somebody else may fail in any way; the others go on
+            known.state, known.error = "END", str(error) if isinstance(error, TfwdError) else repr(error)
+            _LOG.error("%s version %d cannot be loaded: %s", name, number, known.error)
+            return
+        self._loaded.setdefault(name, {})[number] = self._version(name, number, model)
+        known.state = "AVAILABLE"
+        # What is loaded stays: the collector need not look at it again and again.
+        gc.collect()
+        gc.freeze()
+        _LOG.info("%s version %d is served from %s (%.1f s)", name, number, place.path, time.monotonic() - begun)
+
+    def _version(self, name: str, number: int, model: Model) -> Version:
+        rows = self._counters.slot("tfwd_rows", model_name=name, version=str(number))
+        batches = self._counters.slot("tfwd_batches", model_name=name, version=str(number))
+        waits = self._counters.histogram(":tensorflow:serving:batching_session:queuing_latency", model_name=name)
+
+        def called(count: int, waited: list[float]) -> None:
+            self._counters.add(rows, count)
+            self._counters.add(batches)
+            for microseconds in waited:
+                waits.observe(microseconds)
+
+        settings = self._settings
+        batchers = {
+            key: Batcher(signature, settings.batching, settings.limits.seconds, self._threads, called)
+            for key, signature in model.signatures.items()
+        }
+        return Version(name, number, model, batchers, str(number).encode())
+
+    def _drop(self, name: str, number: int) -> None:
+        self.count()
+        # Requests that have it go on with it; it is freed after the last.
+        dropped = self._loaded.get(name, {}).pop(number, None)
+        del self._known[name][number]
+        if not self._known[name]:
+            del self._known[name]
+            self._loaded.pop(name, None)
+        if dropped is not None:
+            _LOG.info("%s version %d is no longer served", name, number)
+
+    def count(self) -> None:
+        """Brings the counters of unusual values up to date."""
+        for name, versions in self._loaded.items():
+            for version in versions.values():
+                watch = version.model.watch
+                if watch is None:
+                    continue
+                watch.count()
+                for (entry, kind), count in watch.taken().items():
+                    slot = self._counters.slot("tfwd_input_values", model_name=name, input=entry, kind=kind)
+                    self._counters.add(slot, count)
+
+    def close(self) -> None:
+        """Stops the threads."""
+        self._loader.shutdown(wait=False, cancel_futures=True)
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _load(place: Place) -> Model:
+    """Loads a model and asks it once for each size of batch, as the first calls are slow."""
+    model: Model
+    if place.backend == "onnx":
+        from tfwd.server.onnx_model import OnnxModel
+
+        model = OnnxModel(Path(place.path))
+    else:
+        from tfwd.server.tensorflow_model import TensorflowModel
+
+        model = TensorflowModel(Path(place.path))
+    for signature in model.signatures.values():
+        if signature.merges:
+            for rows in _WARM_ROWS:
+                signature.run({spec.name: values.nothing(spec, rows) for spec in signature.inputs})
+    if model.watch is not None:
+        model.watch.forget()
+    return model
