@@ -70,7 +70,7 @@ setup(
             "datasets/census/*.parquet",
             "datasets/census/*.md",
         ],
-        "export": ["py.typed", "serving/*.md"],
+        "export": ["py.typed", "serving/templates/*/*"],
     },
     install_requires=[
         "tensorflow>=2.21,<2.22",
