@@ -11,7 +11,7 @@ from export.serving.settings import KITS_FOLDER
 from tfwd.errors import ExportError
 from tfwd.inference.metadata import DESCRIBED
 
-ONNX, TRANSFORM, RANKER = "model.onnx", "transform.onnx", "ranker.onnx"
+ONNX, TRANSFORM, RANKER = "model.onnx", "model.transform.onnx", "model.ranker.onnx"
 # As TF Serving reads the names of folders: 64 bits.
 _LARGEST = 2**63 - 1
 # A name goes into YAML, protobuf text, URLs and file names.
@@ -45,9 +45,9 @@ class Version:
 
     @property
     def halves(self) -> tuple[Path, Path] | None:
-        """The transform and the ranker in ONNX, if both are there."""
+        """The transform and the ranker in ONNX, if both are there beside the whole."""
         files = self.folder / TRANSFORM, self.folder / RANKER
-        return files if all(file.is_file() for file in files) else None
+        return files if self.onnx and all(file.is_file() for file in files) else None
 
 
 def versions(output: Path) -> dict[str, list[Version]]:
@@ -64,7 +64,7 @@ def versions(output: Path) -> dict[str, list[Version]]:
         if not (number.isascii() and number.isdecimal() and int(number) <= _LARGEST) or name.startswith("."):
             continue
         version = Version(name, int(number), folder)
-        if version.has_saved_model or version.onnx or version.halves:
+        if version.has_saved_model or version.onnx:
             if not _NAME.fullmatch(name):
                 raise ExportError(
                     f"{folder.parent} has a name that is not for servers: letters, digits, '.', '_' and '-'. Rename it."

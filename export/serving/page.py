@@ -53,8 +53,8 @@ def page(output: Path, version: Version, settings: Settings, unbatched: dict[str
 def _batching(unbatched: dict[str, str], largest: int) -> str:
     batched = (
         f"Requests of at most {largest} rows are put together into batches; one with more is refused. Each batched\n"
-        "version has a file `batching_params.pbtxt` beside its `saved_model.pb`, and the next version that is exported\n"
-        "gets one too."
+        "version has a file `batching_params.pbtxt` beside its `saved_model.pb`, and so will the next one that is\n"
+        "exported."
     )
     alone = "\n".join(f"- `{name}` is not batched: {why}." for name, why in sorted(unbatched.items()))
     return "\n\n".join(part for part in (batched if largest else "", alone) if part)

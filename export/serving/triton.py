@@ -16,6 +16,7 @@ from export.serving import triton_config
 from export.serving.found import ONNX, RANKER, TRANSFORM, Version, kits_folder, missing, newest, versions
 from export.serving.settings import Settings, template
 from export.serving.triton_config import Instances, Signature
+from tfwd.errors import ExportError
 from tfwd.utils.files import folder_beside, link_or_copy, remove, write_text
 
 FOLDER = "triton"
@@ -48,8 +49,8 @@ def write(output: str | Path, settings: Settings | None = None) -> Path:
     """Writes `OUT/serving/triton`: a model repository in each form for which there are files, and a page.
 
     Args:
-        output: the folder of all models: `NAME/VERSION/` with `model.onnx`, and for the ensemble `transform.onnx` and
-            `ranker.onnx`.
+        output: the folder of all models: `NAME/VERSION/` with `model.onnx`, and for the ensemble also
+            `model.transform.onnx` and `model.ranker.onnx`.
         settings: the choices; by default those for this machine.
 
     Returns:
@@ -121,13 +122,15 @@ def python_model(repository: Path, name: str, number: int, file: Path, found: Si
 
 
 def _ensemble(repository: Path, version: Version, settings: Settings) -> None:
+    assert version.onnx is not None
     assert version.halves is not None
-    names = f"{version.name}_transform", f"{version.name}_ranker"
-    first, second = (triton_config.signature(file) for file in version.halves)
-    config = triton_config.ensemble(version.name, (names[0], first), (names[1], second), ROWS)
+    names = [f"{version.name}_transform", f"{version.name}_ranker"]
+    found = [triton_config.signature(file) for file in version.halves]
+    steps = list(zip(names, found, strict=True))
+    config = triton_config.ensemble(version.name, triton_config.signature(version.onnx), steps, ROWS)
     instances = Instances(settings.cores), Instances(1, "KIND_GPU")
-    for name, found, file, copies in zip(names, (first, second), version.halves, instances, strict=True):
-        text = triton_config.model(name, found, "onnxruntime", file.name, ROWS, copies)
+    for (name, half), file, copies in zip(steps, version.halves, instances, strict=True):
+        text = triton_config.model(name, half, "onnxruntime", file.name, ROWS, copies)
         _model(repository / name, version.number, text, file)
     _model(repository / version.name, version.number, config, None)
 
@@ -147,6 +150,8 @@ FORMS = (
 
 def _model(folder: Path, number: int, config: str, file: Path | None) -> None:
     """Writes a model's folder: its configuration, and a version with the ONNX file and the tables beside that."""
+    if folder.exists():
+        raise ExportError(f"Two models would be called {folder.name} in {folder.parent.name}. Rename one of them.")
     place = folder / str(number)
     place.mkdir(parents=True)
     write_text(folder / _CONFIG, config)
@@ -162,14 +167,9 @@ def _dockerfile(settings: Settings) -> str:
 
 def _page(folder: Path, written: dict[Form, dict[str, Version]], settings: Settings) -> str:
     first = next(iter(written))
-    last = written[first]
-    version = next(iter(last.values()))
-    file, answers = version.onnx, version.onnx
-    if file is None:
-        assert version.halves is not None
-        file, answers = version.halves
-    assert answers is not None
-    inputs, outputs = triton_config.signature(file).inputs, triton_config.signature(answers).outputs
+    version = next(iter(written[first].values()))
+    assert version.onnx is not None
+    found = triton_config.signature(version.onnx)
     return Template(template("triton/README.md")).substitute(
         names=", ".join(sorted({name for found in written.values() for name in found})),
         rows=ROWS,
@@ -178,8 +178,8 @@ def _page(folder: Path, written: dict[Form, dict[str, Version]], settings: Setti
         first=first.name,
         image=settings.triton_image,
         name=version.name,
-        columns="\n".join(_shown(tensor) for tensor in inputs),
-        answer=outputs[0].name,
+        columns="\n".join(_shown(tensor) for tensor in found.inputs),
+        answer=found.outputs[0].name,
     )
 
 

@@ -127,38 +127,33 @@ def model(name: str, found: Signature, backend: str, file: str, rows: int, insta
     return "\n".join(parts) + "\n"
 
 
-def ensemble(name: str, first: tuple[str, Signature], second: tuple[str, Signature], rows: int) -> str:
-    """Returns the configuration of an ensemble of two models, of which the second takes outputs of the first.
+def ensemble(name: str, whole: Signature, steps: Sequence[tuple[str, Signature]], rows: int) -> str:
+    """Returns the configuration of an ensemble of models, each of which takes what the ones before it give.
 
     Args:
         name: of the ensemble.
-        first: the name and the signature of the model that takes the ensemble's inputs.
-        second: those of the model that gives its outputs.
+        whole: its inputs and outputs.
+        steps: the names and signatures of the models, in order.
         rows: the most rows of a request.
 
     Raises:
-        ExportError: the second takes something else than the first gives.
+        ExportError: a model takes something else than those before it give.
     """
-    given = {tensor.name: tensor for tensor in first[1].outputs}
-    for tensor in second[1].inputs:
-        if given.get(tensor.name) != tensor:
-            raise ExportError(
-                f"{second[0]} takes {tensor}. Expected: an output of {first[0]}, which gives {list(given.values())}. "
-                "Export both halves again: python -m export.onnx RUN --split"
-            )
+    given = {tensor.name: tensor for tensor in whole.inputs}
+    for step, found in (*steps, (name, Signature(whole.outputs, ()))):
+        for tensor in found.inputs:
+            if given.get(tensor.name) != tensor:
+                raise ExportError(
+                    f"{step} takes {tensor}. Expected: one of {list(given.values())}, which come before it. Export all "
+                    "parts again: python -m export.onnx RUN --split"
+                )
+        given |= {tensor.name: tensor for tensor in found.outputs}
     return "\n".join(
         [
             f'name: "{name}"\nplatform: "ensemble"\nmax_batch_size: {rows}',
-            _tensors("input", first[1].inputs, reshaped=False),
-            _tensors("output", second[1].outputs, reshaped=False),
-            "ensemble_scheduling {\n  step [\n"
-            + ",\n".join(
-                [
-                    _step(first[0], first[1].inputs, second[1].inputs),
-                    _step(second[0], second[1].inputs, second[1].outputs),
-                ]
-            )
-            + "\n  ]\n}\n",
+            _tensors("input", whole.inputs, reshaped=False),
+            _tensors("output", whole.outputs, reshaped=False),
+            "ensemble_scheduling {\n  step [\n" + ",\n".join(_step(*step) for step in steps) + "\n  ]\n}\n",
         ]
     )
 
@@ -186,10 +181,10 @@ def _parameter(key: str, value: str) -> str:
     return f'parameters {{ key: "{key}" value {{ string_value: "{value}" }} }}'
 
 
-def _step(name: str, inputs: Iterable[Tensor], outputs: Iterable[Tensor]) -> str:
+def _step(name: str, found: Signature) -> str:
     maps = [
         f'      {kind}_map {{ key: "{tensor.name}" value: "{tensor.name}" }}'
-        for kind, tensors in (("input", inputs), ("output", outputs))
+        for kind, tensors in (("input", found.inputs), ("output", found.outputs))
         for tensor in tensors
     ]
     return f'    {{\n      model_name: "{name}"\n      model_version: -1\n' + "\n".join(maps) + "\n    }"
