@@ -11,8 +11,10 @@ started with `--enable_batching` and `--enable_per_model_batching_parameters`. T
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
+from export.serving.rows import largest
 from export.serving.settings import Settings
 from tfwd.schema import Schema
 from tfwd.utils.files import write_text
@@ -37,24 +39,24 @@ def why_not(schema: Schema, lists: bool) -> str | None:
     return None
 
 
-def sizes(largest: int) -> list[int]:
+def sizes(rows: int) -> list[int]:
     """Returns the sizes to which a batch is filled up: powers of two, and the largest."""
     found, size = [], 1
-    while size < largest:
+    while size < rows:
         found.append(size)
         size *= 2
-    return [*found, largest]
+    return [*found, rows]
 
 
-def parameters(largest: int) -> str:
+def parameters(rows: int) -> str:
     """Returns the parameters of one model as protobuf text.
 
     Args:
-        largest: the largest batch, in rows; a request with more is refused.
+        rows: the largest batch; a request with more is refused.
     """
-    allowed = "".join(f"allowed_batch_sizes: {size}\n" for size in sizes(largest))
+    allowed = "".join(f"allowed_batch_sizes: {size}\n" for size in sizes(rows))
     return (
-        f"max_batch_size {{ value: {largest} }}\n"
+        f"max_batch_size {{ value: {rows} }}\n"
         f"batch_timeout_micros {{ value: {_MICROSECONDS} }}\n"
         f"max_enqueued_batches {{ value: {_WAITING} }}\n{allowed}"
     )
@@ -65,15 +67,36 @@ def shared(settings: Settings) -> str:
     return f'num_batch_threads {{ value: {settings.cores} }}\nthread_pool_name {{ value: "batches" }}\n'
 
 
-def write(version: Path, schema: Schema, lists: bool, largest: int) -> bool:
+def write(version: Path, schema: Schema, lists: bool) -> int:
     """Writes the parameters of a version into its folder, or removes them if it must not be batched.
 
+    Args:
+        version: its folder, with the warm-up requests.
+        schema: its inputs.
+        lists: whether it has the signature `recommend`.
+
     Returns:
-        Whether the version is batched.
+        The largest batch, in rows; 0 if the version is not batched.
     """
     file = version / FILE
     if why_not(schema, lists) is not None:
         file.unlink(missing_ok=True)
-        return False
-    write_text(file, parameters(largest))
-    return True
+        return 0
+    # Larger batches than those of the warm-up are never seen before.
+    rows = largest(version)
+    write_text(file, parameters(rows))
+    return rows
+
+
+def inherit(version: Path, model: Path, numbers: Collection[int], schema: Schema, lists: bool) -> None:
+    """Batches a new version if the newest one before it is batched: it is served as soon as it appears.
+
+    Args:
+        version: the folder of the new version, before it appears.
+        model: the folder of its model.
+        numbers: the versions that exist.
+        schema: the inputs of the new version.
+        lists: whether it has the signature `recommend`.
+    """
+    if numbers and (model / str(max(numbers)) / FILE).is_file():
+        write(version, schema, lists)

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from export.serving import docker, kserve, tf_serving, triton
+from export.serving import docker, kserve, triton
 from export.serving.settings import Kit, Settings
 from tfwd.errors import ExportError
+from tfwd.utils.console import load_tensorflow
 
 
 class _Entry(NamedTuple):
@@ -23,9 +24,17 @@ class _Entry(NamedTuple):
     says: tuple[str, ...]
 
 
+def _tf_serving(output: Path, settings: Settings) -> Path:
+    # The other kits need no TensorFlow.
+    load_tensorflow()
+    from export.serving import tf_serving
+
+    return tf_serving.write(output, settings)
+
+
 _KITS = {
     Kit.TF_SERVING: _Entry(
-        tf_serving.write,
+        _tf_serving,
         ("models.config and README.md in {folder}.", "Start the server as {folder}/README.md says."),
     ),
     Kit.TRITON: _Entry(triton.write, ("Model repositories for Triton in {folder}; see {folder}/README.md.",)),

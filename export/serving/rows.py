@@ -37,7 +37,7 @@ def asked(version: Path, signature: str) -> Iterator[Arrays]:
 
 
 def examples(version: Path, schema: Schema, count: int = 1) -> list[dict[str, Any]]:
-    """Returns different rows of the warm-up file, at most `count`, preferably without a missing value.
+    """Returns different rows of the warm-up file, at most `count`, those with the fewest missing values first.
 
     A missing number has no word in JSON that every language reads.
     """
@@ -49,8 +49,7 @@ def examples(version: Path, schema: Schema, count: int = 1) -> list[dict[str, An
             found.append(row)
     if not found:
         raise ExportError(f"{version.joinpath(*WARMUP)} is damaged: it holds no request. Export the model again.")
-    complete = [row for row in found if not _lacks(row)]
-    return (complete or found[:1])[:count]
+    return sorted(found, key=_missing)[:count]
 
 
 def user(version: Path, schema: Schema) -> dict[str, Any] | None:
@@ -59,7 +58,7 @@ def user(version: Path, schema: Schema) -> dict[str, Any] | None:
     if not found:
         return None
     users = [first_row(inputs, schema) for inputs in found]
-    own = next((row for row in users if not _lacks(row)), users[0])
+    own = min(users, key=_missing)
     options = {key: plain(value) for key, value in found[0].items() if key not in own}
     return {key: [value] for key, value in own.items()} | options
 
@@ -110,6 +109,6 @@ def plain(value: Any) -> Any:
     return value.decode() if isinstance(value, bytes) else value
 
 
-def _lacks(row: dict[str, Any]) -> bool:
-    values = (one for value in row.values() for one in (value if isinstance(value, list) else [value]))
-    return any(map(is_missing, values))
+def _missing(row: dict[str, Any]) -> int:
+    """Returns how many values of a row are missing."""
+    return sum(is_missing(one) for value in row.values() for one in (value if isinstance(value, list) else [value]))

@@ -8,7 +8,7 @@ from string import Template
 from export.serving import batching, clients, monitoring
 from export.serving.found import Version, kits_folder, missing, newest, versions
 from export.serving.page import page
-from export.serving.rows import asked, largest
+from export.serving.rows import user
 from export.serving.server_config import (
     METRICS_PATH,
     arguments,
@@ -50,21 +50,20 @@ def write(output: str | Path, settings: Settings | None = None) -> Path:
     names = list(models)
     last = {name: found[-1] for name, found in models.items()}
     unbatched, rows = _batched(last)
-    largest_batch = max(rows.values(), default=0)
     folder = kits_folder(output)
     text = {
         "models.config": models_config(names),
         "batching.config": batching.shared(settings),
         "monitoring.config": monitoring_config(),
         "session.config": session_config(settings),
-        "docker-compose.yaml": _compose(last, settings, bool(rows)),
-        "kubernetes.yaml": _kubernetes(last, settings, bool(rows)),
+        "docker-compose.yaml": _compose(last, settings, rows > 0),
+        "kubernetes.yaml": _kubernetes(last, settings, rows > 0),
         **{f"monitoring/{name}": content for name, content in monitoring.files().items()},
     }
     for name, version in last.items():
         text |= {f"canary/{name}/{file}": content for file, content in canary_configs(models, name).items()}
         text |= {f"clients/{name}/{file}": content for file, content in clients.files(version).items()}
-    text["README.md"] = page(output, last[names[0]], settings, unbatched, largest_batch)
+    text["README.md"] = page(output, last[names[0]], settings, unbatched, rows)
     for name, content in text.items():
         file = folder / name
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -100,17 +99,16 @@ def _served(output: Path) -> dict[str, list[Version]]:
     return {name: [one for one in models[name] if one.has_saved_model] for name in last}
 
 
-def _batched(last: dict[str, Version]) -> tuple[dict[str, str], dict[str, int]]:
-    """Writes the parameters of batching of each model; returns why others are not batched, and the largest batches."""
-    unbatched, rows = {}, {}
+def _batched(last: dict[str, Version]) -> tuple[dict[str, str], int]:
+    """Writes the parameters of batching of each model; returns why others have none, and the largest batch."""
+    unbatched, rows = {}, 0
     for name, version in last.items():
         schema = of_saved_model(version.folder).schema
-        lists = next(iter(asked(version.folder, "recommend")), None) is not None
-        count = largest(version.folder)
-        if batching.write(version.folder, schema, lists, count):
-            rows[name] = count
-        else:
-            unbatched[name] = str(batching.why_not(schema, lists))
+        lists = user(version.folder, schema) is not None
+        rows = max(rows, batching.write(version.folder, schema, lists))
+        why = batching.why_not(schema, lists)
+        if why is not None:
+            unbatched[name] = why
     return unbatched, rows
 
 
