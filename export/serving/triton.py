@@ -17,7 +17,7 @@ from export.serving.found import ONNX, RANKER, TRANSFORM, Version, kits_folder, 
 from export.serving.settings import Settings, template
 from export.serving.triton_config import Instances, Signature
 from tfwd.errors import ExportError
-from tfwd.utils.files import folder_beside, link_or_copy, remove, write_text
+from tfwd.utils.files import folder_beside, left_beside, link_or_copy, remove, write_text
 
 FOLDER = "triton"
 ROWS = 256
@@ -67,6 +67,8 @@ def write(output: str | Path, settings: Settings | None = None) -> Path:
     folder = kits_folder(output, FOLDER)
     for form, last in by_form.items():
         place = folder / form.name
+        for left in left_beside(place):
+            remove(left)
         if last:
             with folder_beside(place, replace=True) as repository:
                 for version in last.values():

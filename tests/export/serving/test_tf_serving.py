@@ -133,16 +133,16 @@ def test_the_largest_batch_is_that_of_the_warm_up() -> None:
     assert batching.sizes(1) == [1]
 
 
-def test_the_next_version_of_a_batched_model_is_batched_too(tmp_path: Path) -> None:
+def test_the_next_version_of_a_batched_model_is_batched_too(output: Path, tmp_path: Path) -> None:
     model = everything(features=[feature for feature in FEATURES if feature.get("column") in ("class", "level")])
-    first = savedmodel.save(model, tmp_path, name="clicks")
-    assert not (first / batching.FILE).exists()
-    batching.inherit(first, first.parent, [1], model.schema, lists=False)
-    assert not (first / batching.FILE).exists()
-    tf_serving.write(tmp_path)
-    second = savedmodel.save(model, tmp_path, name="clicks")
+    first, second = output / "binary" / "10", tmp_path / "clicks" / "2"
+    shutil.copytree(first, tmp_path / "clicks" / "1")
+    savedmodel.save(model, tmp_path, name="clicks")
     assert (second / batching.FILE).read_text() == (first / batching.FILE).read_text()
-    batching.inherit(second, first.parent, [1], model.schema, lists=True)
+    batching.inherit(second, second.parent, [1], model.schema, lists=True)
+    assert not (second / batching.FILE).exists()
+    batching.inherit(second, second.parent, [1, 2], model.schema, lists=False)
+    batching.inherit(second, second.parent, [], model.schema, lists=False)
     assert not (second / batching.FILE).exists()
 
 
