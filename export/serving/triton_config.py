@@ -6,6 +6,7 @@ and reshaped to nothing for the model.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -163,14 +164,19 @@ def _tensors(key: str, tensors: Sequence[Tensor], reshaped: bool = True) -> str:
     for tensor in tensors:
         reshape = " reshape { shape: [ ] }" if reshaped and not tensor.dims else ""
         dims = ", ".join(map(str, tensor.seen))
-        lines.append(f'  {{ name: "{tensor.name}" data_type: TYPE_{tensor.kind} dims: [ {dims} ]{reshape} }}')
+        lines.append(f"  {{ name: {_text(tensor.name)} data_type: TYPE_{tensor.kind} dims: [ {dims} ]{reshape} }}")
     return f"{key} [\n" + ",\n".join(lines) + "\n]"
+
+
+def _text(name: str) -> str:
+    """Returns a name as a string of protobuf text."""
+    return json.dumps(name, ensure_ascii=False)
 
 
 def _warmup(inputs: Iterable[Tensor], rows: int) -> str:
     """Returns a request that a server sends itself before a model is ready: missing values, ids of padding, zeros."""
     lines = [
-        f'  inputs {{ key: "{tensor.name}" value {{ data_type: TYPE_{tensor.kind} '
+        f"  inputs {{ key: {_text(tensor.name)} value {{ data_type: TYPE_{tensor.kind} "
         f"dims: [ {', '.join(str(max(dim, 1)) for dim in tensor.seen)} ] zero_data: true }} }}"
         for tensor in inputs
     ]
@@ -183,7 +189,7 @@ def _parameter(key: str, value: str) -> str:
 
 def _step(name: str, found: Signature) -> str:
     maps = [
-        f'      {kind}_map {{ key: "{tensor.name}" value: "{tensor.name}" }}'
+        f"      {kind}_map {{ key: {_text(tensor.name)} value: {_text(tensor.name)} }}"
         for kind, tensors in (("input", found.inputs), ("output", found.outputs))
         for tensor in tensors
     ]

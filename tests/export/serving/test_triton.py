@@ -238,6 +238,11 @@ def test_what_triton_cannot_take_is_refused(tmp_path: Path) -> None:
     (folder / "model.onnx").unlink()
     with pytest.raises(ExportError, match="Two models would be called two_ranker in"):
         triton.write(tmp_path)
+    odd = triton_config.Tensor('a "name" \\ é', "INT64", ())
+    written = triton_config.model(
+        "m", triton_config.Signature((odd,), (odd,)), "python", "model.py", 1, triton_config.Instances(1)
+    )
+    assert text_format.Parse(written, model_config_pb2.ModelConfig()).input[0].name == odd.name
     second.graph.input[1].type.tensor_type.elem_type = onnx.TensorProto.DOUBLE
     whole = triton_config.signature(tmp_path / "two" / "1" / "model.onnx")
     (tmp_path / "two" / "1" / "model.ranker.onnx").write_bytes(second.SerializeToString())
