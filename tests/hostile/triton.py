@@ -321,6 +321,8 @@ def main() -> int:
     parser.add_argument("--server", type=Path, required=True, metavar="VENV")
     parser.add_argument("--models", type=Path, metavar="OUT", help="a folder of models [default: models of the tests]")
     given = parser.parse_args()
+    # The server ends with this program, also when that is told to end.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     if given.models is not None:
         return run(given.server.resolve(), given.models).close()
     sys.path[:0] = [str(Path(__file__).parent.parent), str(Path(__file__).parent.parent / "export")]
