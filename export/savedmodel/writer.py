@@ -20,6 +20,7 @@ from export.parity.known_values import known_values, ordinary_rows
 from export.parity.rows import Rows, as_rows
 from export.quiet import quiet
 from export.savedmodel import recommend, warmup
+from export.serving import batching
 from tfwd.data.raw import refuse_weights
 from tfwd.errors import ExportError
 from tfwd.inference import metadata
@@ -89,6 +90,7 @@ def save(
         parity.check_savedmodel(model, whole, given)
         if lists is not None:
             recommend.check(model, lists, tf.saved_model.load(str(whole)), given)
+        batching.inherit(whole, folder, _versions(folder), model.schema, lists is not None)
         return _publish(whole, folder, version)
 
 

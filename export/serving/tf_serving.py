@@ -1,193 +1,153 @@
-"""`models.config` and a how-to for TF Serving, made from the exported models themselves."""
+"""The kit of TF Serving, made from the SavedModels themselves: its configuration, and all that it runs in."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from pathlib import Path
 from string import Template
-from typing import Any
 
-import numpy as np
-import tensorflow as tf
-from google.protobuf import text_format
-from google.protobuf.message import DecodeError
-from numpy.typing import NDArray
-from tensorflow_serving.apis import prediction_log_pb2
-from tensorflow_serving.config import model_server_config_pb2
-
-from tfwd.dates import SINCE_1970
+from export.serving import batching, clients, monitoring
+from export.serving.found import Version, kits_folder, missing, newest, versions
+from export.serving.page import page
+from export.serving.rows import user
+from export.serving.server_config import (
+    METRICS_PATH,
+    arguments,
+    canary_configs,
+    models_config,
+    monitoring_config,
+    session_config,
+)
+from export.serving.settings import HOME, Settings, template
 from tfwd.errors import ExportError
-from tfwd.inference.metadata import Metadata, of_saved_model
-from tfwd.schema import Input, Kind, Schema, is_missing
+from tfwd.inference.metadata import of_saved_model
 from tfwd.utils.files import write_text
 
-_WARMUP = ("assets.extra", "tf_serving_warmup_requests")
-_HOME = "/models"
-_PAGE, _LISTS = (Path(__file__).with_name(name) for name in ("page.md", "lists.md"))
+__all__ = ["models_config", "write"]
+
+# What the server takes without a model, and how much more than its files a loaded model takes, as the server estimates.
+_SERVER_MB, _LOADED = 512, 1.2
 
 
-def write(output: str | Path) -> Path:
-    """Writes `OUT/serving/models.config` and `OUT/serving/README.md` for all models in a folder.
+def write(output: str | Path, settings: Settings | None = None) -> Path:
+    """Writes `OUT/serving` for all SavedModels in a folder.
+
+    `models.config`, `batching.config`, `monitoring.config` and `session.config` for the server; `canary/MODEL`;
+    `docker-compose.yaml`, `kubernetes.yaml` and `monitoring`; `clients/MODEL`; `README.md`. The newest version of a
+    model that may be batched gets a `batching_params.pbtxt`.
 
     Args:
         output: the folder that `export.savedmodel.save` wrote to.
+        settings: the choices; by default those for this machine.
 
     Returns:
         `OUT/serving`.
 
     Raises:
-        ExportError: there is no exported model in the folder.
+        ExportError: there is no SavedModel in the folder, or TF Serving would load something else.
     """
-    output = Path(output)
-    models = _models(output)
-    if not models:
-        raise ExportError(
-            f"{output} must hold exported models, as in {output}/wide_deep/1. Received: a folder without any. "
-            "Write one with: python -m export.savedmodel RUN"
-        )
-    folder = output / "serving"
-    folder.mkdir(exist_ok=True)
-    # The server rereads its configuration every minute, and must not find a partial one.
-    write_text(folder / "models.config", models_config(sorted(models)))
-    name = sorted(models)[0]
-    write_text(folder / "README.md", _page(output, name, models[name]))
+    output, settings = Path(output), settings or Settings()
+    models = _served(output)
+    names = list(models)
+    last = {name: found[-1] for name, found in models.items()}
+    unbatched, rows = _batched(last)
+    folder = kits_folder(output)
+    text = {
+        "models.config": models_config(names),
+        "batching.config": batching.shared(settings),
+        "monitoring.config": monitoring_config(),
+        "session.config": session_config(settings),
+        "docker-compose.yaml": _compose(last, settings, rows > 0),
+        "kubernetes.yaml": _kubernetes(last, settings, rows > 0),
+        **{f"monitoring/{name}": content for name, content in monitoring.files().items()},
+    }
+    for name, version in last.items():
+        text |= {f"canary/{name}/{file}": content for file, content in canary_configs(models, name).items()}
+        text |= {f"clients/{name}/{file}": content for file, content in clients.files(version).items()}
+    text["README.md"] = page(output, last[names[0]], settings, unbatched, rows)
+    for name, content in text.items():
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        # The server rereads its configuration every minute, and must not find a partial one.
+        write_text(file, content)
+    _remove_old_steps(folder, text)
     return folder
 
 
-def models_config(names: list[str]) -> str:
-    """Returns TF Serving's configuration of models, each in `/models/<name>`, as protobuf text."""
-    config = model_server_config_pb2.ModelServerConfig()
-    for name in names:
-        config.model_config_list.config.add(name=name, base_path=f"{_HOME}/{name}", model_platform="tensorflow")
-    return text_format.MessageToString(config)
+def _served(output: Path) -> dict[str, list[Version]]:
+    """Returns the versions with a SavedModel, by model.
+
+    Raises:
+        ExportError: there are none, or TF Serving would load another folder than the newest of them.
+    """
+    models = versions(output)
+    last = newest(models, lambda version: version.has_saved_model)
+    if not last:
+        raise missing(
+            output,
+            [found[-1] for found in models.values()],
+            "exported models",
+            "",
+            "python -m export.savedmodel RUN --output {output} --name {name}",
+        )
+    for name, version in last.items():
+        highest = models[name][-1]
+        if highest is not version:
+            raise ExportError(
+                f"{highest.folder} must hold a SavedModel, since TF Serving loads the highest version. Received: ONNX "
+                f"only. Write the next version with: python -m export.savedmodel RUN --output {output} --name {name}"
+            )
+    return {name: [one for one in models[name] if one.has_saved_model] for name in last}
 
 
-def _models(output: Path) -> dict[str, Path]:
-    """Returns the newest version of each model."""
-    found: dict[str, Path] = {}
-    for facts in output.glob("*/*/assets.extra/tfwd.json"):
-        version = facts.parent.parent
-        name = version.parent.name
-        if version.name.isdecimal() and (name not in found or int(found[name].name) < int(version.name)):
-            found[name] = version
-    return found
+def _batched(last: dict[str, Version]) -> tuple[dict[str, str], int]:
+    """Writes the parameters of batching of each model; returns why others have none, and the largest batch."""
+    unbatched, rows = {}, 0
+    for name, version in last.items():
+        schema = of_saved_model(version.folder).schema
+        lists = user(version.folder, schema) is not None
+        rows = max(rows, batching.write(version.folder, schema, lists))
+        why = batching.why_not(schema, lists)
+        if why is not None:
+            unbatched[name] = why
+    return unbatched, rows
 
 
-def _page(output: Path, name: str, version: Path) -> str:
-    described = of_saved_model(version)
-    schema = described.schema
-    row = _example(version, schema)
-    signature = "regress" if schema.task == "regression" else "classify"
-    return Template(_PAGE.read_text(encoding="utf-8")).substitute(
-        models=output.resolve(),
-        home=_HOME,
-        name=name,
-        shell_row=_in_shell(row),
-        inputs="\n".join(f"| `{e.name}` | {_type(e)} | {_missing(e.kind)} |" for e in schema.inputs),
-        outside=_outside(described),
-        answer=schema.answer,
-        signature=signature,
-        lists=_lists(name, version, schema),
-        python_row="\n".join(f"        {key!r}: [{value!r}]," for key, value in row.items()),
-        python_dtypes=repr({entry.name: _DTYPES[entry.kind] for entry in schema.inputs}),
+def _compose(last: dict[str, Version], settings: Settings, batched: bool) -> str:
+    command = "\n".join(f"      - {argument}" for argument in arguments(batched))
+    return Template(template("tf_serving/docker-compose.yaml")).substitute(
+        image=settings.tf_serving_image,
+        command=command,
+        home=HOME,
+        names=" ".join(last),
+        cores=settings.cores,
+        memory=_megabytes(last, 2),
     )
 
 
-def _outside(described: Metadata) -> str:
-    """Returns what a client has to compute, if anything."""
-    found = [] if described.reading is None else described.reading.outside(described.schema)
-    lines = "".join(f"- {line}\n" for line in found)
-    head = "The training computed these from other columns, and the model does not: send the computed values."
-    return f"\n{head}\n\n{lines}" if found else ""
+def _kubernetes(last: dict[str, Version], settings: Settings, batched: bool) -> str:
+    return Template(template("tf_serving/kubernetes.yaml")).substitute(
+        image=settings.tf_serving_image,
+        args="\n".join(f"            - {argument}" for argument in arguments(batched)),
+        home=HOME,
+        name=next(iter(last)),
+        claim=settings.claim,
+        cores=settings.cores,
+        request=_megabytes(last, 1),
+        memory=_megabytes(last, 2),
+        metrics=METRICS_PATH,
+    )
 
 
-_DTYPES = {"string": "object", "integer": "int64", "float": "float32"}
+def _megabytes(last: dict[str, Version], copies: int) -> int:
+    """Returns the memory of a server: twice that of the models while new versions load."""
+    files = (file for version in last.values() for file in version.folder.rglob("*") if file.is_file())
+    size = sum(file.stat().st_size for file in files if file.suffix not in (".onnx", ".data"))
+    return _SERVER_MB + round(copies * _LOADED * size / 2**20)
 
 
-def _type(entry: Input) -> str:
-    if entry.fixed:
-        return f"list of {entry.length} {entry.kind}s"
-    if entry.moment is not None:
-        return f"{entry.kind}, {SINCE_1970}"
-    return f"list of {entry.kind}, of which the latest {entry.length} count" if entry.length else entry.kind
-
-
-def _missing(kind: Kind) -> str:
-    return {"string": '`""`', "integer": "`-9223372036854775808`", "float": "`NaN`"}[kind]
-
-
-def _in_shell(value: Any) -> str:
-    """Returns a value as JSON for use between single quotes in a shell."""
-    return json.dumps(value).replace("'", "'\\''")
-
-
-def _lists(name: str, version: Path, schema: Schema) -> str:
-    """Returns how to request a list, if the model makes lists."""
-    found = list(_asked(version, "recommend"))
-    if not found:
-        return ""
-    user = _best([_row(inputs, schema) for inputs in found])
-    options = {key: _plain(value) for key, value in found[0].items() if key not in user}
-    inputs = {key: [value] for key, value in user.items()} | options
-    return Template(_LISTS.read_text(encoding="utf-8")).substitute(name=name, inputs=_in_shell(inputs))
-
-
-def _example(version: Path, schema: Schema) -> dict[str, Any]:
-    """Returns a row of the warm-up file."""
-    found = [_row(inputs, schema) for inputs in _asked(version, "serving_default")]
-    if not found:
-        raise ExportError(f"{version.joinpath(*_WARMUP)} is damaged: it holds no request. Export the model again.")
-    return _best(found)
-
-
-def _asked(version: Path, signature: str) -> Iterator[dict[str, NDArray[Any]]]:
-    """Yields the inputs of a signature in the requests of the warm-up file.
-
-    Raises:
-        ExportError: the file does not exist, or is damaged.
-    """
-    file = version.joinpath(*_WARMUP)
-    try:
-        for record in tf.data.TFRecordDataset(str(file)):
-            log = prediction_log_pb2.PredictionLog.FromString(record.numpy())
-            request = log.predict_log.request
-            if log.WhichOneof("log_type") == "predict_log" and request.model_spec.signature_name == signature:
-                yield {key: tf.make_ndarray(value) for key, value in request.inputs.items()}
-    except (tf.errors.OpError, DecodeError, TypeError, ValueError) as error:
-        raise ExportError(f"{file} is damaged: {str(error).splitlines()[0]}. Export the model again.") from None
-
-
-def _row(inputs: dict[str, NDArray[Any]], schema: Schema) -> dict[str, Any]:
-    """Returns the first row of a request as JSON values; lists lose their padding, but keep at least one value."""
-    by_column = {entry.column: entry.name for entry in schema.inputs}
-    row = {}
-    for entry in schema.inputs:
-        if entry.name in inputs:
-            value = _plain(inputs[entry.name][0])
-            if entry.length and not entry.fixed:
-                # Weights are at the positions of their values.
-                own = value if entry.weighs is None else _plain(inputs[by_column[entry.weighs]][0])
-                last = max((place for place, one in enumerate(own) if not is_missing(one)), default=0)
-                value = value[: last + 1]
-            row[entry.name] = value
-    return row
-
-
-def _best(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Returns a row, preferably without a missing value, which JSON may not be able to express."""
-    complete = (r for r in rows if not any(map(is_missing, (one for v in r.values() for one in _listed(v)))))
-    return next(complete, rows[0])
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
-
-
-def _plain(value: Any) -> Any:
-    """Returns a NumPy value or array as Python values."""
-    if isinstance(value, np.ndarray | np.generic):
-        value = value.tolist()
-    if isinstance(value, list):
-        return [_plain(one) for one in value]
-    return value.decode() if isinstance(value, bytes) else value
+def _remove_old_steps(folder: Path, text: dict[str, str]) -> None:
+    """Removes the steps of a canary, and the requests of a client, that this kit has no more."""
+    for kind in ("canary/*/*.config", "clients/*/*.json"):
+        for file in folder.glob(kind):
+            if file.relative_to(folder).as_posix() not in text:
+                file.unlink()

@@ -190,6 +190,27 @@ def test_the_page_for_serving_has_a_row_and_a_user_that_the_model_takes(
     assert ast.literal_eval(source.group().removeprefix("row = ")) == {name: [value] for name, value in row.items()}
 
 
+def test_the_clients_of_the_kit_ask_for_lists(exported: tuple[Path, ListMaker], served: Any) -> None:
+    folder = kit.write(exported[0].parent.parent) / "clients" / exported[0].parent.name
+    body = json.loads((folder / "recommend.json").read_text(encoding="utf-8"))
+    space: dict[str, Any] = {"__name__": "grpc_client", "__file__": str(folder / "grpc_client.py")}
+    exec((folder / "grpc_client.py").read_text(), space)
+    requests = dict(space["requests"]())
+    assert set(requests) == {"predict", "recommend"}
+    for name, request in requests.items():
+        given = {key: tf.make_ndarray(value) for key, value in request.inputs.items()}
+        definition = served[1][request.model_spec.signature_name]
+        assert {key: info.dtype for key, info in definition.inputs.items()} == {
+            key: value.dtype for key, value in request.inputs.items()
+        }
+        found = served[0](request.model_spec.signature_name, **given)
+        if name == "recommend":
+            own = served[0](name, **{key: np.array(value) for key, value in body["inputs"].items()})
+            assert found["items"].tolist() == own["items"].tolist()
+    # `k` is a scalar, with which TF Serving's batching session refuses the warm-up.
+    assert not (exported[0] / "batching_params.pbtxt").exists()
+
+
 def test_lists_of_another_model_are_refused(exported: tuple[Path, ListMaker], tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="belong to another model"):
         save(Run.open(cases.trained().path).model, tmp_path, name="films", lists=exported[1])
