@@ -30,6 +30,8 @@ TEST = [
     "plotnine>=0.14",
 ]
 BENCH = ["matplotlib>=3.9", "psutil>=6.0"]
+# Older ones lose the index of the rows.
+MLFLOW = ["mlflow>=3.17"]
 # Material for MkDocs gets security fixes until May 2027. Its successor, Zensical, builds the same mkdocs.yml, but its
 # strict mode (0.0.73) passes a page that the navigation names and nobody wrote, and faults of docstrings.
 DOCS = [
@@ -96,7 +98,7 @@ setup(
         "lazy_loader>=0.4",
         "rich>=13.9",
     ],
-    extras_require={"test": TEST, "bench": BENCH, "docs": DOCS, "dev": TEST + BENCH + DOCS},
+    extras_require={"mlflow": MLFLOW, "test": TEST, "bench": BENCH, "docs": DOCS, "dev": TEST + BENCH + DOCS},
     entry_points={"console_scripts": ["tfwd=tfwd.cli.app:main"]},
     classifiers=[
         "Development Status :: 4 - Beta",
