@@ -1,4 +1,4 @@
-"""BentoML 1.4: a service in one worker process, its access log, metrics and traces off."""
+"""BentoML 1.4: a service in one worker process, its access log and metrics off."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ _FOLDER = "BENCHMARK_FOLDER"
     workers=1,
     logging={"access": {"enabled": False}},
     metrics={"enabled": False},
-    tracing={"sample_rate": 0},
 )
 class Income:
     """The session as a service of BentoML."""
