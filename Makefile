@@ -57,7 +57,7 @@ bench-peers: $(VENV)/installed-bench
 	$(BIN)/python -m benchmarks.peers.setup
 	$(BIN)/python -m benchmarks.peers --picture docs/images/peers.png --document docs/benchmarks.md
 
-# Makes an environment for every server (about 4 GB) and needs a Python 3.11 and wrk; an hour on 2 cores.
+# Makes an environment for every server (about 5 GB) and needs a Python 3.11 and wrk; an hour on 2 cores.
 bench-servers: $(VENV)/installed-bench
 	$(BIN)/python -m benchmarks.servers.setup
 	$(BIN)/python -m benchmarks.servers --document docs/benchmarks.md

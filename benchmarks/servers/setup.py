@@ -1,6 +1,6 @@
 """Makes the environments of the servers: `python -m benchmarks.servers.setup [NAME ...]`.
 
-They need a Python 3.11, the one that Triton's Python backend has a stub for, and take about 4 GB.
+They need a Python 3.11, the one that Triton's Python backend has a stub for, and take about 5 GB.
 """
 
 from __future__ import annotations
