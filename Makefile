@@ -11,7 +11,7 @@ RUN ?= $(shell n=1; while [ -e runs/census-$$n ]; do n=$$((n + 1)); done; echo r
 # TensorFlow's start-up notes hide what a command says.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: train test test-lowest lint types docs bench bench-peers clean
+.PHONY: train test test-lowest lint types docs bench bench-peers bench-servers clean
 
 train: $(VENV)/installed
 	$(BIN)/python -m tfwd.train --config census --output $(RUN)
@@ -56,6 +56,11 @@ bench: $(VENV)/installed-bench
 bench-peers: $(VENV)/installed-bench
 	$(BIN)/python -m benchmarks.peers.setup
 	$(BIN)/python -m benchmarks.peers --picture docs/images/peers.png --document docs/benchmarks.md
+
+# Makes an environment for every server (about 5 GB) and needs a Python 3.11 and wrk; an hour on 2 cores.
+bench-servers: $(VENV)/installed-bench
+	$(BIN)/python -m benchmarks.servers.setup
+	$(BIN)/python -m benchmarks.servers --document docs/benchmarks.md
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit("tfwd needs Python 3.11 or newer, this is " + sys.version) if sys.version_info < (3, 11) else None'

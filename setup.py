@@ -41,6 +41,8 @@ TEST = [
     *SERVE,
 ]
 BENCH = ["matplotlib>=3.9", "psutil>=6.0"]
+# Older ones lose the index of the rows.
+MLFLOW = ["mlflow>=3.17"]
 # Material for MkDocs gets security fixes until May 2027. Its successor, Zensical, builds the same mkdocs.yml, but its
 # strict mode (0.0.73) passes a page that the navigation names and nobody wrote, and faults of docstrings.
 DOCS = [
@@ -110,6 +112,7 @@ setup(
     extras_require={
         "test": TEST,
         "serve": SERVE,
+        "mlflow": MLFLOW,
         "grpc": [*SERVE, "grpcio>=1.70"],
         "bench": BENCH,
         "docs": DOCS,

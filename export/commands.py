@@ -143,6 +143,51 @@ def onnx(
 
 
 @guarded
+def mlflow(
+    run: Source,
+    output: Annotated[Path | None, typer.Option(help="The folder to make. [default: RUN/export/NAME-mlflow]")] = None,
+    fingerprint_inputs: Annotated[
+        bool, typer.Option("--fingerprint-inputs", help="Take hashed features as their 64-bit fingerprints.")
+    ] = False,
+    half_tables: Annotated[bool, typer.Option("--half-tables", help="Store the tables in half precision.")] = False,
+    log: Annotated[
+        bool, typer.Option("--log", help="Log it to MLflow's tracking server instead, as MLFLOW_TRACKING_URI says.")
+    ] = False,
+    register: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Log it, as a new version of the registered model NAME.")
+    ] = None,
+) -> None:
+    """Writes or logs a model for MLflow, which answers rows of a DataFrame without TensorFlow."""
+    logged = log or register is not None
+    if logged and output is not None:
+        raise ConfigError("--log and --register write no folder. Leave --output out, or them.")
+    from export.mlflow import writer
+
+    writer.import_mlflow()
+    found, rows = _load(run)
+    source = run if found.run is None else found.run
+    if logged:
+        info = writer.log(
+            source,
+            found.name,
+            registered_model_name=register,
+            fingerprint_inputs=fingerprint_inputs,
+            half_tables=half_tables,
+            rows=rows,
+        )
+        uri = info.model_uri
+        say(f"Logged as {uri}, compared with the model on {_compared(rows)} and hostile rows.")
+    else:
+        uri = writer.save(source, output, fingerprint_inputs=fingerprint_inputs, half_tables=half_tables, rows=rows)
+        say(f"MLflow model in {uri}, compared with the model on {_compared(rows)} and hostile rows.")
+    from export.pipeline import client_lines
+
+    for line in client_lines(found.model, found.run):
+        say(line)
+    say(f"Serve it: mlflow models serve --model-uri {uri} --env-manager local")
+
+
+@guarded
 def serving(
     output: Annotated[
         Path,

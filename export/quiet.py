@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Within it, TensorFlow and tf2onnx log nothing below CRITICAL and nothing warns; errors are still raised."""
-    loggers = [logging.getLogger(name) for name in ("tensorflow", "tf2onnx", "absl")]
+    """Within it, what is imported to convert logs nothing below CRITICAL and nothing warns; errors are still raised."""
+    loggers = [logging.getLogger(name) for name in ("tensorflow", "tf2onnx", "absl", "mlflow")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.CRITICAL)

@@ -14,6 +14,7 @@ import argparse
 import contextlib
 import json
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -48,7 +49,7 @@ def measure(options: argparse.Namespace, contenders: Sequence[Contender]) -> rep
             server = stack.enter_context(running(each, options.folder, bodies[sizes[0], each.dialect][0], log))
             for size in sizes:
                 for rows, body in zip(work.requests(size), bodies[size, each.dialect], strict=True):
-                    work.check(rows, server.ask(body), each.dialect, each.name)
+                    work.check(rows, server.ask(body), each.dialect, each.outputs, each.name)
                 load(server.url, scripts[size, each.dialect], _WARM[size], 2)
             servers.append(server)
             figures["servers"][each.key] = {"name": each.name, "started": server.started, "memory": 0.0, "rounds": {}}
@@ -87,6 +88,8 @@ def main() -> None:
     parser.add_argument("--read", action="store_true", help="measure nothing, read --json")
     parser.add_argument("--document", type=Path, help="a .md whose part between the servers' marks is replaced")
     options = parser.parse_args()
+    # So that the servers are stopped too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     file = options.json or options.folder / "figures.json"
     if options.read:
         figures: report.Figures = json.loads(file.read_text(encoding="utf-8"))

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import time
 import urllib.error
@@ -19,9 +18,11 @@ from typing import Any, NamedTuple
 import psutil
 
 from benchmarks.servers import setup
+from benchmarks.servers.session import Session, free_port
 from benchmarks.servers.work import Dialect
 
 ROOT = Path(__file__).parents[2]
+V1, V2 = "/v1/models/income:predict", "/v2/models/income/infer"
 _START_SECONDS = 120
 
 
@@ -37,15 +38,17 @@ class Contender:
         dialect: of its requests.
         module: of `benchmarks.servers`; None for `tfwd.serve`.
         options: after the module's own arguments.
+        outputs: what it answers.
     """
 
     key: str
     name: str
     environment: str
-    path: str = "/v1/models/income:predict"
+    path: str = V1
     dialect: Dialect = "instances"
     module: str | None = None
     options: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = Session.outputs
 
     def command(self, folder: Path, port: int) -> list[str]:
         """Returns how it is started.
@@ -70,6 +73,12 @@ CONTENDERS = (
     Contender("tfwd", "tfwd serve", "serve"),
     Contender("single", "tfwd serve, batching off", "serve", options=("--batch-rows", "0")),
     Contender("baseline", "Starlette + orjson + ONNX Runtime", "serve", module="baseline"),
+    Contender("kserve", "KServe 0.21", "kserve", module="kserve"),
+    Contender("triton", "Triton 2.51, Python backend", "triton", V2, "tensors", "triton"),
+    Contender("mlserver", "MLServer 1.7", "mlserver", V2, "tensors", "mlserver"),
+    Contender("litserve", "LitServe 0.2", "litserve", module="litserve"),
+    Contender("bentoml", "BentoML 1.4", "bentoml", module="bentoml"),
+    Contender("fastapi", "FastAPI + `model.predict`", "fastapi", module="fastapi", outputs=("probability",)),
 )
 
 
@@ -117,7 +126,7 @@ def running(contender: Contender, folder: Path, body: bytes, log: Path) -> Itera
     Raises:
         SystemExit: it ended, or does not answer.
     """
-    port = _free_port()
+    port = free_port()
     environment = {
         **os.environ,
         "PYTHONPATH": str(ROOT),
@@ -178,10 +187,3 @@ def _stop(process: psutil.Popen) -> None:
         with contextlib.suppress(psutil.NoSuchProcess):
             each.kill()
     psutil.wait_procs(left, timeout=5)
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port

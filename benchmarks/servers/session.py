@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,6 +39,14 @@ def arguments() -> Arguments:
     parser.add_argument("port", type=int)
     given = parser.parse_args()
     return Arguments(given.folder, given.port)
+
+
+def free_port() -> int:
+    """Returns a port of 127.0.0.1 that nothing listens on."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port: int = found.getsockname()[1]
+        return port
 
 
 class Session:

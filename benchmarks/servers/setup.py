@@ -1,4 +1,7 @@
-"""Makes the environments of the servers: `python -m benchmarks.servers.setup [NAME ...]`."""
+"""Makes the environments of the servers: `python -m benchmarks.servers.setup [NAME ...]`.
+
+They need a Python 3.11, the one that Triton's Python backend has a stub for, and take about 5 GB.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-FOLDER = Path(__file__).parents[2] / ".cache" / "servers"
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / ".cache" / "servers"
 
 SESSION = ("numpy==2.4.6", "onnxruntime==1.32.0")
 PACKAGES: dict[str, tuple[str, ...]] = {
@@ -19,11 +23,17 @@ PACKAGES: dict[str, tuple[str, ...]] = {
         "uvloop",
         "httptools",
         "orjson==3.13.0",
-        "prometheus_client",
-        "typer",
-        "lazy_loader",
         "rich",
+        "typer",
     ),
+    "kserve": (*SESSION, "kserve==0.21.0"),
+    "litserve": (*SESSION, "litserve==0.2.19"),
+    "bentoml": (*SESSION, "bentoml==1.4.40"),
+    "mlserver": (*SESSION, "mlserver==1.7.1"),
+    # Carries the server itself, which was built for NumPy 1.
+    "triton": ("numpy<2", SESSION[1], "nvidia-pytriton==0.7.0"),
+    # The model in Keras needs all of tfwd.
+    "fastapi": ("--editable", str(ROOT), "fastapi==0.165.0", "uvicorn==0.54.0", "uvloop", "httptools"),
 }
 
 
@@ -39,7 +49,13 @@ def make(folder: Path, name: str, base: str) -> None:
         folder: of all environments.
         name: of the environment.
         base: the interpreter that it is made from.
+
+    Raises:
+        SystemExit: the interpreter is none that all servers run on.
     """
+    version = subprocess.run([base, "--version"], check=True, capture_output=True, text=True).stdout.split()[-1]
+    if not version.startswith("3.11."):
+        raise SystemExit(f"The servers need a Python 3.11. Received: {base}, which is {version}. Give one to --python.")
     if not python(folder, name).exists():
         subprocess.run([base, "-m", "venv", str(folder / name)], check=True)
     install = [str(python(folder, name)), "-m", "pip", "install", "--quiet"]

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +17,7 @@ from benchmarks.servers.session import Session
 
 # The sizes of a request, and how many different ones of each are sent in turn.
 SIZES = {1: 512, 200: 16}
-# How the rows of a request are written: TF Serving's row format, that of the Open Inference Protocol, or `rows=`.
+# How the rows of a request are written: in TF Serving's row format, or as tensors of the Open Inference Protocol.
 Dialect = Literal["instances", "tensors"]
 _DATATYPES = {object: "BYTES", np.float32: "FP32", np.int64: "INT64"}
 _TOLERANCE = 1e-6
@@ -66,18 +67,21 @@ class Work:
         if dialect == "instances":
             return json.dumps({"instances": rows}).encode()
         tensors = [
-            {"name": name, "shape": [len(rows)], "datatype": _DATATYPES[dtype], "data": [row[name] for row in rows]}
+            {"name": name, "shape": [len(rows), 1], "datatype": _DATATYPES[dtype], "data": [row[name] for row in rows]}
             for name, dtype in self.session.dtypes.items()
         ]
         return json.dumps({"inputs": tensors}).encode()
 
-    def check(self, rows: list[dict[str, Any]], answer: Any, dialect: Dialect, name: str) -> None:
+    def check(
+        self, rows: list[dict[str, Any]], answer: Any, dialect: Dialect, outputs: Sequence[str], name: str
+    ) -> None:
         """Compares a server's answer with ONNX Runtime's.
 
         Args:
             rows: of the request.
             answer: what came back, parsed.
             dialect: of both.
+            outputs: what it should hold.
             name: the server's, for the message.
 
         Raises:
@@ -85,7 +89,7 @@ class Work:
         """
         expected = self.session.answers(rows)
         try:
-            for output in Session.outputs:
+            for output in outputs:
                 found = np.array(_column(answer, output, dialect), np.float64)
                 wanted = np.array([each[output] for each in expected])
                 if found.shape != wanted.shape or not np.allclose(found, wanted, rtol=_TOLERANCE, atol=_TOLERANCE):

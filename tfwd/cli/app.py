@@ -55,7 +55,7 @@ app.add_typer(export_app, name="export")
 
 def main() -> None:
     """Runs the console command `tfwd`."""
-    for name in ("savedmodel", "onnx", "serving", "baseline"):
+    for name in ("savedmodel", "onnx", "mlflow", "serving", "baseline"):
         try:
             export_app.command(name)(getattr(export_module("commands"), name))
         except ExportError as error:
