@@ -6,13 +6,20 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from tfwd.data.rows import Rows
 from tfwd.run_folder.folder import RunFolder
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from tfwd.inference.scorer import Scorer
+    from tfwd.inspection.contributions import Contributions, Explainer
     from tfwd.recommend.recommender import Recommender
+
+
+# Rows that are explained at a time, and rows that the deep head's answer is compared with.
+_EXPLAINED = 256
+_BACKGROUND = 64
 
 
 class Run(RunFolder):
@@ -31,6 +38,29 @@ class Run(RunFolder):
 
         self.refuse_changed()
         return wide_weights(self.model, self.config.features, self.statistics, nonzero)
+
+    def contributions(self, data: Any) -> list[Contributions]:
+        """The logit of every row of a frame or a file as a sum: base rate, named weights, the deep head by feature.
+
+        Memory grows with the rows; `explainer` splits raw batches.
+
+        Args:
+            data: rows as `predict` takes them.
+        """
+        rows = Rows(self._scorer.source(data, labelled=False), self.model.schema, labelled=False)
+        return [row for batch in rows.batches(_EXPLAINED) for row in self.explainer(batch.inputs)]
+
+    @cached_property
+    def explainer(self) -> Explainer:
+        """What splits the logits of raw rows; it compares the deep head with some training rows, if the run has any.
+
+        Raises:
+            RunError: the run was changed after the training.
+        """
+        from tfwd.inspection.contributions import Explainer
+
+        self.refuse_changed()
+        return Explainer(self.model, self.config.features, self.statistics, self.drawn(_BACKGROUND))
 
     def recommend(
         self, users: Any, *, k: int | None = None, candidates: Sequence[Any] | None = None, include_seen: bool = False

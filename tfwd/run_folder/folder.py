@@ -35,7 +35,7 @@ from tfwd.config.config import Config
 from tfwd.data.provenance import Provenance
 from tfwd.data.rows import Rows
 from tfwd.data.source import Source
-from tfwd.errors import ConfigError, RunError
+from tfwd.errors import ConfigError, DataError, RunError
 from tfwd.features.layout import build_layout
 from tfwd.features.space import FeatureSpace
 from tfwd.run_folder.leftovers import LOCK, refuse_existing_run, refuse_links, remove_leftovers, replaced_by
@@ -264,6 +264,24 @@ class RunFolder:
         if source is None:
             return None
         batch = next(Rows(source, self.model.schema, labelled=False).batches(count), None)
+        return None if batch is None else batch.inputs
+
+    def drawn(self, count: int) -> dict[str, NDArray[Any]] | None:
+        """Returns raw rows of the data of `source`, drawn with the seed of the training: `{input: (N,)}`.
+
+        It is None if there are none, or the run has outlived them.
+
+        Args:
+            count: the most rows.
+        """
+        try:
+            source = self.source()
+            if source is None:
+                return None
+            rows = Rows(source, self.model.schema, labelled=False)
+            batch = next(rows.batches(count, order=(self.config.train.seed, 0)), None)
+        except DataError:
+            return None
         return None if batch is None else batch.inputs
 
     def save_statistics(self, statistics: FeatureStatistics) -> None:
