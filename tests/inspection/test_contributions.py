@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 import sys
@@ -212,6 +213,19 @@ def test_a_row_as_the_background_has_no_shares() -> None:
     shares = {name: float(share[0]) for name, share in heads(found, "deep").items()}
     assert shares["b"] == pytest.approx(float(found.logit[0] - found.base[0] - found.background[0]), abs=1e-5)
     assert all(shares[name] == pytest.approx(0.0, abs=1e-5) for name in ("a", "c", "d"))
+
+
+def test_counts_are_explained_by_their_logarithm() -> None:
+    from tfwd.analysis.statistics import LabelStatistics
+
+    _, config, statistics = tower_of_numbers(NUMBERS, "relu")
+    schema = Schema(tuple(Input(name, name, "float") for name in NUMBERS), "regression", "y", counts=True)
+    statistics = dataclasses.replace(statistics, label=LabelStatistics(3.0))
+    model = build_model(config, statistics, schema)
+    raw = {name: np.linspace(-2.0, 2.0, 5, dtype=np.float32) for name in NUMBERS}
+    rows = Explainer(model, config.features, statistics)(raw)
+    assert rows[0].base == pytest.approx(math.log(3.0), abs=1e-6)
+    np.testing.assert_allclose(np.exp(sums(rows)), model.predict(raw, verbose=0), rtol=1e-5)
 
 
 def test_a_typical_row_has_the_most_frequent_values() -> None:

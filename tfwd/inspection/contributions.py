@@ -100,8 +100,8 @@ class Explainer:
         self._base: NDArray[np.float64] = model.heads.logit.base.numpy().astype(np.float64)
         self._deep = None
         if model.heads.deep is not None:
-            rows = raw_arrays(model.schema, typical_row(model.schema, self._space) if background is None else background)
-            self._deep = DeepShares(model, self._space, model.transform(self._tensors(rows)))
+            rows = typical_row(model.schema, self._space) if background is None else background
+            self._deep = DeepShares(model, self._space, model.transform(self._tensors(raw_arrays(model.schema, rows))))
 
     def __call__(self, raw: Mapping[str, Any]) -> list[Contributions]:
         """Returns the contributions in each row.
@@ -126,7 +126,9 @@ class Explainer:
         rows = []
         for row in range(count):
             given = _Values(self._space, self._by_column, arrays, row)
-            terms = [Term("wide", term.feature, term.name, given.of(term.feature), term.contribution) for term in wide[row]]
+            terms = [
+                Term("wide", term.feature, term.name, given.of(term.feature), term.contribution) for term in wide[row]
+            ]
             if self._deep is not None:
                 for feature, share in zip(self._deep.features, shares[row], strict=True):
                     terms.append(Term("deep", feature, feature, given.of(feature), share))

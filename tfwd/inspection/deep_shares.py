@@ -63,6 +63,8 @@ class DeepShares:
         self._players = np.repeat([self.features.index(name) for name in names], [block.size for block in blocks])
         self._background = self._inputs(background)
         rows, count = len(self._background), len(self.features)
+        if not rows:
+            raise ValueError("The deep head is compared with at least one background row. Received: none")
         pairs = -(-max(FEWEST_PAIRS, rows) // rows) * rows
         generator = np.random.default_rng(0)
         forward = np.stack([generator.permutation(count) for _ in range(pairs)])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -78,11 +77,11 @@ def moment_of(column: str, space: FeatureSpace, known: dict[str, int | None]) ->
         return known[column]
     known[column] = None  # ages that are counted to each other
     ages = [f for f in space.features if isinstance(f, DatetimeNumber) and f.of == "age" and f.source == column]
-    for feature in ages:
-        learned = space.statistics.numerics.get(feature.name)
-        reference = feature.reference
-        if feature.reference_column is not None:
-            reference = moment_of(feature.reference_column, space, known)
+    for age in ages:
+        learned = space.statistics.numerics.get(age.name)
+        reference = age.reference
+        if age.reference_column is not None:
+            reference = moment_of(age.reference_column, space, known)
         if learned is not None and reference is not None:
             known[column] = reference - round(learned.median * _DAY)
             return known[column]
