@@ -52,15 +52,16 @@ class DeepShares:
         head = model.heads.deep
         assert head is not None
         self._head = head
-        self._tower = tf.function(
-            lambda inputs: head.logits(head.tower(inputs, training=False)), autograph=False, reduce_retracing=True
-        )
         self._names = [tensor.name for tensor in model.ranker.inputs]
         owners, blocks = space.number_owners(), model.layout.tower_blocks()
         names = [owners[block.name] if block.kind == "number" else block.name for block in blocks]
         self.features = tuple(dict.fromkeys(names))
         # The feature of each of the tower's inputs, as its number.
         self._players = np.repeat([self.features.index(name) for name in names], [block.size for block in blocks])
+        inputs = tf.TensorSpec((None, len(self._players)), tf.float32)
+        self._tower = tf.function(
+            lambda values: head.logits(head.tower(values, training=False)), input_signature=[inputs], autograph=False
+        )
         self._background = self._inputs(background)
         rows, count = len(self._background), len(self.features)
         if not rows:

@@ -16,6 +16,7 @@ from tfwd.features.layout import Slot, columns_of, weights_name
 from tfwd.features.space import FeatureSpace
 from tfwd.inspection.wide_weights import row_namer
 from tfwd.model.wide_deep import WideDeep
+from tfwd.schema import DTYPES
 
 Transformed = Mapping[str, NDArray[Any]]
 BIAS = "bias"
@@ -50,8 +51,9 @@ class WideTerms:
     ) -> None:
         self._model, self._space, self._renamed = model, space, renamed
         transform, self._crosses = with_keys(model.transform)
-        # As a graph, since Keras takes a hundred times as long to call its layers one by one.
-        self._transform = tf.function(lambda raw: transform(raw), autograph=False, reduce_retracing=True)
+        specs = {entry.name: tf.TensorSpec(entry.shape, DTYPES[entry.kind]) for entry in model.schema.inputs}
+        # As a graph, since Keras takes many times as long to call its layers one by one.
+        self._transform = tf.function(lambda raw: transform(raw), input_signature=[specs], autograph=False)
         self._cross_names = [feature.name for feature in space.features if isinstance(feature, Cross)]
         # A form of a number has its own name, which starts with the feature's name; so may another feature's name.
         self._owners = space.number_owners()
