@@ -29,6 +29,8 @@ TEST = [
     "palmerpenguins>=0.1.4",
     "plotnine>=0.14",
 ]
+# The page of a run. Older versions of Gradio load fonts and scripts from other hosts.
+UI = ["gradio>=6.31,<7"]
 BENCH = ["matplotlib>=3.9", "psutil>=6.0"]
 # Material for MkDocs gets security fixes until May 2027. Its successor, Zensical, builds the same mkdocs.yml, but its
 # strict mode (0.0.73) passes a page that the navigation names and nobody wrote, and faults of docstrings.
@@ -69,6 +71,7 @@ setup(
             "config/presets/*.yaml",
             "datasets/census/*.parquet",
             "datasets/census/*.md",
+            "page/*.css",
         ],
         "export": ["py.typed", "serving/*.md"],
     },
@@ -96,7 +99,7 @@ setup(
         "lazy_loader>=0.4",
         "rich>=13.9",
     ],
-    extras_require={"test": TEST, "bench": BENCH, "docs": DOCS, "dev": TEST + BENCH + DOCS},
+    extras_require={"ui": UI, "test": TEST, "bench": BENCH, "docs": DOCS, "dev": TEST + BENCH + DOCS},
     entry_points={"console_scripts": ["tfwd=tfwd.cli.app:main"]},
     classifiers=[
         "Development Status :: 4 - Beta",

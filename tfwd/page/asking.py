@@ -148,7 +148,7 @@ class Asker:
             if field.kind in ("number", "moment"):
                 grid.sort(key=lambda value: value if isinstance(value, int | float) else 0)
             values, texts = list(grid), [field.shown(value) for value in grid]
-        rows = [{**row, name: value} for value in values]
+        rows = [{**row, name: value, **self._weights(row, field, value)} for value in values]
         found = np.asarray(self.scorer.score(self._batch(rows))[self.schema.answer], np.float64).reshape(len(rows), -1)
         return [
             Point(value, text, answers, given == own)
@@ -167,6 +167,15 @@ class Asker:
         if field.kind in ("number", "moment"):
             return field.low is not None
         return field.kind in ("category", "categories") and bool(field.values)
+
+    def _weights(self, row: Row, field: Field, value: Any) -> Row:
+        """The weights of a list that may have a value more than in the row, which then has the weight 1."""
+        found: Row = {}
+        for other in self.fields:
+            weights = row[other.name]
+            if field.entry.length and other.entry.weighs == field.label and isinstance(weights, list) and weights:
+                found[other.name] = [*weights, *[None] * (len(value) - len(weights))]
+        return found
 
     def _categories(self, field: Field) -> list[Value]:
         values = field.values[:_CATEGORIES]

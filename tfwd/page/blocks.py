@@ -20,9 +20,9 @@ from tfwd.page.lists import Lists
 from tfwd.page.markup import notice, percent, question, text
 from tfwd.page.panels import answer_panel, comparison_panel, refusal_panel, why_panel
 
-# Categories that a page holds; others are found as a person types.
-HELD = 300
-_FOUND = 50
+# Categories that a page holds, of all fields together, and of one at least. Others are typed: Gradio's browser part
+# keeps the end of a longer list when a server sends a shorter one, so that a search on the server would mislead.
+_HELD, _HELD_OF_ONE = 20_000, 500
 MISSING = "(missing)"
 # Of every event: no queue, no place in the list of the API, and what is typed meanwhile is answered at the end.
 _EVENT: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
@@ -94,9 +94,10 @@ class _Page:
             self.example = gr.Button(what, size="sm", elem_id="tfwd-example", min_width=120)
             self.keep = gr.Button("Keep to compare", size="sm", elem_id="tfwd-keep", min_width=120)
         self.inputs = []
+        held = max(_HELD // max(sum(bool(field.values) for field in self.fields), 1), _HELD_OF_ONE)
         with gr.Row():
             for field in self.fields:
-                self.inputs.append(_component(field))
+                self.inputs.append(_component(field, held))
 
     def _right(self) -> None:
         with gr.Tabs():
@@ -110,9 +111,10 @@ class _Page:
                 )
                 self.why = gr.HTML(elem_id="tfwd-why")
             with gr.Tab("What if", id="what-if"):
+                ranges = [field for field in self.curved if field.kind in ("number", "moment")]
                 self.along = gr.Dropdown(
                     [(field.label, field.name) for field in self.curved],
-                    value=self.curved[0].name if self.curved else None,
+                    value=next((f.name for f in [*ranges, *self.curved]), None),
                     label="Along",
                     elem_id="tfwd-along",
                 )
@@ -137,7 +139,6 @@ class _Page:
         )
         seen = gr.Checkbox(label="List what the user has seen too", elem_id="tfwd-seen")
         shown = gr.HTML(elem_id="tfwd-list")
-        user.key_up(self._users_found, None, user, **_LATEST)
         gr.on([user.change, seen.change, self.blocks.load], self._listed, [user, seen], shown, **_LATEST)
 
     def _events(self) -> None:
@@ -152,9 +153,6 @@ class _Page:
         self.keep.click(self._keep, self.inputs, self.kept_link, **_EVENT)
         self.forget.click(lambda: "", None, self.kept_link, **_EVENT)
         self.swap.click(self._swap, [self.kept_link, *self.inputs], [*self.inputs, self.kept_link], **_EVENT)
-        for field, component in zip(self.fields, self.inputs, strict=True):
-            if field.kind in ("category", "categories") and len(field.values) > HELD:
-                component.key_up(_searched(field), component, component, **_LATEST)
 
     def _read(self, given: Sequence[Any]) -> Row:
         return {field.name: field.read(value) for field, value in zip(self.fields, given, strict=True)}
@@ -211,9 +209,6 @@ class _Page:
             return [gr.skip()] * (len(self.inputs) + 1)
         return [*self._written(kept), self._keep(*given)]
 
-    def _users_found(self, event: gr.KeyUpData) -> Any:
-        return gr.Dropdown(choices=self.lists.users(str(event.input_value or "")))
-
     def _listed(self, user: str | None, seen: bool) -> str:
         if not user:
             return ""
@@ -223,35 +218,22 @@ class _Page:
             return notice([str(error)], "fault")
 
 
-def _component(field: Field) -> Any:
-    """Returns the component of a field."""
+def _component(field: Field, held: int) -> Any:
+    """Returns the component of a field, with at most so many categories to choose from."""
+    more = f"; the {held:,} most frequent are listed, type any other" if len(field.values) > held else ""
     shared: dict[str, Any] = {
         "label": field.label,
-        "info": field.info or None,
+        "info": field.info + more or None,
         "elem_id": f"field-{field.name}",
-        # Lists have a line of their own.
-        "min_width": 320 if field.entry.length else 150,
+        "elem_classes": ["tfwd-line"] if field.kind == "categories" else None,
+        "min_width": 150,
         "interactive": True,
     }
     if field.kind == "number":
         return gr.Number(step=1, **shared)
     if field.kind in ("numbers", "moment"):
         return gr.Textbox(max_lines=3, **shared)
-    choices: list[Any] = list(field.values[:HELD])
+    choices: list[Any] = list(field.values[:held])
     if field.kind == "category":
         choices.insert(0, (MISSING, ""))
     return gr.Dropdown(choices, multiselect=field.kind == "categories", allow_custom_value=True, value=None, **shared)
-
-
-def _searched(field: Field) -> Any:
-    """Returns a function that looks for what a person types among all categories of a field."""
-    lowered = [value.lower() for value in field.values]
-
-    def search(chosen: Any, event: gr.KeyUpData) -> Any:
-        typed = str(event.input_value or "").lower()
-        found = [value for value, low in zip(field.values, lowered, strict=True) if typed in low][:_FOUND]
-        kept = chosen if isinstance(chosen, list) else [chosen] if chosen else []
-        extra = [value for value in kept if value not in found]
-        return gr.Dropdown(choices=[*([(MISSING, "")] if field.kind == "category" else []), *found, *extra])
-
-    return search

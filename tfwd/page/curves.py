@@ -26,8 +26,22 @@ def curve_panel(schema: Schema, field: Field, points: Sequence[Point], chosen: i
     answers = [float(point.answers[chosen]) for point in points]
     if field.kind not in ("number", "moment"):
         return _bars(schema, field, points, answers)
-    drawn = [(point, answer) for point, answer in zip(points, answers, strict=True) if point.value is not None]
-    return _line(schema, field, drawn) + _figures(schema, field, points, answers)
+    drawn, said = [], []
+    for point, answer in zip(points, answers, strict=True):
+        if point.value is None or _is_far(field, float(point.value)):
+            here = "This row, " if point.here else ""
+            said.append(f"<p>{here}{text(field.label)} {text(point.text)}: {text(answer_text(schema, answer))}.</p>")
+        else:
+            drawn.append((point, answer))
+    return _line(schema, field, drawn) + "".join(said) + _figures(schema, field, points, answers)
+
+
+def _is_far(field: Field, value: float) -> bool:
+    """Whether a value lies so far outside of the training range that a curve up to it would show nothing else."""
+    assert field.low is not None
+    assert field.high is not None
+    span = field.high - field.low
+    return not field.low - span / 2 <= value <= field.high + span / 2
 
 
 def _bars(schema: Schema, field: Field, points: Sequence[Point], answers: Sequence[float]) -> str:
@@ -38,12 +52,13 @@ def _bars(schema: Schema, field: Field, points: Sequence[Point], answers: Sequen
         here = ' <span class="here">this row</span>' if point.here else ""
         shown = f'<span class="name">{text(point.text)}</span>{here}{meter((answer - low) / span)}'
         rows.append([shown, f'<span class="amount">{text(answer_text(schema, answer))}</span>'])
-    what = "with one value more" if field.kind == "categories" else "the most frequent values first"
-    return table([text(field.label), text(_axis(schema))], rows, f"{text(field.label)}, {what}", "why bars")
+    what = " with one value more" if field.kind == "categories" else ""
+    caption = f"{text(field.label)}{what}, everything else as in the row"
+    return table([text(field.label), text(_axis(schema))], rows, caption, "why")
 
 
 def _line(schema: Schema, field: Field, drawn: Sequence[tuple[Point, float]]) -> str:
-    xs = [float(point.value) for point, _ in drawn]  # type: ignore[arg-type]
+    xs = [float(point.value or 0) for point, _ in drawn]
     ys = [answer for _, answer in drawn]
     y_ticks = ticks(min(0.0, *ys) if schema.task == "regression" else 0.0, max(ys))
     low, high = min(xs), max(xs)
@@ -88,17 +103,13 @@ def _line(schema: Schema, field: Field, drawn: Sequence[tuple[Point, float]]) ->
 
 
 def _figures(schema: Schema, field: Field, points: Sequence[Point], answers: Sequence[float]) -> str:
-    """The missing value's answer in a line, and all in a table to unfold."""
-    said = ""
-    for point, answer in zip(points, answers, strict=True):
-        if point.value is None:
-            said = f"<p>{text(field.label)} missing: {text(answer_text(schema, answer))}</p>"
+    """All points in a table to unfold."""
     rows = [
         [text(point.text) + (' <span class="here">this row</span>' if point.here else ""), text(answer_text(schema, a))]
         for point, a in zip(points, answers, strict=True)
     ]
     figures = table([text(field.label), text(_axis(schema))], rows, kind="figures")
-    return f"{said}<details><summary>The figures</summary>{figures}</details>"
+    return f"<details><summary>The figures</summary>{figures}</details>"
 
 
 def _axis(schema: Schema) -> str:
@@ -107,7 +118,7 @@ def _axis(schema: Schema) -> str:
 
 def ticks(low: float, high: float) -> list[float]:
     """Returns round numbers around a range, at least two, at equal distances of 1, 2 or 5 times a power of ten."""
-    if not high > low:
+    if not high - low > 1e-9 * max(abs(low), abs(high)):
         low, high = low - (abs(low) or 1.0) / 2, high + (abs(high) or 1.0) / 2
     rough = (high - low) / 4
     power = 10.0 ** math.floor(math.log10(rough))

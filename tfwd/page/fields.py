@@ -32,6 +32,8 @@ _DAY = 86_400
 _MANY = 10
 # The most integers of an `identity` that are listed as categories.
 _LISTED = 1000
+# Values that are shown for one that was not seen.
+_NEAR = 3
 _APART = re.compile(r"[,;\s]+")
 
 
@@ -88,8 +90,7 @@ class Field:
         if self.kind == "numbers":
             return ", ".join(self.shown(item) if item is not None else "missing" for item in _listed(value))
         if self.kind == "number":
-            # As float32 has it, but not with the digits that float64 adds.
-            return None if value is None else float(self.shown(value))
+            return value
         return "" if value is None else self.shown(value)
 
     def shown(self, value: Any) -> str:
@@ -112,25 +113,29 @@ class Field:
         """Returns sentences about what the training rows do not have."""
         if self.kind in ("category", "categories") and self.values:
             known = set(self.values)
-            unseen = [str(item) for item in _listed(value) if str(item) not in known]
-            return (
-                [f"{self.label}: {_quoted(unseen)} was not seen in training, and counts as any other unseen value."]
-                if unseen
-                else []
-            )
+            unseen = [text for item in _listed(value) if (text := str(item)) not in known]
+            return [self._unseen(unseen)] if unseen else []
         if self.kind in ("number", "moment") and value is not None and self.low is not None and self.high is not None:
             assert isinstance(value, int | float)
             if not self.low <= value <= self.high:
                 return [f"{self.label}: {self.shown(value)} lies outside of the training range, {self.range_text}."]
         return []
 
+    def _unseen(self, unseen: list[str]) -> str:
+        part = unseen[0].lower()
+        near = [value for value in self.values if part in value.lower()][:_NEAR]
+        hint = f" Seen was, among others: {_quoted(near)}." if near else ""
+        return f"{self.label}: {_quoted(unseen)} was not seen in training, and counts as any other unseen value.{hint}"
+
     @property
     def range_text(self) -> str:
         """The training range as text."""
         if self.low is None or self.high is None:
             return ""
-        low, high = (round(edge) if self.kind == "moment" else edge for edge in (self.low, self.high))
-        return f"{self.shown(low)} to {self.shown(high)}"
+        if self.kind == "moment":
+            low, high = (self.shown(round(edge)).partition(" ")[0] for edge in (self.low, self.high))
+            return f"{low} to {high}"
+        return f"{self.shown(self.low)} to {self.shown(self.high)}"
 
     def _category(self, given: Any) -> Value:
         if given is None or given == "":
@@ -152,7 +157,7 @@ class Field:
             number = float(given)
         except (TypeError, ValueError, OverflowError):
             raise self._refuse(given, "a number") from None
-        return number if math.isfinite(number) else None
+        return _rounded(number)
 
     def _numbers(self, given: Any) -> list[Value]:
         items = _APART.split(given.strip(" [],;\t\n")) if isinstance(given, str) else list(given or [])
@@ -231,7 +236,9 @@ def _field(entry: Input, space: FeatureSpace) -> Field:
     if not learned:
         return Field(entry, "number")
     one = learned[0]
-    low, high = min(s.minimum for s in learned), max(s.maximum for s in learned)
+    low, high = (
+        float(shortest(edge)) for edge in (min(s.minimum for s in learned), max(s.maximum for s in learned))
+    )
     whole = high - low >= _MANY and all(float(x).is_integer() for x in (low, high, one.median, *one.quantiles))
     field = Field(entry, "number", low=low, high=high, whole=whole)
     info = [f"{field.range_text} in training", f"median {shortest(one.median)}"]
@@ -291,9 +298,15 @@ def _listed(value: Any) -> list[Any]:
 
 def _plain(value: Any) -> Value:
     item: Value = value.item() if hasattr(value, "item") else value
-    if is_missing(item) or (isinstance(item, float) and not math.isfinite(item)):
+    if is_missing(item):
         return None
-    return item
+    return _rounded(item) if isinstance(item, float) else item
+
+
+def _rounded(number: float) -> float | None:
+    """The shortest decimal of a number as float32, which the model reads; None for what counts as missing."""
+    text = shortest(number)
+    return float(text) if math.isfinite(float(text)) else None
 
 
 def _quoted(texts: Sequence[str]) -> str:

@@ -14,8 +14,8 @@ from tfwd.recommend.recommender import USERS, Recommender, file_of, has_catalogu
 from tfwd.recommend.requests import find_user, names_of
 from tfwd.run import Run
 
-# Users that are offered at a time, the length of a list, and the reasons for an item.
-_OFFERED, _ITEMS, _REASONS = 50, 10, 3
+# Users that are offered, the length of a list, and the reasons for an item.
+_OFFERED, _ITEMS, _REASONS = 1000, 10, 3
 
 
 class Lists:
@@ -42,6 +42,12 @@ class Lists:
             return "The run has no users: its data was not prepared by the training."
         return ""
 
+    def warm(self) -> None:
+        """Makes a list, if there are any, so that later ones are quick."""
+        if not self.why_none:
+            for user in self.users()[:1]:
+                self.panel(user, False)
+
     @cached_property
     def _recommender(self) -> Recommender:
         return Recommender(self._run)
@@ -50,9 +56,9 @@ class Lists:
     def _users(self) -> Source:
         return Source.open(str(file_of(self._run, USERS)))
 
-    def users(self, holding: str = "") -> list[str]:
-        """Returns some users whose names contain a text."""
-        return names_of(self._users, self._recommender.ranking.user, _OFFERED, holding)
+    def users(self) -> list[str]:
+        """Returns the first users."""
+        return names_of(self._users, self._recommender.ranking.user, _OFFERED)
 
     def panel(self, user: str, include_seen: bool, link: Callable[[str], str] = lambda query: f"?{query}") -> str:
         """Returns the list of a user.

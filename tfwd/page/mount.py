@@ -14,10 +14,9 @@ if TYPE_CHECKING:
     from tfwd.run import Run
 
 STYLE = Path(__file__).with_name("style.css")
-# Without one, a browser asks the server for /favicon.ico.
-ICON = (
-    "<link rel='icon' href=\"data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 8 8'>"
-    "<path d='M0 8C3 8 3 0 4 0s1 8 4 8z' fill='%231668b8'/></svg>\">"
+_ICON = (
+    "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 8 8'>"
+    "<path d='M0 8C3 8 3 0 4 0s1 8 4 8z' fill='#1668b8'/></svg>"
 )
 
 
@@ -43,14 +42,19 @@ def mount(app: Starlette, run: str | Path, place: str = "/ui") -> None:
         import gradio as gr
     except ImportError as error:
         raise ConfigError(f"The page needs Gradio: pip install 'tfwd[ui]'. ({error})") from None
+    from starlette.responses import Response
+    from starlette.routing import Route
+
     from tfwd.page.asking import Asker
     from tfwd.page.blocks import build
     from tfwd.page.lists import Lists
 
     asker = Asker(opened)
-    # The first answer takes seconds, since TensorFlow then traces its graphs.
+    lists = Lists(opened, asker.fields)
+    # The first answers take seconds, since TensorFlow then traces its graphs.
     asker.warm()
-    blocks = build(asker, Lists(opened, asker.fields))
+    lists.warm()
+    blocks = build(asker, lists)
     theme = gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]).set(
         # Gradio's own greys are too light to read on white.
         body_text_color_subdued="#5c6370",
@@ -63,7 +67,6 @@ def mount(app: Starlette, run: str | Path, place: str = "/ui") -> None:
         blocks,
         path=place,
         theme=theme,
-        head=ICON,
         css_paths=STYLE,
         footer_links=[],
         run_history=False,
@@ -72,6 +75,8 @@ def mount(app: Starlette, run: str | Path, place: str = "/ui") -> None:
         show_error=False,
         max_file_size=1,
     )
+    # A browser asks for it by itself.
+    app.router.routes.append(Route("/favicon.ico", lambda _: Response(_ICON, media_type="image/svg+xml")))
 
 
 def _opened(path: Path) -> Run:

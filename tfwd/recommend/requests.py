@@ -57,18 +57,10 @@ def find_user(source: Source, column: str, user: str, hint: str = HINT) -> pa.Ta
     )
 
 
-def names_of(source: Source, column: str, most: int, holding: str = "") -> list[str]:
-    """Returns the first users of a file, as strings.
-
-    Args:
-        source: one row per user.
-        column: the column that identifies users.
-        most: the most users.
-        holding: a text that their names contain, in capitals or small letters.
-    """
+def names_of(source: Source, column: str, most: int) -> list[str]:
+    """Returns the first users of a file, as strings."""
     text = as_text(column, source.require(column, "ranking.user"))
-    where = f"contains(lower({text}), lower({literal(holding)}))" if holding else f"{text} IS NOT NULL"
-    query = f"{source.select(f'{text} AS name', where=where)} LIMIT {most}"
+    query = f"{source.select(f'{text} AS name', where=f'{text} IS NOT NULL')} LIMIT {most}"
     with reading(source.name):
         return [name for (name,) in source.connect().sql(query).fetchall()]
 
