@@ -19,12 +19,12 @@ from tfwd.analysis.statistics import FeatureStatistics
 from tfwd.config.features.base import Feature
 from tfwd.config.features.cross import Cross
 from tfwd.data.raw import raw_arrays
-from tfwd.features.raw_tensors import as_tensor
+from tfwd.dates import FIRST_SECOND, LAST_SECOND
+from tfwd.features.raw_tensors import tensors
 from tfwd.features.space import FeatureSpace, shortest
 from tfwd.inspection.deep_shares import DeepShares
 from tfwd.inspection.typical_row import typical_row
 from tfwd.inspection.wide_terms import WideTerms
-from tfwd.layers.calendar import FIRST_SECOND, LAST_SECOND
 from tfwd.model.wide_deep import WideDeep
 from tfwd.schema import Input, is_missing
 
@@ -101,7 +101,7 @@ class Explainer:
         self._deep = None
         if model.heads.deep is not None:
             rows = typical_row(model.schema, self._space) if background is None else background
-            self._deep = DeepShares(model, self._space, model.transform(self._tensors(raw_arrays(model.schema, rows))))
+            self._deep = DeepShares(model, self._space, model.transform(tensors(raw_arrays(model.schema, rows))))
 
     def __call__(self, raw: Mapping[str, Any]) -> list[Contributions]:
         """Returns the contributions in each row.
@@ -116,7 +116,7 @@ class Explainer:
         count = len(next(iter(arrays.values())))
         if not count:
             return []
-        found = self._wide.transformed(self._tensors(arrays))
+        found = self._wide.transformed(tensors(arrays))
         wide = self._wide.of(found)
         shares = np.zeros((count, 0, len(self._base)))
         background = np.zeros_like(self._base)
@@ -134,9 +134,6 @@ class Explainer:
                     terms.append(Term("deep", feature, feature, given.of(feature), share))
             rows.append(Contributions(self._base, background, tuple(terms)))
         return rows
-
-    def _tensors(self, arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
-        return {entry.name: as_tensor(entry, arrays[entry.name]) for entry in self._model.schema.inputs}
 
 
 class _Values:

@@ -10,8 +10,8 @@ from tfwd.config.features.bucketized import Bucketized
 from tfwd.config.features.categorical import Categorical
 from tfwd.config.features.datetime import DatetimeNumber, DatetimePart
 from tfwd.config.features.numeric import Numeric
+from tfwd.dates import seconds_of
 from tfwd.features.space import FeatureSpace
-from tfwd.layers.calendar import seconds_of
 from tfwd.schema import MISSING, Input, Schema
 
 _DAY = 86_400
@@ -49,7 +49,7 @@ def _value(entry: Input, space: FeatureSpace) -> Any:
             if found is not None:
                 return int(found) if entry.kind == "integer" else found
         elif isinstance(feature, Numeric | Bucketized) and feature.columns[0] == entry.column:
-            parts = feature.parts if isinstance(feature, Numeric) else (feature.name,)
+            parts = feature.statistics_keys if isinstance(feature, Numeric) else (feature.name,)
             learned = [space.statistics.numerics.get(part) for part in parts]
             medians = [np.nan if one is None or one.missing > one.count else one.median for one in learned]
             return medians if entry.fixed else medians[0]

@@ -17,10 +17,10 @@ from tfwd.config.features.bucketized import Bucketized
 from tfwd.config.features.categorical import Categorical
 from tfwd.config.features.datetime import DatetimeNumber, DatetimePart
 from tfwd.config.features.numeric import Numeric
+from tfwd.dates import FIRST_SECOND, LAST_SECOND, seconds_of
 from tfwd.errors import DataError
 from tfwd.features.space import FeatureSpace, shortest
 from tfwd.inspection.contributions import text_of_value
-from tfwd.layers.calendar import FIRST_SECOND, LAST_SECOND, seconds_of
 from tfwd.schema import Input, Schema, is_missing
 
 Value = str | int | float | None
@@ -198,9 +198,9 @@ def row_of_raw(fields: Sequence[Field], raw: Mapping[str, Any], index: int) -> R
         row[field.name] = values
     for field in fields:
         if field.entry.weighs is not None:
-            values = row[field.name]
-            assert isinstance(values, list)
-            weights = [values[at] if at < len(values) else None for at in kept[field.entry.weighs]]
+            given = row[field.name]
+            assert isinstance(given, list)
+            weights = [given[at] if at < len(given) else None for at in kept[field.entry.weighs]]
             row[field.name] = weights if any(weight is not None for weight in weights) else []
     return row
 
@@ -236,9 +236,7 @@ def _field(entry: Input, space: FeatureSpace) -> Field:
     if not learned:
         return Field(entry, "number")
     one = learned[0]
-    low, high = (
-        float(shortest(edge)) for edge in (min(s.minimum for s in learned), max(s.maximum for s in learned))
-    )
+    low, high = (float(shortest(edge)) for edge in (min(s.minimum for s in learned), max(s.maximum for s in learned)))
     whole = high - low >= _MANY and all(float(x).is_integer() for x in (low, high, one.median, *one.quantiles))
     field = Field(entry, "number", low=low, high=high, whole=whole)
     info = [f"{field.range_text} in training", f"median {shortest(one.median)}"]
