@@ -9,8 +9,11 @@ import importlib.util
 import os
 import re
 import shutil
+import sys
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -31,6 +34,16 @@ pytestmark = pytest.mark.skipif(
 ANSWER = ".tfwd-answer"
 
 
+# Whom this process asked while it had the page: an audit hook stays as long as the process.
+_ASKED: list[str] = []
+_HAS_THE_PAGE = threading.Event()
+
+
+def _audited(event: str, given: tuple[Any, ...]) -> None:
+    if event in ("socket.connect", "socket.getaddrinfo", "socket.sendto") and _HAS_THE_PAGE.is_set():
+        _ASKED.append(f"{event} {given[1:] if event == 'socket.connect' else given}")
+
+
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
     """Where a server in a thread has nothing but the page of the small run with its exports."""
@@ -39,6 +52,8 @@ def address() -> Iterator[str]:
 
     from tfwd.page.mount import mount
 
+    sys.addaudithook(_audited)
+    _HAS_THE_PAGE.set()
     app = Starlette()
     mount(app, small_run_cases.exported())
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
@@ -52,6 +67,7 @@ def address() -> Iterator[str]:
     finally:
         server.should_exit = True
         thread.join()
+        _HAS_THE_PAGE.clear()
 
 
 @pytest.fixture(scope="module")
@@ -219,3 +235,22 @@ def test_on_a_phone(browser: Any, address: str, scheme: str) -> None:
     light = sum(map(int, re.findall(r"\d+", colour)[:3])) > 380
     assert light == (scheme == "light")
     opened.close()
+
+
+def test_the_server_asks_nobody(browser: Any, address: str) -> None:
+    opened = Opened(browser, address)
+    opened.expect(by_onnx(opened.values()))
+    opened.close()
+    import gradio
+
+    assert not gradio.analytics.analytics_enabled()
+    assert [asked for asked in _ASKED if "127.0.0.1" not in asked] == []
+    # It takes no files, for which Gradio has a place.
+    body = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a"\r\n\r\nhello\r\n--x--\r\n'
+    form = {"Content-Type": "multipart/form-data; boundary=x"}
+    request = urllib.request.Request(f"{address}gradio_api/upload", body, form)
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(request)
+    assert refused.value.code == 413
+    # The hook hears what is asked.
+    assert any("127.0.0.1" in asked for asked in _ASKED)

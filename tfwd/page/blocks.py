@@ -121,8 +121,8 @@ class _Page:
                 self.curve = gr.HTML(elem_id="tfwd-curve")
             with gr.Tab("Compare", id="compare"):
                 with gr.Row():
-                    self.swap = gr.Button("Exchange the two", size="sm", elem_id="tfwd-swap")
-                    self.forget = gr.Button("Forget the kept row", size="sm", elem_id="tfwd-forget")
+                    self.swap = gr.Button("Exchange the two", size="sm", elem_id="tfwd-swap", min_width=120)
+                    self.forget = gr.Button("Forget the kept row", size="sm", elem_id="tfwd-forget", min_width=120)
                 self.sides = gr.HTML(elem_id="tfwd-sides")
             if self.asker.run.config.ranking is not None:
                 with gr.Tab("List", id="list"):
