@@ -40,6 +40,8 @@ TEST = [
     "prometheus_client>=0.21",
     *SERVE,
 ]
+# The page of a run. Older versions of Gradio load fonts and scripts from other hosts.
+UI = ["gradio>=6.31,<7"]
 BENCH = ["matplotlib>=3.9", "psutil>=6.0"]
 # Older ones lose the index of the rows.
 MLFLOW = ["mlflow>=3.17"]
@@ -82,6 +84,7 @@ setup(
             "config/presets/*.yaml",
             "datasets/census/*.parquet",
             "datasets/census/*.md",
+            "page/*.css",
         ],
         "export": ["py.typed", "serving/templates/*/*"],
     },
@@ -112,6 +115,7 @@ setup(
     extras_require={
         "test": TEST,
         "serve": SERVE,
+        "ui": UI,
         "mlflow": MLFLOW,
         "grpc": [*SERVE, "grpcio>=1.70"],
         "bench": BENCH,

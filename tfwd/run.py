@@ -10,13 +10,20 @@ from numpy.typing import NDArray
 
 from tfwd.data.rows import Rows
 from tfwd.data.source import Source
+from tfwd.errors import DataError
 from tfwd.run_folder.folder import RunFolder
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from tfwd.inference.scorer import Scorer
+    from tfwd.inspection.contributions import Contributions, Explainer
     from tfwd.recommend.recommender import Recommender
+
+
+# Rows that are explained at a time, and rows that the deep head's answer is compared with.
+_EXPLAINED = 256
+_BACKGROUND = 64
 
 
 class Run(RunFolder):
@@ -35,6 +42,29 @@ class Run(RunFolder):
 
         self.refuse_changed()
         return wide_weights(self.model, self.config.features, self.statistics, nonzero)
+
+    def contributions(self, data: Any) -> list[Contributions]:
+        """The logit of every row of a frame or a file as a sum: base rate, named weights, the deep head by feature.
+
+        Memory grows with the rows; `explainer` splits raw batches.
+
+        Args:
+            data: rows as `predict` takes them.
+        """
+        rows = Rows(self._scorer.source(data, labelled=False), self.model.schema, labelled=False)
+        return [row for batch in rows.batches(_EXPLAINED) for row in self.explainer(batch.inputs)]
+
+    @cached_property
+    def explainer(self) -> Explainer:
+        """What splits the logits of raw rows; it compares the deep head with some training rows, if the run has any.
+
+        Raises:
+            RunError: the run was changed after the training.
+        """
+        from tfwd.inspection.contributions import Explainer
+
+        self.refuse_changed()
+        return Explainer(self.model, self.config.features, self.statistics, self.drawn(_BACKGROUND))
 
     def recommend(
         self, users: Any, *, k: int | None = None, candidates: Sequence[Any] | None = None, include_seen: bool = False
@@ -104,4 +134,22 @@ class Run(RunFolder):
         if source is None:
             return None
         batch = next(Rows(source, self.model.schema, labelled=False).batches(count), None)
+        return None if batch is None else batch.inputs
+
+    def drawn(self, count: int) -> dict[str, NDArray[Any]] | None:
+        """Returns raw rows of the data of `source`, drawn with the seed of the training: `{input: (N,)}`.
+
+        It is None if there are none, or the run has outlived them.
+
+        Args:
+            count: the most rows.
+        """
+        try:
+            source = self.source()
+            if source is None:
+                return None
+            rows = Rows(source, self.model.schema, labelled=False)
+            batch = next(rows.batches(count, order=(self.config.train.seed, 0)), None)
+        except DataError:
+            return None
         return None if batch is None else batch.inputs

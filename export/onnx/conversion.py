@@ -28,9 +28,9 @@ from export.parity.session import rounds_name, table_name, transform_name
 from export.parity.small_ranker import small_ranker
 from export.quiet import quiet
 from tfwd.errors import ExportError
+from tfwd.features.crossed_keys import with_keys
 from tfwd.layers.direct_lookup import Fingerprint
 from tfwd.model.wide_deep import WideDeep
-from tfwd.recommend.pair_scorer import with_keys
 from tfwd.schema import DTYPES, FINGERPRINT_SUFFIX
 
 _STAND_IN_ROWS = 3

@@ -135,12 +135,9 @@ def test_reasons_add_up_to_the_difference_of_two_items(recommender: Recommender)
     batch = next(recommender._users(Source.open(cases.users().iloc[[3]]), False))
     made = Reasons(run, recommender.ranking, recommender.lists)
     rows = np.array([4, 40])
-    repeated = {name: np.repeat(values, 2, axis=0) for name, values in batch.inputs.items()}
-    raw = {**repeated, **{name: values[rows] for name, values in recommender.catalogue.inputs.items()}}
     from tfwd.features.raw_tensors import tensors
 
-    found = {name: value.numpy() for name, value in made._transform(tensors(raw)).items()}
-    sums = [sum(value for value, _ in made._wide(found, row)) for row in (0, 1)]
+    sums = [sum(value for value, _ in reasons) for reasons in made.wide(batch.inputs, rows)]
     wide = recommender.lists.logits(recommender.lists.user(tensors(batch.inputs))).wide.numpy()[rows]
     assert sums[0] - sums[1] == pytest.approx(wide[0] - wide[1], abs=1e-5)
 

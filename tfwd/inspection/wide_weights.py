@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -88,10 +89,16 @@ def row_names(name: str, ids: NDArray[np.integer], space: FeatureSpace, model: W
     feature = space[name]
     if isinstance(feature, Cross):
         return _cross_names(feature, ids, space, model)
+    named = row_namer(name, space)
+    return [named(int(i)) for i in ids]
+
+
+def row_namer(name: str, space: FeatureSpace) -> Callable[[int], str]:
+    """The name of a local id of a feature that is not a cross."""
     # A feature that shares a vocabulary has the values of its owner, but its own column. A bucketized feature is named
     # by its column: `age in [30, 40)` needs no `age_buckets`.
-    shown, value = getattr(feature, "column", name), space.value_names(name)
-    return [f"{shown}{value(int(i))}" for i in ids]
+    shown, value = getattr(space[name], "column", name), space.value_names(name)
+    return lambda i: f"{shown}{value(i)}"
 
 
 def _cross_names(cross: Cross, bins: NDArray[np.integer], space: FeatureSpace, model: WideDeep) -> list[str]:

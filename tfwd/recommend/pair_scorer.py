@@ -11,15 +11,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import keras
 import tensorflow as tf
 
 from tfwd.config.features.any import expanded
 from tfwd.config.features.base import Feature
 from tfwd.config.features.cross import Cross
 from tfwd.config.ranking import RankingConfig, Side, sides
+from tfwd.features.crossed_keys import KEYS, with_keys
 from tfwd.features.space import number_owners
-from tfwd.layers.cross_features import crosses_of
 from tfwd.model.wide_deep import WideDeep
 from tfwd.recommend.inputs import item_inputs, user_inputs
 from tfwd.recommend.pair_crosses import Keys, PairCross, keys_of
@@ -133,7 +132,8 @@ class PairScorer:
         transformed = {name: value for name, value in found.items() if not name.startswith("keys.")}
         keys = Keys(*(tf.zeros((0, count), dtype) for dtype in (tf.int64, tf.uint64, tf.uint64)))
         if self._crosses:
-            keys = keys_of(self._layer, [found[name] for name in _KEYS if name in found])
+            assert self._layer is not None
+            keys = keys_of(self._layer, [found[name] for name in KEYS if name in found])
         if side == "user":
             keys = Keys(*map(tf.transpose, keys))
         wide = self._wide.of_side(transformed, side, count) if self._wide else tf.zeros([count])
@@ -144,22 +144,6 @@ class PairScorer:
 def _of_one(user: SideParts) -> Keys:
     """Returns the keys of one user as those of one row."""
     return Keys(*map(tf.transpose, user.keys))
-
-
-_KEYS = ("keys.ids", "keys.fingerprints")
-
-
-def with_keys(transform: keras.Model) -> tuple[keras.Model, Any]:
-    """Returns the transform with the inputs of its crosses added to its outputs, and the layer of crosses."""
-    crosses = crosses_of(transform)
-    if crosses is None or set(_KEYS) & set(transform.output):
-        return transform, crosses
-    layers = {layer.name: layer for layer in transform.layers}
-    outputs = dict(transform.output)
-    for name, inner in zip(_KEYS, ("features.keys", "features.fingerprints"), strict=True):
-        if inner in layers:
-            outputs[name] = layers[inner].output
-    return keras.Model(transform.input, outputs), crosses
 
 
 def _pair_crosses(layer: Any, features: tuple[Feature, ...], of: dict[str, Side]) -> dict[str, PairCross]:

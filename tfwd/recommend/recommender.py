@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from tfwd.config.ranking import SEEN
 from tfwd.data.lists import value_type
@@ -157,17 +158,34 @@ class Recommender:
         Raises:
             DataError: there is no user, or an item that is not in the catalogue.
         """
+        first, rows = self._pairs(users, items)
+        return Reasons(self.run, self.ranking, self._lists).of(first, rows, count)
+
+    def pairs(self, users: Any, items: Sequence[Any]) -> dict[str, NDArray[Any]]:
+        """Returns the raw rows of a user with some items, as the model reads them: `{input: (N,)}` or `(N, K)`.
+
+        Args:
+            users, items: as in `reasons`.
+
+        Raises:
+            DataError: as in `reasons`.
+        """
+        first, rows = self._pairs(users, items)
+        of_user = {name: np.repeat(values, len(rows), axis=0) for name, values in first.items()}
+        return {**of_user, **{name: values[rows] for name, values in self.catalogue.inputs.items()}}
+
+    def _pairs(self, users: Any, items: Sequence[Any]) -> tuple[dict[str, NDArray[Any]], NDArray[np.int64]]:
+        """Returns the raw inputs of the first user, one row, and the rows of items in the catalogue."""
         batch = next(self._users(Source.open(users), False), None)
         if batch is None:
             raise DataError("There is no user to give reasons for.")
-        first = {name: values[:1] for name, values in batch.inputs.items()}
         unknown = next((item for item in items if str(item) not in self._row_of), None)
         if unknown is not None:
             raise DataError(
                 f"The item {unknown!r} is not in the catalogue, which begins with {self.catalogue.ids[0]!r}."
             )
         rows = np.array([self._row_of[str(item)] for item in items], np.int64)
-        return Reasons(self.run, self.ranking, self._lists).of(first, rows, count)
+        return {name: values[:1] for name, values in batch.inputs.items()}, rows
 
     def _users(self, source: Source, seen: bool) -> Iterator[Batch]:
         source.require(self.ranking.user, "ranking.user")

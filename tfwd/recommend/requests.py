@@ -15,6 +15,10 @@ from tfwd.utils.files import what_it_is
 
 # How many users are searched for names close to an unknown one, and how many are shown.
 _LOOKED_AT, _SHOWN = 100_000, 3
+HINT = (
+    " For a user whom the training did not see, give --data a file with a row of the user: the column {0!r} and those "
+    "that the features read of a request."
+)
 
 
 def a_user(source: Source, column: str) -> str | None:
@@ -24,16 +28,17 @@ def a_user(source: Source, column: str) -> str | None:
         source: one row per user.
         column: the column that identifies users.
     """
-    return next(iter(_names(source, column, 1)), None)
+    return next(iter(names_of(source, column, 1)), None)
 
 
-def find_user(source: Source, column: str, user: str) -> pa.Table:
+def find_user(source: Source, column: str, user: str, hint: str = HINT) -> pa.Table:
     """Returns the row of a user.
 
     Args:
         source: one row per user.
         column: the column that identifies users.
         user: the requested user, as a string.
+        hint: what to do about an unknown user.
 
     Raises:
         DataError: there is no such user, or several rows of it; names close matches and what to give instead.
@@ -45,16 +50,14 @@ def find_user(source: Source, column: str, user: str) -> pa.Table:
         return found
     if found.num_rows:
         raise DataError(f"{source.name} has {found.num_rows} rows of the user {user!r}. Expected: one.")
-    known = _names(source, column, _LOOKED_AT)
+    known = names_of(source, column, _LOOKED_AT)
     near = difflib.get_close_matches(user, known, n=_SHOWN, cutoff=0.5) or known[:_SHOWN]
     raise DataError(
-        f"{source.name} has no user {user!r}. There is, among others: {', '.join(near)}. For a user whom the training "
-        f"did not see, give --data a file with a row of the user: the column {column!r} and those that the features "
-        "read of a request."
+        f"{source.name} has no user {user!r}. There is, among others: {', '.join(near)}.{hint.format(column)}"
     )
 
 
-def _names(source: Source, column: str, most: int) -> list[str]:
+def names_of(source: Source, column: str, most: int) -> list[str]:
     """Returns the first users of a file, as strings."""
     text = as_text(column, source.require(column, "ranking.user"))
     query = f"{source.select(f'{text} AS name', where=f'{text} IS NOT NULL')} LIMIT {most}"

@@ -1,0 +1,256 @@
+"""The page in Chromium: what a person changes is answered as ONNX answers it, and no other host is asked.
+
+It runs where Gradio (the extra `ui`), Playwright and a Chromium are installed, which the other tests do not need.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shutil
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+import onnxruntime
+import pytest
+import small_run_cases
+
+_ABSENT = [name for name in ("gradio", "playwright") if importlib.util.find_spec(name) is None]
+_CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+if not _CHROMIUM:
+    _ABSENT.append("a Chromium on the PATH")
+pytestmark = pytest.mark.skipif(
+    bool(_ABSENT), reason=f"the page is not driven in a browser without {', '.join(_ABSENT)}"
+)
+
+ANSWER = ".tfwd-answer"
+
+
+# Whom this process asked while it had the page: an audit hook stays as long as the process.
+_ASKED: list[str] = []
+_HAS_THE_PAGE = threading.Event()
+
+
+def _audited(event: str, given: tuple[Any, ...]) -> None:
+    if event in ("socket.connect", "socket.getaddrinfo", "socket.sendto") and _HAS_THE_PAGE.is_set():
+        _ASKED.append(f"{event} {given[1:] if event == 'socket.connect' else given}")
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """Where a server in a thread has nothing but the page of the small run with its exports."""
+    import uvicorn
+    from starlette.applications import Starlette
+
+    from tfwd.page.mount import mount
+
+    sys.addaudithook(_audited)
+    _HAS_THE_PAGE.set()
+    app = Starlette()
+    mount(app, small_run_cases.exported())
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        while not server.started:
+            time.sleep(0.05)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        yield f"http://127.0.0.1:{port}/ui/"
+    finally:
+        server.should_exit = True
+        thread.join()
+        _HAS_THE_PAGE.clear()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        options = ["--no-sandbox"] if os.geteuid() == 0 else []
+        started = playwright.chromium.launch(executable_path=_CHROMIUM, args=options)
+        yield started
+        started.close()
+
+
+class Opened:
+    """A page, with the hosts that it asked and what went wrong in it."""
+
+    def __init__(self, browser: Any, address: str, query: str = "", **options: Any) -> None:
+        self.context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
+        self.hosts: set[str] = set()
+        self.faults: list[str] = []
+        self.context.route("**/*", self._watched)
+        self.page = self.context.new_page()
+        self.page.on("pageerror", lambda error: self.faults.append(str(error)))
+        self.page.on("console", lambda said: self.faults.append(said.text) if said.type == "error" else None)
+        self.page.goto(address + query)
+        self.page.wait_for_selector(f"{ANSWER} strong")
+
+    def _watched(self, route: Any) -> None:
+        host = urlsplit(route.request.url).hostname
+        if host in (None, "127.0.0.1"):
+            route.continue_()
+        else:
+            self.hosts.add(str(host))
+            route.abort()
+
+    def expect(self, probability: float) -> None:
+        """Waits until the page says a probability."""
+        self.page.wait_for_function(
+            "([where, expected]) => Math.abs(document.querySelector(where)?.dataset.answer - expected) < 1e-6",
+            arg=[ANSWER, probability],
+            timeout=20_000,
+        )
+
+    def values(self) -> dict[str, Any]:
+        """What stands in the fields."""
+        names = ("education", "occupation", "age", "hours_per_week")
+        return {name: self.page.input_value(f"#field-{name} input") for name in names}
+
+    def close(self) -> None:
+        self.context.close()
+        assert self.hosts == set()
+        assert self.faults == []
+
+
+def by_onnx(values: dict[str, Any]) -> float:
+    """The probability of what stands in the fields, by the ONNX file."""
+    file = small_run_cases.exported() / "export" / "wide_deep.onnx"
+    given = {
+        name: np.array([float(value or "nan")], np.float32)
+        if name in ("age", "hours_per_week")
+        else np.array(["" if value == "(missing)" else value], object)
+        for name, value in values.items()
+    }
+    return float(onnxruntime.InferenceSession(str(file)).run(["probability"], given)[0][0])
+
+
+def test_a_changed_field_changes_the_answer_to_that_of_onnx(browser: Any, address: str) -> None:
+    opened = Opened(browser, address)
+    page = opened.page
+    opened.expect(by_onnx(opened.values()))
+    for age in ("25", "61.5", ""):
+        page.fill("#field-age input", age)
+        opened.expect(by_onnx({**opened.values(), "age": age}))
+    page.fill("#field-age input", "44")
+    page.click("#field-education input")
+    page.get_by_role("option", name="Doctorate", exact=True).click()
+    assert opened.values()["education"] == "Doctorate"
+    opened.expect(by_onnx(opened.values()))
+    assert page.locator(f"{ANSWER} strong").inner_text().endswith(" %")
+    # The parts sum to the logit of this row.
+    logit = float(page.locator(".tfwd-sum").get_attribute("data-logit"))
+    assert 1 / (1 + np.exp(-logit)) == pytest.approx(by_onnx(opened.values()), abs=1e-5)
+    # What was typed last counts, however quickly it was.
+    page.locator("#field-hours_per_week input").press_sequentially("0123", delay=1)
+    opened.expect(by_onnx(opened.values()))
+    page.click("#tfwd-example")
+    opened.expect(by_onnx(opened.values()))
+    opened.close()
+
+
+def test_the_keyboard_is_enough(browser: Any, address: str) -> None:
+    opened = Opened(browser, address, "?education=HS-grad&occupation=Sales&age=30&hours_per_week=40")
+    page = opened.page
+
+    def press(*keys: str) -> None:
+        for key in keys:
+            # Gradio's drop-down lists are filtered a moment after a key, and a person does not press the next at once.
+            page.wait_for_timeout(200)
+            page.keyboard.press(key)
+
+    page.focus("#tfwd-example")
+    for _ in range(2):
+        press("Tab")
+    assert page.evaluate("document.activeElement.closest('[id^=field-]').id") == "field-education"
+    press("ControlOrMeta+a")
+    page.keyboard.type("Maste", delay=50)
+    page.wait_for_function("document.querySelectorAll('[role=option]').length == 1")
+    press("ArrowDown", "Enter", "Tab")
+    opened.expect(by_onnx({"education": "Masters", "occupation": "Sales", "age": 30, "hours_per_week": 40}))
+    page.focus("#tfwd-keep")
+    press("Enter")
+    page.get_by_role("tab", name="Compare").focus()
+    press("Enter")
+    page.wait_for_selector("#tfwd-sides table")
+    opened.close()
+
+
+def test_a_link_holds_both_rows(browser: Any, address: str) -> None:
+    opened = Opened(browser, address, "?education=HS-grad&occupation=&age=30&hours_per_week=40")
+    page = opened.page
+    first = by_onnx(opened.values())
+    opened.expect(first)
+    page.click("#tfwd-keep")
+    page.fill("#field-age input", "52")
+    second = by_onnx(opened.values())
+    opened.expect(second)
+    page.wait_for_url(re.compile("age=52.*kept.age=30"))
+    page.wait_for_function("document.querySelector('#tfwd-link textarea').value == window.location.href")
+    again = Opened(browser, page.url)
+    again.expect(second)
+    again.page.get_by_role("tab", name="Compare").click()
+    marked = again.page.locator("#tfwd-sides mark")
+    marked.first.wait_for()
+    assert marked.all_inner_texts() == ["30", "52"]
+    again.page.click("#tfwd-swap")
+    again.expect(first)
+    again.close()
+    opened.close()
+
+
+def test_a_broken_link_says_what_is_wrong(browser: Any, address: str) -> None:
+    opened = Opened(browser, address, "?age=old&%3Cimg%20src=x%20onerror=alert(1)%3E=1&education=%22%3E%3Cscript%3E")
+    page = opened.page
+    page.wait_for_selector("#tfwd-wrong li")
+    assert page.locator("#tfwd-wrong li").count() == 2
+    assert "age takes a number" in page.inner_text("#tfwd-wrong")
+    assert page.input_value("#field-education input") == '"><script>'
+    opened.expect(by_onnx(opened.values()))
+    assert "was not seen in training" in page.inner_text("#tfwd-answer")
+    opened.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_on_a_phone(browser: Any, address: str, scheme: str) -> None:
+    opened = Opened(browser, address, viewport={"width": 390, "height": 844}, color_scheme=scheme)
+    page = opened.page
+    page.get_by_role("tab", name="What if").click()
+    page.wait_for_selector("svg.tfwd-curve")
+    assert page.locator("svg.tfwd-curve circle.now").count() == 1
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
+    # The answer stays in sight.
+    assert page.locator(f"{ANSWER} strong").bounding_box()["y"] < 200
+    colour = page.evaluate("getComputedStyle(document.querySelector('#tfwd-answer')).backgroundColor")
+    light = sum(map(int, re.findall(r"\d+", colour)[:3])) > 380
+    assert light == (scheme == "light")
+    opened.close()
+
+
+def test_the_server_asks_nobody(browser: Any, address: str) -> None:
+    opened = Opened(browser, address)
+    opened.expect(by_onnx(opened.values()))
+    opened.close()
+    import gradio
+
+    assert not gradio.analytics.analytics_enabled()
+    assert [asked for asked in _ASKED if "127.0.0.1" not in asked] == []
+    # It takes no files, for which Gradio has a place.
+    body = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a"\r\n\r\nhello\r\n--x--\r\n'
+    form = {"Content-Type": "multipart/form-data; boundary=x"}
+    request = urllib.request.Request(f"{address}gradio_api/upload", body, form)
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(request)
+    assert refused.value.code == 413
+    # The hook hears what is asked.
+    assert any("127.0.0.1" in asked for asked in _ASKED)
