@@ -10,6 +10,10 @@ exec((ROOT / "tfwd" / "version.py").read_text(encoding="utf-8"), VERSION)
 
 # `requirements-serve.txt` has the same for an environment without TensorFlow.
 SERVE = ["orjson>=3.10", "uvicorn>=0.34", "uvloop>=0.21; sys_platform != 'win32'", "httptools>=0.6.3"]
+# The page of a run. Older versions of Gradio load fonts and scripts from other hosts.
+UI = [*SERVE, "gradio>=6.31,<7"]
+# Older ones lose the index of the rows.
+MLFLOW = ["mlflow>=3.17"]
 TEST = [
     # The validators of what the serving kits write: Compose, Dockerfiles, Kubernetes, Triton. promtool, of Debian's
     # package prometheus, is used where it is installed.
@@ -38,13 +42,13 @@ TEST = [
     "plotnine>=0.14",
     # Reads the server's metrics as Prometheus does.
     "prometheus_client>=0.21",
-    *SERVE,
+    # The part of MLflow that saves, loads and answers.
+    "mlflow-skinny>=3.17",
+    # It drives the page where there is a Chromium.
+    "playwright>=1.50",
+    *UI,
 ]
-# The page of a run. Older versions of Gradio load fonts and scripts from other hosts.
-UI = ["gradio>=6.31,<7"]
 BENCH = ["matplotlib>=3.9", "psutil>=6.0"]
-# Older ones lose the index of the rows.
-MLFLOW = ["mlflow>=3.17"]
 # Material for MkDocs gets security fixes until May 2027. Its successor, Zensical, builds the same mkdocs.yml, but its
 # strict mode (0.0.73) passes a page that the navigation names and nobody wrote, and faults of docstrings.
 DOCS = [

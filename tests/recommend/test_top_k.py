@@ -161,4 +161,4 @@ def test_features_that_mix_sides_are_refused() -> None:
 def test_lists_that_would_be_the_same_for_everybody_are_refused() -> None:
     features = [{"type": "categorical", "column": column} for column in ("movie_id", "genres", "year")]
     with pytest.raises(ConfigError, match=r"No feature reads a column of the user.* column: user_id\}"):
-        list_cases.maker(*list_cases.built(features))
+        list_cases.maker(*list_cases.built(features, heads=["wide"]))

@@ -158,7 +158,7 @@ def test_a_failed_export_leaves_the_older_file(
     def fails(*_: Any) -> None:
         raise ExportError("no")
 
-    monkeypatch.setattr(onnx, "_gate", fails)
+    monkeypatch.setattr(onnx, "check_whole", fails)
     with pytest.raises(ExportError, match="no"):
         onnx.save(models["binary"], tmp_path / "model.onnx")
     assert os.listdir(tmp_path) == ["model.onnx"]
