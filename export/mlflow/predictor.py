@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import mlflow  # type: ignore[import-not-found, unused-ignore]
+import mlflow
 import numpy as np
 import pandas as pd
-from mlflow.exceptions import MlflowException  # type: ignore[import-not-found, unused-ignore]
+from mlflow.exceptions import MlflowException
 from numpy.typing import NDArray
 
 # Otherwise ONNX Runtime looks up a host of its vendor.

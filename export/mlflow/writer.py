@@ -139,6 +139,11 @@ def log(
         return mlflow.pyfunc.log_model(name=name, registered_model_name=registered_model_name, **prepared.described())
 
 
+def _version(package: str) -> str:
+    # Of MLflow itself, as its packages have other names too: mlflow-skinny.
+    return str(import_mlflow().__version__) if package == "mlflow" else metadata.version(package)
+
+
 def import_mlflow() -> ModuleType:
     """Imports MLflow, which reports its use to its vendor unless it is told not to before.
 
@@ -147,7 +152,7 @@ def import_mlflow() -> ModuleType:
     """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     try:
-        import mlflow  # type: ignore[import-not-found, unused-ignore]
+        import mlflow
     except ModuleNotFoundError as error:
         if error.name != "mlflow":
             raise
@@ -177,8 +182,8 @@ class _Prepared:
 
     def described(self) -> dict[str, Any]:
         """Returns what MLflow's `save_model` and `log_model` take."""
-        from mlflow.models import ModelSignature  # type: ignore[import-not-found, unused-ignore]
-        from mlflow.types.schema import AnyType, ColSpec, Schema  # type: ignore[import-not-found, unused-ignore]
+        from mlflow.models import ModelSignature
+        from mlflow.types.schema import AnyType, ColSpec, Schema
 
         example = self.frame(part(self.rows, 0, _EXAMPLES))
         answers = answer_table(self.scorer.schema, self.scorer.score(part(self.rows, 0, 1))).column_names
@@ -189,7 +194,7 @@ class _Prepared:
             "artifacts": {_ONNX: str(self.file.parent)},
             "signature": ModelSignature(inputs=Schema(columns), outputs=Schema(outputs)),
             "input_example": example,
-            "pip_requirements": [f"{name}=={metadata.version(name)}" for name in NEEDS],
+            "pip_requirements": [f"{name}=={_version(name)}" for name in NEEDS],
             "metadata": {
                 "tfwd_version": self.scorer.schema.version,
                 "columns": {self._column(entry): _type(entry) for entry in self.scorer.schema.inputs},

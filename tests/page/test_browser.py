@@ -5,16 +5,19 @@ It runs where Gradio (the extra `ui`), Playwright and a Chromium are installed, 
 
 from __future__ import annotations
 
+import base64
 import importlib.util
 import os
 import re
 import shutil
+import signal
 import sys
 import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,6 +25,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import small_run_cases
+from serving import served
 
 _ABSENT = [name for name in ("gradio", "playwright") if importlib.util.find_spec(name) is None]
 _CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -116,6 +120,15 @@ class Opened:
         names = ("education", "occupation", "age", "hours_per_week")
         return {name: self.page.input_value(f"#field-{name} input") for name in names}
 
+    def values_after(self, before: dict[str, Any]) -> dict[str, Any]:
+        """What stands in the fields once all of them have changed."""
+        for _ in range(100):
+            found = self.values()
+            self.page.wait_for_timeout(200)
+            if before != found == self.values():
+                return found
+        raise AssertionError(f"still {before}")
+
     def close(self) -> None:
         self.context.close()
         assert self.hosts == set()
@@ -153,8 +166,9 @@ def test_a_changed_field_changes_the_answer_to_that_of_onnx(browser: Any, addres
     # What was typed last counts, however quickly it was.
     page.locator("#field-hours_per_week input").press_sequentially("0123", delay=1)
     opened.expect(by_onnx(opened.values()))
+    before = opened.values()
     page.click("#tfwd-example")
-    opened.expect(by_onnx(opened.values()))
+    opened.expect(by_onnx(opened.values_after(before)))
     opened.close()
 
 
@@ -254,3 +268,29 @@ def test_the_server_asks_nobody(browser: Any, address: str) -> None:
     assert refused.value.code == 413
     # The hook hears what is asked.
     assert any("127.0.0.1" in asked for asked in _ASKED)
+
+
+def test_tfwd_serve_has_the_page_behind_its_token(browser: Any, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("s3cret")
+    with served(small_run_cases.exported(), "--ui", "--token-file", str(tmp_path / "token")) as server:
+        refused = server.ask("/ui/")
+        assert refused.status == 401
+        assert refused.headers["www-authenticate"].startswith("Basic ")
+        wrong = [base64.b64encode(text).decode() for text in (b"me:s3cre", b"s3cret", b":")]
+        for given in (*[f"Basic {text}" for text in wrong], "Basic ???", "Bearer s3cre", "s3cret"):
+            assert server.ask("/ui/", headers={"Authorization": given}).status == 401
+        assert server.ask("/ui/config", headers={"Authorization": "Bearer s3cret"}).status == 200
+        # A browser asks a person, who gives the token as the password.
+        credentials = {"username": "me", "password": "s3cret"}
+        opened = Opened(browser, f"http://127.0.0.1:{server.port}/ui/", "?age=30", http_credentials=credentials)
+        opened.expect(by_onnx(opened.values()))
+        opened.page.fill("#field-age input", "61")
+        opened.expect(by_onnx({**opened.values(), "age": "61"}))
+        # The models are asked with the token's own header alone.
+        basic = {"Authorization": f"Basic {base64.b64encode(b'me:s3cret').decode()}"}
+        assert server.ask("/v1/models/wide_deep/metadata", headers=basic).status == 401
+        # A page that is open keeps a connection, which does not hold up the end.
+        server.process.terminate()
+        assert server.process.wait(15) in (0, -signal.SIGTERM)
+        opened.context.close()
+        assert "Traceback" not in server.log.read_text()

@@ -117,8 +117,10 @@ def with_input(name: str, **values: Any) -> dict[str, Any]:
     return body
 
 
-def binary(*rows: dict[str, Any], spoil: Callable[[bytes], bytes] = lambda content: content) -> tuple[bytes, str]:
-    """A request with binary tensors, and the length of its JSON."""
+def binary(
+    *rows: dict[str, Any], spoil: Callable[[bytes], bytes] = lambda content: content, back: bool = False
+) -> tuple[bytes, str]:
+    """A request with binary tensors, which may ask for such a one back, and the length of its JSON."""
     parts, heads = [], []
     for name, values in columns(*rows).items():
         if name in NUMBERS:
@@ -128,7 +130,8 @@ def binary(*rows: dict[str, Any], spoil: Callable[[bytes], bytes] = lambda conte
         parts.append(content)
         head = changed(tensor(name, values), data=..., parameters={"binary_data_size": len(content)})
         heads.append(head)
-    text = text_of({"inputs": heads, "outputs": [{"name": "probability"}]})
+    output = {"name": "probability", **({"parameters": {"binary_data": True}} if back else {})}
+    text = text_of({"inputs": heads, "outputs": [output]})
     return text + spoil(b"".join(parts)), str(len(text))
 
 

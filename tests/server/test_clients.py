@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
 import socket
@@ -53,7 +52,6 @@ def test_node(server: Served, answers: list[float]) -> None:
     assert [row["probability"] for row in json.loads(text)["predictions"]] == answers
 
 
-@pytest.mark.skipif(importlib.util.find_spec("tritonclient") is None, reason="tritonclient is not installed")
 def test_triton_client(server: Served, answers: list[float]) -> None:
     from tritonclient import http
 
@@ -73,7 +71,6 @@ def test_triton_client(server: Served, answers: list[float]) -> None:
     assert client.infer("census", inputs, outputs=outputs).as_numpy("logit").shape == (2,)
 
 
-@pytest.mark.skipif(importlib.util.find_spec("grpc") is None, reason="grpcio is not installed")
 def test_tf_serving_stubs() -> None:
     """The stubs of tensorflow-serving-api, as its users call them."""
     import grpc

@@ -57,7 +57,7 @@ def test_numbers_are_those_of_the_model(server: Served) -> None:
     assert by_column["probability"] == [row["probability"] for row in by_row]
     by_v2 = server.ask("/v2/models/census/infer", infer(*rows)).json["outputs"]
     assert by_v2[0]["data"] == by_column["probability"]
-    text, length = binary(*rows)
+    text, length = binary(*rows, back=True)
     reply = server.ask("/v2/models/census/infer", text, {"Inference-Header-Content-Length": length})
     start = int(reply.headers["inference-header-content-length"])
     assert np.frombuffer(reply.content[start:], "<f4").tolist() == np.float32(by_column["probability"]).tolist()

@@ -53,6 +53,9 @@ def serve(
     access_log: Annotated[
         bool, typer.Option("--access-log", help="Log each request to standard output, as JSON.")
     ] = False,
+    ui: Annotated[
+        bool, typer.Option("--ui", help="Also serve a page at /ui, on which a person asks the model of a run.")
+    ] = False,
     grpc_port: Annotated[
         int | None, typer.Option(min=1, max=65535, help="Also answer TF Serving's gRPC; needs TensorFlow.")
     ] = None,
@@ -70,6 +73,8 @@ def serve(
     if (tls_cert is None) != (tls_key is None):
         raise ConfigError("--tls-cert and --tls-key go together: give both, or neither.")
     _refuse_missing()
+    if ui and workers > 1:
+        raise ConfigError("--ui needs one process, as the page loads TensorFlow there. Leave out --workers.")
     if grpc_port is not None:
         _refuse_no_grpc()
     from tfwd.server.launch import Listening, serve, token_of
@@ -87,6 +92,7 @@ def serve(
         labels=_labels(label or []),
         token=None if token_file is None else token_of(token_file),
         access_log=access_log,
+        page=ui,
         host=host,
         grpc_port=grpc_port,
     )

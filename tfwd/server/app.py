@@ -18,6 +18,7 @@ from tfwd.server import body, rest, v2
 from tfwd.server.answer import Answer
 from tfwd.server.body import ClientGone, Receive
 from tfwd.server.metrics import Counters, Histogram
+from tfwd.server.page import Page
 from tfwd.server.protocol import Protocol
 from tfwd.server.repository import Repository
 from tfwd.server.request_error import RequestError
@@ -25,7 +26,6 @@ from tfwd.server.settings import Settings
 
 Scope = dict[str, Any]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _LOG = logging.getLogger("tfwd.server")
 _TEXT = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
@@ -68,7 +68,7 @@ class Server:
         self._stopping = False
         self._polling: asyncio.Task[None] | None = None
         self._grpc: Any = None
-        self.page: App | None = None
+        self._page = None if not settings.page else Page(settings.model, self._token)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request, as ASGI asks for it."""
@@ -77,8 +77,6 @@ class Server:
             await self._http(scope, receive, send)
         elif kind == "lifespan":
             await self._lifespan(receive, send)
-        elif kind == "websocket" and self.page is not None:
-            await self.page(scope, receive, send)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:
@@ -102,11 +100,20 @@ class Server:
             from tfwd.server import grpc_service
 
             self._grpc = await grpc_service.start(self, self.settings.host, self.settings.grpc_port)
+        if self._page is not None:
+            await self._page.start()
         self._polling = asyncio.create_task(self._poll())
+
+    def close_page(self) -> None:
+        """Ends the connections that an open page keeps, before the server waits for requests in progress."""
+        if self._page is not None:
+            self._page.close()
 
     async def stop(self) -> None:
         """Ends what runs beside requests."""
         self._stopping = True
+        if self._page is not None:
+            await self._page.stop()
         if self._polling is not None:
             self._polling.cancel()
         if self._grpc is not None:
@@ -126,8 +133,8 @@ class Server:
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         begun = time.perf_counter()
         path: str = scope["path"]
-        if self.page is not None and path.startswith("/ui"):
-            await self.page(scope, receive, send)
+        if self._page is not None and self._page.has(path):
+            await self._page(scope, receive, send)
             return
         # Of several with one name the last counts.
         headers: dict[bytes, bytes] = dict(scope["headers"])

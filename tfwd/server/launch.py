@@ -52,9 +52,12 @@ def serve(settings: Settings, listening: Listening) -> None:
         shown = f"[{settings.host}]" if ":" in settings.host else settings.host
         settings = dataclasses.replace(settings, counters=counters)
         settings.to_environment()
+        if settings.page:
+            _LOG.info("Opening the run for the page, which takes some seconds")
+        server = Server(settings) if listening.workers == 1 else None
         config = uvicorn.Config(
-            Server(settings) if listening.workers == 1 else "tfwd.server.app:from_environment",
-            factory=listening.workers > 1,
+            server or "tfwd.server.app:from_environment",
+            factory=server is None,
             workers=listening.workers,
             http=Protocol,
             loop="uvloop" if sys.platform != "win32" else "asyncio",
@@ -63,7 +66,7 @@ def serve(settings: Settings, listening: Listening) -> None:
             lifespan="on",
             server_header=False,
             proxy_headers=False,
-            ws="auto" if settings.page else "none",
+            ws="none",
             timeout_keep_alive=75,
             timeout_graceful_shutdown=listening.drain_seconds,
             ssl_certfile=listening.certificate,
@@ -71,10 +74,24 @@ def serve(settings: Settings, listening: Listening) -> None:
         )
         scheme = "http" if listening.certificate is None else "https"
         _LOG.info("Serving on %s://%s:%d", scheme, shown, bound.getsockname()[1])
-        if listening.workers == 1:
-            uvicorn.Server(config).run(sockets=[bound])
+        if settings.page:
+            _LOG.info("The page is at %s://%s:%d/ui/", scheme, shown, bound.getsockname()[1])
+        if server is not None:
+            _OneProcess(config, server).run(sockets=[bound])
         else:
             Multiprocess(config, sockets=[bound]).run()
+
+
+class _OneProcess(uvicorn.Server):
+    """A process that ends the connections of open pages when it is told to stop, as they would never end."""
+
+    def __init__(self, config: uvicorn.Config, server: Server) -> None:
+        super().__init__(config)
+        self._answering = server
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._answering.close_page()
+        await super().shutdown(sockets)
 
 
 def _bound(host: str, port: int) -> socket.socket:

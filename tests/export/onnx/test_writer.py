@@ -12,14 +12,14 @@ import onnx as onnx_format
 import onnxruntime
 import pytest
 import tensorflow as tf
-from export.onnx.interface import fingerprints
-from export.parity.session import open_session, table_name
 from export_models import as_tensors, random_rows
 
 from export.onnx import writer as onnx
+from export.onnx.interface import fingerprints
 from export.parity.answers import tables
 from export.parity.hostile import hostile_rows
 from export.parity.known_values import known_values
+from export.parity.session import open_session, table_name
 from export.savedmodel import writer as savedmodel
 from tfwd.errors import ExportError
 from tfwd.model.wide_deep import WideDeep
