@@ -108,7 +108,7 @@ def wait_until(true: Any, process: subprocess.Popen[str] | None = None, log: Pat
 
 
 def models() -> Path:
-    """A folder of models as TensorFlow Serving polls it, with ONNX files: the census, and one of lists."""
+    """A folder as TensorFlow Serving polls it, of SavedModels with their ONNX files: the census, and one of lists."""
 
     def make(folder: Path) -> None:
         import bag_cases
@@ -117,11 +117,12 @@ def models() -> Path:
 
         from export.onnx import writer
         from export.parity import compare
+        from export.savedmodel import writer as savedmodel
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(compare, "HOSTILE_ROWS", 20)
             for name, model in (("census", trained().model), ("bags", bag_cases.model())):
-                (folder / "models" / name / "1").mkdir(parents=True)
+                savedmodel.save(model, folder / "models", name=name)
                 writer.save(model, folder / "models" / name / "1" / "model.onnx")
 
     return made("served", make) / "models"

@@ -660,7 +660,8 @@ INFERENCE = [
         None,
         200,
         lambda b: (
-            b["platform"] == "onnxruntime_onnx" and {"name": "age", "datatype": "FP32", "shape": [-1]} in b["inputs"]
+            b["platform"] in ("onnxruntime_onnx", "tensorflow_savedmodel")
+            and {"name": "age", "datatype": "FP32", "shape": [-1]} in b["inputs"]
         ),
     ),
     Case(

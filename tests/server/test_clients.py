@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from contract_cases import PREDICT, ROW, columns, instances
-from serving import Served, models, served
+from serving import ROOT, Served, models, served
 
 ROWS = [ROW, {**ROW, "age": 20.0, "occupation": "電車男"}]
 
@@ -69,6 +69,40 @@ def test_triton_client(server: Served, answers: list[float]) -> None:
         np.testing.assert_allclose(found, answers, rtol=1e-6)
     outputs = [http.InferRequestedOutput("logit", binary_data=False)]
     assert client.infer("census", inputs, outputs=outputs).as_numpy("logit").shape == (2,)
+
+
+_KSERVE_PROGRAM = """
+import asyncio, json, sys
+from kserve import InferInput, InferRequest
+from kserve.inference_client import InferenceRESTClient, RESTConfig
+
+async def ask(url, columns, rows):
+    by_row = await InferenceRESTClient(RESTConfig(protocol="v1")).infer(url, {"instances": rows}, model_name="census")
+    client = InferenceRESTClient(RESTConfig(protocol="v2"))
+    assert await client.is_server_live(url) and await client.is_server_ready(url)
+    assert await client.is_model_ready(url, "census")
+    inputs = []
+    for name, values in columns.items():
+        kind = "BYTES" if isinstance(values[0], str) else "FP32"
+        inputs.append(InferInput(name=name, shape=[len(values)], datatype=kind, data=values))
+    request = InferRequest(model_name="census", infer_inputs=inputs)
+    by_tensor = await client.infer(url, request, model_name="census")
+    found = {output.name: output.data for output in by_tensor.outputs}
+    print(json.dumps([[row["probability"] for row in by_row["predictions"]], found["probability"]]))
+
+asyncio.run(ask(sys.argv[1], *json.loads(sys.argv[2])))
+"""
+_KSERVE = ROOT / ".cache" / "servers" / "kserve" / "bin" / "python"
+
+
+@pytest.mark.skipif(not _KSERVE.exists(), reason="make bench-servers has made no environment with KServe")
+def test_kserve_client(server: Served, answers: list[float]) -> None:
+    url = f"http://localhost:{server.port}"
+    program = [str(_KSERVE), "-c", _KSERVE_PROGRAM, url, json.dumps([columns(*ROWS), ROWS])]
+    ran = subprocess.run(program, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    by_row, by_tensor = json.loads(ran.stdout.splitlines()[-1])
+    assert by_row == by_tensor == answers
 
 
 def test_tf_serving_stubs() -> None:

@@ -14,13 +14,12 @@ from tfwd.inference import onnx_wire
 from tfwd.inference.metadata import Metadata, of_session
 from tfwd.inference.onnx_session import new_session
 from tfwd.schema import DTYPES, FINGERPRINT_SUFFIX, MISSING, MISSING_INTEGER, Schema
+from tfwd.server import list_requests
 from tfwd.server.drift import Watch
 from tfwd.server.lists import Lists, lists_beside
 from tfwd.server.request_error import RequestError
 from tfwd.server.signature import Signature, Spec, Tensors
 
-# The most places of a list, where the catalogue is smaller.
-LONGEST_ANSWER = 1000
 _INSIDE = "transform/"
 _TYPES = {"tensor(string)": "string", "tensor(int64)": "int64", "tensor(int32)": "int32", "tensor(float)": "float32"}
 
@@ -96,15 +95,14 @@ def _recommending(lists: Lists) -> Signature:
     """Returns the signature of lists, which answers one request at a time."""
 
     def run(inputs: Mapping[str, NDArray[Any]]) -> Tensors:
-        if inputs["k"] > max(len(lists.ids), LONGEST_ANSWER):
-            raise RequestError(f"Input 'k': a list has at most {LONGEST_ANSWER} places. Received: {inputs['k']}")
         try:
             return lists.recommend(inputs)
         except DataError as error:
             raise RequestError(str(error)) from None
 
     takes, gives = (tuple(Spec(*entry) for entry in tensors) for tensors in (lists.inputs, lists.outputs))
-    return Signature("recommend", takes, gives, run, merges=False, defaults=lists.defaults)
+    signature = Signature("recommend", takes, gives, run, merges=False, defaults=lists.defaults)
+    return list_requests.checked(signature, len(lists.ids))
 
 
 def _read(file: Path) -> bytes:

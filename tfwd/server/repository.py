@@ -79,8 +79,8 @@ class Version:
         found = self.batchers.get(signature)
         if found is None and signature == "recommend":
             raise RequestError(
-                "The model makes no lists: there is no catalogue beside it. Export a run whose configuration has a "
-                "section ranking."
+                "The model makes no lists: it has no signature recommend, nor a file of lists beside its ONNX file. "
+                "python -m export.onnx writes that file for a run whose configuration has a section ranking."
             )
         if found is None:
             known = ", ".join(sorted(self.batchers))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tfwd.errors import RunError
 from tfwd.inference.metadata import of_saved_model
 from tfwd.schema import DTYPES, MISSING
+from tfwd.server import list_requests
 from tfwd.server.drift import Watch
 from tfwd.server.signature import TENSORFLOW_TYPES, Signature, Spec, Tensors
 
@@ -91,7 +92,9 @@ def _signature(name: str, function: Any, padding: Mapping[str, Any], defaults: M
         answers = function(**{key: tf.constant(values) for key, values in given.items()})
         return {key: answers[key].numpy() for key in answers}
 
-    return Signature(name, inputs, outputs, run, merges=name != "recommend", defaults=defaults)
+    if name == "recommend":
+        return list_requests.checked(Signature(name, inputs, outputs, run, merges=False, defaults=defaults))
+    return Signature(name, inputs, outputs, run, defaults=defaults)
 
 
 def _spec(name: str, found: Any, padding: Any) -> Spec:
