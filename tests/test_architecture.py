@@ -12,8 +12,6 @@ ROOT = Path(__file__).parent.parent
 DOCUMENT = "docs/architecture.md"
 # What `python -m tfwd.train` and `import tfwd` find: it stands on top of all rooms, after the last of the table.
 TOP = {"tfwd", *(f"tfwd.{name}" for name in ("__main__", "train", "evaluate", "predict", "rank", "prepare", "serve"))}
-# Places of version 0.4, kept for one version.
-TOP |= {"tfwd.evaluation", "tfwd.prediction"}
 # The one room of tfwd that may import the package `export`.
 KNOWS_EXPORT = {"cli"}
 

@@ -18,7 +18,7 @@ from tfwd.registration import register_when_keras_is_imported
 _STUB = Path(__file__).with_suffix(".pyi").read_text(encoding="utf-8")
 _PLACE = {name: f"tfwd.{module}" for module, name in re.findall(r"^from \.([\w.]+) import (\w+) as", _STUB, re.M)}
 # Modules that are commands, such as `tfwd.predict`: when called, they name their equivalent in Python.
-_COMMANDS = ("evaluate", "predict", "prepare", "rank", "train")
+_COMMANDS = ("evaluate", "predict", "prepare", "rank", "serve", "train")
 
 __all__ = sorted(_PLACE)
 

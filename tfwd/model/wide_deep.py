@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -147,12 +146,6 @@ class WideDeep(keras.Model):
             return (transformed, *rest) if rest else transformed
 
         return dataset.map(transform, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-
-    def prepare(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
-        """Does what `transformed` does, under its name from before version 0.5; it will be removed in version 0.6."""
-        message = "WideDeep.prepare is WideDeep.transformed now, and will be removed in version 0.6."
-        warnings.warn(message, DeprecationWarning, stacklevel=2)
-        return self.transformed(dataset)
 
     def compile(
         self,

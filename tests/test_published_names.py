@@ -1,6 +1,6 @@
-"""What the README, the documents and the notebooks of version 0.4 import and call is there, in this version too.
+"""What the README, the documents and the notebooks of older versions import and call is there, in this version too.
 
-The lists were collected from them (`git grep` in the commit of 0.4.0). What has moved says where it is now.
+The lists were collected from those of 0.4.0 (`git grep`), at the places that 0.5.0 gave the names.
 """
 
 from __future__ import annotations
@@ -9,21 +9,11 @@ import importlib
 import importlib.util
 import inspect
 import re
-import sys
-import warnings
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
-MOVED = {
-    "tfwd.evaluation": ("evaluate", "tfwd.inference.evaluation"),
-    "tfwd.prediction": ("predict", "tfwd.inference.prediction"),
-    "tfwd.metrics": ("binary_metrics", "tfwd.metrics.tasks"),
-    "export.onnx_file": ("fingerprints", "export.onnx"),
-    "export.serving.kit": ("write", "export.serving.tf_serving"),
-}
 # `from MODULE import NAME`, or `MODULE.NAME` after `import MODULE`.
 IMPORTED = {
     "tfwd": """Bucketized Categorical Config ConfigError Cross CsvConfig DataConfig DataError EarlyStoppingConfig
@@ -36,17 +26,16 @@ IMPORTED = {
     "tfwd.datasets": "census",
     "tfwd.datasets.census": "load path",
     "tfwd.layers.seeded_dropout": "SeededDropout",
-    "tfwd.metrics": "binary_metrics",
-    "tfwd.evaluation": "evaluate",
-    "tfwd.prediction": "predict",
+    "tfwd.metrics.tasks": "binary_metrics",
+    "tfwd.inference.evaluation": "evaluate",
+    "tfwd.inference.prediction": "predict",
     "export": "baseline onnx parity savedmodel",
     "export.baseline": "compare",
-    "export.onnx": "save write",
-    "export.onnx_file": "fingerprints",
+    "export.onnx": "fingerprints save write",
     "export.parity": "check_onnx check_savedmodel",
     "export.pipeline": "export_run",
     "export.savedmodel": "save",
-    "export.serving.kit": "write",
+    "export.serving.tf_serving": "write",
 }
 COMMANDS = """tfwd.train tfwd.evaluate tfwd.predict tfwd.prepare tfwd.rank export.onnx export.savedmodel export.serving
     export.baseline"""
@@ -85,8 +74,8 @@ CALLED = """
     tfwd.Scorer.predict(data, key)
     tfwd.Scorer.evaluate(data)
     tfwd.Scorer.source(data, labelled, key, delimiter)
-    tfwd.evaluation.evaluate(scorer, rows, ranking)
-    tfwd.prediction.predict(scorer, source, output, key)
+    tfwd.inference.evaluation.evaluate(scorer, rows, ranking)
+    tfwd.inference.prediction.predict(scorer, source, output, key)
     tfwd.Recommender(run, items)
     tfwd.layers.seeded_dropout.SeededDropout(rate, seed)
     tfwd.export_savedmodel(source, output, name, version, rows)
@@ -95,50 +84,22 @@ CALLED = """
     export.onnx.save(model, output_file, fingerprint_inputs, sparse_wide, half_tables, rows)
     export.parity.check_savedmodel(model, folder, rows)
     export.parity.check_onnx(model, file, rows)
-    export.onnx_file.fingerprints(values)
+    export.onnx.fingerprints(values)
     export.baseline.compare(new, old, rows, limits)
     export.pipeline.export_run(run)
-    export.serving.kit.write(output)
+    export.serving.tf_serving.write(output)
 """
 # What objects have, by how one comes to them.
 HELD = {
     "run": "evaluate metrics model path predict provenance recommend statistics status config wide_weights",
     "run.config": "replace dump features",
-    "run.model": """call compile evaluate export fit layout link logits predict prepare ranker save schema
-        train_on_batch transform""",
+    "run.model": """call compile evaluate export fit layout link logits predict ranker save schema
+        train_on_batch transform transformed""",
     "run.model.schema": "inputs",
     "scorer": "evaluate kind predict score score_chunk source",
 }
 
 
-@pytest.mark.parametrize("old", MOVED)
-def test_the_old_place_gives_the_new_function_and_says_so(old: str) -> None:
-    name, new = MOVED[old]
-    if old == "tfwd.metrics":
-        # A package, in which one name has moved and not everything.
-        vars(importlib.import_module(old)).pop(name, None)
-    else:
-        sys.modules.pop(old, None)
-    scope: dict[str, Any] = {}
-    with pytest.warns(DeprecationWarning, match=f"from {new} import {name}") as warned:
-        exec(compile(f"from {old} import {name}", "theirs.py", "exec"), scope)
-    assert scope[name] is getattr(importlib.import_module(new), name)
-    (warning,) = warned
-    assert "0.6" in str(warning.message)
-    assert warning.filename == "theirs.py"
-
-
-def test_a_package_warns_of_nothing_but_the_old_place() -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        metrics = importlib.reload(importlib.import_module("tfwd.metrics"))
-        with pytest.raises(AttributeError, match="module 'tfwd.metrics' has no attribute 'accuracy'"):
-            _ = metrics.accuracy
-        with pytest.raises(AttributeError):
-            _ = metrics._of
-
-
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("module", IMPORTED)
 def test_what_the_documents_import_is_there(module: str) -> None:
     for name in IMPORTED[module].split():
@@ -155,7 +116,6 @@ def test_what_the_documents_run_is_there(module: str) -> None:
         assert importlib.util.find_spec(f"{module}.__main__") is not None
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("call", CALLED.strip().splitlines())
 def test_what_the_documents_call_takes_what_it_took(call: str) -> None:
     path, arguments = re.fullmatch(r"\s*([\w.]+)\((.*)\)", call).groups()  # type: ignore[union-attr]
@@ -169,7 +129,6 @@ def test_what_the_documents_call_takes_what_it_took(call: str) -> None:
     assert set(arguments.split(", ")) <= named, f"{path} takes {sorted(named)}"
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_what_objects_had_they_have() -> None:
     import tfwd
 
@@ -179,8 +138,3 @@ def test_what_objects_had_they_have() -> None:
     objects["scorer"] = tfwd.load_scorer(path / "model.keras")
     for what, names in HELD.items():
         assert not [name for name in names.split() if not hasattr(objects[what], name)], what
-    rows = tfwd.Rows(tfwd.Source.open(path.parents[1] / "rows.csv"), run.model.schema, labelled=False)
-    with pytest.warns(DeprecationWarning, match=r"WideDeep.transformed now, and will be removed in version 0\.6"):
-        prepared = next(iter(run.model.prepare(rows.dataset(8))))
-    for name, values in run.model.transform(next(iter(rows.dataset(8)))).items():
-        np.testing.assert_array_equal(prepared[name], values)
