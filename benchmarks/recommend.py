@@ -3,16 +3,22 @@
 The model of the MovieLens preset (3,883 items with genres and a year, the last 50 liked items, crossed with what is
 shown) is trained for a moment on made-up events, and exported. Then the signature `recommend` answers one
 user at a time, beside `serving_default` of the same SavedModel on the same pairs as raw strings, which are ready as
-tensors, and sorted. Both are called in turn, in a process for each number of threads.
+tensors, and sorted. `tfwd.server.lists` answers the same users with ONNX Runtime, `tfwd serve` does so over HTTP, to
+a client of Python's standard library. They are called in turn, in a process for each number of threads.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import http.client
 import json
+import socket
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +94,38 @@ def make(folder: Path) -> None:
     np.savez(folder / "request.npz", **arrays)
 
 
+@contextlib.contextmanager
+def over_http(file: Path) -> Iterator[Callable[[bytes], Any]]:
+    """Serves a file, and gives what asks it for lists over one connection."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "tfwd.serve", str(file), "--port", str(port)], stderr=subprocess.DEVNULL
+    )
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+
+    def ask(body: bytes) -> Any:
+        connection.request("POST", f"/v1/models/{file.stem}:predict", body)
+        return json.loads(connection.getresponse().read())["outputs"]
+
+    try:
+        for _ in range(600):
+            with contextlib.suppress(OSError):
+                connection.request("GET", "/readyz")
+                found = connection.getresponse()
+                found.read()
+                if found.status == 200:
+                    break
+            connection.close()
+            time.sleep(0.1)
+        yield ask
+    finally:
+        connection.close()
+        server.terminate()
+        server.wait()
+
+
 def one_process(folder: Path, threads: int, rounds: int) -> dict[str, str]:
     """The medians in milliseconds, by contender, with TensorFlow on so many threads."""
     import tensorflow as tf
@@ -122,17 +160,33 @@ def one_process(folder: Path, threads: int, rounds: int) -> dict[str, str]:
     def without_tensorflow() -> Any:
         return [lists.recommend(user)["items"][0].tolist() for user in given]
 
-    named = {"serving_default and a sort": plain, "recommend": listed, "lists": without_tensorflow}
-    answers = zip(*(contender() for contender in named.values()), strict=True)
-    agreed = sum(one == other == third for one, other, third in answers)
-    timings = side_by_side(named, rounds)
-    slow, fast, light = (timings[name] for name in named)
+    def http_body(user: dict[str, Any]) -> bytes:
+        inputs = {name: np.asarray(values).tolist() for name, values in user.items()}
+        return json.dumps({"signature_name": "recommend", "inputs": inputs}).encode()
+
+    bodies = [http_body(user) for user in given]
+    with over_http(folder / "saved" / "model.onnx") as ask:
+
+        def served() -> Any:
+            return [ask(body)["items"][0] for body in bodies]
+
+        named = {
+            "serving_default and a sort": plain,
+            "recommend": listed,
+            "lists": without_tensorflow,
+            "tfwd serve": served,
+        }
+        answers = zip(*(contender() for contender in named.values()), strict=True)
+        agreed = sum(all(other == found[0] for other in found) for found in answers)
+        timings = side_by_side(named, rounds)
+    slow, fast, light, over = (timings[name] for name in named)
     return {
         "threads": str(threads),
         "`serving_default` and a sort": slow.spread(1e3 / len(users)),
         "`recommend`": fast.spread(1e3 / len(users)),
         "`tfwd.server.lists`": light.spread(1e3 / len(users)),
-        "times": f"{slow.median / fast.median:.1f}, {slow.median / light.median:.1f}",
+        "`tfwd serve`": over.spread(1e3 / len(users)),
+        "times": ", ".join(f"{slow.median / other.median:.1f}" for other in (fast, light, over)),
         "equal lists": f"{agreed} of 20",
     }
 
