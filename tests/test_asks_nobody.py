@@ -118,7 +118,9 @@ def test_onnx_runtime_is_imported_in_one_place() -> None:
                 names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
                 if any(name.split(".")[0] == "onnxruntime" for name in names):
                     importing.add(path.relative_to(ROOT).as_posix())
-    assert importing == {"tfwd/inference/onnx_session.py"}
+    # The second is copied into models that are served without tfwd, and switches the telemetry off by itself.
+    assert importing == {"tfwd/inference/onnx_session.py", "export/mlflow/predictor.py"}
+    assert 'os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")' in (ROOT / "export/mlflow/predictor.py").read_text()
 
 
 @pytest.mark.parametrize(("given", "expected"), [(None, "1"), ("0", "0")])

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import numpy as np
 import page_cases
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tfwd.inspection.contributions import Contributions, Term
@@ -213,6 +213,7 @@ def test_what_is_added_as_text(value: float, text: str) -> None:
     assert signed(value) == text
 
 
+@example(0.0, 5e-324)
 @given(st.floats(-1e15, 1e15), st.floats(0, 1e15))
 def test_ticks_are_round_and_around(low: float, span: float) -> None:
     found = ticks(low, low + span)

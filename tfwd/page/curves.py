@@ -118,7 +118,8 @@ def _axis(schema: Schema) -> str:
 
 def ticks(low: float, high: float) -> list[float]:
     """Returns round numbers around a range, at least two, at equal distances of 1, 2 or 5 times a power of ten."""
-    if not high - low > 1e-9 * max(abs(low), abs(high)):
+    # Below 1e-300 a quarter of the range has no digits left.
+    if not high - low > max(1e-9 * max(abs(low), abs(high)), 1e-300):
         low, high = low - (abs(low) or 1.0) / 2, high + (abs(high) or 1.0) / 2
     rough = (high - low) / 4
     power = 10.0 ** math.floor(math.log10(rough))
