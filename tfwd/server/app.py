@@ -33,10 +33,9 @@ _TEXT = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
 _CODES = {
     200: "OK",
     400: "INVALID_ARGUMENT",
-    401: "UNAUTHENTICATED",
-    404: "NOT_FOUND",
     408: "DEADLINE_EXCEEDED",
     413: "OUT_OF_RANGE",
+    415: "INVALID_ARGUMENT",
     503: "UNAVAILABLE",
     504: "DEADLINE_EXCEEDED",
     500: "INTERNAL",
@@ -61,11 +60,11 @@ class Server:
         # A number beyond float32 is infinite, which every model answers.
         warnings.filterwarnings("ignore", "overflow encountered in cast", RuntimeWarning)
         self.settings = settings
+        Protocol.limits = settings.limits
         self.counters = Counters(Path(settings.counters) if settings.counters is not None else None)
         self.repository = Repository(settings, self.counters)
         self._token = None if settings.token is None else b"Bearer " + settings.token.encode()
         self._counted: dict[str, _Counted] = {}
-        self._stopping = False
         self._polling: asyncio.Task[None] | None = None
         self._grpc: Any = None
         self._page = None if not settings.page else Page(settings.model, self._token)
@@ -96,6 +95,8 @@ class Server:
     async def start(self) -> None:
         """Loads the models and begins to look for new versions."""
         await self.repository.refresh()
+        for missing in self.repository.missing():
+            _LOG.warning("%s", missing)
         if self.settings.grpc_port is not None:
             from tfwd.server import grpc_service
 
@@ -111,7 +112,6 @@ class Server:
 
     async def stop(self) -> None:
         """Ends what runs beside requests."""
-        self._stopping = True
         if self._page is not None:
             await self._page.stop()
         if self._polling is not None:
@@ -129,6 +129,8 @@ class Server:
             except (TfwdError, OSError) as error:
                 # The folder may be gone for a moment. What is loaded goes on.
                 _LOG.warning("%s", error)
+            except Exception:  # a fault of ours must not end the search for new versions
+                _LOG.exception("The folder of models could not be looked at")
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         begun = time.perf_counter()
@@ -145,6 +147,8 @@ class Server:
             answer = await self._answer(scope["method"], path, headers, receive)
             model, kind, rows = answer.model, answer.kind, answer.rows
         except RequestError as error:
+            if error.__cause__ is not None:
+                _LOG.error("%s %s failed", scope["method"], path, exc_info=error.__cause__)
             answer = refused(error)
             model, kind = error.model, error.kind
         except ClientGone:
@@ -174,22 +178,20 @@ class Server:
                 f"There is nothing at {path:.100}. Models are at /v1/models/NAME and /v2/models/NAME.", 404
             )
         if method not in ("GET", "HEAD"):
-            raise RequestError(f"{method:.20} is not allowed here. Use GET.", 405)
+            raise RequestError(f"{method:.20} is not allowed here. Use GET.", 405, allow="GET")
         if path == "/metrics":
             self.repository.count()
             return Answer(self.counters.exposition(), type=_TEXT)
         if path == "/healthz":
             return Answer(b'{"status":"alive"}')
         if not self.ready:
-            raise RequestError(
-                "No model is loaded yet." if not self._stopping else "The server is stopping.", 503, wait=1
-            )
+            raise RequestError(self.repository.unready, 503, wait=1)
         return Answer(b'{"status":"ready"}')
 
     @property
     def ready(self) -> bool:
         """Whether requests are answered."""
-        return self.repository.ready and not self._stopping
+        return not self.repository.unready
 
     @property
     def alone(self) -> bool:
@@ -244,6 +246,8 @@ class Server:
 def refused(error: RequestError) -> Answer:
     """Returns the answer to a request that is refused: `{"error": ...}`."""
     headers = [(b"retry-after", str(error.wait).encode())] if error.wait is not None else []
+    if error.allow:
+        headers.append((b"allow", error.allow.encode()))
     if error.status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
     if error.status in (408, 413):

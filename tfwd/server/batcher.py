@@ -8,6 +8,7 @@ longer.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -54,7 +55,9 @@ class Batcher:
         self.signature, self._batching, self._seconds = signature, batching, seconds
         self._threads, self._called = threads, called
         self._queue: deque[_Waiting] = deque()
-        self._rows, self._scheduled = 0, False
+        # Rows that wait in the queue, and rows that a thread computes or will.
+        self._rows, self._computing = 0, 0
+        self._scheduled = False
 
     async def answer(self, asked: Asked, alone: bool = False) -> Tensors:
         """Returns the outputs for a request.
@@ -66,16 +69,17 @@ class Batcher:
         Raises:
             RequestError: too many rows wait, it waited too long, or the model cannot answer it.
         """
+        waiting = self._rows + self._computing
+        if waiting and waiting + asked.rows > self._batching.queue:
+            raise RequestError("The server has as many requests as it can hold (--queue-rows). Try again.", 503, wait=1)
         if not self.signature.merges:
-            return await self._in_thread(lambda: self._run(asked.columns))
+            return await self._in_thread(asked.rows, lambda: self._run(asked.columns))
         if (alone and not self._queue) or asked.rows > self._batching.rows:
             arrays = self._arrays([asked])
             self._called(asked.rows, [0.0])
             if asked.rows < _MANY:
                 return self._run(arrays)
-            return await self._in_thread(lambda: self._run(arrays))
-        if self._rows + asked.rows > self._batching.queue:
-            raise RequestError("The server has as many requests as it can hold (--queue-rows). Try again.", 503, wait=1)
+            return await self._in_thread(asked.rows, lambda: self._run(arrays))
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Tensors] = loop.create_future()
         self._queue.append(_Waiting(asked, answer, time.monotonic()))
@@ -102,7 +106,7 @@ class Batcher:
         while self._queue and rows + self._queue[0].asked.rows <= max(self._batching.rows, self._queue[0].asked.rows):
             waiting = self._queue.popleft()
             self._rows -= waiting.asked.rows
-            if waiting.answer.done():  # its client has gone
+            if waiting.answer.done():  # its request was cancelled
                 continue
             if now - waiting.since > self._seconds:
                 waiting.answer.set_exception(_too_late(self._seconds))
@@ -153,12 +157,23 @@ class Batcher:
             why = (str(error).splitlines() or [type(error).__name__])[0]
             raise RequestError(f"The model could not answer: {why:.300}", 500) from None
 
-    async def _in_thread(self, run: Callable[[], Tensors]) -> Tensors:
+    async def _in_thread(self, rows: int, run: Callable[[], Tensors]) -> Tensors:
+        """Runs a large call; its rows wait until it ends, also when nobody waits for it any more."""
         loop = asyncio.get_running_loop()
+        call = self._threads.submit(run)
+        self._computing += rows
+        call.add_done_callback(lambda _: self._computed(loop, rows))
         try:
-            return await asyncio.wait_for(loop.run_in_executor(self._threads, run), self._seconds)
+            return await asyncio.wait_for(asyncio.wrap_future(call), self._seconds)
         except TimeoutError:
             raise _too_late(self._seconds) from None
+
+    def _computed(self, loop: asyncio.AbstractEventLoop, rows: int) -> None:
+        def done() -> None:
+            self._computing -= rows
+
+        with contextlib.suppress(RuntimeError):  # the server has ended meanwhile
+            loop.call_soon_threadsafe(done)
 
 
 def _too_late(seconds: float) -> RequestError:

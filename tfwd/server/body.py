@@ -37,24 +37,19 @@ async def read(headers: dict[bytes, bytes], receive: Receive, limits: Limits) ->
         if headers.get(b"expect", b"").lower() != b"100-continue":
             await _discard(receive, limits)
         raise _too_large(limits)
-    message = await receive()
-    if not message.get("more_body", False) and message["type"] == "http.request":
-        body: bytes = message["body"]
-    else:
-        try:
-            async with asyncio.timeout(limits.seconds):
-                body = await _all(message, receive, limits)
-        except TimeoutError:
-            raise RequestError(f"The body did not arrive within {limits.seconds:g} s.", 408) from None
-    if len(body) > limits.body:
-        raise _too_large(limits)
+    try:
+        async with asyncio.timeout(limits.seconds):
+            body = await _all(receive, limits)
+    except TimeoutError:
+        raise RequestError(f"The body did not arrive within {limits.seconds:g} s.", 408) from None
     encoding = headers.get(b"content-encoding")
     return body if encoding is None else _unpacked(body, encoding.decode("latin-1").strip().lower(), limits)
 
 
-async def _all(message: dict[str, Any], receive: Receive, limits: Limits) -> bytes:
+async def _all(receive: Receive, limits: Limits) -> bytes:
     parts, size = [], 0
     while True:
+        message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientGone
         part = message.get("body", b"")
@@ -64,8 +59,7 @@ async def _all(message: dict[str, Any], receive: Receive, limits: Limits) -> byt
             await _discard(receive, limits)
             raise _too_large(limits)
         if not message.get("more_body", False):
-            return b"".join(parts)
-        message = await receive()
+            return part if len(parts) == 1 else b"".join(parts)
 
 
 async def _discard(receive: Receive, limits: Limits) -> None:
@@ -91,13 +85,17 @@ def _unpacked(body: bytes, encoding: str, limits: Limits) -> bytes:
         return body
     if encoding not in ("gzip", "deflate"):
         raise RequestError(f"Content-Encoding must be gzip, deflate or identity. Received: {encoding:.40}", 415)
-    unpack = zlib.decompressobj(zlib.MAX_WBITS | 32)  # finds out by itself whether it is gzip or zlib
-    try:
-        found = unpack.decompress(body, limits.body + 1)
-    except zlib.error:
-        raise RequestError(f"The body is not {encoding}, as its Content-Encoding says.") from None
-    if len(found) > limits.body:
-        raise _too_large(limits)
-    if not unpack.eof:
-        raise RequestError(f"The body ends before its {encoding} does.")
+    found = b""
+    while body:
+        unpack = zlib.decompressobj(zlib.MAX_WBITS | 32)  # finds out by itself whether it is gzip or zlib
+        try:
+            found += unpack.decompress(body, limits.body + 1 - len(found))
+        except zlib.error:
+            raise RequestError(f"The body is not {encoding}, as its Content-Encoding says.") from None
+        if len(found) > limits.body:
+            raise _too_large(limits)
+        if not unpack.eof:
+            raise RequestError(f"The body ends before its {encoding} does.")
+        # gzip may have several members, one after the other (RFC 1952, section 2.2).
+        body = unpack.unused_data
     return found

@@ -58,10 +58,6 @@ class Counters:
         """Adds to a counter."""
         self._values[slot] += value
 
-    def set(self, slot: int, value: float) -> None:
-        """Sets a counter that somebody else counts."""
-        self._values[slot] = value
-
     def histogram(self, name: str, **labels: str) -> Histogram:
         """Returns a histogram of microseconds."""
         return Histogram(self, name, labels)
@@ -124,7 +120,7 @@ def _lines(folder: Path) -> Iterator[str]:
         if name.endswith("_sum"):
             continue
         base = name.removesuffix("_bucket")
-        kind = "histogram" if base != name else "gauge" if name in GAUGES else "counter"
+        kind = "histogram" if base != name else "counter"
         yield f"# HELP {base} {HELP.get(base, base)}\n# TYPE {base} {kind}\n"
         if kind == "histogram":
             yield from _histogram(base, values, found[f"{base}_sum"])
@@ -168,9 +164,7 @@ HELP = {
     ":tensorflow:serving:request_count": "Requests by model and status.",
     ":tensorflow:serving:request_latency": "Microseconds from a request's arrival to its answer.",
     ":tensorflow:serving:batching_session:queuing_latency": "Microseconds that a request waited for its batch.",
-    "tfwd_rows": "Rows answered.",
+    "tfwd_rows": "Rows in calls of the model.",
     "tfwd_batches": "Calls of the model.",
     "tfwd_input_values": "Values of requests: unseen in training, missing, or outside the range of the training rows.",
-    "tfwd_model_loaded": "1 for each loaded version of a model, by worker.",
 }
-GAUGES = {"tfwd_model_loaded"}

@@ -12,6 +12,10 @@ from tfwd.server.settings import Backend
 _PARTS = (".recommend.onnx", ".transform.onnx", ".ranker.onnx")
 
 
+# The time of the last change and the size of each file of a version; -1 for one that is not there.
+Stamp = tuple[tuple[float, int], ...]
+
+
 class Place(NamedTuple):
     """A version of a model on disk.
 
@@ -23,14 +27,22 @@ class Place(NamedTuple):
     path: Path
     backend: Backend
 
-    def stamp(self) -> tuple[float, int]:
-        """What changes when the file is written again."""
-        file = self.path if self.path.is_file() else self.path / "saved_model.pb"
-        try:
-            found = file.stat()
-        except OSError:
-            return (0.0, -1)
-        return (found.st_mtime, found.st_size)
+    def stamp(self) -> Stamp:
+        """What changes when one of the files is written again, or comes later."""
+        if self.backend == "tensorflow":
+            files = [self.path / "saved_model.pb"]
+        else:
+            lists = self.path.with_name(f"{self.path.stem}{_PARTS[0]}")
+            files = [self.path, lists, *(file.with_name(f"{file.name}.data") for file in (self.path, lists))]
+        return tuple(map(_stamp, files))
+
+
+def _stamp(file: Path) -> tuple[float, int]:
+    try:
+        found = file.stat()
+    except OSError:
+        return (0.0, -1)
+    return (found.st_mtime, found.st_size)
 
 
 Places = dict[str, dict[int, Place]]
@@ -66,30 +78,38 @@ def find(model: str, name: str | None, backend: Backend) -> Places:
     if versions or any(_is_version(child) for child in path.iterdir()):
         return {name or path.resolve().name: versions}
     found = {child.name: _versions(child, backend) for child in sorted(path.iterdir()) if _is_model(child)}
-    if name is not None:
-        found = {key: versions for key, versions in found.items() if key == name}
-    return {key: versions for key, versions in found.items() if versions}
+    found = {key: versions for key, versions in found.items() if versions}
+    return found if name is None else _only(name, found, path)
+
+
+def _only(name: str, found: Places, path: Path) -> Places:
+    """Returns one of several models.
+
+    Raises:
+        ConfigError: there are others and not this one.
+    """
+    if found and name not in found:
+        raise ConfigError(f"{path} has no model {name!r}. It has: {', '.join(sorted(found))}")
+    return {key: versions for key, versions in found.items() if key == name}
 
 
 def _of_run(run: Path, name: str | None, backend: Backend) -> Places:
     exports = run / "export"
     files = sorted(exports.glob("*.onnx")) if exports.is_dir() else []
     files = [file for file in files if not file.name.endswith(_PARTS)]
-    if files and backend != "tensorflow":
-        return {
-            name or file.stem: {1: Place(file, "onnx")} for file in files[:1] if name is None or len(files) == 1
-        } or {file.stem: {1: Place(file, "onnx")} for file in files if file.stem == name}
     found: Places = {}
-    if exports.is_dir() and backend != "onnx":
-        for folder in sorted(exports.iterdir()):
-            versions = {n: p for n, p in _versions(folder, "tensorflow").items() if p.backend == "tensorflow"}
-            if versions:
-                found[folder.name] = versions
+    if backend != "tensorflow":
+        found = {file.stem: {1: Place(file, "onnx")} for file in files}
+    if not found and exports.is_dir() and backend != "onnx":
+        folders = {folder.name: _versions(folder, "tensorflow") for folder in sorted(exports.iterdir())}
+        found = {key: versions for key, versions in folders.items() if versions}
     if not found:
         wanted = {"onnx": "no ONNX file", "tensorflow": "no SavedModel", "auto": "no export"}[backend]
         command = "export.savedmodel" if backend == "tensorflow" else "export.onnx"
         raise ConfigError(f"{run} has {wanted} to serve. Write one with: python -m {command} {run}")
-    return found
+    if name is not None and len(found) == 1:
+        return dict(zip([name], found.values(), strict=True))
+    return found if name is None else _only(name, found, run)
 
 
 def _refuse_backend(path: Path, found: Backend, backend: Backend) -> None:
@@ -99,7 +119,7 @@ def _refuse_backend(path: Path, found: Backend, backend: Backend) -> None:
 
 
 def _is_model(folder: Path) -> bool:
-    return folder.is_dir() and not folder.name.startswith(".") and folder.name != "serving"
+    return folder.is_dir() and not folder.name.startswith(".")
 
 
 def _is_version(child: Path) -> bool:

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 import time
+import weakref
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from tfwd.server import values
 from tfwd.server.batcher import Batcher
 from tfwd.server.drift import Watch
 from tfwd.server.metrics import Counters
-from tfwd.server.model_files import Place, Places, find
+from tfwd.server.model_files import Place, Stamp, find
 from tfwd.server.request_error import RequestError
 from tfwd.server.settings import Settings
 from tfwd.server.signature import Signature
@@ -95,10 +96,12 @@ class _Known:
     """A version that has been seen on disk."""
 
     place: Place
-    stamp: tuple[float, int]
+    stamp: Stamp
     state: State
     error: str = ""
     since: float = field(default_factory=time.monotonic)
+    # What the files of a version that answers have become, when they were looked at last.
+    changed: Stamp | None = None
 
 
 class Repository:
@@ -115,17 +118,38 @@ class Repository:
         self._loader = ThreadPoolExecutor(1, "tfwd-loader")
         self._loaded: dict[str, dict[int, Version]] = {}
         self._known: dict[str, dict[int, _Known]] = {}
-        self._watched: dict[tuple[str, str, str], int] = {}
+        self._dropped: list[weakref.ref[Model]] = []
+        self._was_ready = False
 
     @property
-    def names(self) -> list[str]:
-        """The names of the models of which a version is loaded."""
-        return sorted(name for name, versions in self._loaded.items() if versions)
+    def unready(self) -> str:
+        """Why requests are not answered yet, "" if they are.
 
-    @property
-    def ready(self) -> bool:
-        """Whether every model that is there has a version that answers, and there is one."""
-        return bool(self._known) and all(self._loaded.get(name) for name in self._known)
+        At first every model that is there has to have a version that answers. What comes later, and cannot be loaded,
+        takes nothing away from the others.
+        """
+        missing = sorted(name for name in self._known if not self._loaded.get(name))
+        if not any(self._loaded.values()):
+            return "No model is loaded yet."
+        if missing and not self._was_ready:
+            return f"Not loaded yet: {', '.join(missing)}"
+        self._was_ready = True
+        return ""
+
+    def missing(self) -> list[str]:
+        """Returns what was asked for and is not there; it may come."""
+        found = [
+            f"{name} has no version {number}, which --label calls {label}."
+            for name, labels in self._settings.labels.items()
+            for label, number in labels.items()
+            if number not in self._known.get(name, {})
+        ]
+        if not self._known:
+            found.append(
+                f"{self._settings.model} holds no model yet. Expected: NAME/VERSION/model.onnx, or a SavedModel as "
+                "NAME/VERSION, where VERSION is a number."
+            )
+        return found
 
     def get(self, name: str, number: int | None = None, label: str | None = None) -> Version:
         """Returns a version: the newest, if neither a number nor a label is given.
@@ -179,39 +203,50 @@ class Repository:
             ConfigError: the model's path holds nothing that can be served.
         """
         found = find(self._settings.model, self._settings.name, self._settings.backend)
-        wanted = {name: self._chosen(name, versions) for name, versions in found.items()}
-        for name, versions in wanted.items():
-            for number, place in sorted(versions.items()):
+        for name, versions in found.items():
+            for number, place in sorted(self._chosen(name, versions).items()):
                 if self._is_new(name, number, place):
                     await self._load(name, number, place)
+        # Chosen again, as what could not be loaded takes no place of what answers.
+        wanted = {name: self._chosen(name, versions) for name, versions in found.items()}
         for name in list(self._known):
             for number in list(self._known[name]):
-                if number not in wanted.get(name, {}) and self._may_go(name, number, found, wanted):
+                if number not in wanted.get(name, {}):
                     self._drop(name, number)
+        if any(dropped() is not None for dropped in self._dropped):
+            _collect()
+            self._dropped = [dropped for dropped in self._dropped if dropped() is not None]
 
     def _chosen(self, name: str, versions: dict[int, Place]) -> dict[int, Place]:
-        newest = sorted(versions)[-self._settings.keep_versions :]
+        """Returns the versions to serve: the newest of those that can be loaded, those with a label, and the broken."""
+        known = self._known.get(name, {})
+        broken = {number for number in versions if number in known and known[number].state == "END"}
+        newest = sorted(set(versions) - broken)[-self._settings.keep_versions :]
+        # Newer ones may be mended.
+        again = {number for number in broken if not newest or number > newest[0]}
         labelled = set(self._settings.labels.get(name, {}).values())
-        return {number: versions[number] for number in versions if number in newest or number in labelled}
+        return {number: place for number, place in versions.items() if number in {*newest, *again, *labelled}}
 
     def _is_new(self, name: str, number: int, place: Place) -> bool:
         known = self._known.get(name, {}).get(number)
         if known is None:
             return True
-        if known.state == "AVAILABLE":
-            return known.place != place
-        return known.stamp != place.stamp() or time.monotonic() - known.since > _RETRY_SECONDS
-
-    def _may_go(self, name: str, number: int, found: Places, wanted: Places) -> bool:
-        """Whether a version may be dropped: one that answers stays until another does, or until it left the disk."""
-        if number not in self._loaded.get(name, {}):
-            return True
-        others = set(self._loaded[name]) & set(wanted.get(name, {}))
-        return bool(others) or number not in found.get(name, {})
+        stamp = place.stamp()
+        if known.state != "AVAILABLE":
+            return known.stamp != stamp or time.monotonic() - known.since > _RETRY_SECONDS
+        if known.place == place and known.stamp == stamp:
+            known.changed = None
+            return False
+        # Seen twice: files that are written where others were are not complete when they first differ.
+        same, known.changed = known.changed == stamp, stamp
+        return same
 
     async def _load(self, name: str, number: int, place: Place) -> None:
+        older = self._known.get(name, {}).get(number)
+        answers = number in self._loaded.get(name, {})
         known = _Known(place, place.stamp(), "LOADING")
-        self._known.setdefault(name, {})[number] = known
+        if not answers:
+            self._known.setdefault(name, {})[number] = known
         loop = asyncio.get_running_loop()
         begun = time.monotonic()
         try:
@@ -219,12 +254,15 @@ class Repository:
         except Exception as error:  # a file from somebody else may fail in any way; the others go on
             known.state, known.error = "END", str(error) if isinstance(error, TfwdError) else repr(error)
             _LOG.error("%s version %d cannot be loaded: %s", name, number, known.error)
+            if answers and older is not None:
+                older.stamp, older.changed = known.stamp, None  # what answers goes on, until the files change again
             return
+        if answers:
+            self._forget(self._loaded[name][number])
         self._loaded.setdefault(name, {})[number] = self._version(name, number, model)
+        self._known[name][number] = known
         known.state = "AVAILABLE"
-        # What is loaded stays: the collector need not look at it again and again.
-        gc.collect()
-        gc.freeze()
+        _collect()
         _LOG.info("%s version %d is served from %s (%.1f s)", name, number, place.path, time.monotonic() - begun)
 
     def _version(self, name: str, number: int, model: Model) -> Version:
@@ -246,7 +284,6 @@ class Repository:
         return Version(name, number, model, batchers, str(number).encode())
 
     def _drop(self, name: str, number: int) -> None:
-        self.count()
         # Requests that have it go on with it; it is freed after the last.
         dropped = self._loaded.get(name, {}).pop(number, None)
         del self._known[name][number]
@@ -254,24 +291,39 @@ class Repository:
             del self._known[name]
             self._loaded.pop(name, None)
         if dropped is not None:
+            self._forget(dropped)
             _LOG.info("%s version %d is no longer served", name, number)
+
+    def _forget(self, version: Version) -> None:
+        self._count(version)
+        self._dropped.append(weakref.ref(version.model))
 
     def count(self) -> None:
         """Brings the counters of unusual values up to date."""
-        for name, versions in self._loaded.items():
+        for versions in self._loaded.values():
             for version in versions.values():
-                watch = version.model.watch
-                if watch is None:
-                    continue
-                watch.count()
-                for (entry, kind), count in watch.taken().items():
-                    slot = self._counters.slot("tfwd_input_values", model_name=name, input=entry, kind=kind)
-                    self._counters.add(slot, count)
+                self._count(version)
+
+    def _count(self, version: Version) -> None:
+        watch = version.model.watch
+        if watch is None:
+            return
+        watch.count()
+        for (entry, kind), count in watch.taken().items():
+            slot = self._counters.slot("tfwd_input_values", model_name=version.name, input=entry, kind=kind)
+            self._counters.add(slot, count)
 
     def close(self) -> None:
         """Stops the threads."""
         self._loader.shutdown(wait=False, cancel_futures=True)
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _collect() -> None:
+    """Frees what has been dropped, and has the collector not look at the rest again and again, which stays."""
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
 
 
 def _load(place: Place) -> Model:
@@ -286,9 +338,9 @@ def _load(place: Place) -> Model:
 
         model = TensorflowModel(Path(place.path))
     for signature in model.signatures.values():
-        if signature.merges:
-            for rows in _WARM_ROWS:
-                signature.run({spec.name: values.nothing(spec, rows) for spec in signature.inputs})
+        for rows in _WARM_ROWS if signature.merges else _WARM_ROWS[:1]:
+            nothing = {spec.name: values.nothing(spec, rows) for spec in signature.inputs}
+            signature.run({**nothing, **signature.defaults})
     if model.watch is not None:
         model.watch.forget()
     return model

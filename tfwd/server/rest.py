@@ -7,10 +7,10 @@ from typing import Any
 
 from tfwd.server import examples_api, json_codec, predict_api
 from tfwd.server.answer import Answer
-from tfwd.server.body import Receive
+from tfwd.server.body import ClientGone, Receive
 from tfwd.server.host import Host
 from tfwd.server.repository import Version
-from tfwd.server.request_error import RequestError
+from tfwd.server.request_error import RequestError, refusal
 from tfwd.server.signature import TENSORFLOW_TYPES, Method, Signature, Spec
 
 _ROUTE = re.compile(
@@ -29,7 +29,8 @@ async def answer(server: Host, method: str, path: str, headers: dict[bytes, byte
     route = _ROUTE.fullmatch(path)
     asked = route["asked"] if route is not None else None
     if route is None or (method == "POST") != (asked in _KINDS) or method not in ("GET", "HEAD", "POST"):
-        raise RequestError(f"Malformed request: {method:.20} {path:.200}", 404 if route is None else 405)
+        allow = "" if route is None else "POST" if asked in _KINDS else "GET"
+        raise RequestError(f"Malformed request: {method:.20} {path:.200}", 405 if allow else 404, allow=allow)
     name, label = route["name"], route["label"]
     number = int(route["version"]) if route["version"] is not None else None
     if asked is None:
@@ -39,9 +40,10 @@ async def answer(server: Host, method: str, path: str, headers: dict[bytes, byte
         return Answer(json_codec.dumps(metadata(version)), model=name, version=version.header)
     try:
         return await _asked(server, version, asked, headers, receive)
-    except RequestError as error:
-        error.model, error.kind, error.version = name, _KINDS[asked], version.header
+    except ClientGone:
         raise
+    except Exception as error:
+        raise refusal(error, name, _KINDS[asked], version.header)  # noqa: B904 - it has its cause
 
 
 async def _asked(server: Host, version: Version, asked: str, headers: dict[bytes, bytes], receive: Receive) -> Answer:

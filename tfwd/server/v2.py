@@ -6,10 +6,10 @@ import re
 
 from tfwd.server import infer_api, json_codec
 from tfwd.server.answer import Answer
-from tfwd.server.body import Receive
+from tfwd.server.body import ClientGone, Receive
 from tfwd.server.host import Host
 from tfwd.server.repository import Version
-from tfwd.server.request_error import RequestError
+from tfwd.server.request_error import RequestError, refusal
 from tfwd.version import __version__
 
 _ROUTE = re.compile(r"/v2/models/(?P<name>[^/]+)(?:/versions/(?P<version>[0-9]{1,18}))?(?P<asked>/ready|/infer)?/?")
@@ -48,9 +48,10 @@ async def answer(server: Host, method: str, path: str, headers: dict[bytes, byte
         return Answer(json_codec.dumps(said_of), version=version.header)
     try:
         return await _infer(server, version, headers, receive)
-    except RequestError as error:
-        error.model, error.kind, error.version = name, "Infer", version.header
+    except ClientGone:
         raise
+    except Exception as error:
+        raise refusal(error, name, "Infer", version.header)  # noqa: B904 - it has its cause
 
 
 async def _infer(server: Host, version: Version, headers: dict[bytes, bytes], receive: Receive) -> Answer:
@@ -71,4 +72,4 @@ async def _infer(server: Host, version: Version, headers: dict[bytes, bytes], re
 
 def _refuse_method(method: str, allowed: str) -> None:
     if method != allowed and not (method == "HEAD" and allowed == "GET"):
-        raise RequestError(f"{method:.20} is not allowed here. Use {allowed}.", 405)
+        raise RequestError(f"{method:.20} is not allowed here. Use {allowed}.", 405, allow=allowed)
