@@ -12,7 +12,7 @@ import pytest
 # The attacks are modules of a package, as commands are.
 sys.path.insert(0, str(Path(__file__).parent.parent.parent))
 
-from tests.hostile import files, metadata, rows, trainings
+from tests.hostile import documents, files, metadata, rows, trainings
 
 
 def test_awkward_files() -> None:
@@ -42,3 +42,51 @@ def test_tampered_metadata(bag_exports: dict[str, Path], tmp_path: Path) -> None
     for form in ("savedmodel", "onnx"):
         metadata.use(bag_exports[form], made["rows"])
     assert metadata.run(1, made=made).faults == []
+
+
+PAGE = """
+```bash
+sleep 100 > /dev/null &
+echo "$((6 * 7))"
+```
+
+```text
+42
+```
+
+```console
+$ false
+```
+
+```python
+value = 6
+print("first")
+```
+
+```python
+print(value * 7)
+```
+
+```text
+...
+42
+```
+"""
+
+
+def test_blocks_of_a_page(tmp_path: Path) -> None:
+    found = documents.blocks(PAGE)
+    assert [(block.language, block.prints) for block in found] == [
+        ("bash", "42\n"),
+        ("python", None),
+        ("python", "...\n42\n"),
+    ]
+    found.append(documents.Block("bash", "kill %1\n", ""))
+    printed = documents.run(found, tmp_path)
+    assert printed == ["42\n", "first\n", "42\n", ""]
+    said = [
+        documents.agrees(output, block.prints) for output, block in zip(printed, found, strict=True) if block.prints
+    ]
+    assert said == [True, True]
+    assert not documents.agrees("41\n", "42\n")
+    assert documents.agrees('{"no": "newline"}', '{"no": "newline"}\n')
