@@ -21,6 +21,7 @@ from export.serving.found import refuse_version_of_kits
 from export.serving.settings import Settings
 from tfwd.cli.serve import serve
 from tfwd.errors import ExportError
+from tfwd.server.model_files import find
 from tfwd.version import __version__
 
 SETTINGS = Settings(cores=3, server_image="shop.example/serve:7", tfwd_version="9.8.7", storage_uri="s3://shop/models/")
@@ -117,6 +118,14 @@ def test_a_model_without_an_onnx_file_is_left_out(output: Path) -> None:
     ):
         assert arguments[arguments.index("--backend") + 1] == "onnx"
         assert {argument for argument in arguments if argument.startswith("-")} <= known
+
+
+def test_the_backend_of_the_kits_finds_onnx_files_only(tmp_path: Path) -> None:
+    kit_cases.write_halves(tmp_path / "shop" / "3")
+    (tmp_path / "other" / "1").mkdir(parents=True)
+    (tmp_path / "other" / "1" / "saved_model.pb").touch()
+    assert set(find(str(tmp_path), None, "auto")) == {"other", "shop"}
+    assert set(find(str(tmp_path), None, "onnx")) == {"shop"}
 
 
 def test_memory_holds_the_models_of_each_worker_and_instance(tmp_path: Path) -> None:
