@@ -239,9 +239,12 @@ def main() -> None:
         for line in part
     ]
     print(markdown(["rows", "device", "way", "ms a call", "rows/s", "largest difference"], lines))
-    for device, part, what in [(d, trained[d], "train") for d in devices] + [(d, served[d], "serve") for d in devices]:
-        if device == "gpu" and not part:
-            print(f"\nNothing could {what} on the GPU: neither TensorFlow nor ONNX Runtime sees it.")
+    for measured, what in (
+        (trained, "train on the GPU: TensorFlow does not see it"),
+        (served, "serve on the GPU: neither TensorFlow nor ONNX Runtime sees it"),
+    ):
+        if not measured.get("gpu", True):
+            print(f"\nNothing could {what}.")
 
 
 if __name__ == "__main__":

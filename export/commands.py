@@ -219,6 +219,14 @@ def serving(
         str | None,
         typer.Option(help=f"The PersistentVolumeClaim with the folder, for Kubernetes. [default: {Settings.claim}]"),
     ] = None,
+    rewrite_models_config: Annotated[
+        bool,
+        typer.Option(
+            "--rewrite-models-config",
+            help="Serve the newest version of each model with TF Serving, also where models.config has other versions "
+            "or labels, as in a canary.",
+        ),
+    ] = False,
 ) -> None:
     """Writes what a server of the models needs into OUTPUT/serving: configuration, deployment, monitoring, clients."""
     given: dict[str, Any] = {
@@ -229,6 +237,7 @@ def serving(
         "tfwd_version": tfwd_version,
         "storage_uri": storage_uri,
         "claim": claim,
+        "rewrite_models_config": rewrite_models_config,
     }
     settings = Settings(**{key: value for key, value in given.items() if value is not None})
     from export.serving.kits import write

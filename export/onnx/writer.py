@@ -27,6 +27,7 @@ from export.onnx.storage import Storage
 from export.parity import compare as parity
 from export.parity.answers import tables
 from export.parity.session import rounds_name, table_name
+from export.serving.found import refuse_version_of_kits
 from tfwd.errors import ExportError
 from tfwd.inference import metadata
 from tfwd.inference.metadata import LISTS
@@ -132,7 +133,8 @@ def save(
 
     Raises:
         ExportError: ONNX cannot compute a feature, a table cannot be stored as requested, the lists are of another
-            model, a file of the name of a part is something else, or a file disagrees with the model.
+            model, a file of the name of a part is something else, the file is of a model with the name of the serving
+            kits, or a file disagrees with the model.
     """
     written = write(
         model,
@@ -171,6 +173,7 @@ def write(
     if lists is not None and lists.model is not model:
         raise ExportError("The lists belong to another model than the one to save: make them from this one.")
     target = Path(output_file)
+    refuse_version_of_kits(target)
     files: dict[str | None, Path] = {None: target, LISTS: lists_beside(target)}
     files |= zip(PARTS, half_files(target), strict=True)
     asked = [*(PARTS if split else ()), *((LISTS,) if lists is not None else ())]

@@ -21,6 +21,7 @@ from export.parity.rows import Rows, as_rows
 from export.quiet import quiet
 from export.savedmodel import recommend, warmup
 from export.serving import batching
+from export.serving.found import refuse_kits_name
 from tfwd.data.raw import refuse_weights
 from tfwd.errors import ExportError
 from tfwd.inference import metadata
@@ -98,6 +99,7 @@ def _model_folder(output: Path, name: str, version: int | None) -> Path:
     if not is_valid(name):
         raise ExportError(f"The name becomes a folder: letters, digits and _, a letter first. Received: {name!r}")
     folder = output / name
+    refuse_kits_name(name, folder)
     if version is not None:
         fault = None
         if not 1 <= version <= _LARGEST:

@@ -1,1 +1,1 @@
-"""The TF Serving kit: `python -m export.serving OUT`."""
+"""The serving kits, what servers need for a folder of models: `python -m export.serving OUT`."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from string import Template
 
+from export.serving import kit_files, monitoring
 from export.serving.found import kits_folder, newest, versions
-from export.serving.kserve import megabytes
+from export.serving.kserve import server_megabytes
 from export.serving.settings import HOME, Settings, template
 from export.serving.triton import no_onnx
-from tfwd.utils.files import write_text
 
+FOLDER = "docker"
 _PYTHON = "3.12"
 _FILES = {
     "Dockerfile": "Dockerfile",
@@ -21,7 +22,7 @@ _FILES = {
 
 
 def write(output: str | Path, settings: Settings | None = None) -> Path:
-    """Writes `OUT/serving/docker`: Dockerfile, .dockerignore, requirements, docker-compose.yaml, README.md.
+    """Writes `OUT/serving/docker`: Dockerfile, .dockerignore, requirements, docker-compose.yaml, monitoring, README.md.
 
     Args:
         output: the folder of all models: `NAME/VERSION/` with `model.onnx`.
@@ -38,7 +39,6 @@ def write(output: str | Path, settings: Settings | None = None) -> Path:
     last = newest(models, lambda version: version.onnx)
     if not last:
         raise no_onnx(output, models)
-    folder = kits_folder(output, "docker")
     values = {
         "names": ", ".join(last),
         "name": next(iter(last)),
@@ -48,10 +48,11 @@ def write(output: str | Path, settings: Settings | None = None) -> Path:
         "version": settings.tfwd_version,
         "python": _PYTHON,
         "cores": settings.cores,
-        # Each worker is a process with models of its own.
-        "memory": settings.cores * megabytes(last, 2),
+        "memory": server_megabytes(last, settings, 2),
+        "prometheus": template("monitoring/compose.yaml").rstrip(),
     }
-    for file, source in _FILES.items():
-        write_text(folder / file, Template(template(f"docker/{source}")).substitute(values))
-    write_text(folder / "requirements-serve.txt", template("docker/requirements-serve.txt"))
-    return folder
+    text = {file: Template(template(f"docker/{source}")).substitute(values) for file, source in _FILES.items()}
+    text["requirements-serve.txt"] = template("docker/requirements-serve.txt")
+    text |= {f"monitoring/{name}": content for name, content in monitoring.files(monitoring.TFWD_SERVE).items()}
+    kit_files.replace(kits_folder(output, FOLDER), text)
+    return kits_folder(output, FOLDER)

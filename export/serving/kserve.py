@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from string import Template
 
-from export.serving import triton
-from export.serving.found import Version, kits_folder, newest, versions
+from export.serving import kit_files, triton
+from export.serving.found import ONNX, Version, kits_folder, megabytes, newest, versions
 from export.serving.settings import KITS_FOLDER, Settings, template
-from tfwd.utils.files import write_text
 
-# What the server takes without a model, and how much more than its file an ONNX model takes in memory.
-_SERVER_MB, _LOADED = 256, 2
+FOLDER = "kserve"
+# What `tfwd serve` and Triton take without a model, and how much more than its file an ONNX model takes in memory.
+_SERVER_MB, _TRITON_MB, _LOADED = 256, 1024, 2
 
 
 def write(output: str | Path, settings: Settings | None = None) -> Path:
@@ -30,7 +30,6 @@ def write(output: str | Path, settings: Settings | None = None) -> Path:
     output, settings = Path(output), settings or Settings()
     triton.write(output, settings)
     last = newest(versions(output), lambda version: version.onnx)
-    folder = kits_folder(output, "kserve")
     storage = settings.storage_uri.rstrip("/")
     values = {
         "names": ", ".join(last),
@@ -38,18 +37,36 @@ def write(output: str | Path, settings: Settings | None = None) -> Path:
         "models": output.resolve(),
         "image": settings.server_image,
         "cores": settings.cores,
-        "request": megabytes(last, 1),
-        "memory": megabytes(last, 2),
     }
     repository = f"{storage}/{KITS_FOLDER}/{triton.FOLDER}/onnxruntime"
-    for file, place in (("tfwd.yaml", storage), ("triton.yaml", repository), ("README.md", storage)):
-        text = Template(template(f"kserve/{file}")).substitute(values, storage=place)
-        write_text(folder / file, text)
-    return folder
+    each = {
+        "tfwd.yaml": (storage, server_megabytes),
+        "triton.yaml": (repository, _triton_megabytes),
+        "README.md": (storage, server_megabytes),
+    }
+    text = {
+        file: Template(template(f"kserve/{file}")).substitute(
+            values, storage=place, request=memory(last, settings, 1), memory=memory(last, settings, 2)
+        )
+        for file, (place, memory) in each.items()
+    }
+    kit_files.replace(kits_folder(output, FOLDER), text)
+    return kits_folder(output, FOLDER)
 
 
-def megabytes(last: dict[str, Version], copies: int) -> int:
-    """Returns the memory of `tfwd serve` with ONNX models: twice that of the models while new versions load."""
-    files = (file for version in last.values() for file in version.folder.glob("model.onnx*"))
-    size = sum(file.stat().st_size for file in files)
-    return _SERVER_MB + round(copies * _LOADED * size / 2**20)
+def server_megabytes(last: dict[str, Version], settings: Settings, copies: int) -> int:
+    """Returns the memory of `tfwd serve` with ONNX models and a worker a core: a process with models of its own each.
+
+    Args:
+        last: the newest version of each model.
+        settings: the choices.
+        copies: the versions of a model that are loaded: two while a new one replaces the old one.
+    """
+    files = (file for version in last.values() for file in version.loaded_by_onnx_runtime())
+    return megabytes(files, settings.cores * _SERVER_MB, settings.cores * copies * _LOADED)
+
+
+def _triton_megabytes(last: dict[str, Version], settings: Settings, copies: int) -> int:
+    """Returns the memory of Triton, in which each instance has a session with tables of its own."""
+    files = (file for version in last.values() for file in version.folder.glob(f"{ONNX}*"))
+    return megabytes(files, _TRITON_MB, settings.cores * copies * _LOADED)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from string import Template
 from typing import Any
 
 from export.serving.found import Version
+from export.serving.monitoring import TF_SERVING
 from export.serving.rows import examples, user
 from export.serving.server_config import arguments
 from export.serving.settings import HOME, Settings, template
@@ -37,6 +39,7 @@ def page(output: Path, version: Version, settings: Settings, unbatched: dict[str
         name=version.name,
         image=settings.tf_serving_image,
         claim=settings.claim,
+        metrics=TF_SERVING.metrics,
         cores=settings.cores,
         arguments=" \\\n".join(f"      {argument}" for argument in arguments(bool(largest))),
         batching=_batching(unbatched, largest),
@@ -44,9 +47,10 @@ def page(output: Path, version: Version, settings: Settings, unbatched: dict[str
         inputs="\n".join(f"| `{e.name}` | {_type(e)} | {_missing(e.kind)} |" for e in schema.inputs),
         outside=_outside(described),
         answer=schema.answer,
+        answers=_answers(schema),
         signature="regress" if schema.task == "regression" else "classify",
         lists=_lists(version, schema),
-        python_row="\n".join(f"        {key!r}: [{value!r}]," for key, value in row.items()),
+        python_row="\n".join(f"        {key!r}: [{_in_python(value)}]," for key, value in row.items()),
         python_dtypes=repr({entry.name: _DTYPES[entry.kind] for entry in schema.inputs}),
     )
 
@@ -84,6 +88,25 @@ def _missing(kind: Kind) -> str:
 def _in_shell(value: Any) -> str:
     """Returns a value as JSON for use between single quotes in a shell."""
     return json.dumps(value).replace("'", "'\\''")
+
+
+def _in_python(value: Any) -> str:
+    """Returns a value as an expression in Python, which knows neither `nan` nor `inf` by name."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(_in_python, value))}]"
+    return f"float({str(value)!r})" if isinstance(value, float) and not math.isfinite(value) else repr(value)
+
+
+def _answers(schema: Schema) -> str:
+    """Returns what the server answers to rows: an object for each, or for one output its bare value."""
+    if schema.task == "regression":
+        return f'`{{"predictions": [...]}}`, a number a row: the {schema.answer}'
+    if schema.task == "multiclass":
+        return (
+            f'`{{"predictions": [{{"{schema.answer}": [...], "logit": [...], "classes": [...]}}]}}`, an object a row '
+            "with a value for each class"
+        )
+    return f'`{{"predictions": [{{"{schema.answer}": ..., "logit": ...}}]}}`, an object a row'
 
 
 def _lists(version: Version, schema: Schema) -> str:

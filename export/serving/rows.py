@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,13 +29,32 @@ def asked(version: Path, signature: str) -> Iterator[Arrays]:
     """
     file = version.joinpath(*WARMUP)
     try:
-        for record in tf.data.TFRecordDataset(str(file)):
-            log = prediction_log_pb2.PredictionLog.FromString(record.numpy())
+        found = file.stat()
+        requests = _requests(file, found.st_mtime_ns, found.st_size)
+    except (OSError, tf.errors.OpError, DecodeError, TypeError, ValueError) as error:
+        raise ExportError(f"{file} is damaged: {_plain_fault(error)}. Export the model again.") from None
+    for name, inputs in requests:
+        if name == signature:
+            yield inputs
+
+
+# A kit looks at the same requests a dozen times, for each model.
+@functools.lru_cache(maxsize=8)
+def _requests(file: Path, *_stamp: int) -> list[tuple[str, Arrays]]:
+    """Returns the signature and the inputs of each predict request in a warm-up file.
+
+    Args:
+        file: the file.
+        _stamp: what changes when it is written again.
+    """
+    found = []
+    for record in tf.data.TFRecordDataset(str(file)):
+        log = prediction_log_pb2.PredictionLog.FromString(record.numpy())
+        if log.WhichOneof("log_type") == "predict_log":
             request = log.predict_log.request
-            if log.WhichOneof("log_type") == "predict_log" and request.model_spec.signature_name == signature:
-                yield {key: tf.make_ndarray(value) for key, value in request.inputs.items()}
-    except (tf.errors.OpError, DecodeError, TypeError, ValueError) as error:
-        raise ExportError(f"{file} is damaged: {str(error).splitlines()[0]}. Export the model again.") from None
+            inputs = {key: tf.make_ndarray(value) for key, value in request.inputs.items()}
+            found.append((request.model_spec.signature_name, inputs))
+    return found
 
 
 def examples(version: Path, schema: Schema, count: int = 1) -> list[dict[str, Any]]:
@@ -107,6 +128,12 @@ def plain(value: Any) -> Any:
     if isinstance(value, list):
         return [plain(one) for one in value]
     return value.decode() if isinstance(value, bytes) else value
+
+
+def _plain_fault(error: Exception) -> str:
+    """Returns what is wrong, without what TensorFlow says about the operation that noticed."""
+    text = error.message if isinstance(error, tf.errors.OpError) else str(error)
+    return re.sub(r"\{\{.*?\}\}\s*|\s*\[Op:[^\]]*\].*", "", text.splitlines()[0])
 
 
 def _missing(row: dict[str, Any]) -> int:

@@ -15,10 +15,17 @@ from tfwd.version import __version__
 HOME = "/models"
 KITS_FOLDER = "serving"
 
-_IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]*")
+# As the reference of an image is defined: [HOST[:PORT]/]NAME[:TAG][@DIGEST].
+_PART = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
+_IMAGE = re.compile(
+    rf"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]{{1,5}})?/)?{_PART}(?:/{_PART})*"
+    r"(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@sha256:[0-9a-f]{64})?"
+)
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.!+_-]*")
-_STORAGE = re.compile(r"[a-z0-9]+://[A-Za-z0-9][A-Za-z0-9._/@:=?&%-]*")
-_CLAIM = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
+# Without a query: the kit writes places below it.
+_STORAGE = re.compile(r"[a-z0-9]+://[A-Za-z0-9][A-Za-z0-9._/@:=%-]*")
+_LABEL = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
+_CLAIM = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")
 
 
 class Kit(StrEnum):
@@ -48,6 +55,8 @@ class Settings:
         tfwd_version: the version of tfwd in that image.
         storage_uri: for KServe, where the folder of all models is.
         claim: for Kubernetes, the PersistentVolumeClaim that holds the folder of all models.
+        rewrite_models_config: whether TF Serving's `models.config` is written anew, without the versions and labels
+            that somebody wrote into it, as those of a canary.
     """
 
     cores: int = field(default_factory=_cores)
@@ -57,6 +66,7 @@ class Settings:
     tfwd_version: str = __version__
     storage_uri: str = "pvc://models"
     claim: str = "models"
+    rewrite_models_config: bool = False
 
     def __post_init__(self) -> None:
         if self.cores < 1:
@@ -85,8 +95,8 @@ _EXPECTED = {
     "triton_image": "an image, as HOST/tritonserver:24.10-py3",
     "server_image": "an image, as HOST/tfwd-serve:1",
     "tfwd_version": f"a version, as {__version__}",
-    "storage_uri": "a place, as pvc://CLAIM, s3://BUCKET/FOLDER or gs://BUCKET/FOLDER",
-    "claim": "a name of Kubernetes: small letters, digits, - and .",
+    "storage_uri": "a place without a query, as pvc://CLAIM, s3://BUCKET/FOLDER or gs://BUCKET/FOLDER",
+    "claim": "a name of Kubernetes: small letters, digits, - and ., at most 253",
 }
 
 

@@ -5,22 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 from string import Template
 
-from export.serving import batching, clients, monitoring
-from export.serving.found import Version, kits_folder, missing, newest, versions
+from export.serving import batching, clients, kit_files, monitoring
+from export.serving.found import Version, kits_folder, megabytes, missing, newest, versions
 from export.serving.page import page
 from export.serving.rows import user
 from export.serving.server_config import (
-    METRICS_PATH,
+    MODELS,
     arguments,
     canary_configs,
     models_config,
     monitoring_config,
+    own_entries,
     session_config,
 )
 from export.serving.settings import HOME, Settings, template
 from tfwd.errors import ExportError
 from tfwd.inference.metadata import of_saved_model
-from tfwd.utils.files import write_text
 
 __all__ = ["models_config", "write"]
 
@@ -33,7 +33,8 @@ def write(output: str | Path, settings: Settings | None = None) -> Path:
 
     `models.config`, `batching.config`, `monitoring.config` and `session.config` for the server; `canary/MODEL`;
     `docker-compose.yaml`, `kubernetes.yaml` and `monitoring`; `clients/MODEL`; `README.md`. The newest version of a
-    model that may be batched gets a `batching_params.pbtxt`.
+    model that may be batched gets a `batching_params.pbtxt`. What `models.config` says of a model beyond its name and
+    place, as in a canary, stays, unless the settings have `rewrite_models_config`.
 
     Args:
         output: the folder that `export.savedmodel.save` wrote to.
@@ -43,34 +44,30 @@ def write(output: str | Path, settings: Settings | None = None) -> Path:
         `OUT/serving`.
 
     Raises:
-        ExportError: there is no SavedModel in the folder, or TF Serving would load something else.
+        ExportError: there is no SavedModel in the folder, TF Serving would load something else, or `models.config` is
+            not what it reads.
     """
     output, settings = Path(output), settings or Settings()
     models = _served(output)
     names = list(models)
     last = {name: found[-1] for name, found in models.items()}
+    own = {} if settings.rewrite_models_config else own_entries(kits_folder(output))
     unbatched, rows = _batched(last)
-    folder = kits_folder(output)
     text = {
-        "models.config": models_config(names),
+        MODELS: models_config(names, own),
         "batching.config": batching.shared(settings),
         "monitoring.config": monitoring_config(),
         "session.config": session_config(settings),
         "docker-compose.yaml": _compose(last, settings, rows > 0),
         "kubernetes.yaml": _kubernetes(last, settings, rows > 0),
-        **{f"monitoring/{name}": content for name, content in monitoring.files().items()},
+        **{f"monitoring/{name}": content for name, content in monitoring.files(monitoring.TF_SERVING).items()},
     }
     for name, version in last.items():
-        text |= {f"canary/{name}/{file}": content for file, content in canary_configs(models, name).items()}
+        text |= {f"canary/{name}/{file}": content for file, content in canary_configs(models, name, own).items()}
         text |= {f"clients/{name}/{file}": content for file, content in clients.files(version).items()}
     text["README.md"] = page(output, last[names[0]], settings, unbatched, rows)
-    for name, content in text.items():
-        file = folder / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        # The server rereads its configuration every minute, and must not find a partial one.
-        write_text(file, content)
-    _remove_old_steps(folder, text)
-    return folder
+    kit_files.replace(kits_folder(output), text)
+    return kits_folder(output)
 
 
 def _served(output: Path) -> dict[str, list[Version]]:
@@ -121,6 +118,7 @@ def _compose(last: dict[str, Version], settings: Settings, batched: bool) -> str
         names=" ".join(last),
         cores=settings.cores,
         memory=_megabytes(last, 2),
+        prometheus=template("monitoring/compose.yaml").rstrip(),
     )
 
 
@@ -134,20 +132,11 @@ def _kubernetes(last: dict[str, Version], settings: Settings, batched: bool) -> 
         cores=settings.cores,
         request=_megabytes(last, 1),
         memory=_megabytes(last, 2),
-        metrics=METRICS_PATH,
+        metrics=monitoring.TF_SERVING.metrics,
     )
 
 
 def _megabytes(last: dict[str, Version], copies: int) -> int:
     """Returns the memory of a server: twice that of the models while new versions load."""
     files = (file for version in last.values() for file in version.folder.rglob("*") if file.is_file())
-    size = sum(file.stat().st_size for file in files if file.suffix not in (".onnx", ".data"))
-    return _SERVER_MB + round(copies * _LOADED * size / 2**20)
-
-
-def _remove_old_steps(folder: Path, text: dict[str, str]) -> None:
-    """Removes the steps of a canary, and the requests of a client, that this kit has no more."""
-    for kind in ("canary/*/*.config", "clients/*/*.json"):
-        for file in folder.glob(kind):
-            if file.relative_to(folder).as_posix() not in text:
-                file.unlink()
+    return megabytes((file for file in files if file.suffix not in (".onnx", ".data")), _SERVER_MB, copies * _LOADED)

