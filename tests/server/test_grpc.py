@@ -7,6 +7,7 @@ import json
 import shutil
 import socket
 import subprocess
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,7 +18,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from contract_cases import ROW, columns
-from serving import models
+from serving import models, wait_until
 from tensorflow.core.framework import tensor_pb2, types_pb2
 from tensorflow_serving.apis import (
     classification_pb2,
@@ -28,6 +29,7 @@ from tensorflow_serving.apis import (
 from tfwd.errors import ConfigError
 from tfwd.server import grpc_service, grpc_values
 from tfwd.server.app import Server
+from tfwd.server.process import Process
 from tfwd.server.request_error import RequestError
 from tfwd.server.settings import Limits, Listening, Settings
 from tfwd.server.signature import Signature, Spec
@@ -305,3 +307,47 @@ def test_a_port_in_use_is_named() -> None:
 def test_a_client_over_ipv6_is_named() -> None:
     assert grpc_service._client("ipv6:%5B::1%5D:50000") == ("::1",)
     assert grpc_service._client("ipv4:127.0.0.1:50000") == ("127.0.0.1",)
+
+
+def test_the_drain_takes_no_new_request_and_answers_those_in_progress() -> None:
+    listening = Listening(grpc_port=free_port())
+    began, go_on = threading.Event(), threading.Event()
+    bound = socket.create_server(("127.0.0.1", 0))
+    process = Process(Settings(str(models() / "census" / "1" / "model.onnx"), "census"), listening, began.set)
+    thread = threading.Thread(target=process.run, args=([bound],))
+    thread.start()
+    address = f"127.0.0.1:{listening.grpc_port}"
+    try:
+        assert began.wait(60)
+        batcher = process._server.repository.get("census").batchers["serving_default"]
+        answer, asked = batcher.answer, threading.Event()
+
+        async def slow(*given: Any) -> Any:
+            asked.set()
+            while not go_on.is_set():
+                await asyncio.sleep(0.01)
+            return await answer(*given)
+
+        batcher.answer = slow  # type: ignore
+        with grpc.insecure_channel(address) as channel:
+            early = Stub(channel).Predict.future(request(), timeout=60)
+            assert asked.wait(60)
+            process.should_exit = True
+            wait_until(lambda: _refuses(address))
+            assert not early.done()
+            go_on.set()
+            assert early.result().model_spec.version.value == 1
+    finally:
+        process.should_exit = True
+        go_on.set()
+        thread.join(60)
+    assert not thread.is_alive()
+
+
+def _refuses(address: str) -> bool:
+    host, _, port = address.partition(":")
+    try:
+        socket.create_connection((host, int(port))).close()
+    except OSError:
+        return True
+    return False

@@ -79,13 +79,11 @@ def serve(
         raise ConfigError(f"--backend must be auto, onnx or tensorflow. Received: {backend}")
     if (tls_cert is None) != (tls_key is None):
         raise ConfigError("--tls-cert and --tls-key go together: give both, or neither.")
-    _refuse_missing("The server", "serve", NEEDED)
+    refuse_missing(grpc=grpc_port is not None)
     if ui and workers > 1:
         raise ConfigError("--ui needs one process, as the page loads TensorFlow there. Leave out --workers.")
-    if grpc_port is not None:
-        _refuse_missing("--grpc-port", "grpc", NEEDED_FOR_GRPC)
-        if grpc_port == port:
-            raise ConfigError(f"--grpc-port must be another than --port. Received: {port} for both")
+    if grpc_port == port:
+        raise ConfigError(f"--grpc-port must be another than --port. Received: {port} for both")
     from tfwd.server.authorization import token_of
     from tfwd.server.launch import serve
     from tfwd.server.model_files import find
@@ -109,10 +107,19 @@ def serve(
     serve(settings, listening)
 
 
-def _refuse_missing(what: str, extra: str, packages: tuple[str, ...]) -> None:
-    missing = next((package for package in packages if find_spec(package) is None), None)
-    if missing is not None:
-        raise ConfigError(f"{what} needs the package {missing}. Install it with: pip install 'tfwd[{extra}]'")
+def refuse_missing(grpc: bool) -> None:
+    """Refuses to start without a package that the server imports.
+
+    Args:
+        grpc: whether it answers gRPC too.
+
+    Raises:
+        ConfigError: one is not installed.
+    """
+    for what, extra, packages in (("The server", "serve", NEEDED), ("--grpc-port", "grpc", NEEDED_FOR_GRPC)):
+        missing = next((package for package in packages if find_spec(package) is None), None)
+        if missing is not None and (grpc or extra == "serve"):
+            raise ConfigError(f"{what} needs the package {missing}. Install it with: pip install 'tfwd[{extra}]'")
 
 
 def _labels(given: list[str]) -> dict[str, dict[str, int]]:

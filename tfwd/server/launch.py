@@ -45,11 +45,11 @@ def serve(settings: Settings, listening: Listening) -> None:
         if listening.workers == 1:
             Process(settings, listening, lambda: _say(settings, listening)).run([bound])
         else:
-            workers = Workers(listening.workers, _work, (settings, listening, bound))
+            workers = Workers(listening.workers, work, (settings, listening, bound))
             workers.run(lambda: _say(settings, listening))
 
 
-def _work(settings: Settings, listening: Listening, bound: socket.socket, told: Connection) -> None:
+def work(settings: Settings, listening: Listening, bound: socket.socket, told: Connection) -> None:
     """Answers in a worker process; tells the process that has started it when it does, or why it cannot."""
     _log()
     try:
