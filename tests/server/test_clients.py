@@ -123,7 +123,7 @@ def test_tf_serving_stubs() -> None:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     with (
-        served(models(), "--grpc-port", str(port), "--label", "census/stable=1") as server,
+        served(models(), "--grpc-port", str(port), "--label", "census/stable=1", "--workers", "2") as server,
         grpc.insecure_channel(f"localhost:{port}") as channel,
     ):
         expected = server.ask(PREDICT, instances(*ROWS)).json["predictions"]

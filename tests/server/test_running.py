@@ -9,6 +9,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import sys
 import threading
 import time
 import urllib.request
@@ -21,7 +22,13 @@ from contract_cases import PREDICT, ROW, instances
 from prometheus_client.parser import text_string_to_metric_families
 from serving import ROOT, Served, copied, models, served, wait_until
 
+from tfwd.cli import serve as command
+from tfwd.errors import ConfigError
+from tfwd.server import launch
+from tfwd.server.settings import Listening, Settings
+
 VERSION = models() / "census" / "1"
+SETUP = str(ROOT / "setup.py")
 
 
 @pytest.fixture
@@ -180,7 +187,21 @@ def test_stops_when_it_has_answered(folder: Path) -> None:
             wait_until(lambda: _refuses(server.port))
             slow.sendall(body[-10:])
             assert b"200 OK" in slow.recv(10_000)
-        assert server.process.wait(20) in (0, -signal.SIGTERM)
+        assert server.process.wait(20) == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "number"), [((), signal.SIGTERM), ((), signal.SIGINT), (("--workers", "2"), signal.SIGTERM)]
+)
+def test_leaves_nothing_when_it_is_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], number: signal.Signals
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with served(VERSION / "model.onnx", *options) as server:
+        assert len(list(tmp_path.glob("tfwd-server-*"))) == 1
+        server.process.send_signal(number)
+        assert server.process.wait(20) == 0
+        assert not list(tmp_path.glob("tfwd-server-*"))
 
 
 def _refuses(port: int) -> bool:
@@ -193,14 +214,21 @@ def _refuses(port: int) -> bool:
 
 def test_a_token_is_asked_for(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "token").write_text("s3cret\n")
-    with served(folder, "--token-file", str(tmp_path / "token")) as server:
+    with served(folder, "--token-file", str(tmp_path / "token"), "--workers", "2") as server:
         assert server.ask(PREDICT, instances(ROW)).status == 401
         assert server.ask(PREDICT, instances(ROW), {"Authorization": "Bearer s3cre"}).status == 401
         assert server.ask(PREDICT, instances(ROW), {"Authorization": "s3cret"}).status == 401
         assert server.ask("/metrics").status == 401
-        assert server.ask(PREDICT, instances(ROW), {"Authorization": "Bearer s3cret"}).status == 200
+        assert server.ask(PREDICT, instances(ROW), {"Authorization": "Basic s3cret"}).status == 401
+        # Upper and lower case of the scheme are one (RFC 9110, 11.1).
+        for scheme in ("Bearer", "bearer"):
+            assert server.ask(PREDICT, instances(ROW), {"Authorization": f"{scheme} s3cret"}).status == 200
         assert server.ask("/healthz").status == 200
         assert "s3cret" not in server.log.read_text()
+        # Nor is it in what others may read of a process.
+        for process in (server.process.pid, *_children(server.process.pid)):
+            for name in ("environ", "cmdline"):
+                assert b"s3cret" not in Path(f"/proc/{process}/{name}").read_bytes()
 
 
 def test_speaks_tls(folder: Path, tmp_path: Path) -> None:
@@ -260,7 +288,7 @@ def test_a_bad_request_does_not_hurt_its_neighbours(folder: Path, options: tuple
     ("arguments", "message"),
     [
         (["/nowhere"], "/nowhere does not exist. Give a run directory"),
-        ([str(ROOT / "setup.py")], "is not an .onnx file, a run directory or a folder of models"),
+        ([SETUP], "is not an .onnx file, a run directory or a folder of models"),
         ([str(models()), "--label", "x"], "--label takes NAME/LABEL=VERSION"),
         ([str(models()), "--label", "a/b=1", "--label", "a/b=2"], "a/b is given twice"),
         ([str(models()), "--tls-cert", "x.pem"], "--tls-cert and --tls-key go together"),
@@ -270,6 +298,11 @@ def test_a_bad_request_does_not_hurt_its_neighbours(folder: Path, options: tuple
             "is an ONNX file, which --backend tensorflow cannot",
         ),
         ([str(models()), "--token-file", "/nowhere"], "/nowhere cannot be read as a token"),
+        (
+            [str(models()), "--tls-cert", SETUP, "--tls-key", SETUP, "--workers", "2"],
+            f"--tls-cert: {SETUP} holds no certificate",
+        ),
+        ([str(models()), "--port", "9000", "--grpc-port", "9000"], "--grpc-port must be another than --port"),
         ([str(models()), "--host", "203.0.113.7"], "203.0.113.7:8501 cannot be listened on"),
     ],
 )
@@ -283,3 +316,28 @@ def test_says_what_is_wrong_before_it_starts(arguments: list[str], message: str)
     result = typer.testing.CliRunner().invoke(app, arguments)
     assert result.exit_code == 2
     assert message in " ".join(result.output.split())
+
+
+def test_a_port_in_use_is_named_for_grpc_too() -> None:
+    with socket.socket() as taken:
+        # One that would be shared with whoever asks for the same.
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigError, match=f"127.0.0.1:{port} cannot be listened on: .* Choose another --grpc-port"):
+            launch.serve(Settings(str(VERSION / "model.onnx")), Listening(port=0, workers=2, grpc_port=port))
+
+
+@pytest.mark.parametrize("package", [*command.NEEDED, *command.NEEDED_FOR_GRPC])
+def test_a_missing_package_is_named(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ConfigError, match=rf"needs the package {package}\. Install it with: pip install 'tfwd\[\w+\]'"):
+        command.refuse_missing(grpc=True)
+
+
+def test_what_may_be_missing_is_what_is_installed_for_the_server() -> None:
+    lines = (ROOT / "requirements-serve.txt").read_text().splitlines()
+    installed = {line.partition(">=")[0] for line in lines if not line.startswith("#")}
+    # Without these no command runs.
+    assert installed == {*command.NEEDED, "numpy", "rich", "typer"}

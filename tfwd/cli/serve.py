@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +11,10 @@ import typer
 
 from tfwd.errors import ConfigError
 from tfwd.utils.command_line import guarded
+
+# What the server imports and an installation may lack.
+NEEDED = ("httptools", "onnxruntime", "orjson", "uvicorn", *(("uvloop",) if sys.platform != "win32" else ()))
+NEEDED_FOR_GRPC = ("grpc", "tensorflow", "tensorflow_serving")
 
 
 @guarded
@@ -45,7 +51,7 @@ def serve(
     label: Annotated[
         list[str] | None, typer.Option(metavar="NAME/LABEL=VERSION", help="A version's label; may be repeated.")
     ] = None,
-    tls_cert: Annotated[Path | None, typer.Option(help="The certificate for HTTPS, a PEM file.")] = None,
+    tls_cert: Annotated[Path | None, typer.Option(help="The certificate for HTTPS and gRPC, a PEM file.")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="The certificate's key, a PEM file.")] = None,
     token_file: Annotated[
         Path | None, typer.Option(help="A file with the token that every request must carry.")
@@ -57,7 +63,8 @@ def serve(
         bool, typer.Option("--ui", help="Also serve a page at /ui, on which a person asks the model of a run.")
     ] = False,
     grpc_port: Annotated[
-        int | None, typer.Option(min=1, max=65535, help="Also answer TF Serving's gRPC; needs TensorFlow.")
+        int | None,
+        typer.Option(min=1, max=65535, help="Also answer TF Serving's gRPC, in each process; needs TensorFlow."),
     ] = None,
     drain_seconds: Annotated[
         int, typer.Option(min=0, help="How long requests in progress may go on when the server is stopped.")
@@ -72,14 +79,15 @@ def serve(
         raise ConfigError(f"--backend must be auto, onnx or tensorflow. Received: {backend}")
     if (tls_cert is None) != (tls_key is None):
         raise ConfigError("--tls-cert and --tls-key go together: give both, or neither.")
-    _refuse_missing()
+    refuse_missing(grpc=grpc_port is not None)
     if ui and workers > 1:
         raise ConfigError("--ui needs one process, as the page loads TensorFlow there. Leave out --workers.")
-    if grpc_port is not None:
-        _refuse_no_grpc()
-    from tfwd.server.launch import Listening, serve, token_of
+    if grpc_port == port:
+        raise ConfigError(f"--grpc-port must be another than --port. Received: {port} for both")
+    from tfwd.server.authorization import token_of
+    from tfwd.server.launch import serve
     from tfwd.server.model_files import find
-    from tfwd.server.settings import Batching, Limits, Settings
+    from tfwd.server.settings import Batching, Limits, Listening, Settings
 
     settings = Settings(
         model=model,
@@ -93,36 +101,25 @@ def serve(
         token=None if token_file is None else token_of(token_file),
         access_log=access_log,
         page=ui,
-        host=host,
-        grpc_port=grpc_port,
     )
     find(model, name, settings.backend)
-    for file in (tls_cert, tls_key):
-        if file is not None and not file.is_file():
-            raise ConfigError(f"{file} does not exist. Give a PEM file.")
-    serve(settings, Listening(port, workers, _text(tls_cert), _text(tls_key), drain_seconds))
+    listening = Listening(host, port, workers, tls_cert, tls_key, grpc_port, drain_seconds)
+    serve(settings, listening)
 
 
-def _text(path: Path | None) -> str | None:
-    return None if path is None else str(path)
+def refuse_missing(grpc: bool) -> None:
+    """Refuses to start without a package that the server imports.
 
+    Args:
+        grpc: whether it answers gRPC too.
 
-def _refuse_missing() -> None:
-    try:
-        import orjson  # noqa: F401
-        import uvicorn  # noqa: F401
-    except ImportError as error:
-        raise ConfigError(
-            f"The server needs the package {error.name}. Install it with: pip install 'tfwd[serve]'"
-        ) from None
-
-
-def _refuse_no_grpc() -> None:
-    from importlib.util import find_spec
-
-    missing = [package for package in ("grpc", "tensorflow", "tensorflow_serving") if find_spec(package) is None]
-    if missing:
-        raise ConfigError(f"--grpc-port needs the package {missing[0]}. Install it with: pip install 'tfwd[grpc]'")
+    Raises:
+        ConfigError: one is not installed.
+    """
+    for what, extra, packages in (("The server", "serve", NEEDED), ("--grpc-port", "grpc", NEEDED_FOR_GRPC)):
+        missing = next((package for package in packages if find_spec(package) is None), None)
+        if missing is not None and (grpc or extra == "serve"):
+            raise ConfigError(f"{what} needs the package {missing}. Install it with: pip install 'tfwd[{extra}]'")
 
 
 def _labels(given: list[str]) -> dict[str, dict[str, int]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 import json
 import logging
 import sys
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tfwd.errors import TfwdError
-from tfwd.server import body, rest, v2
+from tfwd.server import authorization, body, rest, v2
 from tfwd.server.answer import Answer
 from tfwd.server.body import ClientGone, Receive
 from tfwd.server.metrics import Counters, Histogram
@@ -30,9 +29,11 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 _LOG = logging.getLogger("tfwd.server")
 _TEXT = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
 # TensorFlow's names of what went wrong, by HTTP status.
-_CODES = {
+CODES = {
     200: "OK",
     400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    404: "NOT_FOUND",
     408: "DEADLINE_EXCEEDED",
     413: "OUT_OF_RANGE",
     415: "INVALID_ARGUMENT",
@@ -46,7 +47,7 @@ class _Counted(NamedTuple):
     """Where the requests for one model are counted."""
 
     requests: dict[int, int]
-    latency: dict[str, Histogram]
+    latency: dict[tuple[str, str], Histogram]
 
 
 class Server:
@@ -63,44 +64,20 @@ class Server:
         Protocol.limits = settings.limits
         self.counters = Counters(Path(settings.counters) if settings.counters is not None else None)
         self.repository = Repository(settings, self.counters)
-        self._token = None if settings.token is None else b"Bearer " + settings.token.encode()
         self._counted: dict[str, _Counted] = {}
         self._polling: asyncio.Task[None] | None = None
-        self._grpc: Any = None
-        self._page = None if not settings.page else Page(settings.model, self._token)
+        self._page = None if not settings.page else Page(settings.model, settings.token)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request, as ASGI asks for it."""
-        kind = scope["type"]
-        if kind == "http":
+        if scope["type"] == "http":
             await self._http(scope, receive, send)
-        elif kind == "lifespan":
-            await self._lifespan(receive, send)
-
-    async def _lifespan(self, receive: Receive, send: Send) -> None:
-        while True:
-            message = await receive()
-            if message["type"] == "lifespan.startup":
-                try:
-                    await self.start()
-                except TfwdError as error:
-                    await send({"type": "lifespan.startup.failed", "message": str(error)})
-                    return
-                await send({"type": "lifespan.startup.complete"})
-            else:
-                await self.stop()
-                await send({"type": "lifespan.shutdown.complete"})
-                return
 
     async def start(self) -> None:
         """Loads the models and begins to look for new versions."""
         await self.repository.refresh()
         for missing in self.repository.missing():
             _LOG.warning("%s", missing)
-        if self.settings.grpc_port is not None:
-            from tfwd.server import grpc_service
-
-            self._grpc = await grpc_service.start(self, self.settings.host, self.settings.grpc_port)
         if self._page is not None:
             await self._page.start()
         self._polling = asyncio.create_task(self._poll())
@@ -116,8 +93,6 @@ class Server:
             await self._page.stop()
         if self._polling is not None:
             self._polling.cancel()
-        if self._grpc is not None:
-            await self._grpc.stop(grace=self.settings.limits.seconds)
         self.repository.close()
 
     async def _poll(self) -> None:
@@ -140,17 +115,14 @@ class Server:
             return
         # Of several with one name the last counts.
         headers: dict[bytes, bytes] = dict(scope["headers"])
-        model, kind, rows = "", "", 0
         try:
-            if self._token is not None and path not in ("/healthz", "/readyz"):
-                self._check_token(headers)
+            if path not in ("/healthz", "/readyz"):
+                authorization.check(headers.get(b"authorization", b""), self.settings.token)
             answer = await self._answer(scope["method"], path, headers, receive)
-            model, kind, rows = answer.model, answer.kind, answer.rows
         except RequestError as error:
             if error.__cause__ is not None:
                 _LOG.error("%s %s failed", scope["method"], path, exc_info=error.__cause__)
             answer = refused(error)
-            model, kind = error.model, error.kind
         except ClientGone:
             return
         except Exception:  # a fault of ours must not end the connection without a word
@@ -162,11 +134,21 @@ class Server:
         found += answer.headers
         await send({"type": "http.response.start", "status": answer.status, "headers": found})
         await send({"type": "http.response.body", "body": answer.body})
-        taken = 1e6 * (time.perf_counter() - begun)
-        if kind:
-            self._count(model, kind, answer.status, taken)
+        self.answered(scope, answer, 1e6 * (time.perf_counter() - begun))
+
+    def answered(self, scope: Scope, answer: Answer, microseconds: float, entrypoint: str = "REST") -> None:
+        """Counts a request that has been answered, and logs it.
+
+        Args:
+            scope: the `client`, `method` and `path` of the request.
+            answer: its answer, of which the content is not looked at.
+            microseconds: how long it took.
+            entrypoint: over what it came, as TensorFlow Serving's metrics call it: `REST` or `GRPC`.
+        """
+        if answer.kind:
+            self._count(answer, microseconds, entrypoint)
         if self.settings.access_log:
-            self._log(scope, answer, rows, taken)
+            self._log(scope, answer, microseconds)
 
     async def _answer(self, method: str, path: str, headers: dict[bytes, bytes], receive: Receive) -> Answer:
         if path.startswith("/v1/"):
@@ -202,31 +184,25 @@ class Server:
         """Returns the body of a request, within the limits."""
         return await body.read(headers, receive, self.settings.limits)
 
-    def _check_token(self, headers: dict[bytes, bytes]) -> None:
-        assert self._token is not None
-        # In constant time, so that a token is not found out letter by letter.
-        if not hmac.compare_digest(headers.get(b"authorization", b""), self._token):
-            raise RequestError("The header Authorization must be: Bearer TOKEN, with the server's token.", 401)
-
-    def _count(self, model: str, kind: str, status: int, microseconds: float) -> None:
-        counted = self._counted.get(model)
+    def _count(self, answer: Answer, microseconds: float, entrypoint: str) -> None:
+        counted = self._counted.get(answer.model)
         if counted is None:
-            counted = self._counted[model] = _Counted({}, {})
-        slot = counted.requests.get(status)
+            counted = self._counted[answer.model] = _Counted({}, {})
+        slot = counted.requests.get(answer.status)
         if slot is None:
-            code = _CODES.get(status, "UNKNOWN")
-            slot = self.counters.slot(":tensorflow:serving:request_count", model_name=model, status=code)
-            counted.requests[status] = slot
+            code = CODES.get(answer.status, "UNKNOWN")
+            slot = self.counters.slot(":tensorflow:serving:request_count", model_name=answer.model, status=code)
+            counted.requests[answer.status] = slot
         self.counters.add(slot)
-        if status == 200:
-            latency = counted.latency.get(kind)
+        if answer.status == 200:
+            latency = counted.latency.get((answer.kind, entrypoint))
             if latency is None:
-                name = ":tensorflow:serving:request_latency"
-                latency = self.counters.histogram(name, model_name=model, API=kind, entrypoint="REST")
-                counted.latency[kind] = latency
+                labels = {"model_name": answer.model, "API": answer.kind, "entrypoint": entrypoint}
+                latency = self.counters.histogram(":tensorflow:serving:request_latency", **labels)
+                counted.latency[answer.kind, entrypoint] = latency
             latency.observe(microseconds)
 
-    def _log(self, scope: Scope, answer: Answer, rows: int, microseconds: float) -> None:
+    def _log(self, scope: Scope, answer: Answer, microseconds: float) -> None:
         client = scope.get("client") or ("", 0)
         line = {
             "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -237,7 +213,7 @@ class Server:
             "milliseconds": round(microseconds / 1e3, 3),
             "model": answer.model,
             "version": None if answer.version is None else answer.version.decode(),
-            "rows": rows,
+            "rows": answer.rows,
         }
         sys.stdout.write(json.dumps(line) + "\n")
         sys.stdout.flush()
@@ -254,8 +230,3 @@ def refused(error: RequestError) -> Answer:
         headers.append((b"connection", b"close"))  # the rest of the body is not read
     text = json.dumps({"error": error.message}, ensure_ascii=False).encode("utf-8", "replace")
     return Answer(text, status=error.status, model=error.model, kind=error.kind, version=error.version, headers=headers)
-
-
-def from_environment() -> Server:
-    """Makes the application in a worker process, which `tfwd serve` has started."""
-    return Server(Settings.from_environment())

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import contextlib
-import hmac
 from typing import Any
 
+from tfwd.server.authorization import opens_page
 from tfwd.utils.console import load_tensorflow
 
 _PLACE = "/ui"
@@ -22,14 +20,14 @@ class Page:
 
     Args:
         run: the run directory.
-        token: what requests to the server have to carry as their header `Authorization`, if anything.
+        token: the server's token, if any.
 
     Raises:
         RunError: it is not a run, is damaged, or was changed after the training.
         ConfigError: Gradio is not installed.
     """
 
-    def __init__(self, run: str, token: bytes | None) -> None:
+    def __init__(self, run: str, token: str | None) -> None:
         # The server runs without the packages that the page needs.
         load_tensorflow()
         from starlette.applications import Starlette
@@ -62,7 +60,7 @@ class Page:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answers one request, as ASGI asks for it."""
-        if not self._allowed(dict(scope["headers"]).get(b"authorization", b"")):
+        if not opens_page(dict(scope["headers"]).get(b"authorization", b""), self._token):
             headers = [(b"www-authenticate", b'Basic realm="tfwd", charset="UTF-8"'), (b"content-type", b"text/plain")]
             await send({"type": "http.response.start", "status": 401, "headers": headers})
             await send({"type": "http.response.body", "body": _REFUSED})
@@ -74,15 +72,3 @@ class Page:
             await self._app(scope, receive, send)
         finally:
             self._open.discard(task)
-
-    def _allowed(self, given: bytes) -> bool:
-        if self._token is None:
-            return True
-        scheme, _, credentials = given.partition(b" ")
-        if scheme.lower() == b"basic":
-            try:
-                _, _, password = base64.b64decode(credentials, validate=True).partition(b":")
-            except binascii.Error:
-                return False
-            given = b"Bearer " + password
-        return hmac.compare_digest(given, self._token)

@@ -1,17 +1,12 @@
-"""What a server was told, as `tfwd serve` passes it to its worker processes."""
+"""What a server was told, as `tfwd serve` hands it to its worker processes."""
 
 from __future__ import annotations
 
-import dataclasses
-import json
-import os
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from pathlib import Path
+from typing import Literal
 
 Backend = Literal["auto", "onnx", "tensorflow"]
-
-# A worker process finds the settings in this variable, as JSON.
-VARIABLE = "TFWD_SERVER"
 
 
 @dataclass(frozen=True)
@@ -64,8 +59,6 @@ class Settings:
         access_log: whether each request is logged.
         counters: the folder of the counters that all workers share.
         page: whether `/ui` is served.
-        grpc_port: the port of the gRPC service, if any.
-        host: the address to listen on.
     """
 
     model: str
@@ -80,16 +73,30 @@ class Settings:
     access_log: bool = False
     counters: str | None = None
     page: bool = False
-    grpc_port: int | None = None
+
+
+@dataclass(frozen=True)
+class Listening:
+    """Where a server listens, and how.
+
+    Attributes:
+        host: the address.
+        port: the port; 0 takes a free one.
+        workers: the number of processes.
+        certificate: a file with the certificate for TLS, if any.
+        key: the file with its key.
+        grpc_port: the port of the gRPC service, if any.
+        drain_seconds: how long a server that is told to stop goes on with what it has.
+    """
+
     host: str = "127.0.0.1"
+    port: int = 8501
+    workers: int = 1
+    certificate: Path | None = None
+    key: Path | None = None
+    grpc_port: int | None = None
+    drain_seconds: int = 30
 
-    def to_environment(self) -> None:
-        """Puts the settings where a worker process finds them."""
-        os.environ[VARIABLE] = json.dumps(dataclasses.asdict(self))
-
-    @classmethod
-    def from_environment(cls) -> Settings:
-        """Returns the settings of the process that started this one."""
-        values: dict[str, Any] = json.loads(os.environ[VARIABLE])
-        limits, batching = Limits(**values.pop("limits")), Batching(**values.pop("batching"))
-        return cls(**values, limits=limits, batching=batching)
+    def address(self, port: int) -> str:
+        """Returns a port at this address, as an URL names it."""
+        return f"[{self.host}]:{port}" if ":" in self.host else f"{self.host}:{port}"
