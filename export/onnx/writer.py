@@ -19,7 +19,7 @@ from export.onnx import storage
 from export.onnx.conversion import convert
 from export.onnx.cuda import without_kernel
 from export.onnx.gate import check_whole, refuse_nonstandard
-from export.onnx.halves import PARTS, half_files, halve
+from export.onnx.halves import half_files, halve
 from export.onnx.parts import refuse_others, remove_parts
 from export.onnx.recommend import ListsFile, NoListsError
 from export.onnx.small_transform import rounds
@@ -29,7 +29,7 @@ from export.parity.answers import tables
 from export.parity.session import rounds_name, table_name
 from tfwd.errors import ExportError
 from tfwd.inference import metadata
-from tfwd.inference.metadata import LISTS
+from tfwd.inference.metadata import HALVES, LISTS
 from tfwd.model.wide_deep import WideDeep
 from tfwd.recommend.top_k import ListMaker
 from tfwd.server.lists import lists_beside
@@ -172,15 +172,15 @@ def write(
         raise ExportError("The lists belong to another model than the one to save: make them from this one.")
     target = Path(output_file)
     files: dict[str | None, Path] = {None: target, LISTS: lists_beside(target)}
-    files |= zip(PARTS, half_files(target), strict=True)
-    asked = [*(PARTS if split else ()), *((LISTS,) if lists is not None else ())]
+    files |= zip(HALVES, half_files(target), strict=True)
+    asked = [*(HALVES if split else ()), *((LISTS,) if lists is not None else ())]
     refuse_others(files[part] for part in asked)
     described = _described(model, ranges)
     proto = convert(model, fingerprint_inputs)
     graphs: dict[str | None, onnx.ModelProto] = {None: proto}
     if split:
-        graphs |= zip(PARTS, halve(proto, model.schema), strict=True)
-    on_cpu = without_kernel(graphs[PARTS[1]]) if split else []
+        graphs |= zip(HALVES, halve(proto, model.schema), strict=True)
+    on_cpu = without_kernel(graphs[HALVES[1]]) if split else []
     for entry in [entry for entry in proto.graph.output if "/" in entry.name]:
         proto.graph.output.remove(entry)
     del proto
@@ -211,14 +211,14 @@ def write(
         check_whole(model.schema, staged[None], fingerprint_inputs)
         difference = parity.check_onnx(model, staged[None], rows)
         if split:
-            first, second = (staged[part] for part in PARTS)
+            first, second = (staged[part] for part in HALVES)
             for file in (first, second):
                 refuse_nonstandard(file)
             parity.check_halves(model, first, second, rows)
         if of_lists is not None:
             of_lists.check(staged[LISTS], rows)
         # First, so that the parts beside a file are never those of another.
-        remove_parts(files[part] for part in (*PARTS, LISTS))
+        remove_parts(files[part] for part in (*HALVES, LISTS))
         for part, file in staged.items():
             _publish(file, files[part])
     halves = half_files(target) if split else None
@@ -243,7 +243,7 @@ def _described(model: WideDeep, ranges: Mapping[str, Sequence[float]] | None) ->
 def _describe(proto: onnx.ModelProto, described: Mapping[str, Any], part: str | None, version: str) -> None:
     """Puts the metadata into a graph; `part` is None for a whole model."""
     # The second half takes no raw inputs.
-    kept = {key: value for key, value in described.items() if (key, part) != ("ranges", PARTS[1])}
+    kept = {key: value for key, value in described.items() if (key, part) != ("ranges", HALVES[1])}
     properties = {f"{metadata.PREFIX}{key}": json.dumps(value, ensure_ascii=False) for key, value in kept.items()}
     more = {} if part is None else {metadata.PART: part}
     onnx.helper.set_model_props(proto, {**properties, "tfwd_version": version, **more})

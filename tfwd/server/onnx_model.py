@@ -9,7 +9,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from tfwd.errors import DataError, RunError
+from tfwd.errors import DataError, RunError, first_line
 from tfwd.inference import onnx_wire
 from tfwd.inference.metadata import Metadata, of_session
 from tfwd.inference.onnx_session import new_session
@@ -49,7 +49,7 @@ class OnnxModel:
         try:
             self._session = new_session(content, file.parent, threads=1)
         except Exception as error:  # its own classes, without a common base
-            why = (str(error).splitlines() or [type(error).__name__])[0]
+            why = first_line(error)
             raise RunError(f"{file} cannot be read as an ONNX model: {why}") from None
         del content
         described = of_session(self._session, file)

@@ -8,7 +8,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from tfwd.errors import RunError
+from tfwd.errors import RunError, first_line
 from tfwd.inference.metadata import of_saved_model
 from tfwd.schema import DTYPES, MISSING
 from tfwd.server import list_requests
@@ -47,7 +47,7 @@ class TensorflowModel:
         except ImportError:
             raise RunError(f"{folder} is a SavedModel, which needs TensorFlow: pip install tfwd") from None
         except Exception as error:  # TensorFlow's own classes, and those of protobuf
-            why = (str(error).splitlines() or [type(error).__name__])[0]
+            why = first_line(error)
             raise RunError(f"{folder} cannot be read as a SavedModel: {why}") from None
         padding = {entry.name: None if entry.fixed else MISSING[entry.kind] for entry in self.schema.inputs}
         defaults = _defaults(folder)
