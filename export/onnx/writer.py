@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ from export.onnx.conversion import convert
 from export.onnx.cuda import without_kernel
 from export.onnx.gate import check_whole, refuse_nonstandard
 from export.onnx.halves import half_files, halve
-from export.onnx.parts import refuse_others, remove_parts
+from export.onnx.parts import publish, refuse_others
 from export.onnx.recommend import ListsFile, NoListsError
 from export.onnx.small_transform import rounds
 from export.onnx.storage import Storage
@@ -217,10 +216,8 @@ def write(
             parity.check_halves(model, first, second, rows)
         if of_lists is not None:
             of_lists.check(staged[LISTS], rows)
-        # First, so that the parts beside a file are never those of another.
-        remove_parts(files[part] for part in (*HALVES, LISTS))
-        for part, file in staged.items():
-            _publish(file, files[part])
+        with hidden_folder(target.parent / "tmp") as aside:
+            publish(staged, files, aside)
     halves = half_files(target) if split else None
     beside = None if of_lists is None else files[LISTS]
     return Written(target, storages, difference, halves, tuple(on_cpu), beside, no_lists)
@@ -248,21 +245,6 @@ def _describe(proto: onnx.ModelProto, described: Mapping[str, Any], part: str | 
     more = {} if part is None else {metadata.PART: part}
     onnx.helper.set_model_props(proto, {**properties, "tfwd_version": version, **more})
     proto.producer_name, proto.producer_version, proto.doc_string = "tfwd", version, ""
-
-
-def _publish(staged: Path, target: Path) -> None:
-    """Moves a file, and its external data if any, to their place."""
-    data, place = (file.with_name(f"{file.name}.data") for file in (staged, target))
-    external = data.exists()
-    if external:
-        # Two files cannot be replaced as one: for a moment there is none, rather than one with the tables of the
-        # other.
-        target.unlink(missing_ok=True)
-        os.replace(data, place)
-    os.replace(staged, target)
-    if not external:
-        # Left by an older file, whose tables were next to it.
-        place.unlink(missing_ok=True)
 
 
 def _tables(
