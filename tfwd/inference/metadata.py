@@ -79,6 +79,13 @@ class Metadata:
         except ValueError as error:
             raise self._unusable(error) from None
 
+    @property
+    def items(self) -> int | None:
+        """The number of items that a SavedModel lists; None if it lists none, or a version did not record it."""
+        found = self._values.get("catalogue")
+        items = found.get("items") if isinstance(found, dict) else None
+        return items if isinstance(items, int) and not isinstance(items, bool) and items > 0 else None
+
     def _unusable(self, error: Exception) -> RunError:
         version = self._values.get("version")
         written = f" It says that tfwd {version} wrote it; this is tfwd {__version__}." if _is_version(version) else ""
