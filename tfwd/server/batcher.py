@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
+from tfwd.errors import first_line
 from tfwd.server import values
 from tfwd.server.predict_api import Asked
 from tfwd.server.request_error import RequestError
@@ -150,8 +151,7 @@ class Batcher:
         except RequestError:
             raise
         except Exception as error:  # that of a runtime, which has its own classes
-            why = (str(error).splitlines() or [type(error).__name__])[0]
-            raise RequestError(f"The model could not answer: {why:.300}", 500) from None
+            raise RequestError(f"The model could not answer: {first_line(error):.300}", 500) from None
 
     async def _in_thread(self, run: Callable[[], Tensors]) -> Tensors:
         loop = asyncio.get_running_loop()
