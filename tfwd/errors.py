@@ -21,3 +21,8 @@ class RunError(TfwdError):
 
 class ExportError(TfwdError):
     """A model that cannot be exported, or an export that disagrees with its model."""
+
+
+def first_line(error: BaseException) -> str:
+    """Returns the first line of another library's error, or its class if it says nothing."""
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -115,6 +115,11 @@ class Schema:
             return (self.answer,)
         return (self.answer, "logit", "classes") if self.task == "multiclass" else (self.answer, "logit")
 
+    def source(self, name: str) -> Input | None:
+        """Returns the raw input that a graph's input takes, as its values or as their fingerprints; None if none."""
+        known = {entry.name: entry for entry in self.inputs}
+        return known.get(name) or known.get(name.removesuffix(FINGERPRINT_SUFFIX))
+
     def to_dict(self) -> dict[str, Any]:
         """Returns a JSON-able dict that `from_dict` reads, as do versions before 0.5 if no input is a moment."""
         found = dataclasses.asdict(self)

@@ -13,17 +13,16 @@ import onnx
 
 from export.parity.session import transform_name
 from tfwd.errors import ExportError
+from tfwd.inference.metadata import HALVES, part_beside
 from tfwd.inference.onnx_split import reads
 from tfwd.schema import Schema
 
-PARTS = ("transform", "ranker")
 _CLASSES = "classes"
 
 
 def half_files(file: str | Path) -> tuple[Path, Path]:
     """Returns the files of the halves of a file: `NAME.transform.onnx` and `NAME.ranker.onnx` for `NAME.onnx`."""
-    file = Path(file)
-    first, second = (file.with_name(f"{file.stem}.{part}{file.suffix}") for part in PARTS)
+    first, second = (part_beside(Path(file), part) for part in HALVES)
     return first, second
 
 
@@ -45,10 +44,10 @@ def halve(model: onnx.ModelProto, schema: Schema) -> tuple[onnx.ModelProto, onnx
     prefix = transform_name("")
     middle = [entry for entry in model.graph.output if entry.name.startswith(prefix)]
     answers = [entry for entry in model.graph.output if entry.name in schema.answer_names and entry.name != _CLASSES]
-    first = _part(model, PARTS[0], model.graph.input, middle)
+    first = _part(model, HALVES[0], model.graph.input, middle)
     if _CLASSES in schema.answer_names:
         _add_classes(first.graph, schema.classes, middle[0].name)
-    return first, _part(model, PARTS[1], middle, answers)
+    return first, _part(model, HALVES[1], middle, answers)
 
 
 def _part(

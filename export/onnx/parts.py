@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from google.protobuf.message import DecodeError
@@ -35,8 +35,48 @@ def refuse_others(files: Iterable[Path]) -> None:
             )
 
 
-def remove_parts(files: Iterable[Path]) -> None:
-    """Removes parts with their external data, and nothing else."""
-    for file in filter(is_part, files):
-        file.unlink()
-        file.with_name(f"{file.name}.data").unlink(missing_ok=True)
+def publish(staged: Mapping[str | None, Path], files: Mapping[str | None, Path], aside: Path) -> None:
+    """Moves the files of a model to their places: the parts first, so that whoever sees the whole sees them too.
+
+    Older parts are taken away before. If that does not come to its end, they lie beside the older file again.
+
+    Args:
+        staged: the new files by part; None is the whole.
+        files: the places of the whole and of all parts, whether or not there is a new one.
+        aside: an empty folder.
+    """
+    older = [file for part, file in files.items() if part is not None and is_part(file)]
+    try:
+        for file in older:
+            _move(file, aside / file.name)
+        for part in sorted(staged, key=lambda part: part is None):
+            _move(staged[part], files[part])
+    except BaseException:
+        if staged[None].exists():
+            for file in (files[part] for part in staged if part is not None):
+                if file not in older or (aside / file.name).exists():
+                    file.unlink(missing_ok=True)
+                    _data(file).unlink(missing_ok=True)
+            for file in older:
+                for one in (_data(file), file):
+                    if (aside / one.name).exists():
+                        os.replace(aside / one.name, one)
+        raise
+
+
+def _data(file: Path) -> Path:
+    return file.with_name(f"{file.name}.data")
+
+
+def _move(source: Path, target: Path) -> None:
+    """Moves a file, and its external data if any, to their place."""
+    external = _data(source).exists()
+    if external:
+        # Two files cannot be replaced as one: for a moment there is none, rather than one with the tables of the
+        # other.
+        target.unlink(missing_ok=True)
+        os.replace(_data(source), _data(target))
+    os.replace(source, target)
+    if not external:
+        # Left by an older file, whose tables were next to it.
+        _data(target).unlink(missing_ok=True)

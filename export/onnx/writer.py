@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +18,8 @@ from export.onnx import storage
 from export.onnx.conversion import convert
 from export.onnx.cuda import without_kernel
 from export.onnx.gate import check_whole, refuse_nonstandard
-from export.onnx.halves import PARTS, half_files, halve
-from export.onnx.parts import refuse_others, remove_parts
+from export.onnx.halves import half_files, halve
+from export.onnx.parts import publish, refuse_others
 from export.onnx.recommend import ListsFile, NoListsError
 from export.onnx.small_transform import rounds
 from export.onnx.storage import Storage
@@ -30,7 +29,7 @@ from export.parity.session import rounds_name, table_name
 from export.serving.found import refuse_version_of_kits
 from tfwd.errors import ExportError
 from tfwd.inference import metadata
-from tfwd.inference.metadata import LISTS
+from tfwd.inference.metadata import HALVES, LISTS
 from tfwd.model.wide_deep import WideDeep
 from tfwd.recommend.top_k import ListMaker
 from tfwd.server.lists import lists_beside
@@ -175,15 +174,15 @@ def write(
     target = Path(output_file)
     refuse_version_of_kits(target)
     files: dict[str | None, Path] = {None: target, LISTS: lists_beside(target)}
-    files |= zip(PARTS, half_files(target), strict=True)
-    asked = [*(PARTS if split else ()), *((LISTS,) if lists is not None else ())]
+    files |= zip(HALVES, half_files(target), strict=True)
+    asked = [*(HALVES if split else ()), *((LISTS,) if lists is not None else ())]
     refuse_others(files[part] for part in asked)
     described = _described(model, ranges)
     proto = convert(model, fingerprint_inputs)
     graphs: dict[str | None, onnx.ModelProto] = {None: proto}
     if split:
-        graphs |= zip(PARTS, halve(proto, model.schema), strict=True)
-    on_cpu = without_kernel(graphs[PARTS[1]]) if split else []
+        graphs |= zip(HALVES, halve(proto, model.schema), strict=True)
+    on_cpu = without_kernel(graphs[HALVES[1]]) if split else []
     for entry in [entry for entry in proto.graph.output if "/" in entry.name]:
         proto.graph.output.remove(entry)
     del proto
@@ -214,16 +213,14 @@ def write(
         check_whole(model.schema, staged[None], fingerprint_inputs)
         difference = parity.check_onnx(model, staged[None], rows)
         if split:
-            first, second = (staged[part] for part in PARTS)
+            first, second = (staged[part] for part in HALVES)
             for file in (first, second):
                 refuse_nonstandard(file)
             parity.check_halves(model, first, second, rows)
         if of_lists is not None:
             of_lists.check(staged[LISTS], rows)
-        # First, so that the parts beside a file are never those of another.
-        remove_parts(files[part] for part in (*PARTS, LISTS))
-        for part, file in staged.items():
-            _publish(file, files[part])
+        with hidden_folder(target.parent / "tmp") as aside:
+            publish(staged, files, aside)
     halves = half_files(target) if split else None
     beside = None if of_lists is None else files[LISTS]
     return Written(target, storages, difference, halves, tuple(on_cpu), beside, no_lists)
@@ -246,26 +243,11 @@ def _described(model: WideDeep, ranges: Mapping[str, Sequence[float]] | None) ->
 def _describe(proto: onnx.ModelProto, described: Mapping[str, Any], part: str | None, version: str) -> None:
     """Puts the metadata into a graph; `part` is None for a whole model."""
     # The second half takes no raw inputs.
-    kept = {key: value for key, value in described.items() if (key, part) != ("ranges", PARTS[1])}
+    kept = {key: value for key, value in described.items() if (key, part) != ("ranges", HALVES[1])}
     properties = {f"{metadata.PREFIX}{key}": json.dumps(value, ensure_ascii=False) for key, value in kept.items()}
     more = {} if part is None else {metadata.PART: part}
     onnx.helper.set_model_props(proto, {**properties, "tfwd_version": version, **more})
     proto.producer_name, proto.producer_version, proto.doc_string = "tfwd", version, ""
-
-
-def _publish(staged: Path, target: Path) -> None:
-    """Moves a file, and its external data if any, to their place."""
-    data, place = (file.with_name(f"{file.name}.data") for file in (staged, target))
-    external = data.exists()
-    if external:
-        # Two files cannot be replaced as one: for a moment there is none, rather than one with the tables of the
-        # other.
-        target.unlink(missing_ok=True)
-        os.replace(data, place)
-    os.replace(staged, target)
-    if not external:
-        # Left by an older file, whose tables were next to it.
-        place.unlink(missing_ok=True)
 
 
 def _tables(

@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 
 from export.parity.rows import Rows
-from tfwd.errors import ExportError
+from tfwd.errors import ExportError, first_line
 from tfwd.inference.onnx_session import new_session, onnxruntime, with_fingerprints
 from tfwd.utils.files import hidden_folder, link_or_copy
 
@@ -79,7 +79,7 @@ def open_session(file: Path, transformed: tuple[str, ...] = (), tables: tuple[st
         try:
             session = new_session(copy, file.parent)
         except Exception as error:  # its own classes, without a common base
-            why = (str(error).splitlines() or [type(error).__name__])[0]
+            why = first_line(error)
             raise ExportError(f"{file} cannot be read as an ONNX model: {why}") from None
         return OnnxSession(session, file)
 

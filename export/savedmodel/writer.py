@@ -172,6 +172,8 @@ def _write(model: WideDeep, folder: Path, name: str, rows: Rows, lists: ListMake
     extra.mkdir()
     described = metadata.facts(model.schema, model.reading)
     facts = {"version": model.schema.version, **described, "layout": model.layout.to_dict()}
+    if lists is not None:
+        facts["catalogue"] = {"items": len(lists.catalogue)}
     text = json.dumps(facts, ensure_ascii=False, indent=1) + "\n"
     folder.joinpath(*metadata.DESCRIBED).write_text(text, encoding="utf-8")
     asked = None if lists is None else functools.partial(recommend.requests, lists, k=k)

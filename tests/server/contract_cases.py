@@ -110,6 +110,17 @@ def infer(*rows: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {"inputs": [tensor(name, values) for name, values in columns(*rows).items()], **more}
 
 
+def bag_tensors(*rows: dict[str, Any]) -> dict[str, Any]:
+    """Rows of lists, as the Open Inference Protocol takes them."""
+    datatypes = {"store": "INT64", "shares": "FP32", "trust": "FP32", "age": "FP32"}
+    given = []
+    for name, values in columns(*rows).items():
+        lists = [value for value in values if isinstance(value, list)]
+        shape = [len(values), len(lists[0])] if lists else [len(values)]
+        given.append({"name": name, "shape": shape, "datatype": datatypes.get(name, "BYTES"), "data": values})
+    return {"inputs": given}
+
+
 def with_input(name: str, **values: Any) -> dict[str, Any]:
     """A request of one row, with one input changed; `...` takes a key away."""
     body = infer(ROW)
@@ -354,6 +365,27 @@ LISTS = [
     Case("a string for an integer", BAGS, instances(changed(BAG, store=["1", "2"])), 400, "received '1'"),
     Case("a truth value for an integer", BAGS, instances(changed(BAG, store=[True, 1])), 400, "received true"),
     Case(
+        "a number in a list of one row",
+        BAGS,
+        instances(BAG, changed(BAG, liked=["Heat", 5])),
+        400,
+        "Input 'liked', instance 1, value 1: expected a string (DT_STRING), received 5",
+    ),
+    Case(
+        "weights of another length",
+        BAGS,
+        instances(changed(BAG, genres=["Crime", "Comedy"], shares=[0.5, 1.0, 2.0])),
+        400,
+        "The input 'shares' takes a weight for each value of 'genres'. Received: 3 weights for 2 values",
+    ),
+    Case(
+        "weights of another length by column",
+        BAGS,
+        {"inputs": columns(changed(BAG, shares=[]))},
+        400,
+        "The input 'shares' takes a weight for each value of 'genres'. Received: 0 weights for 1 values",
+    ),
+    Case(
         "a list that is too long",
         BAGS,
         instances(changed(BAG, liked=["Heat"] * 501)),
@@ -530,6 +562,26 @@ EXAMPLES = [
         200,
         lambda b: len(b["results"]) == 3,
     ),
+    Case(
+        "weights of another length in an example",
+        "/v1/models/bags:regress",
+        {"signature_name": "regress", "examples": [BAG, changed(BAG, genres=["Crime", "Comedy"])]},
+        400,
+        "Example 1: The input 'shares' takes a weight for each value of 'genres'. Received: 1 weights for 2 values",
+    ),
+    Case(
+        "weights left out of an example",
+        "/v1/models/bags:regress",
+        {
+            "signature_name": "regress",
+            "examples": [
+                changed(BAG, genres=["Crime", "Comedy"], shares=...),
+                changed(BAG, genres=["Crime", "Comedy"], shares=[1.0, 1.0]),
+            ],
+        },
+        200,
+        lambda b: b["results"][0] == b["results"][1],
+    ),
 ]
 
 JSON = [
@@ -554,6 +606,14 @@ JSON = [
     Case("a number with a zero in front", PREDICT, ALL.replace(b"39.0", b"039"), 400, "JSON Parse error"),
     Case("a hexadecimal number", PREDICT, ALL.replace(b"39.0", b"0x27"), 400, "JSON Parse error"),
     Case("digits without end", PREDICT, ALL.replace(b"39.0", b"9" * 100_000), 200, predictions(1)),
+    Case(
+        "an integer beyond any float, and NaN",
+        PREDICT,
+        text_of({"inputs": columns(ROW)}).replace(b"39.0", b"NaN").replace(b"40.0", b"9" * 5000),
+        200,
+        outputs(1),
+    ),
+    Case("lists without end", PREDICT, b"[" + b"[]," * 200_000 + b"NaN]", 400, "200,001 lists and objects, more than"),
     Case("a body that is too large", PREDICT, b" " * 2_200_000, 413, "larger than the server's limit"),
     Case("gzip that is none", PREDICT, ALL, 400, "is not gzip", {"Content-Encoding": "gzip"}),
     Case("half a gzip", PREDICT, gzip.compress(ALL)[:-9], 400, "ends before", {"Content-Encoding": "gzip"}),
@@ -726,6 +786,36 @@ INFERENCE = [
         400,
         "Inference-Header-Content-Length must be",
         {"Inference-Header-Content-Length": "999999"},
+    ),
+    Case(
+        "infer a header of thousands of digits",
+        INFER,
+        infer(ROW),
+        400,
+        "Inference-Header-Content-Length must be",
+        {"Inference-Header-Content-Length": "0" * 5000},
+    ),
+    Case(
+        "infer a header beyond the body after zeros",
+        INFER,
+        infer(ROW),
+        400,
+        "Inference-Header-Content-Length must be",
+        {"Inference-Header-Content-Length": "0" * 20 + "99999999"},
+    ),
+    Case(
+        "infer weights of another length",
+        "/v2/models/bags/infer",
+        bag_tensors(changed(BAG, genres=["Crime", "Comedy"])),
+        400,
+        "Received: 1 weights for 2 values",
+    ),
+    Case(
+        "infer a wrong value of a list",
+        "/v2/models/bags/infer",
+        bag_tensors(BAG, changed(BAG, liked=["Heat", 5])),
+        400,
+        "Input 'liked', instance 1, value 1: expected a string (DT_STRING), received 5",
     ),
     Case("infer a missing input", INFER, {"inputs": infer(ROW)["inputs"][1:]}, 400, "lacks the inputs 'age'"),
     Case(

@@ -28,6 +28,8 @@ from tfwd.data.source import Source
 from tfwd.errors import DataError, RunError
 from tfwd.features.raw_tensors import tensors
 from tfwd.inference.load import load_scorer
+from tfwd.inference.metadata import of_saved_model
+from tfwd.schema import MISSING
 from tfwd.server.lists import Lists, largest, lists_beside
 
 ROOT = Path(__file__).parents[2]
@@ -161,7 +163,7 @@ WRONG: dict[str, tuple[Inputs, str]] = {
     "beyond": ({"k": 2**40}, "'k' takes a whole number of 32 bits. Received: 1099511627776"),
     "candidates": (
         {"candidates": texts([["m1"]] * 2)},
-        "for each user, or one for all. Received: 2 lists for 12 users",
+        "one row, for all users, or one for each. Received: 2 rows for 12 users",
     ),
 }
 
@@ -192,13 +194,13 @@ def test_threads_do_not_disturb_each_other() -> None:
 
 def test_what_it_takes_and_returns() -> None:
     assert [tuple(spec) for spec in lists().inputs] == [
-        ("user_id", "string", (None,), None),
-        ("liked", "string", (None, None), ""),
-        ("city", "string", (None,), None),
-        ("age", "float32", (None,), None),
-        ("k", "int32", (), None),
-        ("candidates", "string", (None, None), ""),
-        ("exclude", "string", (None, None), ""),
+        ("user_id", "string", (None,), "", None),
+        ("liked", "string", (None, None), "", None),
+        ("city", "string", (None,), "", None),
+        ("age", "float32", (None,), MISSING["float"], None),
+        ("k", "int32", (), None, None),
+        ("candidates", "string", (None, None), "", None),
+        ("exclude", "string", (None, None), "", None),
     ]
     signature = saved().signatures["recommend"]
     takes = signature.structured_input_signature[1]
@@ -208,6 +210,30 @@ def test_what_it_takes_and_returns() -> None:
         name: spec.dtype.name for name, spec in gives.items()
     }
     assert int(lists().defaults["k"]) == 10
+
+
+def test_a_savedmodel_says_how_many_items_it_lists(tmp_path: Path) -> None:
+    version = cases.exported() / "films" / "1"
+    assert of_saved_model(version).items == len(lists().ids) == cases.ITEMS
+    facts = json.loads((version / "assets.extra" / "tfwd.json").read_text())
+    (tmp_path / "assets.extra").mkdir()
+    # Of an older version, and of nobody.
+    for changed in ({}, {"catalogue": 5}, {"catalogue": {"items": "5"}}, {"catalogue": {"items": -1}}):
+        text = json.dumps({key: value for key, value in facts.items() if key != "catalogue"} | changed)
+        (tmp_path / "assets.extra" / "tfwd.json").write_text(text)
+        assert of_saved_model(tmp_path).items is None
+
+
+def test_nobody_waits_any_more() -> None:
+    asked: list[int] = []
+
+    def stopped() -> bool:
+        asked.append(1)
+        return len(asked) > 3
+
+    with pytest.raises(TimeoutError, match="3 of 12 users had theirs"):
+        lists().recommend(real(), stopped)
+    assert len(asked) == 4
 
 
 PROGRAM = """

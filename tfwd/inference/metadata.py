@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 # Keys of the metadata of an ONNX file; without the prefix, of a SavedModel's assets.extra/tfwd.json.
 PREFIX = "tfwd_"
 DESCRIBED = ("assets.extra", "tfwd.json")
-# The key of an ONNX file that holds part of a model: a half, `transform` or `ranker`, or its lists.
-PART, LISTS = f"{PREFIX}part", "recommend"
+# The key of an ONNX file that holds part of a model, and its values: the halves, and the lists.
+PART, HALVES, LISTS = f"{PREFIX}part", ("transform", "ranker"), "recommend"
 # As ONNX Runtime calls the types of inputs.
 _KINDS: dict[str, Kind] = {"tensor(string)": "string", "tensor(int64)": "integer", "tensor(float)": "float"}
 
@@ -79,10 +79,22 @@ class Metadata:
         except ValueError as error:
             raise self._unusable(error) from None
 
+    @property
+    def items(self) -> int | None:
+        """The number of items that a SavedModel lists; None if it lists none, or a version did not record it."""
+        found = self._values.get("catalogue")
+        items = found.get("items") if isinstance(found, dict) else None
+        return items if isinstance(items, int) and not isinstance(items, bool) and items > 0 else None
+
     def _unusable(self, error: Exception) -> RunError:
         version = self._values.get("version")
         written = f" It says that tfwd {version} wrote it; this is tfwd {__version__}." if _is_version(version) else ""
         return RunError(f"{self._where} has metadata that cannot be used: {self._prefix}{error}{written}")
+
+
+def part_beside(model: Path, part: str) -> Path:
+    """Returns the file of a part of an ONNX file, `NAME.PART.onnx` for `NAME.onnx`, whether or not it exists."""
+    return model.with_name(f"{model.stem}.{part}{model.suffix}")
 
 
 def facts(schema: Schema, reading: Reading | None) -> dict[str, Any]:
@@ -96,8 +108,8 @@ def of_onnx(properties: Iterable[tuple[str, str]], file: Path, part: str | None 
     Args:
         properties: the keys and values in the file.
         file: the file, for messages.
-        part: `transform` or `ranker` for the file of that half of a model, `LISTS` for that of its lists, None for that
-            of a whole model.
+        part: one of `HALVES` for the file of that half of a model, `LISTS` for that of its lists, None for that of a
+            whole model.
 
     Raises:
         RunError: they are not tfwd's, are damaged, or are those of another part of a model.

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from tfwd.data.chunk import Chunk
 from tfwd.data.raw import raw_arrays
-from tfwd.errors import RunError
+from tfwd.errors import RunError, first_line
 from tfwd.inference.answers import no_answer, scored_names
 from tfwd.inference.metadata import check_classes, check_graph, of_onnx
 from tfwd.inference.onnx_message import Message
@@ -155,7 +155,7 @@ def _readable(path: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # protobuf and onnxruntime raise their own classes, without a common base
-        why = (str(error).splitlines() or [type(error).__name__])[0]
+        why = first_line(error)
         raise RunError(f"{path} cannot be read as an ONNX model: {why}") from None
 
 

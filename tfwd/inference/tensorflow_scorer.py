@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from tfwd.data.chunk import Chunk
 from tfwd.data.raw import raw_arrays
-from tfwd.errors import RunError
+from tfwd.errors import RunError, first_line
 from tfwd.inference.answers import Answer, Raw, no_answer, scored_names
 from tfwd.inference.metadata import check_classes, check_graph, of_saved_model
 from tfwd.inference.scorer import Scorer
@@ -52,7 +52,7 @@ def saved_model_scorer(folder: Path) -> Scorer:
     try:
         loaded = tf.saved_model.load(str(folder))
     except Exception as error:  # TensorFlow may raise anything on a damaged folder
-        why = (str(error).splitlines() or [type(error).__name__])[0]
+        why = first_line(error)
         raise RunError(f"{folder} cannot be read as a SavedModel, it may be damaged: {why}") from None
     signature = loaded.signatures.get("serving_default")
     if signature is None:

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tfwd.errors import RunError
+from tfwd.errors import RunError, first_line
 from tfwd.utils.files import (
     disk_errors,
     hidden_folder,
@@ -35,7 +35,7 @@ def load_model(path: str | Path) -> WideDeep:
     try:
         model = keras.saving.load_model(path)
     except Exception as error:  # zip, HDF5 and Keras raise errors of any type on a damaged file
-        why = (str(error).splitlines() or [type(error).__name__])[0]
+        why = first_line(error)
         raise RunError(f"{path} cannot be read as a Keras model, it may be damaged: {why}") from None
     if not isinstance(model, WideDeep):
         raise RunError(f"{path} holds a {type(model).__name__}, not a tfwd.WideDeep.")

@@ -8,7 +8,7 @@ import keras
 
 from tfwd.config.config import Config
 from tfwd.config.optimizers import KerasScheduleConfig, OptimizerConfig, ScheduleConfig
-from tfwd.errors import ConfigError
+from tfwd.errors import ConfigError, first_line
 from tfwd.optimizers.joint import JointOptimizer
 from tfwd.optimizers.registry import get
 from tfwd.optimizers.schedule import WarmupDecay
@@ -60,7 +60,7 @@ def _of_keras(chosen: KerasScheduleConfig) -> keras.optimizers.schedules.Learnin
         schedule = getattr(keras.optimizers.schedules, chosen.keras)(**chosen.options)
         first = float(schedule(0))
     except Exception as error:  # Keras and TensorFlow raise errors of any type on invalid arguments
-        why = (str(error).splitlines() or [type(error).__name__])[0]
+        why = first_line(error)
         raise ConfigError(f"The schedule {chosen.keras} cannot be made from {chosen.options}: {why}") from None
     if not (math.isfinite(first) and first >= 0):
         raise ConfigError(f"The schedule {chosen.keras} of {chosen.options} begins with the rate {first}.")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -17,6 +18,7 @@ from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
+from tfwd.errors import first_line
 from tfwd.server import values
 from tfwd.server.predict_api import Asked
 from tfwd.server.request_error import RequestError
@@ -69,21 +71,27 @@ class Batcher:
         Raises:
             RequestError: too many rows wait, it waited too long, or the model cannot answer it.
         """
+        merges = self.signature.merges
+        rows = asked.rows if merges else max(len(found) for found in asked.columns.values() if found.ndim)
         waiting = self._rows + self._computing
-        if waiting and waiting + asked.rows > self._batching.queue:
+        if waiting and waiting + rows > self._batching.queue:
             raise RequestError("The server has as many requests as it can hold (--queue-rows). Try again.", 503, wait=1)
-        if not self.signature.merges:
-            return await self._in_thread(asked.rows, lambda: self._run(asked.columns))
-        if (alone and not self._queue) or asked.rows > self._batching.rows:
+        if not merges:
+            stopped = threading.Event()
+            try:
+                return await self._in_thread(rows, lambda: self._run(asked.columns, stopped.is_set))
+            finally:
+                stopped.set()
+        if (alone and not self._queue) or rows > self._batching.rows:
             arrays = self._arrays([asked])
-            self._called(asked.rows, [0.0])
-            if asked.rows < _MANY:
+            self._called(rows, [0.0])
+            if rows < _MANY:
                 return self._run(arrays)
-            return await self._in_thread(asked.rows, lambda: self._run(arrays))
+            return await self._in_thread(rows, lambda: self._run(arrays))
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Tensors] = loop.create_future()
         self._queue.append(_Waiting(asked, answer, time.monotonic()))
-        self._rows += asked.rows
+        self._rows += rows
         if self._rows >= self._batching.rows or not self._batching.microseconds:
             self._schedule(loop, 0)
         else:
@@ -148,14 +156,13 @@ class Batcher:
             arrays[spec.name] = values.array(spec, column)
         return arrays
 
-    def _run(self, inputs: Mapping[str, NDArray[Any]]) -> Tensors:
+    def _run(self, inputs: Mapping[str, NDArray[Any]], *stopped: Callable[[], bool]) -> Tensors:
         try:
-            return self.signature.run(inputs)
+            return self.signature.run(inputs, *stopped)
         except RequestError:
             raise
         except Exception as error:  # that of a runtime, which has its own classes
-            why = (str(error).splitlines() or [type(error).__name__])[0]
-            raise RequestError(f"The model could not answer: {why:.300}", 500) from None
+            raise RequestError(f"The model could not answer: {first_line(error):.300}", 500) from None
 
     async def _in_thread(self, rows: int, run: Callable[[], Tensors]) -> Tensors:
         """Runs a large call; its rows wait until it ends, also when nobody waits for it any more."""

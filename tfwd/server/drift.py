@@ -6,19 +6,21 @@ out-of-vocabulary is read off the ids that the model itself computes; which id t
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tfwd.schema import FINGERPRINT_SUFFIX, MISSING_INTEGER, Input, Schema
+from tfwd.schema import Schema
 from tfwd.server.signature import Spec
 
 KINDS = ("unseen", "missing", "out_of_range")
 
-# Rows that wait until they are counted, a hundred times faster together than one by one.
-_WAITING = 4096
+# Rows, and values of their lists and ids, that wait until they are counted, a hundred times faster together than one
+# by one.
+_WAITING_ROWS, _WAITING_VALUES = 4096, 2**20
 # No training data has all of them, and no hash maps all of them to one bin.
 _STRANGE_TEXTS = tuple(f"no value of any training row: {number} \u2603" for number in (1, 2, 3))
 _STRANGE_INTEGERS = (-(2**62) + 12_345_677, -(2**61) + 987_654_321, -(2**60) + 55_555_555)
@@ -37,7 +39,7 @@ class _Place(NamedTuple):
 
 
 class Watch:
-    """Counts what is unusual in the inputs of one model.
+    """Counts what is unusual in the inputs of one model. Several threads may use one object.
 
     Args:
         schema: the raw inputs.
@@ -47,7 +49,6 @@ class Watch:
 
     Attributes:
         matrices: the id matrices that `add` needs.
-        counts: the number of values by input and kind, since they were last taken.
     """
 
     def __init__(
@@ -57,71 +58,85 @@ class Watch:
         ranges: Mapping[str, tuple[float, float]],
         ask: Callable[[Mapping[str, NDArray[Any]]], Ids],
     ) -> None:
-        self._entries = {entry.name: entry for entry in schema.inputs}
+        self._schema = schema
         self._specs = {spec.name: spec for spec in inputs}
         self._ranges = {name: ranges[name] for name in ranges if name in self._specs}
         self._places = {} if not inputs else self._find(ask)
         self.matrices = sorted({place.matrix for place in self._places.values()})
-        self.counts: dict[tuple[str, str], int] = {
+        # In a list, what looks missing is padding.
+        self._texts = [spec.name for spec in inputs if spec.dtype == "string" and not spec.of_lists]
+        self._numbers = [
+            spec for spec in inputs if spec.dtype != "string" and (not spec.of_lists or spec.name in self._ranges)
+        ]
+        self._names = [spec.name for spec in self._numbers]
+        self._lists = [spec.name for spec in self._numbers if len(spec.shape) == 2]
+        self._counts: dict[tuple[str, str], int] = {
             **{(self._shown(name), "missing"): 0 for name in self._specs},
             **{(name, "unseen"): 0 for name in self._places},
             **{(name, "out_of_range"): 0 for name in self._ranges},
         }
-        self._waiting: list[tuple[Mapping[str, NDArray[Any]], Ids]] = []
-        self._rows = 0
+        self._waiting: list[tuple[list[NDArray[Any]], list[NDArray[Any]]]] = []
+        self._rows = self._values = 0
+        self._lock = threading.Lock()
 
     def add(self, inputs: Mapping[str, NDArray[Any]], ids: Ids) -> None:
         """Takes the inputs of some rows and their ids; they are counted with others, or by `count`."""
-        self._waiting.append((inputs, ids))
-        self._rows += len(next(iter(inputs.values())))
-        if self._rows >= _WAITING:
-            self.count()
+        numbers, matrices = [inputs[name] for name in self._names], [ids[name] for name in self.matrices]
+        # Counted at once: a text may be as long as a body, and is not to wait.
+        missing = [(name, count) for name in self._texts if (count := inputs[name].tolist().count(""))]
+        with self._lock:
+            for name, count in missing:
+                self._counts[name, "missing"] += count
+            self._waiting.append((numbers, matrices))
+            self._rows += len(next(iter(inputs.values())))
+            for name in self._lists:
+                self._values += inputs[name].size
+            for array in matrices:
+                self._values += array.size
+            if self._rows >= _WAITING_ROWS or self._values >= _WAITING_VALUES:
+                self._count()
 
     def forget(self) -> None:
         """Forgets what has come in, as the rows that warm the model up."""
-        self._waiting, self._rows = [], 0
-        self.counts = dict.fromkeys(self.counts, 0)
+        with self._lock:
+            self._waiting, self._rows, self._values = [], 0, 0
+            self._counts = dict.fromkeys(self._counts, 0)
 
     def taken(self) -> dict[tuple[str, str], int]:
-        """Returns the counts since it was last asked."""
-        found, self.counts = self.counts, dict.fromkeys(self.counts, 0)
+        """Returns the counts by input and kind since it was last asked."""
+        with self._lock:
+            found, self._counts = self._counts, dict.fromkeys(self._counts, 0)
         return found
 
     def count(self) -> None:
         """Counts what has come in."""
-        waiting, self._waiting, self._rows = self._waiting, [], 0
+        with self._lock:
+            self._count()
+
+    def _count(self) -> None:
+        waiting, self._waiting, self._rows, self._values = self._waiting, [], 0, 0
         if not waiting:
             return
-        for name, spec in self._specs.items():
-            values = [np.ravel(inputs[name]) for inputs, _ in waiting if name in inputs]
-            self._count_values(name, spec, np.concatenate(values) if len(values) != 1 else values[0])
+        for index, spec in enumerate(self._numbers):
+            self._count_values(spec, np.concatenate([np.ravel(numbers[index]) for numbers, _ in waiting]))
         for name, place in self._places.items():
-            found = sum(int((ids[place.matrix][:, place.columns] == place.ids).sum()) for _, ids in waiting)
-            self.counts[name, "unseen"] += found
+            index = self.matrices.index(place.matrix)
+            found = sum(int((ids[index][:, place.columns] == place.ids).sum()) for _, ids in waiting)
+            self._counts[name, "unseen"] += found
 
-    def _count_values(self, name: str, spec: Spec, values: NDArray[Any]) -> None:
-        missing = self._missing(spec, values)
-        if not self._is_list(name):
-            # In a list, what looks missing is padding.
-            self.counts[self._shown(name), "missing"] += int(missing.sum())
-        if name in self._ranges:
-            low, high = self._ranges[name]
+    def _count_values(self, spec: Spec, values: NDArray[Any]) -> None:
+        missing = np.isnan(values) if spec.dtype == "float32" else values == spec.missing
+        if not spec.of_lists:
+            self._counts[self._shown(spec.name), "missing"] += int(missing.sum())
+        if spec.name in self._ranges:
+            low, high = self._ranges[spec.name]
             outside = (values < low) | (values > high)
-            self.counts[name, "out_of_range"] += int((outside & ~missing).sum())
+            self._counts[spec.name, "out_of_range"] += int((outside & ~missing).sum())
 
-    def _is_list(self, name: str) -> bool:
-        entry = self._entries.get(name)
-        return entry is not None and bool(entry.length) and not entry.fixed
-
-    @staticmethod
-    def _missing(spec: Spec, values: NDArray[Any]) -> NDArray[np.bool_]:
-        if spec.dtype == "float32":
-            return np.isnan(values)
-        return np.asarray(values == ("" if spec.dtype == "string" else MISSING_INTEGER), bool)
-
-    @staticmethod
-    def _shown(name: str) -> str:
-        return name.removesuffix(FINGERPRINT_SUFFIX)
+    def _shown(self, name: str) -> str:
+        """Returns the raw input of an input, which may be its fingerprints."""
+        source = self._schema.source(name)
+        return name if source is None else source.name
 
     def _find(self, ask: Callable[[Mapping[str, NDArray[Any]]], Ids]) -> dict[str, _Place]:
         """Returns where the out-of-vocabulary ids of each input are.
@@ -130,15 +145,13 @@ class Watch:
         a missing value has not, that id is the out-of-vocabulary one; a hashed value has another bin each time. Crosses
         change with several inputs, and are left out.
         """
-        asked = {name: spec for name, spec in self._specs.items() if name in self._entries}
-        empty = {name: self._row(spec, self._entries[name], None) for name, spec in asked.items()}
-        # Fingerprints, for which there is no vocabulary.
-        empty |= {name: np.full((1,), MISSING_INTEGER) for name in self._specs if name not in asked}
+        asked = self._specs
+        empty = {name: self._row(spec, spec.missing) for name, spec in asked.items()}
         base = ask(empty)
         changed: dict[str, dict[str, NDArray[np.bool_]]] = {}
         constant: dict[str, Ids] = {}
         for name, spec in asked.items():
-            rows = [self._row(spec, self._entries[name], value) for value in _STRANGE[spec.dtype]]
+            rows = [self._row(spec, value) for value in _STRANGE[spec.dtype]]
             found = [ask({**empty, name: row}) for row in rows]
             stacked = {matrix: np.concatenate([one[matrix] for one in found]) for matrix in base}
             changed[name] = {matrix: (ids != base[matrix]).any(axis=0) for matrix, ids in stacked.items()}
@@ -147,7 +160,9 @@ class Watch:
                 for matrix, ids in stacked.items()
             }
         places = {}
-        for name in (name for name, spec in asked.items() if spec.dtype != "float32"):
+        # Fingerprints have no vocabulary.
+        vocabularies = [name for name, spec in asked.items() if spec.dtype != "float32" and self._shown(name) == name]
+        for name in vocabularies:
             # The wide table first, if there is one: it has most features.
             for matrix in sorted(base, key=lambda m: not m.endswith("wide_ids")):
                 others = [changed[other][matrix] for other in asked if other != name]
@@ -156,17 +171,17 @@ class Watch:
                 if len(columns):
                     ids = constant[name][matrix][columns]
                     # Several features may read the input: the first tells.
-                    places[name] = self._first(matrix, columns, ids, self._entries[name])
+                    places[name] = self._first(matrix, columns, ids, len(asked[name].shape) == 2)
                     break
         return places
 
     @staticmethod
-    def _first(matrix: str, columns: NDArray[Any], ids: NDArray[Any], entry: Input) -> _Place:
-        of_first = ids == ids[0] if entry.length else np.arange(len(ids)) == 0
+    def _first(matrix: str, columns: NDArray[Any], ids: NDArray[Any], several: bool) -> _Place:
+        of_first = ids == ids[0] if several else np.arange(len(ids)) == 0
         return _Place(matrix, columns[of_first], ids[of_first].astype(np.int32))
 
-    @staticmethod
-    def _row(spec: Spec, entry: Input, value: Any) -> NDArray[Any]:
-        missing = {"string": "", "int64": MISSING_INTEGER, "float32": np.nan}[spec.dtype]
-        shape = (1, entry.length) if entry.length else (1,)
-        return np.full(shape, missing if value is None else value, spec.type)
+    def _row(self, spec: Spec, value: Any) -> NDArray[Any]:
+        """Returns a row with a value, in a list as often as the model reads of it."""
+        source = self._schema.source(spec.name)
+        length = 0 if source is None else source.length
+        return np.full((1, length) if length else (1,), value, spec.type)

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tfwd.schema import Input, Schema
+from tfwd.schema import FINGERPRINT_SUFFIX, Schema
 from tfwd.server import json_codec, values
 from tfwd.server.predict_api import Asked
 from tfwd.server.request_error import RequestError
 from tfwd.server.settings import Limits
-from tfwd.server.signature import Method, Signature
+from tfwd.server.signature import Method, Signature, Spec, uneven_weights
 
 _LISTS = {str: "bytes_list", int: "int64_list", float: "float_list"}
-_WANTED = {"string": (str, "bytes_list"), "integer": (int, "int64_list"), "float": (float, "float_list")}
+_WANTED = {"string": (str, "bytes_list"), "int64": (int, "int64_list"), "float32": (float, "float_list")}
 
 
 def check_method(name: str, method: Method, known: Method | None) -> None:
@@ -42,8 +40,11 @@ def check_method(name: str, method: Method, known: Method | None) -> None:
 def read(body: Mapping[str, Any], schema: Schema, signature: Signature, limits: Limits) -> Asked:
     """Reads examples as rows of a signature.
 
+    A feature that is left out is missing; weights that are left out are, for each value that they weigh. Where the
+    model takes the fingerprints of an input, so do examples, as integers.
+
     Raises:
-        RequestError: a feature has another type, or the form is another.
+        RequestError: a feature has another type or length, or the form is another.
     """
     examples, context = body.get("examples"), body.get("context", {})
     if type(examples) is not list or not examples:
@@ -55,68 +56,87 @@ def read(body: Mapping[str, Any], schema: Schema, signature: Signature, limits: 
     for row, example in enumerate(examples):
         if type(example) is not dict:
             raise RequestError(f"Example {row} must be an object of features. Received: {values.shown(example)}")
-    known = {entry.name: entry for entry in schema.inputs}
+    _refuse_strings(examples, context, schema, signature)
     columns: dict[str, Any] = {}
     for spec in signature.inputs:
-        entry = known[spec.name]
-        empty = values.nothing(spec, 1)[0]
         column = []
         for row, example in enumerate(examples):
             given = example[spec.name] if spec.name in example else context.get(spec.name)
-            found = _feature(entry, given, row) if spec.name in example or spec.name in context else []
-            if entry.length and not entry.fixed and len(found) > limits.list_values:
+            found = _feature(spec, given, row) if spec.name in example or spec.name in context else []
+            if spec.of_lists and len(found) > limits.list_values:
                 values.refuse_length(spec, len(found), limits.list_values)
-            column.append(_placed(entry, found, empty, row))
-        columns[spec.name] = _even(column, spec.padding) if entry.length and not entry.fixed else column
+            column.append(_placed(spec, found, row))
+        columns[spec.name] = column
+    _make_even(columns, signature)
     return Asked(columns, len(examples), True)
 
 
-def _feature(entry: Input, given: Any, row: int) -> list[Any]:
+def _refuse_strings(examples: list[Any], context: Any, schema: Schema, signature: Signature) -> None:
+    """Refuses the values of inputs of which the model takes fingerprints: unknown features are ignored otherwise."""
+    taken = {spec.name for spec in signature.inputs}
+    for name in [entry.name for entry in schema.inputs if entry.name not in taken]:
+        for row, example in enumerate(examples):
+            if name in example or name in context:
+                raise RequestError(
+                    f"Example {row}, feature {name!r}: the model takes its 64-bit fingerprint, an integer, as the "
+                    f"feature {name + FINGERPRINT_SUFFIX!r}."
+                )
+
+
+def _feature(spec: Spec, given: Any, row: int) -> list[Any]:
     """Returns the values of a feature, which all have one type."""
     found = given if type(given) is list else [given]
-    found = [_text(entry, one, row) if type(one) is dict else one for one in found]
+    found = [_text(spec, one, row) if type(one) is dict else one for one in found]
     kinds = set(map(type, found))
-    wanted, name = _WANTED[entry.kind]
+    wanted, name = _WANTED[spec.dtype]
     if not kinds <= {wanted}:
         kind = next(iter(kinds - {wanted}))
         if kind not in _LISTS:
             raise RequestError(
-                f"Example {row}, feature {entry.name!r}: a value is a string, an integer or a number with a fraction. "
+                f"Example {row}, feature {spec.name!r}: a value is a string, an integer or a number with a fraction. "
                 f"Received: {values.shown(next(one for one in found if type(one) is kind))}"
             )
         hint = " Write floats with a decimal point, as 39.0." if wanted is float else ""
         raise RequestError(
-            f"Example {row}, feature {entry.name!r}: data types don't match. Expected {name}, received "
+            f"Example {row}, feature {spec.name!r}: data types don't match. Expected {name}, received "
             f"{_LISTS[kind]}.{hint}"
         )
     if wanted is int and any(not -(2**63) <= one < 2**63 for one in found):
-        raise RequestError(f"Example {row}, feature {entry.name!r}: an integer does not fit in 64 bits.")
+        raise RequestError(f"Example {row}, feature {spec.name!r}: an integer does not fit in 64 bits.")
     return found
 
 
-def _text(entry: Input, value: dict[str, Any], row: int) -> str:
-    if value.keys() == {"b64"} and type(value["b64"]) is str:
-        try:
-            return base64.b64decode(value["b64"], validate=True).decode("utf-8")
-        except (binascii.Error, ValueError):
-            pass
-    raise RequestError(f'Example {row}, feature {entry.name!r}: expected {{"b64": base64 of UTF-8 text}}.')
+def _text(spec: Spec, value: dict[str, Any], row: int) -> str:
+    found = values.text_of(value)
+    if found is None:
+        raise RequestError(f'Example {row}, feature {spec.name!r}: expected {{"b64": base64 of UTF-8 text}}.')
+    return found
 
 
-def _placed(entry: Input, found: list[Any], empty: Any, row: int) -> Any:
-    if entry.length and not entry.fixed:
+def _placed(spec: Spec, found: list[Any], row: int) -> Any:
+    if spec.of_lists:
         return found
-    wanted = entry.length or 1
-    if not found:
-        return empty.tolist() if entry.length else empty
+    is_vector = len(spec.shape) == 2
+    wanted = (spec.shape[1] or 0) if is_vector else 1
+    found = found or [spec.missing] * wanted
     if len(found) != wanted:
-        raise RequestError(f"Example {row}, feature {entry.name!r}: expected {wanted} values, received {len(found)}.")
-    return found if entry.length else found[0]
+        raise RequestError(f"Example {row}, feature {spec.name!r}: expected {wanted} values, received {len(found)}.")
+    return found if is_vector else found[0]
 
 
-def _even(column: list[list[Any]], padding: Any) -> list[list[Any]]:
-    most = max(1, *map(len, column))
-    return [found + [padding] * (most - len(found)) for found in column]
+def _make_even(columns: dict[str, Any], signature: Signature) -> None:
+    """Fills up the lists of each input to one length, and weights to that of what they weigh."""
+    lists = {spec.name: spec for spec in signature.inputs if spec.of_lists}
+    for name, spec in lists.items():
+        if spec.weighs is not None:
+            for row, (weights, weighed) in enumerate(zip(columns[name], columns[spec.weighs], strict=True)):
+                fault = uneven_weights([spec], {name: len(weights), spec.weighs: len(weighed)}) if weights else None
+                if fault is not None:
+                    raise RequestError(f"Example {row}: {fault}.")
+    most = {name: max(1, *map(len, columns[name])) for name in lists}
+    for name, spec in lists.items():
+        width = most[spec.weighs or name]
+        columns[name] = [found + [spec.missing] * (width - len(found)) for found in columns[name]]
 
 
 def scores(schema: Schema, outputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:

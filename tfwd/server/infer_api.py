@@ -63,12 +63,14 @@ def split(content: bytes, header: str | None) -> tuple[bytes, memoryview]:
     """
     if header is None:
         return content, memoryview(b"")
-    if not header.isascii() or not header.isdecimal() or int(header[:20]) > len(content):
+    # More digits than any length has, Python may refuse to convert.
+    length = int(header) if len(header) < 20 and header.isascii() and header.isdecimal() else None
+    if length is None or length > len(content):
         raise RequestError(
             f"Inference-Header-Content-Length must be a number of bytes, at most the {len(content)} of the body. "
             f"Received: {header:.40}"
         )
-    return content[: int(header)], memoryview(content)[int(header) :]
+    return content[:length], memoryview(content)[length:]
 
 
 def read(body: Mapping[str, Any], binary: memoryview, signature: Signature, limits: Limits) -> Question:
@@ -147,7 +149,8 @@ def _array(tensor: Mapping[str, Any], spec: Spec, binary: memoryview | None, lim
             f"Input {spec.name!r}: the shape {tensor['shape']} has {count} values, data has {len(flat)}."
         )
     row = Spec(spec.name, spec.dtype, (None,))
-    made = values.array(row, values.flat(row, flat)) if flat else np.zeros(0, spec.type)
+    width = shape[1] if asked == 2 else None
+    made = values.array(row, values.flat(row, flat, width=width)) if flat else np.zeros(0, spec.type)
     return made.reshape(shape)
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import base64
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,13 +19,30 @@ from numpy.typing import NDArray
 
 from tfwd.server.request_error import RequestError
 
+# Runs of digits of integers that may not fit in 64 bits, and of those that no float holds, once all digits are 0.
+_ZEROS = bytes.maketrans(b"123456789", b"000000000")
+_LONG, _LONGER = b"0" * 19, b"0" * 309
+_ENDLESS = re.compile(r"(?<![0-9.eE])(?<![eE][+-])[1-9][0-9]{308,}+(?![.eE])")
+# Half of a surrogate pair, or the first of one.
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
-def loads(body: bytes) -> Any:
+
+def loads(body: bytes, most: int) -> Any:
     """Reads a body.
 
+    Args:
+        body: the body.
+        most: the most lists and objects in it: they take many times the memory and the time of their text.
+
     Raises:
-        RequestError: it is not JSON in UTF-8, is nested too deeply, or holds text that UTF-8 cannot express.
+        RequestError: it is not JSON in UTF-8, is nested too deeply, has too many lists and objects, or holds text that
+            UTF-8 cannot express.
     """
+    if len(body) > most and (found := body.count(b"[") + body.count(b"{")) > most:
+        raise RequestError(
+            f"The body has {found:,} lists and objects, more than the server's limit of {most:,} (50 for each row of "
+            "--max-rows). Send fewer rows at a time."
+        )
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -33,43 +51,44 @@ def loads(body: bytes) -> Any:
         text = body.decode("utf-8")
     except UnicodeDecodeError as error:
         raise RequestError(f"JSON Parse error: the body is not UTF-8 at byte {error.start}.") from None
+    digits = body.translate(_ZEROS)
     try:
-        value = json.loads(text, parse_int=_integer)
+        # Only where it is needed, as a call for each number takes longer than all the rest.
+        if _LONG in digits:
+            value = json.loads(_without_endless(text) if _LONGER in digits else text, parse_int=orjson.loads)
+        else:
+            value = json.loads(text)
     except json.JSONDecodeError as error:
         raise RequestError(f"JSON Parse error: {error.msg} at offset: {error.pos}") from None
     except RecursionError:
         raise RequestError("JSON Parse error: lists and objects are nested too deeply.") from None
-    if "\\u" in text:
+    if _SURROGATE.search(text) is not None:
         _refuse_surrogates(value)
     return value
 
 
-def _integer(digits: str) -> int | float:
-    # As orjson reads it, and TensorFlow Serving. Python takes quadratic time for thousands of digits.
-    if len(digits) < 21 and -(2**63) <= int(digits) < 2**64:
-        return int(digits)
-    return float(digits)
+def _without_endless(text: str) -> str:
+    """Returns JSON in which integers that no float holds are written as infinite floats.
+
+    orjson refuses them, and Python takes quadratic time for thousands of digits.
+    """
+    parts, at, inside = [], 0, False
+    for found in _ENDLESS.finditer(text):
+        before = text[at : found.start()]
+        quotes = before.replace("\\\\", "").replace('\\"', "").count('"')
+        inside ^= quotes % 2 == 1
+        parts += [before, found[0] if inside else "1e999"]
+        at = found.end()
+    return "".join([*parts, text[at:]])
 
 
 def _refuse_surrogates(value: Any) -> None:
-    for text in _texts(value):
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            raise RequestError("JSON Parse error: a string holds half of a surrogate pair, which is no text.") from None
-
-
-def _texts(value: Any) -> Iterator[str]:
-    waiting = [value]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, str):
-            yield node
-        elif isinstance(node, list):
-            waiting += node
-        elif isinstance(node, dict):
-            yield from node
-            waiting += node.values()
+    try:
+        orjson.dumps(value)
+    except orjson.JSONEncodeError as error:
+        if "surrogates" not in str(error):
+            raise RequestError("JSON Parse error: lists and objects are nested too deeply.") from None
+        raise RequestError("JSON Parse error: a string holds half of a surrogate pair, which is no text.") from None
 
 
 def dumps(value: Any) -> bytes:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tfwd.errors import DataError, RunError
-from tfwd.inference.metadata import LISTS, of_onnx
+from tfwd.errors import DataError, RunError, first_line
+from tfwd.inference.metadata import LISTS, of_onnx, part_beside
 from tfwd.inference.onnx_session import new_session
-from tfwd.schema import DTYPES, EMPTY_FINGERPRINT, FINGERPRINT_SUFFIX, MISSING_INTEGER, Input
+from tfwd.schema import DTYPES, MISSING, Kind, Schema
+from tfwd.server import list_requests
+from tfwd.server.signature import Spec, input_specs, uneven_weights
+from tfwd.server.values import nothing
 
 # Names in the graph; no raw input has such a name, as inputs have no slash.
 PLACES, LOGITS, SCORES = "catalogue/places", "catalogue/logits", "catalogue/scores"
@@ -23,33 +26,11 @@ CATALOGUE = "tfwd_catalogue"
 
 _DTYPES = {"tensor(string)": "string", "tensor(int64)": "int64", "tensor(float)": "float32"}
 _WANTED = {"string": "text", "int64": "whole numbers", "float32": "numbers", "int32": "a whole number of 32 bits"}
-_MISSING: dict[str, Any] = {"string": "", "int64": MISSING_INTEGER, "float32": np.nan}
-
-
-class Tensor(NamedTuple):
-    """An input or output of `Lists.recommend`.
-
-    Attributes:
-        name: its name.
-        dtype: `string` (an object array of `str`), `int64`, `int32` or `float32`.
-        shape: its dimensions; None is any size.
-        padding: what fills up a list that is shorter than others; None if it has no lists, or vectors.
-    """
-
-    name: str
-    dtype: str
-    shape: tuple[int | None, ...]
-    padding: Any = None
-
-    @property
-    def type(self) -> Any:
-        """The NumPy type of its arrays."""
-        return object if self.dtype == "string" else np.dtype(self.dtype)
 
 
 def lists_beside(model: Path) -> Path:
     """Returns the file of lists that belongs to an ONNX file, whether or not it exists."""
-    return model.with_name(f"{model.stem}.{LISTS}.onnx")
+    return part_beside(model, LISTS)
 
 
 class Lists:
@@ -76,8 +57,7 @@ class Lists:
         try:
             self._session = new_session(path, path.parent, threads=1)
         except Exception as error:  # ONNX Runtime's own classes, without a common base
-            why = (str(error).splitlines() or [type(error).__name__])[0]
-            raise RunError(f"{path} cannot be read as an ONNX model: {why}") from None
+            raise RunError(f"{path} cannot be read as an ONNX model: {first_line(error)}") from None
         properties = self._session.get_modelmeta().custom_metadata_map
         self.schema = of_onnx(properties.items(), path, LISTS).schema
         length = _default_length(properties.get(CATALOGUE), path)
@@ -86,30 +66,29 @@ class Lists:
         graph.pop(PLACES, None)
         if not {ITEMS, LOGITS, SCORES} <= outputs or not graph:
             raise _damaged(path, f"the graph takes {sorted(graph)} and gives {sorted(outputs)}")
-        self._users = tuple(_of_user(self.schema.inputs, entry, path) for entry in graph.values())
-        nobody = {
-            spec.name: np.full((1, *(size or 1 for size in spec.shape[1:])), _missing(spec.name, spec.dtype), spec.type)
-            for spec in self._users
-        }
+        self._users = _of_users(self.schema, graph, path)
+        nobody = {spec.name: nothing(spec, 1) for spec in self._users}
         columns = [name for name in (ITEMS, TITLES) if name in outputs]
         try:
             logits, self.ids, *more = self._session.run([LOGITS, *columns], nobody)
         except Exception as error:  # as above
-            raise _damaged(path, f"a user without any value gets {(str(error).splitlines() or [''])[0]}") from None
+            raise _damaged(path, f"a user without any value gets {first_line(error)}") from None
         self.titles: NDArray[Any] | None = more[0] if more else None
-        if {logits.shape, *(values.shape for values in more)} != {self.ids.shape}:
+        if {logits.shape, *(found.shape for found in more)} != {self.ids.shape}:
             raise _damaged(path, f"{logits.shape} scores of {self.ids.shape} items")
-        item = "string" if self.ids.dtype == object else "int64"
-        self._none = _MISSING[item]
+        kind: Kind = "string" if self.ids.dtype == object else "integer"
+        item, self._none = DTYPES[kind], MISSING[kind]
         self._rows = {value: row for row, value in enumerate(self.ids.tolist())}
-        listed = [Tensor(name, item, (None, None), self._none) for name in ("candidates", "exclude")]
-        self.inputs = (*self._users, Tensor("k", "int32", ()), *listed)
+        listed = [Spec(name, item, (None, None), self._none) for name in list_requests.CHOICES]
+        self.inputs = (*self._users, Spec("k", "int32", ()), *listed)
         none = np.full((1, 1), self._none, listed[0].type)
         self.defaults = {"k": np.array(length, np.int32), "candidates": none, "exclude": none}
-        titles = () if self.titles is None else (Tensor("titles", "string", (None, None)),)
-        self.outputs = (Tensor("items", item, (None, None)), Tensor("scores", "float32", (None, None)), *titles)
+        titles = () if self.titles is None else (Spec("titles", "string", (None, None)),)
+        self.outputs = (Spec("items", item, (None, None)), Spec("scores", "float32", (None, None)), *titles)
 
-    def recommend(self, inputs: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
+    def recommend(
+        self, inputs: Mapping[str, Any], stopped: Callable[[], bool] = list_requests.never
+    ) -> dict[str, NDArray[Any]]:
         """Returns the best items for `B` users.
 
         Items are in the order of their logits, and items with equal logits in the order of the catalogue.
@@ -119,6 +98,7 @@ class Lists:
                 of a list; `candidates` `(B, C)` and `exclude` `(B, S)`, items, padded with the missing value, where one
                 row is for all users. A row of `candidates` without an item stands for the whole catalogue. The last
                 three may be left out.
+            stopped: is asked before each user whether nobody waits for the lists any more.
 
         Returns:
             `items` `(B, k)`, `scores` float32 `(B, k)` and, where the catalogue has titles, `titles` `(B, k)`; after
@@ -126,15 +106,18 @@ class Lists:
 
         Raises:
             DataError: an input is missing, unknown, or of the wrong type, shape or number of rows.
+            TimeoutError: nobody waits any more.
         """
         given = self._checked(inputs)
         count = len(given[self._users[0].name])
         length = max(int(given["k"]), 0)
-        candidates, exclude = (self._places(given, name, count) for name in ("candidates", "exclude"))
+        candidates, exclude = (self._places(given[name]) for name in list_requests.CHOICES)
         items = np.full((count, length), self._none, self.ids.dtype)
         scores = np.zeros((count, length), np.float32)
         titles = np.full((count, length), "", object)
         for row in range(count):
+            if stopped():
+                raise TimeoutError(f"Nobody waits for the lists any more: {row} of {count} users had theirs.")
             user = {spec.name: given[spec.name][row : row + 1] for spec in self._users}
             found, best = self._best(user, length, candidates[row % len(candidates)], exclude[row % len(exclude)])
             items[row, : len(found)], scores[row, : len(found)] = self.ids[found], best
@@ -183,33 +166,14 @@ class Lists:
             if spec.name not in inputs and spec.name not in self.defaults:
                 raise DataError(f"recommend needs the input {spec.name!r}.")
             given[spec.name] = _array(spec, inputs.get(spec.name, self.defaults.get(spec.name)))
-        first = self._users[0].name
-        for spec in self._users:
-            if len(given[spec.name]) != len(given[first]):
-                raise DataError(
-                    f"The inputs of users have one number of rows. Received: {len(given[first])} of {first!r} and "
-                    f"{len(given[spec.name])} of {spec.name!r}"
-                )
-        for entry in self.schema.inputs:
-            if entry.weighs is not None and entry.name in given:
-                values = next(one.name for one in self.schema.inputs if one.column == entry.weighs)
-                names = [name for name in (values, values + FINGERPRINT_SUFFIX) if name in given]
-                width, widths = given[entry.name].shape[1], {given[name].shape[1] for name in names}
-                if widths != {width}:
-                    raise DataError(
-                        f"The input {entry.name!r} takes a weight for each value of {values!r}. Received: {width} for "
-                        f"{', '.join(map(str, sorted(widths)))}"
-                    )
+        widths = {spec.name: given[spec.name].shape[1] for spec in self._users if spec.of_lists}
+        fault = list_requests.row_fault(self._users, given) or uneven_weights(self._users, widths)
+        if fault is not None:
+            raise DataError(fault)
         return given
 
-    def _places(self, given: Mapping[str, NDArray[Any]], name: str, count: int) -> list[NDArray[np.int64] | None]:
+    def _places(self, array: NDArray[Any]) -> list[NDArray[np.int64] | None]:
         """Returns the places of listed items for each user, or for all: in order, None where no item is given."""
-        array = given[name]
-        if len(array) not in (1, count):
-            raise DataError(
-                f"The input {name!r} takes a list for each user, or one for all. Received: {len(array)} lists for "
-                f"{count} users"
-            )
         found: list[NDArray[np.int64] | None] = []
         for listed in array.tolist():
             rows = sorted({self._rows[item] for item in listed if item in self._rows})
@@ -233,7 +197,7 @@ def largest(values: NDArray[np.float32], count: int) -> NDArray[np.int64]:
     return chosen[np.argsort(-values[chosen], kind="stable")]
 
 
-def _array(spec: Tensor, value: Any) -> NDArray[Any]:
+def _array(spec: Spec, value: Any) -> NDArray[Any]:
     """Returns an input as an array of its type and rank."""
     try:
         # A fixed-width string would end at a NUL.
@@ -260,7 +224,7 @@ def _array(spec: Tensor, value: Any) -> NDArray[Any]:
     return made
 
 
-def _texts(spec: Tensor, array: NDArray[Any]) -> NDArray[Any]:
+def _texts(spec: Spec, array: NDArray[Any]) -> NDArray[Any]:
     values = array.ravel().tolist()
     try:
         if {bytes} & set(map(type, values)):
@@ -276,27 +240,18 @@ def _texts(spec: Tensor, array: NDArray[Any]) -> NDArray[Any]:
     return made.reshape(array.shape)
 
 
-def _refused(spec: Tensor, found: str) -> DataError:
+def _refused(spec: Spec, found: str) -> DataError:
     return DataError(f"The input {spec.name!r} takes {_WANTED[spec.dtype]}. Received: {found}")
 
 
-def _missing(name: str, dtype: str) -> Any:
-    """Returns the missing value of a user's input."""
-    # Reinterpreted as int64, as the input takes it.
-    return EMPTY_FINGERPRINT - 2**64 if name.endswith(FINGERPRINT_SUFFIX) and dtype == "int64" else _MISSING[dtype]
-
-
-def _of_user(inputs: tuple[Input, ...], entry: Any, path: Path) -> Tensor:
-    """Returns an input of the graph, which is a raw input or its fingerprints."""
-    known = {one.name: one for one in inputs}
-    found, dtype = known.get(entry.name), _DTYPES.get(entry.type)
-    wanted = None if found is None else DTYPES[found.kind]
-    if found is None and entry.name.endswith(FINGERPRINT_SUFFIX):
-        found, wanted = known.get(entry.name.removesuffix(FINGERPRINT_SUFFIX)), "int64"
-    if found is None or dtype is None or dtype != wanted or len(entry.shape) != len(found.shape):
-        raise _damaged(path, f"the graph takes {entry.name!r}, {entry.type} of the shape {entry.shape}")
-    padding = _missing(entry.name, dtype) if found.length and not found.fixed else None
-    return Tensor(entry.name, dtype, found.shape, padding)
+def _of_users(schema: Schema, graph: Mapping[str, Any], path: Path) -> tuple[Spec, ...]:
+    """Returns the inputs of a graph, each of which is a raw input or its fingerprints."""
+    specs = {spec.name: spec for spec in input_specs(schema, graph)}
+    for name, entry in graph.items():
+        spec = specs.get(name)
+        if spec is None or _DTYPES.get(entry.type) != spec.dtype or len(entry.shape) != len(spec.shape):
+            raise _damaged(path, f"the graph takes {name!r}, {entry.type} of the shape {entry.shape}")
+    return tuple(specs.values())
 
 
 def _default_length(text: str | None, path: Path) -> int:

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tfwd.errors import ConfigError
+from tfwd.inference.metadata import HALVES, LISTS
 from tfwd.server.settings import Backend
 
 # Files beside an ONNX file that are parts of it, and no models of their own.
-_PARTS = (".recommend.onnx", ".transform.onnx", ".ranker.onnx")
+_PARTS = tuple(f".{part}.onnx" for part in (*HALVES, LISTS))
 
 
 # The time of the last change and the size of each file of a version; -1 for one that is not there.

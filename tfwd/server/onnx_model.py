@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
-from tfwd.errors import DataError, RunError
+from tfwd.errors import DataError, RunError, first_line
 from tfwd.inference import onnx_wire
 from tfwd.inference.metadata import Metadata, of_session
 from tfwd.inference.onnx_session import new_session
-from tfwd.schema import DTYPES, FINGERPRINT_SUFFIX, MISSING, MISSING_INTEGER, Schema
 from tfwd.server import list_requests
 from tfwd.server.drift import Watch
 from tfwd.server.lists import Lists, lists_beside
 from tfwd.server.request_error import RequestError
-from tfwd.server.signature import Signature, Spec, Tensors
+from tfwd.server.signature import Signature, Spec, Tensors, input_specs
 
 _INSIDE = "transform/"
 _TYPES = {"tensor(string)": "string", "tensor(int64)": "int64", "tensor(int32)": "int32", "tensor(float)": "float32"}
@@ -49,13 +48,12 @@ class OnnxModel:
         try:
             self._session = new_session(content, file.parent, threads=1)
         except Exception as error:  # its own classes, without a common base
-            why = (str(error).splitlines() or [type(error).__name__])[0]
-            raise RunError(f"{file} cannot be read as an ONNX model: {why}") from None
+            raise RunError(f"{file} cannot be read as an ONNX model: {first_line(error)}") from None
         del content
         described = of_session(self._session, file)
         self.schema = described.schema
         given = {entry.name: entry for entry in self._session.get_outputs()}
-        inputs = tuple(_input(self.schema, entry) for entry in self._session.get_inputs())
+        inputs = input_specs(self.schema, [entry.name for entry in self._session.get_inputs()])
         answers = [name for name in self.schema.answer_names if name in given]
         self._answers = answers
         specs = tuple(_output(given[name], name) for name in answers)
@@ -94,14 +92,13 @@ class OnnxModel:
 def _recommending(lists: Lists) -> Signature:
     """Returns the signature of lists, which answers one request at a time."""
 
-    def run(inputs: Mapping[str, NDArray[Any]]) -> Tensors:
+    def run(inputs: Mapping[str, NDArray[Any]], stopped: Callable[[], bool]) -> Tensors:
         try:
-            return lists.recommend(inputs)
+            return lists.recommend(inputs, stopped)
         except DataError as error:
             raise RequestError(str(error)) from None
 
-    takes, gives = (tuple(Spec(*entry) for entry in tensors) for tensors in (lists.inputs, lists.outputs))
-    signature = Signature("recommend", takes, gives, run, merges=False, defaults=lists.defaults)
+    signature = Signature("recommend", lists.inputs, lists.outputs, run, merges=False, defaults=lists.defaults)
     return list_requests.checked(signature, len(lists.ids))
 
 
@@ -125,15 +122,6 @@ def _transformed(properties: list[tuple[str, str]]) -> dict[str, int]:
         return made
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return {}
-
-
-def _input(schema: Schema, entry: Any) -> Spec:
-    """Returns what a graph's input takes; it may be the fingerprints of an input."""
-    known = {one.name: one for one in schema.inputs}
-    found = known.get(entry.name) or known[entry.name.removesuffix(FINGERPRINT_SUFFIX)]
-    dtype = _TYPES[entry.type]
-    padding = MISSING[found.kind] if DTYPES[found.kind] == dtype else MISSING_INTEGER
-    return Spec(entry.name, dtype, found.shape, None if found.fixed else padding)
 
 
 def _output(entry: Any, name: str) -> Spec:

@@ -83,6 +83,7 @@ def _rows(instances: Any, signature: Signature, limits: Limits) -> Asked:
             row = next(row for row, instance in enumerate(instances) if name not in instance)
             raise _other_keys(row, instances[row], signature) from None
         columns[name] = values.column(spec, given, limits.list_values)
+    values.refuse_uneven_weights(specs, columns)
     return Asked(columns, len(instances), True)
 
 
@@ -121,7 +122,8 @@ def of_arrays(arrays: Tensors, signature: Signature, by_row: bool) -> Asked:
     """Returns inputs that were given as arrays as a request.
 
     Raises:
-        RequestError: an input is missing, inputs of rows differ in their number, or there are none.
+        RequestError: an input is missing, inputs of rows differ in their number or there are none, or lists of weights
+            are not as long as what they weigh.
     """
     missing = [
         spec.name for spec in signature.inputs if spec.name not in arrays and spec.name not in signature.defaults
@@ -129,9 +131,10 @@ def of_arrays(arrays: Tensors, signature: Signature, by_row: bool) -> Asked:
     if missing:
         raise RequestError(f"The request lacks the inputs {values.names(missing)} of the signature {signature.name!r}.")
     arrays = {**signature.defaults, **arrays}
+    values.refuse_uneven_weights(signature.inputs, arrays)
     if not signature.merges:
         return Asked(dict(arrays), 0, by_row)
-    counts = {name: len(values) for name, values in arrays.items()}
+    counts = {name: len(array) for name, array in arrays.items()}
     rows = next(iter(counts.values()))
     other = next((name for name, count in counts.items() if count != rows), None)
     if other is not None:

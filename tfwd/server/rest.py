@@ -47,9 +47,9 @@ async def answer(server: Host, method: str, path: str, headers: dict[bytes, byte
 
 
 async def _asked(server: Host, version: Version, asked: str, headers: dict[bytes, bytes], receive: Receive) -> Answer:
-    body = json_codec.loads(await server.read(headers, receive))
-    name = predict_api.signature_name(body)
     limits, model = server.settings.limits, version.model
+    body = json_codec.loads(await server.read(headers, receive), limits.containers)
+    name = predict_api.signature_name(body)
     if asked == ":predict":
         signature = _predicting(version, name)
         request = predict_api.read(body, signature, limits)
@@ -86,7 +86,7 @@ def metadata(version: Version) -> dict[str, Any]:
         name: {
             "inputs": {spec.name: _tensor(spec) for spec in signature.inputs},
             "outputs": {spec.name: _tensor(spec) for spec in signature.outputs},
-            "method_name": f"tensorflow/serving/{signature.method}",
+            "method_name": "tensorflow/serving/predict",
             "defaults": {},
         }
         for name, signature in model.signatures.items()
@@ -107,7 +107,6 @@ def metadata(version: Version) -> dict[str, Any]:
 
 
 _EXAMPLE_OUTPUTS = {
-    "predict": (),
     "classify": (Spec("classes", "string", (None, None)), Spec("scores", "float32", (None, None))),
     "regress": (Spec("outputs", "float32", (None,)),),
 }

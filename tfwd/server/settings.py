@@ -25,6 +25,11 @@ class Limits:
     list_values: int = 10_000
     seconds: float = 30.0
 
+    @property
+    def containers(self) -> int:
+        """The most lists and objects in a body of JSON: a row, and what it holds, and never too few for one row."""
+        return 50 * max(self.rows, 2000)
+
 
 @dataclass(frozen=True)
 class Batching:

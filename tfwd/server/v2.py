@@ -58,9 +58,10 @@ async def _infer(server: Host, version: Version, headers: dict[bytes, bytes], re
     length = headers.get(_LENGTH)
     content = await server.read(headers, receive)
     text, binary = infer_api.split(content, None if length is None else length.decode("latin-1"))
-    body = json_codec.loads(text)
+    limits = server.settings.limits
+    body = json_codec.loads(text, limits.containers)
     batcher = version.batcher(infer_api.signature_of(body))
-    question = infer_api.read(body, binary, batcher.signature, server.settings.limits)
+    question = infer_api.read(body, binary, batcher.signature, limits)
     outputs = await batcher.answer(question.asked, server.alone)
     written, json_length = infer_api.write(version.name, version.number, question, outputs)
     made = Answer(written, model=version.name, kind="Infer", version=version.header, rows=question.asked.rows)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tfwd.schema import MISSING_INTEGER
 from tfwd.server.request_error import RequestError
-from tfwd.server.signature import TENSORFLOW_TYPES, Spec
+from tfwd.server.signature import TENSORFLOW_TYPES, Spec, uneven_weights
 
 _INT64 = range(-(2**63), 2**63)
 _WANTED = {
@@ -24,13 +23,14 @@ _WANTED = {
 _ONLY_TEXT, _ONLY_INTEGERS, _ONLY_NUMBERS = {str}, {int}, ({float}, {int}, {int, float})
 
 
-def flat(spec: Spec, values: list[Any], first_row: int = 0) -> list[Any]:
+def flat(spec: Spec, values: list[Any], first_row: int = 0, width: int | None = None) -> list[Any]:
     """Returns checked values of a tensor: texts, integers or numbers.
 
     Args:
         spec: the tensor.
-        values: JSON values, one per row, or those of one row.
+        values: JSON values, one per row, or those of whole lists one after the other.
         first_row: the row of the first value, for messages.
+        width: how many of them each row has, if they are those of lists.
 
     Raises:
         RequestError: a value has another type, or does not fit.
@@ -40,14 +40,15 @@ def flat(spec: Spec, values: list[Any], first_row: int = 0) -> list[Any]:
         if kinds == _ONLY_TEXT:
             return values
         return [
-            value if type(value) is str else _decoded(spec, value, first_row + row) for row, value in enumerate(values)
+            value if type(value) is str else _decoded(spec, value, _place(index, first_row, width))
+            for index, value in enumerate(values)
         ]
     if spec.dtype == "float32":
         if kinds in _ONLY_NUMBERS:
             return values
-        _refuse(spec, values, (int, float), first_row)
+        _refuse(spec, values, (int, float), first_row, width)
     if kinds != _ONLY_INTEGERS:
-        _refuse(spec, values, (int,), first_row)
+        _refuse(spec, values, (int,), first_row, width)
     if spec.dtype == "int32":
         limits = range(-(2**31), 2**31)
         outside = next((value for value in values if value not in limits), None)
@@ -56,30 +57,45 @@ def flat(spec: Spec, values: list[Any], first_row: int = 0) -> list[Any]:
             None if min(values) >= -(2**63) and max(values) < 2**63 else next(v for v in values if v not in _INT64)
         )
     if outside is not None:
-        row = first_row + values.index(outside)
-        raise RequestError(
-            f"Input {spec.name!r}, instance {row}: expected {_WANTED[spec.dtype]}, received {outside!s:.60}."
-        )
+        place = _place(values.index(outside), first_row, width)
+        raise RequestError(f"Input {spec.name!r}, {place}: expected {_WANTED[spec.dtype]}, received {outside!s:.60}.")
     return values
 
 
-def _refuse(spec: Spec, values: Sequence[Any], kinds: tuple[type, ...], first_row: int) -> None:
-    for row, value in enumerate(values):
+def _place(index: int, first_row: int, width: int | None) -> str:
+    """Returns where a value is, for messages."""
+    if width is None:
+        return f"instance {first_row + index}"
+    return f"instance {first_row + index // width}, value {index % width}"
+
+
+def _refuse(spec: Spec, values: Sequence[Any], kinds: tuple[type, ...], first_row: int, width: int | None) -> None:
+    for index, value in enumerate(values):
         if type(value) not in kinds:
             raise RequestError(
-                f"Input {spec.name!r}, instance {first_row + row}: expected {_WANTED[spec.dtype]} "
+                f"Input {spec.name!r}, {_place(index, first_row, width)}: expected {_WANTED[spec.dtype]} "
                 f"({TENSORFLOW_TYPES[spec.dtype]}), received {shown(value)}."
             )
 
 
-def _decoded(spec: Spec, value: Any, row: int) -> str:
-    if isinstance(value, dict) and value.keys() == {"b64"} and isinstance(value["b64"], str):
-        try:
-            return base64.b64decode(value["b64"], validate=True).decode("utf-8")
-        except (binascii.Error, ValueError):
+def _decoded(spec: Spec, value: Any, place: str) -> str:
+    if _is_base64(value) and isinstance(value["b64"], str):
+        found = text_of(value)
+        if found is None:
             why = "is not the base64 of UTF-8 text"
-            raise RequestError(f"Input {spec.name!r}, instance {row}: {shown(value['b64'])} {why}.") from None
-    raise RequestError(f"Input {spec.name!r}, instance {row}: expected a string (DT_STRING), received {shown(value)}.")
+            raise RequestError(f"Input {spec.name!r}, {place}: {shown(value['b64'])} {why}.")
+        return found
+    raise RequestError(f"Input {spec.name!r}, {place}: expected a string (DT_STRING), received {shown(value)}.")
+
+
+def text_of(value: Any) -> str | None:
+    """Returns the text of `{"b64": its base64}`, None if a value is something else, or not of UTF-8 text."""
+    if not _is_base64(value) or type(value["b64"]) is not str:
+        return None
+    try:
+        return base64.b64decode(value["b64"], validate=True).decode("utf-8")
+    except (binascii.Error, ValueError):
+        return None
 
 
 def column(spec: Spec, values: list[Any], longest: int) -> list[Any]:
@@ -106,7 +122,21 @@ def column(spec: Spec, values: list[Any], longest: int) -> list[Any]:
             f"{row} has {len(values[row])}. Pad the shorter ones with the missing value."
         )
     refuse_length(spec, length, longest)
-    return [flat(spec, value, row) if value else value for row, value in enumerate(values)]
+    return [flat(spec, value, row, length) if value else value for row, value in enumerate(values)]
+
+
+def refuse_uneven_weights(specs: Sequence[Spec], columns: Mapping[str, Any]) -> None:
+    """Refuses lists of weights that are not as long as the lists that they weigh.
+
+    Args:
+        specs: the inputs.
+        columns: what was given, as `column` makes it, or as arrays.
+    """
+    pairs = [(spec.name, spec.weighs) for spec in specs if spec.weighs is not None]
+    widths = {name: len(columns[name][0]) for pair in pairs for name in pair if len(columns[name])}
+    fault = uneven_weights(specs, widths)
+    if fault is not None:
+        raise RequestError(f"{fault}.")
 
 
 def refuse_length(spec: Spec, length: int, longest: int) -> None:
@@ -126,7 +156,7 @@ def array(spec: Spec, values: list[Any]) -> NDArray[Any]:
         lengths = {len(value) for value in values}
         if len(lengths) > 1:
             most = max(lengths)
-            values = [value + [spec.padding] * (most - len(value)) for value in values]
+            values = [value + [spec.missing] * (most - len(value)) for value in values]
         made = np.empty((len(values), max(lengths, default=0)), spec.type)
         if made.size:
             made[:] = _numbers(values, spec)
@@ -201,5 +231,4 @@ def names(found: Iterable[str], most: int = 10) -> str:
 def nothing(spec: Spec, rows: int) -> NDArray[Any]:
     """Returns rows of an input without any value."""
     shape = (rows, *(1 if size is None else size for size in spec.shape[1:]))
-    missing = {"string": "", "int64": MISSING_INTEGER, "float32": np.nan}[spec.dtype]
-    return np.full(shape, missing, spec.type)
+    return np.full(shape, spec.missing, spec.type)

@@ -19,6 +19,7 @@ from onnx import TensorProto, helper
 from export.onnx import writer as onnx
 from export.onnx.cuda import without_kernel
 from export.onnx.halves import half_files, halve
+from export.onnx.parts import publish
 from export.parity import compare as parity
 from export.parity.hostile import hostile_rows
 from export.parity.known_values import known_values
@@ -199,13 +200,46 @@ def test_halves_of_two_models_never_lie_beside_each_other(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "replace", killed)
-        with pytest.raises(KeyboardInterrupt):
-            onnx.save(models["wide"], file, split=True)
-    assert os.listdir(tmp_path) == ["model.onnx"]
+        for split in (True, False):
+            with pytest.raises(KeyboardInterrupt):
+                onnx.save(models["wide"], file, split=split)
+            assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
     onnx.save(models["wide"], file, split=True)
     check(file, random_rows(20))
     onnx.save(models["binary"], file)
     assert os.listdir(tmp_path) == ["model.onnx"]
+
+
+def test_parts_are_there_before_the_whole_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And older ones go before it: a server that looks once a second loads the whole with what lies beside it."""
+    files: dict[str | None, Path] = {None: tmp_path / "m.onnx", "recommend": tmp_path / "m.recommend.onnx"}
+    files |= zip(("transform", "ranker"), half_files(files[None]), strict=True)
+    for folder in ("new", "aside"):
+        (tmp_path / folder).mkdir()
+
+    def write(folder: Path, *parts: str | None) -> dict[str | None, Path]:
+        made = {part: folder / files[part].name for part in parts}
+        for part, place in made.items():
+            graph = helper.make_graph([], folder.name, [], [])
+            proto = helper.make_model(graph)
+            helper.set_model_props(proto, {} if part is None else {"tfwd_part": part})
+            onnx_format.save_model(proto, str(place))
+        return made
+
+    def lying() -> dict[str, str]:
+        return {path.name: onnx_format.load(str(path)).graph.name for path in sorted(tmp_path.glob("*.onnx"))}
+
+    write(tmp_path, None, "recommend", "ranker")
+    replace, seen = os.replace, []
+
+    def watched(source: Path, target: Path) -> None:
+        replace(source, target)
+        if target == files[None]:
+            seen.append(lying())
+
+    monkeypatch.setattr(os, "replace", watched)
+    publish(write(tmp_path / "new", None, "recommend", "transform"), files, tmp_path / "aside")
+    assert seen == [dict.fromkeys(["m.onnx", "m.recommend.onnx", "m.transform.onnx"], "new")]
 
 
 @pytest.mark.usefixtures("one_conversion")
