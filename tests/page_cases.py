@@ -10,9 +10,12 @@ import numpy as np
 import pandas as pd
 from made_once import made
 
+from tfwd.analysis.analyze import analyze
 from tfwd.config.config import Config
+from tfwd.model.build import build_model
+from tfwd.model.saving import save_model
 from tfwd.run import Run
-from tfwd.training.fit import fit
+from tfwd.training.splits import open_splits
 
 COLUMN = "<img src=x onerror=document.title='hurt'>"
 LABEL = "\"><script>document.title='hurt'</script>"
@@ -29,7 +32,7 @@ VALUES = (
     "=1+1",
     "(missing)",
 )
-CATEGORIES = 100_000
+CATEGORIES = 30_000
 
 FEATURES: list[dict[str, Any]] = [
     {"type": "categorical", "column": COLUMN, "name": "image", "embedding": 4},
@@ -67,20 +70,28 @@ def frame(rows: int = 400) -> pd.DataFrame:
 
 @functools.cache
 def hostile() -> Run:
-    """The run, trained on a Parquet file."""
+    """The run, on a Parquet file, as an older version left it, with drawn weights, which are quick."""
 
     def make(folder: Path) -> None:
         frame().to_parquet(folder / "train.parquet", index=False)
         cities = folder / "cities.txt"
         cities.write_text("\n".join(f"city {number}" for number in range(CATEGORIES)), encoding="utf-8")
         features = [{**one, "vocabulary_file": str(cities)} if "vocabulary_file" in one else one for one in FEATURES]
-        config = {
+        values = {
             "data": {"train": str(folder / "train.parquet"), "label": {"column": LABEL, "positive": "<i>yes</i>"}},
             "features": features,
             "model": {"hidden_units": [8]},
-            "train": {"epochs": 2, "batch_size": 64, "tensorboard": False},
-            "export": {"formats": []},
         }
-        fit(Config.of(config), folder / "run")
+        config = Config.of(values)
+        splits = open_splits(config)
+        statistics = analyze(splits.fit, config)
+        run = Run.create(folder / "run", config)
+        run.save_statistics(statistics)
+        model = build_model(config, statistics, splits.with_classes(statistics.label.classes).schema)
+        generator = np.random.default_rng(0)
+        for variable in model.ranker.trainable_variables:
+            variable.assign(generator.normal(scale=0.3, size=variable.shape))
+        save_model(model, run.path / "model.keras")
+        run.finish()
 
     return Run.open(made("hostile-page", make) / "run")

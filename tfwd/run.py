@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tfwd.data.rows import Rows
 from tfwd.data.source import Source
 from tfwd.errors import DataError
+from tfwd.run_folder import background
 from tfwd.run_folder.folder import RunFolder
 
 if TYPE_CHECKING:
@@ -21,9 +22,8 @@ if TYPE_CHECKING:
     from tfwd.recommend.recommender import Recommender
 
 
-# Rows that are explained at a time, and rows that the deep head's answer is compared with.
+# Rows that are explained at a time.
 _EXPLAINED = 256
-_BACKGROUND = 64
 
 
 class Run(RunFolder):
@@ -56,24 +56,37 @@ class Run(RunFolder):
 
     @cached_property
     def explainer(self) -> Explainer:
-        """What splits the logits of raw rows; it compares the deep head with some training rows, if the run has any.
+        """What splits the logits of raw rows.
+
+        It compares the deep head with rows that the training kept, or that are drawn from the run's data, or else with
+        the typical row; `Contributions.background_rows` tells which.
 
         Raises:
-            RunError: the run was changed after the training.
+            RunError: the run was changed after the training, or the rows that it kept are damaged.
         """
         from tfwd.inspection.contributions import Explainer
 
         self.refuse_changed()
-        return Explainer(self.model, self.config.features, self.statistics, self.drawn(_BACKGROUND))
+        rows = None
+        if self.model.heads.deep is not None:
+            kept = background.load(self.path, self.model.schema)
+            rows = self.drawn(background.ROWS) if kept is None else kept
+        return Explainer(self.model, self.config.features, self.statistics, rows)
 
     def recommend(
         self, users: Any, *, k: int | None = None, candidates: Sequence[Any] | None = None, include_seen: bool = False
     ) -> pd.DataFrame:
         """Returns the best items of the run's catalogue for some users; see `tfwd.Recommender.recommend`."""
-        return self._recommender.recommend(users, k=k, candidates=candidates, include_seen=include_seen)
+        return self.recommender.recommend(users, k=k, candidates=candidates, include_seen=include_seen)
 
     @cached_property
-    def _recommender(self) -> Recommender:
+    def recommender(self) -> Recommender:
+        """What makes lists of the items of the run's catalogue; made once.
+
+        Raises:
+            ConfigError: the run's configuration has no section `ranking`.
+            DataError: the run has no catalogue.
+        """
         from tfwd.recommend.recommender import Recommender
 
         return Recommender(self)
@@ -148,8 +161,6 @@ class Run(RunFolder):
             source = self.source()
             if source is None:
                 return None
-            rows = Rows(source, self.model.schema, labelled=False)
-            batch = next(rows.batches(count, order=(self.config.train.seed, 0)), None)
+            return background.draw(source, self.model.schema, count, self.config.train.seed)
         except DataError:
             return None
-        return None if batch is None else batch.inputs

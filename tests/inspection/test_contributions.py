@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ import census_cases
 import datetime_cases
 import numpy as np
 import pytest
+import small_run_cases
 
 from tfwd.config.config import Config
 from tfwd.errors import DataError
@@ -24,6 +26,8 @@ from tfwd.inspection.typical_row import typical_row
 from tfwd.inspection.wide_weights import wide_weights
 from tfwd.model.build import build_model
 from tfwd.model.wide_deep import WideDeep
+from tfwd.run import Run
+from tfwd.run_folder import background
 from tfwd.schema import MISSING_INTEGER, Input, Schema
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "export"))
@@ -167,11 +171,15 @@ def tower_of_numbers(names: tuple[str, ...], activation: str) -> tuple[WideDeep,
 def by_coalitions(model: WideDeep, row: Mapping[str, float], others: list[Mapping[str, float]]) -> dict[str, float]:
     """Shapley values by their definition: every coalition, every background row, through the model's raw inputs."""
     names, found = list(row), dict.fromkeys(row, 0.0)
-    for other in others:
-        coalitions = [set(c) for size in range(len(names) + 1) for c in itertools.combinations(names, size)]
-        mixed = [{name: row[name] if name in members else other[name] for name in names} for members in coalitions]
-        batch = {name: np.array([one[name] for one in mixed], np.float32) for name in names}
-        value = dict(zip(map(frozenset, coalitions), model.logits(batch).numpy()[:, 0].tolist(), strict=True))
+    coalitions = [frozenset(c) for size in range(len(names) + 1) for c in itertools.combinations(names, size)]
+    mixed = [
+        {name: row[name] if name in members else other[name] for name in names}
+        for other in others
+        for members in coalitions
+    ]
+    batch = {name: np.array([one[name] for one in mixed], np.float32) for name in names}
+    for values in model.logits(batch).numpy().reshape(len(others), len(coalitions)).tolist():
+        value = dict(zip(coalitions, values, strict=True))
         for name in names:
             for members in coalitions:
                 if name not in members:
@@ -229,11 +237,11 @@ def test_counts_are_explained_by_their_logarithm() -> None:
 
 
 def test_a_typical_row_has_the_most_frequent_values() -> None:
-    run = census_cases.trained()
+    run = small_run_cases.trained()
     space = FeatureSpace(run.config.features, run.statistics)
     row = typical_row(run.model.schema, space)
     train = run.statistics
-    for name in ("education", "occupation", "marital_status"):
+    for name in ("education", "occupation"):
         vocabulary = train.vocabularies[name]
         assert row[name] == [max(zip(vocabulary.counts, vocabulary.values, strict=True))[1]]
     assert row["age"] == [train.numerics["age"].median]
@@ -260,7 +268,7 @@ def test_typical_lists_and_what_nothing_was_learned_of(bags: tuple[WideDeep, Exp
 
 
 def test_a_run_explains_files_and_frames() -> None:
-    run = census_cases.trained()
+    run = small_run_cases.trained()
     table = census_cases.frame("test", 700).head(40).drop(columns="income")
     rows = run.contributions(table)
     predicted = run.predict(table)
@@ -270,6 +278,25 @@ def test_a_run_explains_files_and_frames() -> None:
     assert run.explainer({name: [] for name in (entry.name for entry in run.model.schema.inputs)}) == []
     with pytest.raises(DataError, match="'age'"):
         run.contributions(table.drop(columns="age"))
+
+
+def test_a_run_compares_with_the_same_rows_wherever_it_is(tmp_path: Path) -> None:
+    path = small_run_cases.copy_of_trained(tmp_path / "run")
+    row = census_cases.frame("test", 700).head(1)
+    (there,) = small_run_cases.trained().contributions(row)
+    config = path / "config.yaml"
+    config.write_text(re.sub(r"\w+\.csv", "gone.csv", config.read_text(encoding="utf-8")), encoding="utf-8")
+    run = Run.open(path)
+    assert run.drawn(1) is None
+    (moved,) = run.contributions(row)
+    assert there.background_rows == moved.background_rows == 64
+    np.testing.assert_array_equal(moved.background, there.background)
+    np.testing.assert_array_equal(moved.terms[-1].contribution, there.terms[-1].contribution)
+    (path / background.FILE).unlink()
+    (typical,) = Run.open(path).contributions(row)
+    assert typical.background_rows == 0
+    assert abs(typical.background - there.background).max() > 0.01
+    np.testing.assert_allclose(typical.logit, there.logit, atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -16,10 +16,12 @@ from census_cases import files
 
 from tfwd.errors import DataError, RunError
 from tfwd.inference.scorer import Scorer
-from tfwd.page.asking import Asker
+from tfwd.inspection.contributions import Contributions
+from tfwd.page.asking import Asker, agree
 from tfwd.page.fields import Row
 from tfwd.page.mount import mount
 from tfwd.run import Run
+from tfwd.schema import Schema
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +124,50 @@ def test_an_export_of_another_state_is_noted(asker: Asker, monkeypatch: pytest.M
     assert note.endswith("it is of another state of the run. Export again.")
 
 
+@pytest.mark.parametrize(
+    ("task", "counts", "spread", "given", "expected", "same"),
+    [
+        ("binary", False, 1.0, 2.0, 2.0009, True),
+        ("binary", False, 1.0, 0.1, 0.11, False),
+        # A label near 0.03 differs by less than a thousandth of a logit.
+        ("regression", False, 0.01, 0.03, 0.0302, False),
+        ("regression", False, 0.01, 0.03, 0.030005, True),
+        ("regression", False, 0.0, 0.03, 0.0305, True),
+        ("regression", True, 9.0, np.exp(2.0), 2.0001, True),
+        ("regression", True, 9.0, np.exp(2.0), 2.1, False),
+        # float32 has nothing there.
+        ("regression", True, 9.0, np.inf, 90.0, True),
+        ("regression", True, 9.0, 0.0, -120.0, True),
+        ("regression", True, 9.0, 1e-45, -103.0, True),
+        ("regression", True, 9.0, np.inf, 80.0, False),
+        ("regression", True, 9.0, 0.0, -3.0, False),
+        ("regression", True, 9.0, np.inf, 1e4, True),
+    ],
+)
+def test_whether_an_answer_is_that_of_the_model(
+    task: Any, counts: bool, spread: float, given: float, expected: float, same: bool
+) -> None:
+    with np.errstate(divide="ignore"):
+        logits = np.log([given]) if counts else np.array([given])
+    schema = Schema((), task, "y", counts=counts)
+    assert agree(schema, spread, np.array([given]), logits, np.array([expected])) == same
+
+
+def test_counts_beyond_float32_are_answered(asker: Asker, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = Asker(asker.run)
+    monkeypatch.setattr(other, "schema", Schema(asker.schema.inputs, "regression", "y", counts=True))
+    for count, logit, logarithm in ((np.inf, 95.0, np.inf), (0.0, -200.0, -np.inf)):
+        scorer = Scorer(
+            other.schema, lambda _, c=count: {"prediction": np.array([c])}, asker.scorer.score_chunk, "onnx"
+        )
+        monkeypatch.setattr(other, "scorer", scorer)
+        parts = Contributions(np.array([logit]), np.zeros(1), ())
+        monkeypatch.setitem(other.run.__dict__, "explainer", lambda _, p=parts: [p])
+        answer = other.answer(other.example(0))
+        assert answer.notes == ()
+        assert answer.logits[0] == logarithm
+
+
 def test_lists_weights_and_moments_of_a_run_without_its_rows(tmp_path: Path) -> None:
     shutil.copytree(page_cases.hostile().path, tmp_path / "run")
     config = tmp_path / "run" / "config.yaml"
@@ -139,6 +185,10 @@ def test_lists_weights_and_moments_of_a_run_without_its_rows(tmp_path: Path) -> 
     more = {**row, "tags": ["it's", "<b>bold</b>", points[3].value], "tag_weights": [0.5, 2.0, 1.0]}
     assert points[3].answers[0] == pytest.approx(asker.answer(more).values[0], abs=1e-6)
     assert asker.curve(row, "seen")
+    # A person types a date, where a program sends seconds.
+    assert "1970" not in asker.by_name["seen"].info
+    # Nor has a run of an older version kept rows to compare with.
+    assert answer.parts.background_rows == 0
     curved = {field.label for field in asker.fields if asker.has_curve(field)}
     assert curved == {page_cases.COLUMN, "city", "level", "tags", "price", "age", "seen"}
     with pytest.raises(DataError, match="takes a weight for each value of 'tags'. Received: 1 weights for 2 values"):

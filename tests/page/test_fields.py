@@ -133,10 +133,10 @@ def test_what_is_no_value_is_refused_by_name(hostile: dict[str, Field], label: s
 def test_what_training_has_not_seen_is_noted(hostile: dict[str, Field]) -> None:
     assert hostile["age"].notes(39.0) == hostile["age"].notes(None) == []
     assert hostile["age"].notes(70.0) == ["age: 70 lies outside of the training range, 18 to 69."]
-    assert hostile["city"].notes("city 99999") == []
+    assert hostile["city"].notes(f"city {page_cases.CATEGORIES - 1}") == []
     (note,) = hostile["city"].notes("CITY 9999")
     assert note.startswith("city: “CITY 9999” was not seen in training")
-    assert "“city 99990”" in note or "“city 9999”" in note
+    assert "“city 9999”" in note
     (note,) = hostile["tags"].notes(["x", "y", "z", "w", "50%"])
     assert "“x”, “y”, “z” and 1 more" in note
     assert hostile["url"].notes("anything") == []

@@ -15,6 +15,7 @@ from tfwd.errors import DataError
 from tfwd.page.asking import Asker
 from tfwd.page.links import rows_of
 from tfwd.page.lists import Lists
+from tfwd.recommend.reasons import Reasons
 from tfwd.run import Run
 
 
@@ -45,6 +46,12 @@ def test_each_item_of_a_list_opens_its_row(asker: Asker, lists: Lists) -> None:
         assert asker.answer(row).values[0] == pytest.approx(score, abs=1e-6)
     reasons = re.findall(r'<span class="reasons">(.*?)</span></th>', shown)
     assert any("city=" in reason for reason in reasons)
+
+
+def test_a_reason_is_one_whatever_is_in_its_value(lists: Lists, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Reasons, "of", lambda _, user, rows, count: [["city=a; b +0.20", "deep +0.10"] for _ in rows])
+    shown = lists.panel(lists.users()[3], include_seen=False)
+    assert shown.count("<span>city=a; b +0.20</span><span>deep +0.10</span>") == 10
 
 
 def test_the_users_are_those_of_the_run(lists: Lists) -> None:

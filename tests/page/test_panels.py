@@ -15,7 +15,7 @@ from tfwd.inspection.contributions import Contributions, Term
 from tfwd.page.asking import Answer, Point
 from tfwd.page.curves import curve_panel, ticks
 from tfwd.page.fields import Field
-from tfwd.page.markup import number, percent, signed
+from tfwd.page.markup import decimals, number, percent, plain, signed
 from tfwd.page.panels import answer_panel, comparison_panel, refusal_panel, why_panel
 from tfwd.schema import Input, Schema
 
@@ -153,6 +153,38 @@ def test_a_curve_where_nothing_changes() -> None:
             assert "nan" not in Reader(curve_panel(schema, field, points, 0)).said
 
 
+def heights(shown: str) -> list[str]:
+    """The labels of the axis of answers."""
+    return re.findall(r'text-anchor="end">([^<]*)</text>', shown.partition("<polyline")[0])
+
+
+@pytest.mark.parametrize(("answer", "top"), [(0.0, "100 %"), (5e-324, "100 %"), (1.0, "100 %"), (1.0000001, "100 %")])
+def test_the_axis_of_probabilities_is_from_0_to_1(answer: float, top: str) -> None:
+    field = Field(Input("a", "a", "float"), "number", low=0.0, high=9.0)
+    points = [Point(value, str(value), np.full(7, answer), value == 0) for value in (0.0, 9.0)]
+    for schema in (BINARY, MULTICLASS):
+        found = heights(curve_panel(schema, field, points, 0))
+        assert (found[0], top in found[1:]) == ("0 %", True)
+        assert not [label for label in found if label.startswith("-") or label == "150 %"]
+    assert "-" not in "".join(heights(curve_panel(COUNTS, field, points, 0)))
+
+
+def test_predictions_beyond_float32_are_said_and_not_drawn() -> None:
+    field = Field(Input("a", "a", "float"), "number", low=0.0, high=9.0)
+    points = [Point(float(x), str(x), np.array([y]), x == 3) for x, y in enumerate((1.0, 2.0, 4.0, np.inf))]
+    shown = curve_panel(COUNTS, field, points, 0)
+    Reader(shown)
+    places = re.search(r'<polyline class="curve" points="([^"]*)"', shown)
+    assert places is not None
+    assert len(places[1].split()) == 3
+    assert "This row, a 3: inf." in shown
+    alone = curve_panel(COUNTS, field, points[3:], 0)
+    assert "<svg" not in alone
+    assert "a 3: inf." in alone
+    category = Field(BINARY.inputs[0], "category", values=("x",))
+    assert "nan" not in curve_panel(COUNTS, category, points, 0)
+
+
 def test_bars_of_categories() -> None:
     field = Field(BINARY.inputs[0], "category", values=page_cases.VALUES)
     points = [Point(value, value, np.array([at / 20]), at == 2) for at, value in enumerate(page_cases.VALUES)]
@@ -160,6 +192,67 @@ def test_bars_of_categories() -> None:
         said = Reader(curve_panel(schema, field, points, 0)).said
         assert all(value in said for value in page_cases.VALUES)
         assert said.count("this row") == 1
+
+
+SMALL = Contributions(
+    np.array([0.03]),
+    np.zeros(1),
+    (Term("wide", "a", "a=x", "x", np.array([0.0021])), Term("wide", "b", "b", "1", np.array([-4e-4]))),
+)
+
+
+def test_parts_of_a_small_label_keep_their_digits() -> None:
+    given = Answer(SMALL.logit, SMALL.logit, SMALL)
+    assert amounts(why_panel(REGRESSION, given, 0)) == [0.03, 0.0021, -0.0004]
+    other = Contributions(
+        SMALL.base, SMALL.background, (*SMALL.terms[:1], Term("wide", "b", "b", "2", np.array([4e-4])))
+    )
+    fields = (Field(BINARY.inputs[0], "category"),)
+    kept, now = (({"a": "x"}, Answer(parts.logit, parts.logit, parts)) for parts in (SMALL, other))
+    differences = comparison_panel(REGRESSION, fields, kept, now, 0).partition("What makes the difference")[2]
+    assert amounts(differences) == [0.0008]
+
+
+@pytest.mark.parametrize(
+    ("largest", "places"), [(0.0, 2), (1e-3, 5), (0.03, 4), (0.37, 3), (1.0, 2), (9.99, 2), (1e6, 2), (5e-324, 326)]
+)
+def test_decimals_of_numbers_that_stand_together(largest: float, places: int) -> None:
+    assert decimals(largest) == decimals(-largest) == places
+
+
+def test_a_typical_row_to_compare_with_is_said() -> None:
+    parts = answer(BINARY).parts
+    for rows, said in ((0, True), (64, False)):
+        given = Contributions(parts.base, parts.background, parts.terms, rows)
+        shown = Reader(why_panel(BINARY, Answer(given.logit, given.logit, given), 0)).said
+        assert ("one typical row" in shown) == ("the deep head for a typical row" in shown) == said
+    wide = Answer(SMALL.logit, SMALL.logit, SMALL)
+    assert "typical" not in why_panel(REGRESSION, wide, 0)
+
+
+# What Gradio replaces in a field's line, in this order.
+REPLACED = (
+    r"`([^`]+)`",
+    r"\[([^\]]+)\]\(([^)]+)\)",
+    r"\*\*(.+?)\*\*",
+    r"__(.+?)__",
+    r"\*(.+?)\*",
+    r"(?<!\w)_(.+?)_(?!\w)",
+)
+
+
+@example("a*b*a ![x](http://host/x.png)")
+@example("_a_ `b` __c__ a__b__c")
+@given(st.text(st.sampled_from("*_`[]() ab1é-"), max_size=30))
+def test_a_field_s_line_has_nothing_that_gradio_replaces(line: str) -> None:
+    shown = plain(line)
+    assert not [found for found in REPLACED if re.search(found, shown, re.ASCII)]
+    assert shown.translate(str.maketrans("∗ˋˍ", "*`_", "\u2060")) == line
+
+
+def test_a_usual_line_stays_as_it_is() -> None:
+    line = "17 to 90 in training, median 37; computed as hours_per_week / 7 - (a + b)"
+    assert plain(line) == line
 
 
 def test_a_refusal_is_text() -> None:
@@ -213,7 +306,14 @@ def test_what_is_added_as_text(value: float, text: str) -> None:
     assert signed(value) == text
 
 
+def test_what_is_added_with_more_decimals() -> None:
+    assert signed(-0.00123, 4) == "−0.0012"
+    assert signed(1.23e-20, 22) == "+1.23e-20"
+    assert signed(0.0, 326) == "0"
+
+
 @example(0.0, 5e-324)
+@example(5e-324, 0.0)
 @given(st.floats(-1e15, 1e15), st.floats(0, 1e15))
 def test_ticks_are_round_and_around(low: float, span: float) -> None:
     found = ticks(low, low + span)

@@ -27,7 +27,7 @@ from tfwd.run import Run
 @pytest.fixture(scope="module")
 def recommender() -> Recommender:
     # That of the run, whose graph is then traced once.
-    return cases.trained()._recommender
+    return cases.trained().recommender
 
 
 @functools.cache

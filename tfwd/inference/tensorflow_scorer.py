@@ -28,7 +28,7 @@ def keras_scorer(model: Any) -> Scorer:
     """Returns the scorer of a `WideDeep` in memory."""
     import tensorflow as tf
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def answers(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         found: dict[str, tf.Tensor] = model.answers(model.logits(inputs, training=False))
         return found

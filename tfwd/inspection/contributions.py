@@ -62,11 +62,14 @@ class Contributions:
         base: the logits of the base rate of the training rows, or the mean label.
         background: the deep head's mean logits of the background rows; 0 without a deep head.
         terms: those of the wide head that are not zero, then a term of the deep head for each of its features.
+        background_rows: the rows that the deep head is compared with; 0 if it is compared with the typical row, which
+            gives other shares, or there is no deep head.
     """
 
     base: NDArray[np.float64]
     background: NDArray[np.float64]
     terms: tuple[Term, ...]
+    background_rows: int = 0
 
     @property
     def logit(self) -> NDArray[np.float64]:
@@ -98,10 +101,13 @@ class Explainer:
         self._by_column = {entry.column: entry for entry in model.schema.inputs}
         self._scale = float(model.heads.logit.scale.numpy())
         self._base: NDArray[np.float64] = model.heads.logit.base.numpy().astype(np.float64)
-        self._deep = None
+        self._deep, self._compared = None, 0
         if model.heads.deep is not None:
-            rows = typical_row(model.schema, self._space) if background is None else background
-            self._deep = DeepShares(model, self._space, model.transform(tensors(raw_arrays(model.schema, rows))))
+            rows = raw_arrays(
+                model.schema, typical_row(model.schema, self._space) if background is None else background
+            )
+            self._deep = DeepShares(model, self._space, model.transform(tensors(rows)))
+            self._compared = 0 if background is None else len(next(iter(rows.values())))
 
     def __call__(self, raw: Mapping[str, Any]) -> list[Contributions]:
         """Returns the contributions in each row.
@@ -132,7 +138,7 @@ class Explainer:
             if self._deep is not None:
                 for feature, share in zip(self._deep.features, shares[row], strict=True):
                     terms.append(Term("deep", feature, feature, given.of(feature), share))
-            rows.append(Contributions(self._base, background, tuple(terms)))
+            rows.append(Contributions(self._base, background, tuple(terms), self._compared))
         return rows
 
 

@@ -19,6 +19,7 @@ from tfwd.inference.scorer import Scorer
 from tfwd.inspection.contributions import Contributions
 from tfwd.inspection.typical_row import typical_row
 from tfwd.page.fields import Field, Row, Value, fields_of, row_of_raw
+from tfwd.page.markup import number
 from tfwd.run import Run
 from tfwd.schema import Schema
 
@@ -81,6 +82,8 @@ class Asker:
         space = FeatureSpace(self.run.config.features, self.run.statistics)
         outside = Reading.of(self.run.config).outside(self.schema)
         named = dict(line.split(": ", 1) for line in outside if ": " in line)
+        # Callers of a model send seconds; a person types a date.
+        named = {e.name: named[e.name] for e in self.schema.inputs if e.name in named and e.moment is None}
         self.fields = fields_of(self.schema, space, named)
         self.by_name = {field.name: field for field in self.fields}
         self.scorer, self.answers_by, self.warning = _scorer(self.run)
@@ -116,10 +119,11 @@ class Asker:
         (parts,) = self.run.explainer(batch)
         logits = np.reshape(found["logit"], -1).astype(np.float64) if "logit" in found else _logits(self.schema, values)
         notes = [note for field in self.fields for note in field.notes(row[field.name])]
-        if np.abs(logits - parts.logit).max() > _CLOSE * max(1.0, float(np.abs(parts.logit).max())):
+        if not agree(self.schema, self.run.statistics.label.stddev, values, logits, parts.logit):
+            given, own = (number(float(of[0])) for of in (logits, parts.logit))
             notes.append(
-                f"{self.answers_by} answers with the logit {logits[0]:.4f}, and the run's model with "
-                f"{parts.logit[0]:.4f}: it is of another state of the run. Export again."
+                f"{self.answers_by} answers with the logit {given}, and the run's model with {own}: it is of another "
+                "state of the run. Export again."
             )
         return Answer(values, logits, parts, tuple(notes))
 
@@ -201,7 +205,34 @@ def _scorer(run: Run) -> tuple[Scorer, str, str]:
 
 def _logits(schema: Schema, values: NDArray[np.float64]) -> NDArray[np.float64]:
     """The logits of answers that come without them."""
-    return np.log(values) if schema.counts else values
+    with np.errstate(divide="ignore"):
+        return np.log(values) if schema.counts else values
+
+
+def agree(
+    schema: Schema,
+    spread: float,
+    values: NDArray[np.float64],
+    logits: NDArray[np.float64],
+    expected: NDArray[np.float64],
+) -> bool:
+    """Returns whether an answer is that of the run's model.
+
+    Args:
+        schema: the answer's schema.
+        spread: the label's standard deviation, with which the differences of a regression are compared.
+        values, logits: the answer and its logits, as in `Answer`.
+        expected: the logits that the run's model gives.
+    """
+    largest = float(np.abs(expected).max())
+    if schema.counts:
+        # A count that is 0 or infinite as float32 has no logarithm to compare.
+        with np.errstate(over="ignore"):
+            counts = np.exp(expected).astype(np.float32)
+        rounded = float(np.finfo(np.float32).tiny)
+        return bool(np.isclose(values, counts, rtol=_CLOSE * max(1.0, largest), atol=rounded).all())
+    scale = (spread or 1.0) if schema.task == "regression" else 1.0
+    return bool(np.abs(logits - expected).max() <= _CLOSE * max(scale, largest))
 
 
 def _numbers(field: Field) -> NDArray[np.float64] | list[int]:

@@ -17,7 +17,7 @@ from tfwd.page.curves import curve_panel
 from tfwd.page.fields import Field, Row
 from tfwd.page.links import query_of, rows_of
 from tfwd.page.lists import Lists
-from tfwd.page.markup import notice, percent, question, text
+from tfwd.page.markup import notice, percent, plain, question, text
 from tfwd.page.panels import answer_panel, comparison_panel, refusal_panel, why_panel
 
 # Categories that a page holds, of all fields together, and of one at least. Others are typed: Gradio's browser part
@@ -47,7 +47,7 @@ def build(asker: Asker, lists: Lists) -> gr.Blocks:
 
 
 class _Page:
-    """The components, and the functions that events call. `_row` and the like take what the browser sends."""
+    """The components, and the functions that events call, which take what the browser sends."""
 
     def __init__(self, asker: Asker, lists: Lists) -> None:
         self.asker, self.lists, self.fields = asker, lists, asker.fields
@@ -184,7 +184,12 @@ class _Page:
     def _sides(self, kept: Row | None, now: tuple[Row, Answer], index: int) -> str:
         if kept is None:
             return "<p>Keep a row, then change a field or take another example: the two are shown side by side.</p>"
-        return comparison_panel(self.asker.schema, self.fields, (kept, self.asker.answer(kept)), now, index)
+        try:
+            answer = self.asker.answer(kept)
+        except DataError as error:
+            # A link may hold any.
+            return notice([f"The kept row has no answer: {error}"], "fault")
+        return comparison_panel(self.asker.schema, self.fields, (kept, answer), now, index)
 
     def _kept(self, kept_link: str) -> Row | None:
         return rows_of(kept_link, self.fields, self.asker.typical)[0] if kept_link else None
@@ -199,9 +204,13 @@ class _Page:
 
     def _keep(self, *given: Any) -> str:
         try:
-            return query_of(self.fields, self._read(given))
+            row = self._read(given)
+            # Its values may fit each by itself, and not together.
+            self.asker.answer(row)
         except DataError as error:
-            raise gr.Error(str(error), print_exception=False) from None
+            # Gradio shows it as HTML.
+            raise gr.Error(text(error), print_exception=False) from None
+        return query_of(self.fields, row)
 
     def _swap(self, kept_link: str, *given: Any) -> list[Any]:
         kept = self._kept(kept_link)
@@ -223,7 +232,8 @@ def _component(field: Field, held: int) -> Any:
     more = f"; the {held:,} most frequent are listed, type any other" if len(field.values) > held else ""
     shared: dict[str, Any] = {
         "label": field.label,
-        "info": field.info + more or None,
+        # In which a column's name might be a link to another host.
+        "info": plain(field.info + more) or None,
         "elem_id": f"field-{field.name}",
         "elem_classes": ["tfwd-line"] if field.kind == "categories" else None,
         "min_width": 150,

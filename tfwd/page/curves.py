@@ -11,6 +11,8 @@ from tfwd.page.markup import answer_text, meter, table, text
 from tfwd.schema import Schema
 
 _WIDTH, _HEIGHT = 640.0, 300.0
+# A quarter of a smaller range has no digits left.
+_TINY = 1e-300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62.0, 14.0, 14.0, 40.0
 
 
@@ -28,12 +30,13 @@ def curve_panel(schema: Schema, field: Field, points: Sequence[Point], chosen: i
         return _bars(schema, field, points, answers)
     drawn, said = [], []
     for point, answer in zip(points, answers, strict=True):
-        if point.value is None or _is_far(field, float(point.value)):
+        if point.value is None or not math.isfinite(answer) or _is_far(field, float(point.value)):
             here = "This row, " if point.here else ""
             said.append(f"<p>{here}{text(field.label)} {text(point.text)}: {text(answer_text(schema, answer))}.</p>")
         else:
             drawn.append((point, answer))
-    return _line(schema, field, drawn) + "".join(said) + _figures(schema, field, points, answers)
+    line = _line(schema, field, drawn) if drawn else ""
+    return line + "".join(said) + _figures(schema, field, points, answers)
 
 
 def _is_far(field: Field, value: float) -> bool:
@@ -45,7 +48,8 @@ def _is_far(field: Field, value: float) -> bool:
 
 
 def _bars(schema: Schema, field: Field, points: Sequence[Point], answers: Sequence[float]) -> str:
-    low, high = (0.0, 1.0) if schema.task != "regression" else (min(0.0, *answers), max(answers))
+    finite = [answer for answer in answers if math.isfinite(answer)]
+    low, high = (0.0, 1.0) if schema.task != "regression" else (min([0.0, *finite]), max(finite, default=0.0))
     span = high - low or 1.0
     rows = []
     for point, answer in zip(points, answers, strict=True):
@@ -60,7 +64,7 @@ def _bars(schema: Schema, field: Field, points: Sequence[Point], answers: Sequen
 def _line(schema: Schema, field: Field, drawn: Sequence[tuple[Point, float]]) -> str:
     xs = [float(point.value or 0) for point, _ in drawn]
     ys = [answer for _, answer in drawn]
-    y_ticks = ticks(min(0.0, *ys) if schema.task == "regression" else 0.0, max(ys))
+    y_ticks = _heights(schema, ys)
     low, high = min(xs), max(xs)
     span = high - low or 1.0
 
@@ -116,11 +120,21 @@ def _axis(schema: Schema) -> str:
     return "prediction" if schema.task == "regression" else "probability"
 
 
+def _heights(schema: Schema, answers: Sequence[float]) -> list[float]:
+    """The ticks of the axis of answers: from 0, up to 1 for probabilities at most, below 0 for a regression alone."""
+    if schema.task == "regression" and not schema.counts:
+        return ticks(min(0.0, *answers), max(answers))
+    most = 1.0 if schema.task != "regression" else math.inf
+    # A curve along 0 has an axis all the same.
+    return ticks(0.0, min(top, most) if (top := max(answers)) > _TINY else 1.0)
+
+
 def ticks(low: float, high: float) -> list[float]:
     """Returns round numbers around a range, at least two, at equal distances of 1, 2 or 5 times a power of ten."""
-    # Below 1e-300 a quarter of the range has no digits left.
-    if not high - low > max(1e-9 * max(abs(low), abs(high)), 1e-300):
-        low, high = low - (abs(low) or 1.0) / 2, high + (abs(high) or 1.0) / 2
+    if not high - low > max(1e-9 * max(abs(low), abs(high)), _TINY):
+        around = max(abs(low), abs(high))
+        around = around / 2 if around > _TINY else 0.5
+        low, high = low - around, high + around
     rough = (high - low) / 4
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough * 0.999)

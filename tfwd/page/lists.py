@@ -10,7 +10,7 @@ from tfwd.errors import DataError
 from tfwd.page.fields import Field, row_of_raw
 from tfwd.page.links import query_of
 from tfwd.page.markup import answer_text, meter, table, text
-from tfwd.recommend.recommender import USERS, Recommender, file_of, has_catalogue
+from tfwd.recommend.recommender import USERS, file_of, has_catalogue
 from tfwd.recommend.requests import find_user, names_of
 from tfwd.run import Run
 
@@ -49,16 +49,12 @@ class Lists:
                 self.panel(user, False)
 
     @cached_property
-    def _recommender(self) -> Recommender:
-        return Recommender(self._run)
-
-    @cached_property
     def _users(self) -> Source:
         return Source.open(str(file_of(self._run, USERS)))
 
     def users(self) -> list[str]:
         """Returns the first users."""
-        return names_of(self._users, self._recommender.ranking.user, _OFFERED)
+        return names_of(self._users, self._run.recommender.ranking.user, _OFFERED)
 
     def panel(self, user: str, include_seen: bool, link: Callable[[str], str] = lambda query: f"?{query}") -> str:
         """Returns the list of a user.
@@ -71,20 +67,20 @@ class Lists:
         Raises:
             DataError: there is no such user.
         """
-        recommender = self._recommender
+        recommender = self._run.recommender
         ranking = recommender.ranking
         request = find_user(self._users, ranking.user, user, hint="")
         found = recommender.recommend(request, k=_ITEMS, include_seen=include_seen)
         if not len(found):
             return "<p>Nothing is left to list: the user has seen every item.</p>"
         items = found[ranking.item].tolist()
-        reasons = recommender.reasons(request, items, _REASONS)
+        reasons = recommender.reason_lists(request, items, _REASONS)
         pairs = recommender.pairs(request, items)
         titles = (found[ranking.title] if ranking.title in found else found[ranking.item]).tolist()
         rows = []
         for at, (title, score, why) in enumerate(zip(titles, found["score"], reasons, strict=True)):
             query = query_of(self._fields, row_of_raw(self._fields, pairs, at))
-            parts = "".join(f"<span>{text(part)}</span>" for part in why.split("; ") if part)
+            parts = "".join(f"<span>{text(part)}</span>" for part in why)
             schema = self._run.model.schema
             shown = meter(float(score)) if schema.task == "binary" else ""
             rows.append(

@@ -4,14 +4,33 @@ from __future__ import annotations
 
 import html
 import math
+import re
 from collections.abc import Iterable, Sequence
 
 from tfwd.schema import Schema
+
+# More decimals are harder to read than a power of ten.
+_PLACES = 8
+# Underscores inside of a name mean nothing to Gradio.
+_OUTER_UNDERSCORE = re.compile(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
+_ALIKE = str.maketrans({"*": "\N{ASTERISK OPERATOR}", "`": "\N{MODIFIER LETTER GRAVE ACCENT}"})
 
 
 def text(value: object) -> str:
     """Returns a value as HTML that shows it and does nothing else, in an attribute too."""
     return html.escape(str(value), quote=True)
+
+
+def plain(line: str) -> str:
+    """Returns a line that Gradio shows as text; it reads stars, underscores, backquotes and links in a field's line.
+
+    It knows no escape, so they are replaced by signs that look like them, and a link is parted unseen.
+    """
+    return (
+        _OUTER_UNDERSCORE.sub("\N{MODIFIER LETTER LOW MACRON}", line)
+        .translate(_ALIKE)
+        .replace("](", "]\N{WORD JOINER}(")
+    )
 
 
 def percent(share: float) -> str:
@@ -31,9 +50,22 @@ def number(value: float) -> str:
     return f"{value:,.{digits}f}" if 1e-4 <= abs(value) < 1e9 else f"{value:.3e}"
 
 
-def signed(value: float) -> str:
-    """Returns what something adds, with its sign: `+0.37`, `−1.15`."""
-    shown = f"{abs(value):,.2f}" if abs(value) < 1e6 else f"{abs(value):.2e}"
+def decimals(largest: float) -> int:
+    """Returns the decimals of numbers that are shown together: 2, or as many as give the largest three digits."""
+    largest = abs(largest)
+    return max(2, 2 - math.floor(math.log10(largest))) if 0 < largest < 1 else 2
+
+
+def signed(value: float, places: int = 2) -> str:
+    """Returns what something adds, with its sign: `+0.37`, `−1.15`.
+
+    Args:
+        value: what it adds.
+        places: the decimals.
+    """
+    if value == 0 and places > _PLACES:
+        return "0"
+    shown = f"{abs(value):,.{places}f}" if places <= _PLACES and abs(value) < 1e6 else f"{abs(value):.2e}"
     return shown if float(shown.replace(",", "")) == 0 else f"{'+' if value > 0 else '−'}{shown}"
 
 

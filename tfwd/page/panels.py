@@ -9,11 +9,15 @@ import numpy as np
 from tfwd.inspection.contributions import Term
 from tfwd.page.asking import Answer
 from tfwd.page.fields import Field, Row
-from tfwd.page.markup import answer_text, bar, meter, notice, number, percent, question, signed, table, text
+from tfwd.page.markup import answer_text, bar, decimals, meter, notice, number, percent, question, signed, table, text
 from tfwd.schema import Schema
 
 # Terms that are shown at first, and classes beside the most probable one.
 _TERMS, _CLASSES = 14, 4
+_TYPICAL = (
+    "The deep head is compared with one typical row, of the most frequent categories and the median numbers, since the "
+    "run has no rows of its data to compare with."
+)
 
 
 def answer_panel(schema: Schema, answer: Answer, answers_by: str) -> str:
@@ -61,23 +65,32 @@ def why_panel(schema: Schema, answer: Answer, chosen: int) -> str:
     parts = answer.parts
     terms = sorted(parts.terms, key=lambda term: -abs(term.contribution[chosen]))
     amounts = [float(parts.base[chosen]), float(parts.background[chosen])]
-    largest = max(abs(value) for value in [*amounts, *(float(t.contribution[chosen]) for t in terms)])
-    lead = [_line("base rate of the training rows", "", amounts[0], largest)]
-    if schema.task == "regression" and not schema.counts:
-        lead = [_line("mean of the training rows", "", amounts[0], largest)]
+    largest = _largest(answer, chosen)
+    places = decimals(largest)
+    what = "mean" if schema.task == "regression" and not schema.counts else "base rate"
+    lead = [_line(f"{what} of the training rows", "", amounts[0], largest, places)]
+    typical = not parts.background_rows and any(term.head == "deep" for term in terms)
     if amounts[1]:
-        lead.append(_line("the deep head for an average row", "", amounts[1], largest))
-    rows = [_term(term, chosen, largest) for term in terms]
+        row = "a typical row" if typical else "an average row"
+        lead.append(_line(f"the deep head for {row}", "", amounts[1], largest, places))
+    rows = [_term(term, chosen, largest, places) for term in terms]
     total = float(parts.logit[chosen])
     shown = table(["what", _unit(schema)], [*lead, *rows[:_TERMS]], kind="why")
     folded = ""
     if len(rows) > _TERMS:
         rest = sum(float(term.contribution[chosen]) for term in terms[_TERMS:])
         more = table(["what", _unit(schema)], rows[_TERMS:], kind="why")
-        folded = (
-            f"<details><summary>{len(rows) - _TERMS} smaller parts, together {signed(rest)}</summary>{more}</details>"
-        )
-    return f'{shown}{folded}<p class="tfwd-sum" data-logit="{total!r}">{text(_sum(schema, total, chosen))}</p>'
+        folded = f"{len(rows) - _TERMS} smaller parts, together {signed(rest, places)}"
+        folded = f"<details><summary>{folded}</summary>{more}</details>"
+    sum_ = f'<p class="tfwd-sum" data-logit="{total!r}">{text(_sum(schema, total, chosen))}</p>'
+    return f"{shown}{folded}{sum_}{notice([_TYPICAL] if typical else [])}"
+
+
+def _largest(answer: Answer, chosen: int) -> float:
+    """The largest part of a logit, without its sign."""
+    parts = answer.parts
+    found = [parts.base, parts.background, *(term.contribution for term in parts.terms)]
+    return max(abs(float(part[chosen])) for part in found)
 
 
 def _unit(schema: Schema) -> str:
@@ -97,14 +110,15 @@ def _sum(schema: Schema, total: float, chosen: int) -> str:
     return f"Sum: {number(total)}."
 
 
-def _line(name: str, detail: str, value: float, largest: float) -> list[str]:
+def _line(name: str, detail: str, value: float, largest: float, places: int) -> list[str]:
     shown = f'<span class="name">{text(name)}</span>{detail}{bar(value, largest)}'
-    return [shown, f'<span class="amount">{signed(value)}</span>']
+    return [shown, f'<span class="amount">{signed(value, places)}</span>']
 
 
-def _term(term: Term, chosen: int, largest: float) -> list[str]:
+def _term(term: Term, chosen: int, largest: float, places: int) -> list[str]:
     name = term.name if term.head == "wide" else f"{term.feature}: {term.value}"
-    return _line(name, f'<span class="head {term.head}">{term.head}</span>', float(term.contribution[chosen]), largest)
+    head = f'<span class="head {term.head}">{term.head}</span>'
+    return _line(name, head, float(term.contribution[chosen]), largest, places)
 
 
 def comparison_panel(
@@ -134,11 +148,13 @@ def comparison_panel(
     side = table(["", "kept row", "this row"], lines, kind="sides")
     first, second = (_by_feature(answer, chosen) for _, answer in (kept, now))
     changes = {name: second.get(name, 0.0) - first.get(name, 0.0) for name in {**first, **second}}
-    shown = sorted((name for name in changes if abs(changes[name]) >= 0.005), key=lambda name: -abs(changes[name]))
+    places = decimals(max(_largest(answer, chosen) for _, answer in (kept, now)))
+    least = 0.5 * 10.0**-places
+    shown = sorted((name for name in changes if abs(changes[name]) >= least), key=lambda name: -abs(changes[name]))
     if not shown:
         return side
     largest = abs(changes[shown[0]])
-    rows = [_line(name, "", changes[name], largest) for name in shown[:_TERMS]]
+    rows = [_line(name, "", changes[name], largest, places) for name in shown[:_TERMS]]
     caption = "What makes the difference, by feature, both heads together"
     return side + table(["feature", _unit(schema)], rows, caption, "why")
 

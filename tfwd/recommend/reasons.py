@@ -39,8 +39,8 @@ class Reasons:
         self._items = {self._space.root(feature.name).name for feature in owners}
         self._wide = WideTerms(run.model, self._space, self._titled)
 
-    def of(self, user: Raw, rows: NDArray[np.integer], count: int) -> list[str]:
-        """Returns the reasons for some items for one user, as text.
+    def of(self, user: Raw, rows: NDArray[np.integer], count: int) -> list[list[str]]:
+        """Returns the reasons for some items for one user, the largest first, each as text.
 
         Args:
             user: raw inputs, one row.
@@ -50,7 +50,7 @@ class Reasons:
         wide = self.wide(user, rows)
         deep = self._scale * self._lists.logits(self._lists.user(tensors(user))).deep.numpy()
         above = deep[rows] - deep.mean()
-        return [_text(reasons, float(more), count) for reasons, more in zip(wide, above, strict=True)]
+        return [_texts(reasons, float(more), count) for reasons, more in zip(wide, above, strict=True)]
 
     def wide(self, user: Raw, rows: NDArray[np.integer]) -> list[list[tuple[float, str]]]:
         """Returns for some items and one user what the wide head adds that depends on the item, with its name."""
@@ -69,9 +69,9 @@ class Reasons:
         return given + self._titles[value] if value in self._titles else shown
 
 
-def _text(wide: list[tuple[float, str]], deep: float, count: int) -> str:
+def _texts(wide: list[tuple[float, str]], deep: float, count: int) -> list[str]:
     reasons = [reason for reason in wide if reason[0] > 0]
     if deep > 0:
         reasons.append((deep, "deep"))
     reasons.sort(key=lambda reason: -reason[0])
-    return "; ".join(f"{name} {value:+.2f}" for value, name in reasons[:count])
+    return [f"{name} {value:+.2f}" for value, name in reasons[:count]]

@@ -158,6 +158,17 @@ class Recommender:
         Raises:
             DataError: there is no user, or an item that is not in the catalogue.
         """
+        return ["; ".join(found) for found in self.reason_lists(users, items, count)]
+
+    def reason_lists(self, users: Any, items: Sequence[Any], count: int = 3) -> list[list[str]]:
+        """Returns what `reasons` does, each reason by itself: a value may have a semicolon.
+
+        Args:
+            users, items, count: as in `reasons`.
+
+        Raises:
+            DataError: as in `reasons`.
+        """
         first, rows = self._pairs(users, items)
         return Reasons(self.run, self.ranking, self._lists).of(first, rows, count)
 

@@ -3,7 +3,7 @@
     config.yaml      the complete configuration, from which the run can be repeated
     run.json         format, tfwd version, status, what the training was given besides its configuration
     rows.json        what each split was: its files, the number of its rows, their fingerprint
-    statistics/      what was learned from the training rows
+    statistics/      what was learned from the training rows, and 64 rows to compare with (background.parquet)
     model.keras      the full state of the best step, optimizer slots included
     metrics.json     exact metrics: {"validation": {...}, "test": {...}}
     history.csv      one line per evaluation

@@ -17,6 +17,7 @@ from tfwd.model.saving import save_model
 from tfwd.model.wide_deep import WideDeep
 from tfwd.optimizers.configured import joint_optimizer
 from tfwd.run import Run
+from tfwd.run_folder import background
 from tfwd.run_folder.folder import RunFolder
 from tfwd.training.autolog import autologged
 from tfwd.training.callbacks import BestModel, CallbackChain, ExactValidation, History, ProgressBar, StepCounter
@@ -65,12 +66,22 @@ class Session:
             self._callbacks += loggers
             if self._run.status == "created":
                 self._rows.write(self._run, self._statistics.rows)
+                self._keep_background()
             else:
                 self._rows.refuse_others(self._run)
             self._run.set_status("training")
             self._run.save_metrics(self._metrics(self._phases()))
             self._run.finish()
             return self._run
+
+    def _keep_background(self) -> None:
+        """Keeps some rows for `Run.explainer`, since the run may outlive its data, or go where that is not."""
+        if "deep" not in self._config.model.heads:
+            return
+        source = (self._splits.test or self._splits.fit).source
+        rows = background.draw(source, self._splits.schema, background.ROWS, self._config.train.seed)
+        if rows is not None:
+            background.save(self._run.path, rows)
 
     def _phases(self) -> State:
         """Runs the fit and, if requested, the refit; returns the progress of the training at its end."""
