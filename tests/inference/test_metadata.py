@@ -12,8 +12,8 @@ import numpy as np
 import onnx as onnx_format
 import pytest
 import reading_cases as cases
-from export.parity.session import open_session
 
+from export.parity.session import open_session
 from export.serving import tf_serving as kit
 from tfwd.data.reading import Reading
 from tfwd.errors import ExportError, RunError, TfwdError

@@ -14,11 +14,11 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 import tf2onnx
-from export.onnx.interface import OPSET
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from export.onnx import conversion
+from export.onnx.interface import OPSET
 from export.onnx.operations import CONVERTED, refuse_unknown
 from tfwd.dates import FIRST_SECOND, LAST_SECOND, PARTS
 from tfwd.layers.datetime_parts import AgeInDays, CyclicalEncoding, DatetimeParts

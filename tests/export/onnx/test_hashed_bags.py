@@ -8,10 +8,10 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from export.parity.session import open_session
 
 from export.onnx import writer as onnx
 from export.parity.answers import transformed_names
+from export.parity.session import open_session
 from tfwd.analysis.statistics import FeatureStatistics, LabelStatistics, VocabularyStatistics
 from tfwd.config.config import Config
 from tfwd.model.build import build_model

@@ -11,12 +11,12 @@ import onnxruntime
 import pytest
 import tensorflow as tf
 import tf2onnx
-from export.onnx.interface import OPSET
 from export_models import WORDS
 from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator
 
 from export.onnx import writer as onnx
+from export.onnx.interface import OPSET
 from export.onnx.lookups import label_encoder, put_vocabularies
 from export.onnx.operations import CONVERTED
 from export.onnx.small_transform import rounds, small_transform

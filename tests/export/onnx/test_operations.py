@@ -10,10 +10,10 @@ import onnxruntime
 import pytest
 import tensorflow as tf
 import tf2onnx
-from export.onnx.interface import OPSET
 from export_models import everything
 
 from export.onnx import writer as onnx
+from export.onnx.interface import OPSET
 from export.onnx.operations import CONVERTED
 from export.parity import compare as parity
 from tfwd.errors import ExportError

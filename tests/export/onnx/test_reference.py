@@ -13,12 +13,12 @@ import numpy as np
 import onnxruntime
 import pytest
 from bag_cases import arrays, rows
-from export.onnx.interface import fingerprints
 from export_models import random_rows
 from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator
 
 from export.onnx.halves import half_files
+from export.onnx.interface import fingerprints
 from export.parity.hostile import hostile_rows
 from export.parity.known_values import known_values
 from tfwd.model.wide_deep import WideDeep

@@ -11,11 +11,11 @@ import onnxruntime
 import pandas as pd
 import pyarrow as pa
 import pytest
-from export.onnx.interface import fingerprints
 from export_models import random_rows
 from onnx import TensorProto, helper
 
 from export.onnx import writer as onnx
+from export.onnx.interface import fingerprints
 from export.parity.hostile import hostile_rows
 from export.parity.known_values import known_values
 from tfwd.data.chunk import Chunk

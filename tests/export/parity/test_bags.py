@@ -10,10 +10,10 @@ import onnxruntime
 import pytest
 import tensorflow as tf
 from bag_cases import LONGEST, SCHEMA, arrays, model, rows, tensors
-from export.parity.session import open_session
 
 from export.parity.answers import transformed_names
 from export.parity.rows import as_rows
+from export.parity.session import open_session
 from export.savedmodel.warmup import examples
 from tfwd.errors import DataError
 from tfwd.features.layout import columns_of

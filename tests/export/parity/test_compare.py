@@ -9,7 +9,6 @@ import keras
 import numpy as np
 import onnx as onnx_format
 import pytest
-from export.parity.session import table_name
 from export_models import USERS, WORDS, random_rows
 
 from export.parity import compare as parity
@@ -18,6 +17,7 @@ from export.parity.answers import tables
 from export.parity.hostile import LONG, hostile_rows
 from export.parity.known_values import known_values, ordinary_rows
 from export.parity.rows import as_rows
+from export.parity.session import table_name
 from tfwd.errors import ExportError
 from tfwd.features.raw_tensors import tensors
 from tfwd.inference.onnx_scorer import OnnxScorer

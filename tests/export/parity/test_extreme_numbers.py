@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
-from export.parity.session import open_session
 
 from export.onnx import writer as onnx
 from export.parity.answers import transformed_names
+from export.parity.session import open_session
 from export.savedmodel import writer as savedmodel
 from tfwd.analysis.statistics import FeatureStatistics, LabelStatistics, NumericStatistics
 from tfwd.config.config import Config
