@@ -135,7 +135,8 @@ class TestWithMlflow:
 
     def test_it_runs_without_tfwd_and_holds_no_pickle(self, tmp_path: Path) -> None:
         folder = self.written()
-        assert sorted(path.name for path in folder.rglob("*") if path.suffix not in (".yaml", ".json")) == [
+        files = [path for path in folder.rglob("*") if "__pycache__" not in path.parts]
+        assert sorted(path.name for path in files if path.suffix not in (".yaml", ".json")) == [
             *("MLmodel", "artifacts", "onnx", "predictor.py", "requirements.txt", "wide_deep.onnx")
         ]
         needed = (folder / "requirements.txt").read_text().splitlines()

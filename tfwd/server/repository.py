@@ -339,8 +339,8 @@ def _load(place: Place) -> Model:
         model = TensorflowModel(Path(place.path))
     for signature in model.signatures.values():
         for rows in _WARM_ROWS if signature.merges else _WARM_ROWS[:1]:
-            nothing = {spec.name: values.nothing(spec, rows) for spec in signature.inputs}
-            signature.run({**nothing, **signature.defaults})
+            given = [spec for spec in signature.inputs if spec.name not in signature.defaults]
+            signature.run({spec.name: values.nothing(spec, rows) for spec in given} | dict(signature.defaults))
     if model.watch is not None:
         model.watch.forget()
     return model
