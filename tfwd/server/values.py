@@ -133,6 +133,8 @@ def refuse_uneven_weights(specs: Sequence[Spec], columns: Mapping[str, Any]) -> 
         columns: what was given, as `column` makes it, or as arrays.
     """
     pairs = [(spec.name, spec.weighs) for spec in specs if spec.weighs is not None]
+    if not pairs:
+        return
     widths = {name: len(columns[name][0]) for pair in pairs for name in pair if len(columns[name])}
     fault = uneven_weights(specs, widths)
     if fault is not None:
