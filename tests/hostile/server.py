@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import http.client
 import json
 import os
 import random
@@ -318,7 +319,7 @@ class Soak:
             begun = time.monotonic()
             try:
                 reply = server.ask(PREDICT, instances(*(self.rows[place] for place in chosen)))
-            except OSError as error:
+            except (OSError, http.client.HTTPException) as error:
                 # Only the connections of a worker that was killed may fail.
                 if not any(begun - 1 < at < time.monotonic() for at in self.killed):
                     self.faults.append(f"a connection failed: {error!r}")
@@ -338,7 +339,7 @@ class Soak:
         path, body = rng.choice(MAKERS)(rng)
         try:
             reply = server.ask(path, body)
-        except OSError:
+        except (OSError, http.client.HTTPException):
             return
         if not 400 <= reply.status < 500:
             self.faults.append(f"garbage was answered with {reply.status} {reply.content!r:.200}")
