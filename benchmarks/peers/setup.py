@@ -11,6 +11,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from benchmarks.environments import environment, interpreter
+
 ENVIRONMENTS = Path(__file__).parents[2] / ".cache" / "peers"
 
 # A second list is installed without its requirements.
@@ -31,7 +33,7 @@ PACKAGES: dict[str, tuple[tuple[str, ...], ...]] = {
 
 def python(name: str) -> Path:
     """The interpreter of an environment."""
-    return ENVIRONMENTS / name / "bin" / "python"
+    return interpreter(ENVIRONMENTS / name)
 
 
 def make(name: str, base: str) -> None:
@@ -44,14 +46,10 @@ def make(name: str, base: str) -> None:
     Raises:
         SystemExit: the interpreter is none that the peers run on.
     """
-    version = subprocess.run([base, "--version"], check=True, capture_output=True, text=True).stdout.split()[-1]
-    if not version.startswith("3.11."):
-        raise SystemExit(f"The peers need a Python 3.11. Received: {base}, which is {version}. Give one to --python.")
-    if not python(name).exists():
-        subprocess.run([base, "-m", "venv", str(ENVIRONMENTS / name)], check=True)
+    own = environment(ENVIRONMENTS / name, base, "The peers")
     for number, packages in enumerate(PACKAGES[name]):
         options = ["--no-deps"] if number else []
-        subprocess.run([str(python(name)), "-m", "pip", "install", "--quiet", *options, *packages], check=True)
+        subprocess.run([str(own), "-m", "pip", "install", "--quiet", *options, *packages], check=True)
 
 
 def main() -> None:

@@ -10,6 +10,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from benchmarks.environments import environment, interpreter
+
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / ".cache" / "servers"
 
@@ -39,7 +41,7 @@ PACKAGES: dict[str, tuple[str, ...]] = {
 
 def python(folder: Path, name: str) -> Path:
     """The interpreter of an environment."""
-    return folder / name / "bin" / "python"
+    return interpreter(folder / name)
 
 
 def make(folder: Path, name: str, base: str) -> None:
@@ -53,12 +55,8 @@ def make(folder: Path, name: str, base: str) -> None:
     Raises:
         SystemExit: the interpreter is none that all servers run on.
     """
-    version = subprocess.run([base, "--version"], check=True, capture_output=True, text=True).stdout.split()[-1]
-    if not version.startswith("3.11."):
-        raise SystemExit(f"The servers need a Python 3.11. Received: {base}, which is {version}. Give one to --python.")
-    if not python(folder, name).exists():
-        subprocess.run([base, "-m", "venv", str(folder / name)], check=True)
-    install = [str(python(folder, name)), "-m", "pip", "install", "--quiet"]
+    own = environment(folder / name, base, "The servers")
+    install = [str(own), "-m", "pip", "install", "--quiet"]
     subprocess.run([*install, *PACKAGES[name]], check=True)
 
 

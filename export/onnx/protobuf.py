@@ -14,10 +14,12 @@ from typing import BinaryIO, NamedTuple
 
 import onnx
 
+from tfwd.inference.onnx_wire import LENGTH_DELIMITED, opening, varint
+
 _GRAPH = onnx.ModelProto.DESCRIPTOR.fields_by_name["graph"].number
 _INITIALIZER = onnx.GraphProto.DESCRIPTOR.fields_by_name["initializer"].number
 _RAW_DATA = onnx.TensorProto.DESCRIPTOR.fields_by_name["raw_data"].number
-_VARINT, _LENGTH_DELIMITED = 0, 2
+_VARINT = 0
 
 
 class Streamed(NamedTuple):
@@ -48,7 +50,7 @@ def write(file: Path, proto: onnx.ModelProto, tensors: list[Streamed]) -> None:
     size = len(graph) + sum(len(head) + tensor.size for head, tensor in zip(heads, tensors, strict=True))
     with file.open("wb") as out:
         out.write(proto.SerializeToString())
-        out.write(_opening(_GRAPH, size))
+        out.write(opening(_GRAPH, size))
         out.write(graph)
         for head, tensor in zip(heads, tensors, strict=True):
             out.write(head)
@@ -57,22 +59,8 @@ def write(file: Path, proto: onnx.ModelProto, tensors: list[Streamed]) -> None:
 
 def _head(tensor: Streamed) -> bytes:
     """Returns what precedes the numbers: the field of the initializer, and within it the field of its raw data."""
-    inner = tensor.head.SerializeToString() + _opening(_RAW_DATA, tensor.size)
-    return _opening(_INITIALIZER, len(inner) + tensor.size) + inner
-
-
-def _opening(field: int, size: int) -> bytes:
-    return _varint(field << 3 | _LENGTH_DELIMITED) + _varint(size)
-
-
-def _varint(number: int) -> bytes:
-    """Encodes seven bits per byte, the lowest first; the high bit says that more follow."""
-    encoded = bytearray()
-    while number > 0x7F:
-        encoded.append(number & 0x7F | 0x80)
-        number >>= 7
-    encoded.append(number)
-    return bytes(encoded)
+    inner = tensor.head.SerializeToString() + opening(_RAW_DATA, tensor.size)
+    return opening(_INITIALIZER, len(inner) + tensor.size) + inner
 
 
 def head(file: Path) -> onnx.ModelProto:
@@ -89,15 +77,15 @@ def head(file: Path) -> onnx.ModelProto:
             tag = _read_varint(content)
             field, kind = tag >> 3, tag & 7
             if kind == _VARINT:
-                kept += _varint(tag) + _varint(_read_varint(content))
+                kept += varint(tag) + varint(_read_varint(content))
                 continue
             length = _read_varint(content)
-            if kind != _LENGTH_DELIMITED or content.tell() + length > size:
+            if kind != LENGTH_DELIMITED or content.tell() + length > size:
                 raise ValueError(f"{file} is not an ONNX model.")
             if field == _GRAPH:
                 content.seek(length, os.SEEK_CUR)
             else:
-                kept += _opening(field, length) + content.read(length)
+                kept += opening(field, length) + content.read(length)
     return onnx.ModelProto.FromString(bytes(kept))
 
 

@@ -15,7 +15,7 @@ _GRAPH, _METADATA = 7, 14
 _OUTPUT = 12
 _NAME, _TYPE, _TENSOR_TYPE, _ELEMENT_TYPE = 1, 2, 1, 1
 INT32, FLOAT = 6, 1
-_LENGTH_DELIMITED = 2
+LENGTH_DELIMITED = 2
 
 
 def properties(content: bytes | memoryview, where: str) -> list[tuple[str, str]]:
@@ -47,7 +47,7 @@ def outputs(added: Mapping[str, int]) -> bytes:
     """
     infos = []
     for name, kind in added.items():
-        element = _tag(_ELEMENT_TYPE, 0) + _varint(kind)
+        element = varint(_ELEMENT_TYPE << 3) + varint(kind)
         info = _delimited(_NAME, name.encode()) + _delimited(_TYPE, _delimited(_TENSOR_TYPE, element))
         infos.append(_delimited(_OUTPUT, info))
     return _delimited(_GRAPH, b"".join(infos))
@@ -63,7 +63,7 @@ def _fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
             _, at = _read_varint(message, at)
         elif kind in (1, 5):
             at += 8 if kind == 1 else 4
-        elif kind == _LENGTH_DELIMITED:
+        elif kind == LENGTH_DELIMITED:
             size, at = _read_varint(message, at)
             if at + size > len(message):
                 raise ValueError("a field ends beyond its message")
@@ -86,11 +86,13 @@ def _read_varint(message: memoryview, at: int) -> tuple[int, int]:
             raise ValueError("a number of more than 64 bits")
 
 
-def _tag(field: int, kind: int) -> bytes:
-    return _varint(field << 3 | kind)
+def opening(field: int, size: int) -> bytes:
+    """Returns what precedes the content of a length-delimited field: its number, and its size in bytes."""
+    return varint(field << 3 | LENGTH_DELIMITED) + varint(size)
 
 
-def _varint(number: int) -> bytes:
+def varint(number: int) -> bytes:
+    """Encodes seven bits per byte, the lowest first; the high bit says that more follow."""
     found = bytearray()
     while number > 0x7F:
         found.append(number & 0x7F | 0x80)
@@ -100,4 +102,4 @@ def _varint(number: int) -> bytes:
 
 
 def _delimited(field: int, content: bytes) -> bytes:
-    return _tag(field, _LENGTH_DELIMITED) + _varint(len(content)) + content
+    return opening(field, len(content)) + content
