@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -94,3 +97,25 @@ def test_polars(configure: Any) -> None:
     check(frame.with_columns(polars.col("city").cast(polars.Categorical)), configure)
     with pytest.raises(DataError, match=r"not a polars.LazyFrame. Give its collect\(\)"):
         Source.open(frame.lazy())
+
+
+FORKS = """
+import os, sys
+import pandas as pd
+from tfwd.data.source import Source
+
+frame = pd.DataFrame({"x": range(100_000)})
+Source.open(frame).counts()
+child = os.fork()
+if child == 0:
+    assert Source.open(frame).counts() == (100_000, 100_000)
+    sys.exit(0)
+print(os.waitpid(child, 0)[1])
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_process_that_is_forked_reads_frames_and_ends() -> None:
+    """As servers fork their workers after the model is loaded: the threads of what was opened before are not there."""
+    done = subprocess.run([sys.executable, "-c", FORKS], capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("0\n", "")

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import duckdb
 import pyarrow as pa
 
-from tfwd.data.engine import connect
+from tfwd.data.engine import in_memory
 from tfwd.data.failures import reading
 from tfwd.data.scans import Block, cut, refuse_twins
 from tfwd.errors import DataError
@@ -40,7 +40,7 @@ class TableScan:
         self.periods = {field.name for field in table.schema if getattr(field.type, "extension_name", "") == _PERIOD}
         self._table = _plain(table)
         self.reads: Sequence[str] = []
-        self.connection = connect()
+        self.connection = in_memory()
         cursor = self.connection.cursor()
         with reading("DataFrame"):
             self.attach(cursor)

@@ -214,7 +214,8 @@ class Repository:
                 if number not in wanted.get(name, {}):
                     self._drop(name, number)
         if any(dropped() is not None for dropped in self._dropped):
-            _collect()
+            gc.unfreeze()  # what was dropped is among it
+            _settle()
             self._dropped = [dropped for dropped in self._dropped if dropped() is not None]
 
     def _chosen(self, name: str, versions: dict[int, Place]) -> dict[int, Place]:
@@ -262,7 +263,7 @@ class Repository:
         self._loaded.setdefault(name, {})[number] = self._version(name, number, model)
         self._known[name][number] = known
         known.state = "AVAILABLE"
-        _collect()
+        _settle()
         _LOG.info("%s version %d is served from %s (%.1f s)", name, number, place.path, time.monotonic() - begun)
 
     def _version(self, name: str, number: int, model: Model) -> Version:
@@ -319,9 +320,8 @@ class Repository:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
-def _collect() -> None:
-    """Frees what has been dropped, and has the collector not look at the rest again and again, which stays."""
-    gc.unfreeze()
+def _settle() -> None:
+    """Has the collector look no more at what is there now, as models stay; nor at what it has passed over before."""
     gc.collect()
     gc.freeze()
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import multiprocessing
+import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import wait
@@ -88,13 +90,26 @@ class Workers:
                 signal.signal(number, handler)
 
 
+def _begin(work: Callable[..., None], *given: Any) -> None:
+    """Works in a process of its own, until the one that has started it ends, however that ends."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    work(*given)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 class _Worker:
     """One process, and what it has told."""
 
     def __init__(self, work: Callable[..., None], given: tuple[Any, ...]) -> None:
         self.begun, self._why = False, ""
         self._heard, told = _SPAWN.Pipe(duplex=False)
-        self.process = _SPAWN.Process(target=work, args=(*given, told))
+        self.process = _SPAWN.Process(target=_begin, args=(work, *given, told))
         self.process.start()
         told.close()
 
