@@ -107,9 +107,10 @@ LAYOUT = build_layout(FeatureSpace(CONFIG.features, STATISTICS), ("wide", "deep"
 Row = dict[str, Any]
 
 
-def model() -> WideDeep:
+def model(crosses: bool = True) -> WideDeep:
     """With random weights in every table but the padding row, which is zero."""
-    made = build_model(CONFIG, STATISTICS, SCHEMA)
+    kept = tuple(feature for feature in CONFIG.features if crosses or not isinstance(feature, Cross))
+    made = build_model(CONFIG.model_copy(update={"features": kept}), STATISTICS, SCHEMA)
     made.compile()
     random = np.random.default_rng(5)
     for variable in made.ranker.trainable_variables:

@@ -207,8 +207,9 @@ def _signatures(model: WideDeep) -> tuple[dict[str, Any], Any]:
         functions[CLASSIFY] = (classify, examples)
     if schema.task != "multiclass":
         functions[REGRESS] = (regress, examples)
+    # They are traced as they are saved: what is traced before that is traced then once more.
     signatures = {
-        key: tf.function(function, autograph=False).get_concrete_function(spec)
+        key: tf.function(function, input_signature=[spec], autograph=False)
         for key, (function, spec) in functions.items()
     }
     return signatures, predict

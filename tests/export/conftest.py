@@ -88,6 +88,13 @@ def one_conversion() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="module")
+def one_conversion_of_the_module() -> Iterator[None]:
+    """`converting_once`, from here to the end of a file."""
+    with converting_once():
+        yield
+
+
 @pytest.fixture(scope="session")
 def exports(models: dict[str, WideDeep]) -> dict[str, tuple[Path, Path]]:
     """The SavedModel (of those `SERVED`) and the ONNX file, with its halves, of each model: made by one worker."""

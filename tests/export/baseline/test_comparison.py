@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import re
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +50,14 @@ app.command()(commands.baseline)
 def spoilt(path: Path, how: str) -> Path:
     """A copy of the small run whose model is worse."""
     small.copy_of_trained(path)
-    model = load_model(path / "model.keras")
+    (path / "model.keras").write_bytes(worse_model(how))
+    return path
+
+
+@functools.cache
+def worse_model(how: str) -> bytes:
+    """The file of the small run's model, spoilt."""
+    model = load_model(small.trained().path / "model.keras")
     logit, tables = model.ranker.get_layer("logit"), [v for v in model.trainable_variables if v.path.endswith("table")]
     generator = np.random.default_rng(0)
     if how == "negated":
@@ -62,8 +71,10 @@ def spoilt(path: Path, how: str) -> Path:
     elif how == "moved":
         # The order of the rows stays, so that the AUC is the same.
         logit.set_base((logit.base.numpy() + 1.0).tolist())
-    model.save(path / "model.keras")
-    return path
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "model.keras"
+        model.save(file)
+        return file.read_bytes()
 
 
 def exported(*arguments: object) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -71,9 +72,9 @@ def converted(counts: ListMaker) -> CatalogueGraph:
     return convert_lists(counts)
 
 
-@pytest.fixture
-def once(converted: CatalogueGraph, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Converts the lists of counts once."""
+@pytest.fixture(scope="module")
+def once(converted: CatalogueGraph, one_conversion_of_the_module: None) -> Iterator[None]:
+    """Converts the model of counts and its lists once."""
 
     def convert(lists: ListMaker, *_: Any) -> CatalogueGraph:
         copy, parts = onnx_format.ModelProto(), lists.items()
@@ -81,13 +82,22 @@ def once(converted: CatalogueGraph, monkeypatch: pytest.MonkeyPatch) -> None:
         assert set(converted.large) == {"catalogue/wide", "catalogue/deep"}
         return CatalogueGraph(copy, {"catalogue/wide": parts.wide, "catalogue/deep": parts.deep})
 
-    monkeypatch.setattr(recommend, "convert_lists", convert)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recommend, "convert_lists", convert)
+        yield
+
+
+@pytest.fixture(scope="module")
+def saved(counts: ListMaker, once: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of the model of counts, beside which are its lists."""
+    return onnx.save(counts.model, tmp_path_factory.mktemp("counts") / "model.onnx", lists=counts)
 
 
 @pytest.fixture
-def written(counts: ListMaker, once: None, one_conversion: None, tmp_path: Path) -> Path:
-    """The file of the model of counts, beside which are its lists."""
-    return onnx.save(counts.model, tmp_path / "model.onnx", lists=counts)
+def written(saved: Path, tmp_path: Path) -> Path:
+    """A copy of both, to be changed."""
+    shutil.copytree(saved.parent, tmp_path, dirs_exist_ok=True)
+    return tmp_path / saved.name
 
 
 def users(lists: ListMaker) -> dict[str, np.ndarray]:
@@ -129,7 +139,7 @@ def test_some_crosses_are_tabulated_and_some_are_not(hard: tuple[ListMaker, Path
     assert {"catalogue/keys/ids", "catalogue/keys/first", "catalogue/keys/later", "tables/wide"} <= held
 
 
-def test_tables_in_half_precision(counts: ListMaker, once: None, one_conversion: None, tmp_path: Path) -> None:
+def test_tables_in_half_precision(counts: ListMaker, once: None, tmp_path: Path) -> None:
     """The lists are those of the model's own file, whose tables are rounded too."""
     file = onnx.save(counts.model, tmp_path / "model.onnx", lists=counts, half_tables=True)
     own, found = OnnxScorer(file), Lists(lists_beside(file))
@@ -241,7 +251,7 @@ def test_lists_lie_beside_no_other_model(counts: ListMaker, written: Path, monke
     assert os.listdir(folder) == ["model.onnx"]
 
 
-def test_what_is_no_file_of_lists_is_kept(counts: ListMaker, once: None, one_conversion: None, tmp_path: Path) -> None:
+def test_what_is_no_file_of_lists_is_kept(counts: ListMaker, once: None, tmp_path: Path) -> None:
     file, other = tmp_path / "model.onnx", tmp_path / "model.recommend.onnx"
     other.write_bytes(b"mine")
     onnx.save(counts.model, file)

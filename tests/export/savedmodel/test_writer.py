@@ -14,7 +14,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from export_models import as_tensors, random_rows
+from export_models import FEATURES, as_tensors, everything, random_rows
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import prediction_log_pb2
 
@@ -186,7 +186,8 @@ def test_the_schema_and_the_layout_go_along(models: dict[str, WideDeep], exports
     assert facts["version"] == "0.1.0"
 
 
-def test_a_reader_that_polls_sees_whole_versions_only(models: dict[str, WideDeep], tmp_path: Path) -> None:
+def test_a_reader_that_polls_sees_whole_versions_only(tmp_path: Path) -> None:
+    models = [everything(heads=(head,), features=FEATURES[:1]) for head in ("wide", "deep")]
     half: list[str] = []
     versions: set[str] = set()
     done = threading.Event()
@@ -203,7 +204,7 @@ def test_a_reader_that_polls_sees_whole_versions_only(models: dict[str, WideDeep
     reader = threading.Thread(target=poll)
     reader.start()
     try:
-        paths = [savedmodel.save(models[head], tmp_path, name="wide") for head in ("wide", "deep")]
+        paths = [savedmodel.save(model, tmp_path, name="wide") for model in models]
     finally:
         done.set()
         reader.join()
