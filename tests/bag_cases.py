@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
+from pathlib import Path
 from typing import Any
 
 import keras
+import made_once
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from tfwd.analysis.statistics import FeatureStatistics, LabelStatistics, NumericStatistics, VocabularyStatistics
@@ -227,3 +231,23 @@ def _crossed(feature: Any, row: Row) -> list[Any]:
         return ids
     words = STATISTICS.vocabularies[feature.owner or feature.name].values
     return [(OOV_TOKEN, "", *words)[index] for index in ids]
+
+
+@functools.cache
+def exported() -> dict[str, Path]:
+    """The SavedModel `bags/1` and `bags.onnx`, with its halves, of the model."""
+
+    def make(folder: Path) -> None:
+        from export.onnx import writer as onnx
+        from export.parity import compare as parity
+        from export.savedmodel import writer as savedmodel
+
+        made, given = model(), arrays(rows(200, seed=1))
+        with pytest.MonkeyPatch.context() as patch:
+            # The tests compare more rows themselves.
+            patch.setattr(parity, "HOSTILE_ROWS", 500)
+            savedmodel.save(made, folder, name="bags", rows=given)
+            onnx.save(made, folder / "bags.onnx", split=True, rows=given)
+
+    folder = made_once.made("bags", make)
+    return {"savedmodel": folder / "bags" / "1", "onnx": folder / "bags.onnx"}

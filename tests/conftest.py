@@ -40,17 +40,4 @@ def bag_exports() -> dict[str, Path]:
     """The SavedModel and the ONNX file, with its halves, of the model of `bag_cases`: the same in every worker."""
     import bag_cases
 
-    from export.onnx import writer as onnx
-    from export.parity import compare as parity
-    from export.savedmodel import writer as savedmodel
-
-    def make(folder: Path) -> None:
-        model, rows = bag_cases.model(), bag_cases.arrays(bag_cases.rows(200, seed=1))
-        with pytest.MonkeyPatch.context() as patch:
-            # The tests compare more rows themselves.
-            patch.setattr(parity, "HOSTILE_ROWS", 500)
-            savedmodel.save(model, folder, name="bags", rows=rows)
-            onnx.save(model, folder / "bags.onnx", split=True, rows=rows)
-
-    folder = made_once.made("bags", make)
-    return {"savedmodel": folder / "bags" / "1", "onnx": folder / "bags.onnx"}
+    return bag_cases.exported()

@@ -121,9 +121,11 @@ def models() -> Path:
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(compare, "HOSTILE_ROWS", 20)
-            for name, model in (("census", trained().model), ("bags", bag_cases.model())):
-                savedmodel.save(model, folder / "models", name=name)
-                writer.save(model, folder / "models" / name / "1" / "model.onnx")
+            savedmodel.save(trained().model, folder / "models", name="census")
+            writer.save(trained().model, folder / "models" / "census" / "1" / "model.onnx")
+        bags = folder / "models" / "bags" / "1"
+        shutil.copytree(bag_cases.exported()["savedmodel"], bags)
+        shutil.copy(bag_cases.exported()["onnx"], bags / "model.onnx")
 
     return made("served", make) / "models"
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from census_cases import trained
+from small_run_cases import trained
 
 ROOT = Path(__file__).parent.parent
 # Prints what Python asks the system for, and does what a user does: it exports a run by the command, whose own words
@@ -41,11 +41,11 @@ for stream in (sys.stdout, sys.stderr):
     print("END", file=stream, flush=True)
 
 import tfwd
-from export import parity
+from export.parity import compare
 from tfwd.datasets import census
 from tfwd.inference.prediction import predict
 
-parity.HOSTILE_ROWS = 10
+compare.HOSTILE_ROWS = 10
 config = tfwd.Config(
     data=tfwd.DataConfig(label=tfwd.LabelConfig(column="income", positive=">50K")),
     features=[tfwd.Numeric("age"), tfwd.Categorical("education", vocabulary=["HS-grad", "Bachelors"], embedding=4)],

@@ -1,6 +1,6 @@
 """The notebooks run from beginning to end, and what is committed shows what they print and nothing else.
 
-They train on fewer rows here than a reader does, for fewer epochs. As they are, with TFWD_WHOLE_NOTEBOOKS set:
+They train on fewer rows, features and epochs here than a reader does. As they are, with TFWD_WHOLE_NOTEBOOKS set:
 TFWD_WHOLE_NOTEBOOKS=1 python -m pytest tests/test_notebooks.py
 """
 
@@ -19,14 +19,31 @@ from nbclient import NotebookClient
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 NAMES = sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb"))
+
+
+def some_features(*names: str) -> dict[str, str]:
+    """A training with some of the features: each costs time, and there are several of each kind."""
+    chosen = f"[{{feature.name: feature for feature in config.features}}[name] for name in {names}]"
+    return {"tfwd.fit(config, ": f"tfwd.fit(config.replace(features={chosen}), "}
+
+
 # What stands in a notebook's code, and what stands there in a short run.
 SHORTER: dict[str, dict[str, str]] = {
     "census": {
         'census.load("train"), census.load("test")': 'census.load("train").head(3000), census.load("test").head(1000)',
         "epochs=6": "epochs=1",
-        "import tfwd\n": "import tfwd\nfrom export.parity import compare as parity\n\nparity.HOSTILE_ROWS = 300\n",
+        "import tfwd\n": "import tfwd\nfrom export.parity import compare as parity\n\nparity.HOSTILE_ROWS = 50\n",
+        **some_features(
+            "age", "capital_gain_buckets", "age_deciles", "education", "occupation", "education_x_occupation"
+        ),
     },
-    "movielens": {"train__epochs=4": "train__epochs=1", "% 8 = 1": "% 24 = 1"},
+    "movielens": {
+        "train__epochs=4": "train__epochs=1",
+        "% 8 = 1": "% 24 = 1",
+        **some_features(
+            "user_id", "movie_id", "liked", "genres", "year", "liked_x_movie_id", "genres_x_gender", "gender"
+        ),
+    },
 }
 
 

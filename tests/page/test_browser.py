@@ -6,6 +6,7 @@ It runs where Gradio (the extra `ui`), Playwright and a Chromium are installed, 
 from __future__ import annotations
 
 import base64
+import functools
 import importlib.util
 import os
 import re
@@ -80,32 +81,40 @@ def browser() -> Iterator[Any]:
 
     with sync_playwright() as playwright:
         options = ["--no-sandbox"] if os.geteuid() == 0 else []
+        # There is no other host than this one.
+        options.append("--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1")
         started = playwright.chromium.launch(executable_path=_CHROMIUM, args=options)
         yield started
         started.close()
 
 
+@pytest.fixture(scope="module")
+def context(browser: Any) -> Any:
+    """What the pages of one person share: a cache."""
+    return browser.new_context()
+
+
 class Opened:
     """A page, with the hosts that it asked and what went wrong in it."""
 
-    def __init__(self, browser: Any, address: str, query: str = "", **options: Any) -> None:
-        self.context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
+    def __init__(
+        self, context: Any, address: str, query: str = "", size: tuple[int, int] = (1280, 900), scheme: str = "light"
+    ) -> None:
         self.hosts: set[str] = set()
         self.faults: list[str] = []
-        self.context.route("**/*", self._watched)
-        self.page = self.context.new_page()
+        self.page = context.new_page()
+        self.page.set_viewport_size({"width": size[0], "height": size[1]})
+        self.page.emulate_media(color_scheme=scheme)
+        self.page.on("request", self._watched)
         self.page.on("pageerror", lambda error: self.faults.append(str(error)))
         self.page.on("console", lambda said: self.faults.append(said.text) if said.type == "error" else None)
         self.page.goto(address + query)
         self.page.wait_for_selector(f"{ANSWER} strong")
 
-    def _watched(self, route: Any) -> None:
-        host = urlsplit(route.request.url).hostname
-        if host in (None, "127.0.0.1"):
-            route.continue_()
-        else:
+    def _watched(self, request: Any) -> None:
+        host = urlsplit(request.url).hostname
+        if host not in (None, "127.0.0.1"):
             self.hosts.add(str(host))
-            route.abort()
 
     def expect(self, probability: float) -> None:
         """Waits until the page says a probability."""
@@ -130,25 +139,29 @@ class Opened:
         raise AssertionError(f"still {before}")
 
     def close(self) -> None:
-        self.context.close()
+        self.page.close()
         assert self.hosts == set()
         assert self.faults == []
 
 
+@functools.cache
+def session() -> onnxruntime.InferenceSession:
+    return onnxruntime.InferenceSession(str(small_run_cases.exported() / "export" / "wide_deep.onnx"))
+
+
 def by_onnx(values: dict[str, Any]) -> float:
     """The probability of what stands in the fields, by the ONNX file."""
-    file = small_run_cases.exported() / "export" / "wide_deep.onnx"
     given = {
         name: np.array([float(value or "nan")], np.float32)
         if name in ("age", "hours_per_week")
         else np.array(["" if value == "(missing)" else value], object)
         for name, value in values.items()
     }
-    return float(onnxruntime.InferenceSession(str(file)).run(["probability"], given)[0][0])
+    return float(session().run(["probability"], given)[0][0])
 
 
-def test_a_changed_field_changes_the_answer_to_that_of_onnx(browser: Any, address: str) -> None:
-    opened = Opened(browser, address)
+def test_a_changed_field_changes_the_answer_to_that_of_onnx(context: Any, address: str) -> None:
+    opened = Opened(context, address)
     page = opened.page
     opened.expect(by_onnx(opened.values()))
     for age in ("25", "61.5", ""):
@@ -172,8 +185,8 @@ def test_a_changed_field_changes_the_answer_to_that_of_onnx(browser: Any, addres
     opened.close()
 
 
-def test_the_keyboard_is_enough(browser: Any, address: str) -> None:
-    opened = Opened(browser, address, "?education=HS-grad&occupation=Sales&age=30&hours_per_week=40")
+def test_the_keyboard_is_enough(context: Any, address: str) -> None:
+    opened = Opened(context, address, "?education=HS-grad&occupation=Sales&age=30&hours_per_week=40")
     page = opened.page
 
     def press(*keys: str) -> None:
@@ -199,8 +212,8 @@ def test_the_keyboard_is_enough(browser: Any, address: str) -> None:
     opened.close()
 
 
-def test_a_link_holds_both_rows(browser: Any, address: str) -> None:
-    opened = Opened(browser, address, "?education=HS-grad&occupation=&age=30&hours_per_week=40")
+def test_a_link_holds_both_rows(context: Any, address: str) -> None:
+    opened = Opened(context, address, "?education=HS-grad&occupation=&age=30&hours_per_week=40")
     page = opened.page
     first = by_onnx(opened.values())
     opened.expect(first)
@@ -210,7 +223,7 @@ def test_a_link_holds_both_rows(browser: Any, address: str) -> None:
     opened.expect(second)
     page.wait_for_url(re.compile("age=52.*kept.age=30"))
     page.wait_for_function("document.querySelector('#tfwd-link textarea').value == window.location.href")
-    again = Opened(browser, page.url)
+    again = Opened(context, page.url)
     again.expect(second)
     again.page.get_by_role("tab", name="Compare").click()
     marked = again.page.locator("#tfwd-sides mark")
@@ -222,8 +235,8 @@ def test_a_link_holds_both_rows(browser: Any, address: str) -> None:
     opened.close()
 
 
-def test_a_broken_link_says_what_is_wrong(browser: Any, address: str) -> None:
-    opened = Opened(browser, address, "?age=old&%3Cimg%20src=x%20onerror=alert(1)%3E=1&education=%22%3E%3Cscript%3E")
+def test_a_broken_link_says_what_is_wrong(context: Any, address: str) -> None:
+    opened = Opened(context, address, "?age=old&%3Cimg%20src=x%20onerror=alert(1)%3E=1&education=%22%3E%3Cscript%3E")
     page = opened.page
     page.wait_for_selector("#tfwd-wrong li")
     assert page.locator("#tfwd-wrong li").count() == 2
@@ -235,8 +248,8 @@ def test_a_broken_link_says_what_is_wrong(browser: Any, address: str) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_on_a_phone(browser: Any, address: str, scheme: str) -> None:
-    opened = Opened(browser, address, viewport={"width": 390, "height": 844}, color_scheme=scheme)
+def test_on_a_phone(context: Any, address: str, scheme: str) -> None:
+    opened = Opened(context, address, size=(390, 844), scheme=scheme)
     page = opened.page
     page.get_by_role("tab", name="What if").click()
     page.wait_for_selector("svg.tfwd-curve")
@@ -251,8 +264,8 @@ def test_on_a_phone(browser: Any, address: str, scheme: str) -> None:
     opened.close()
 
 
-def test_the_server_asks_nobody(browser: Any, address: str) -> None:
-    opened = Opened(browser, address)
+def test_the_server_asks_nobody(context: Any, address: str) -> None:
+    opened = Opened(context, address)
     opened.expect(by_onnx(opened.values()))
     opened.close()
     import gradio
@@ -282,7 +295,8 @@ def test_tfwd_serve_has_the_page_behind_its_token(browser: Any, tmp_path: Path) 
         assert server.ask("/ui/config", headers={"Authorization": "Bearer s3cret"}).status == 200
         # A browser asks a person, who gives the token as the password.
         credentials = {"username": "me", "password": "s3cret"}
-        opened = Opened(browser, f"http://127.0.0.1:{server.port}/ui/", "?age=30", http_credentials=credentials)
+        person = browser.new_context(http_credentials=credentials)
+        opened = Opened(person, f"http://127.0.0.1:{server.port}/ui/", "?age=30")
         opened.expect(by_onnx(opened.values()))
         opened.page.fill("#field-age input", "61")
         opened.expect(by_onnx({**opened.values(), "age": "61"}))
@@ -292,5 +306,5 @@ def test_tfwd_serve_has_the_page_behind_its_token(browser: Any, tmp_path: Path) 
         # A page that is open keeps a connection, which does not hold up the end.
         server.process.terminate()
         assert server.process.wait(15) in (0, -signal.SIGTERM)
-        opened.context.close()
+        person.close()
         assert "Traceback" not in server.log.read_text()

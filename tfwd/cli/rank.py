@@ -38,7 +38,7 @@ def rank(
     from tfwd.run import Run
 
     opened = Run.open(run)
-    ranking_of(opened.config, opened.path)
+    ranking = ranking_of(opened.config, opened.path)
     from tfwd.data.source import Source
 
     source = None if data is None else Source.open(data)
@@ -51,9 +51,11 @@ def rank(
     users = data if data is not None else str(file_of(opened, USERS))
     if output is not None:
         refuse_own_input(output, [users])
-    recommender = Recommender(opened, items)
+    # What is wrong with a request is said before the model is loaded.
     source = source or Source.open(users)
     chosen = None if candidates is None else read_candidates(candidates)
+    request = None if user is None else find_user(source, ranking.user, user)
+    recommender = Recommender(opened, items)
     if output is not None:
         with progress() as bar:
             task = bar.add_task("Ranking", total=None)
@@ -67,9 +69,7 @@ def rank(
             )
         say(f"{rows:,} rows in {output}")
         return
-    assert user is not None
-    request = find_user(source, recommender.ranking.user, user)
     found = recommender.recommend(request, k=k, candidates=chosen, include_seen=include_seen)
-    reasons = recommender.reasons(request, found[recommender.ranking.item].tolist()) if why else None
-    for line in lines(found, recommender.ranking, reasons):
+    reasons = recommender.reasons(request, found[ranking.item].tolist()) if why else None
+    for line in lines(found, ranking, reasons):
         say(line)

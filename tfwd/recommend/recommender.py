@@ -26,6 +26,7 @@ from tfwd.recommend.inputs import ranking_of
 from tfwd.recommend.reasons import Reasons
 from tfwd.recommend.top_k import ListMaker
 from tfwd.run_folder.folder import RunFolder
+from tfwd.schema import DTYPES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,7 +59,11 @@ class Recommender:
         self.catalogue: Catalogue = read_catalogue(Source.open(given), run.model.schema, self.ranking)
         self._lists = ListMaker(run.model, run.config.model_features, self.ranking, self.catalogue)
         self._row_of = {str(value): row for row, value in enumerate(self.catalogue.ids.tolist())}
-        self._graph = tf.function(self._lists, autograph=False, reduce_retracing=True)
+        users = {entry.name: tf.TensorSpec(entry.shape, DTYPES[entry.kind]) for entry in self._lists.scorer.user_inputs}
+        listed = tf.TensorSpec([None, None], DTYPES[self.catalogue.input.kind])
+        # One trace, which takes seconds, whatever the number of users and the lengths of their lists.
+        signature = [users, tf.TensorSpec([], tf.int32), listed, listed]
+        self._graph = tf.function(self._lists.__call__, input_signature=signature, autograph=False)
 
     @property
     def lists(self) -> ListMaker:
