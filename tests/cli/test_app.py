@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 import pandas as pd
 import pytest
 import yaml
-from census_cases import copy_of_trained, files, frame, trained, values
+from census_cases import files, frame, small
 from command_line import tfwd
+from small_run_cases import copy_of_trained, trained
 
 from export.parity import compare as parity
 from tfwd.run import Run
@@ -27,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("started")
 
 def written(path: Path, **train: Any) -> Path:
     """A YAML file that trains on the small census."""
-    options = values({"train": str(files()["train.csv"]), "key": ["id"]}, **train)
+    options = small({"train": str(files()["train.csv"]), "key": ["id"]}, **train)
     path.write_text(yaml.safe_dump(options))
     return path
 

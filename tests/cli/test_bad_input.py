@@ -13,9 +13,10 @@ from typing import Any
 import pandas as pd
 import pytest
 import yaml
-from census_cases import FEATURES, copy_of_trained, frame, trained, values
+from census_cases import FEATURES, frame, small, values
 from command_line import tfwd
 from small_disk import small_disk
+from small_run_cases import copy_of_trained, trained
 
 from tfwd.run import Run
 
@@ -213,7 +214,9 @@ def test_missing_values_and_unseen_categories_are_no_error(tmp_path: Path, capfd
     rows(tmp_path / "train.csv", table)
     strange = frame("test", 700).head(40).assign(education="Kindergarten", age=None, occupation="")
     rows(tmp_path / "strange.csv", strange)
-    options = values({"train": str(tmp_path / "train.csv"), "test": str(tmp_path / "strange.csv")}, epochs=1)
+    options = small({"train": str(tmp_path / "train.csv"), "test": str(tmp_path / "strange.csv")}, epochs=1)
+    # The age in buckets, too.
+    options["features"].append(FEATURES[2])
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(options))
     assert tfwd("train", "--config", tmp_path / "config.yaml", "--output", tmp_path / "run") == 0
     data = ("--data", tmp_path / "strange.csv")
@@ -252,7 +255,7 @@ def test_a_full_disk_at_the_beginning(tmp_path: Path, capfd: pytest.CaptureFixtu
 
 def test_a_disk_that_is_full_in_the_middle(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     rows(tmp_path / "train.csv")
-    options = values({"train": str(tmp_path / "train.csv")}, epochs=5, early_stopping=None, tensorboard=True)
+    options = small({"train": str(tmp_path / "train.csv")}, epochs=5, early_stopping=None, tensorboard=True)
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(options))
     with small_disk(tmp_path / "disk", "8m") as disk:
 

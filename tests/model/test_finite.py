@@ -32,7 +32,9 @@ def frame(**columns: Any) -> pd.DataFrame:
 
 
 def config(train: dict[str, Any] | None = None, data: dict[str, Any] | None = None) -> tfwd.Config:
-    options = {"epochs": 2, "batch_size": 64, "tensorboard": False, "steps_per_execution": 4}
+    options: dict[str, Any] = {"epochs": 2, "batch_size": 64, "tensorboard": False, "steps_per_execution": 4}
+    # Of gradients alone, which is traced soonest.
+    options |= {f"{head}_optimizer": {"name": "sgd", "learning_rate": 0.1} for head in ("wide", "deep")}
     return tfwd.Config.of(
         {
             "data": {"label": "y", "validation_fraction": 0.2, **(data or {})},
@@ -101,7 +103,7 @@ def test_a_learning_rate_beyond_reason_ends_the_only_step(tmp_path: Path) -> Non
 def test_rows_without_weight_leave_no_loss_and_no_finished_run(tmp_path: Path) -> None:
     weighted = frame(w=np.ones(ROWS))
     unweighted = frame(w=np.zeros(ROWS))
-    chosen = config({"early_stopping": None}, {"weight": "w", "validation_fraction": 0.0})
+    chosen = config({"epochs": 1, "early_stopping": None}, {"weight": "w", "validation_fraction": 0.0})
     with pytest.raises(RunError, match=r"log_loss on the test rows is nan.* weight 0"):
         tfwd.fit(chosen, tmp_path / "run", train=weighted, test=unweighted)
     assert tfwd.Run.open(tmp_path / "run").status != "finished"

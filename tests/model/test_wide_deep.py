@@ -144,7 +144,7 @@ def test_learns_saves_and_trains_each_variable_with_one_head(kind: str, tmp_path
 
 def test_raw_and_prepared_batches_give_the_same() -> None:
     sink = model_of(kitchen_sink())
-    sinks = rows_of(kitchen_sink(), size=128)
+    sinks = rows_of(kitchen_sink(), size=ROWS)
     for (x, _), (ids, _) in zip(sinks, sink.transformed(sinks), strict=True):
         assert not sink.is_transformed(x)
         assert sink.is_transformed(ids)
@@ -166,7 +166,7 @@ TRAINED = small(model__dropout=0.3)
 def trained() -> tuple[list[float], list[np.ndarray]]:
     """The losses of an epoch of raw batches, and what was learned in it."""
     model = model_of(TRAINED)
-    model.compile(metrics=[])
+    model.compile(plain_steps(), metrics=[])
     with no_warnings():
         losses = model.fit(rows_of(TRAINED), verbose=0, shuffle=False).history["loss"]
     return losses, [variable.numpy() for variable in model.variables]
@@ -176,7 +176,7 @@ def test_training_on_prepared_batches_learns_what_raw_ones_teach(
     trained: tuple[list[float], list[np.ndarray]],
 ) -> None:
     model = model_of(TRAINED)
-    model.compile(metrics=[])
+    model.compile(plain_steps(), metrics=[])
     assert model.fit(model.transformed(rows_of(TRAINED)), verbose=0).history["loss"] == trained[0]
     for found, expected in zip(model.variables, trained[1], strict=True):
         np.testing.assert_array_equal(found, expected)
@@ -417,7 +417,7 @@ def test_no_batch_at_all_is_refused() -> None:
 
 def test_single_batches_train_as_fit_does(trained: tuple[list[float], list[np.ndarray]]) -> None:
     model = model_of(TRAINED)
-    model.compile(metrics=[])
+    model.compile(plain_steps(), metrics=[])
     losses = [float(model.train_on_batch(x, y)) for x, y in rows_of(TRAINED)]
     for found, expected in zip(model.variables, trained[1], strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-7)

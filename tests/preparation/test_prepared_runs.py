@@ -27,6 +27,8 @@ FEATURES: list[dict[str, Any]] = [
     {"type": "categorical", "column": "title"},
     {"type": "numeric", "column": "hour"},
 ]
+# What is traced soonest.
+PLAIN_STEPS = {f"{head}_optimizer": {"name": "sgd", "learning_rate": 0.1} for head in ("wide", "deep")}
 COLUMNS = {"hour": "at % 24", "good": "stars > 3"}
 
 
@@ -48,7 +50,7 @@ def values(folder: Path, **data: Any) -> dict[str, Any]:
         },
         "features": FEATURES,
         "model": {"hidden_units": [8], "dropout": 0.1},
-        "train": {"epochs": 2, "batch_size": 64, "tensorboard": False, "checkpoint_every": 3},
+        "train": {"epochs": 2, "batch_size": 64, "tensorboard": False, "checkpoint_every": 3, **PLAIN_STEPS},
         "export": {"formats": []},
         "ranking": {"user": "user", "item": "item", "title": "title", "item_columns": ["title"]},
     }

@@ -16,6 +16,8 @@ from command_line import tfwd
 
 from tfwd.data import write_tfrecord
 
+# What is traced soonest.
+PLAIN_STEPS = {f"{head}_optimizer": {"name": "sgd", "learning_rate": 0.1} for head in ("wide", "deep")}
 GENRES = ("Comedy", "Crime", "Città", "電影")
 
 
@@ -38,7 +40,7 @@ def table(rows: int, seed: int) -> pa.Table:
 
 def train(folder: Path, form: str, **options: Any) -> Path:
     """A run on the files of a format in a folder."""
-    values = {
+    values: dict[str, Any] = {
         "data": {"train": str(folder / f"train.{form}*"), "test": str(folder / f"test.{form}"), "label": "y"},
         "features": [
             {"type": "categorical", "column": "user", "embedding": 2},
@@ -47,7 +49,7 @@ def train(folder: Path, form: str, **options: Any) -> Path:
             {"type": "cross", "keys": ["user", "genres"], "bins": 20},
         ],
         "model": {"hidden_units": [8]},
-        "train": {"epochs": 1, "batch_size": 32, "shuffle_rows": 300, "tensorboard": False, **options},
+        "train": {"epochs": 1, "batch_size": 32, "shuffle_rows": 300, "tensorboard": False, **PLAIN_STEPS, **options},
         "export": {"formats": []},
     }
     values["data"]["validation_fraction"] = 0.2
