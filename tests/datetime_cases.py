@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import shutil
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -74,12 +76,25 @@ def values(train: str, **options: Any) -> dict[str, Any]:
     }
 
 
+class Copies(keras.callbacks.Callback):
+    """Copies a run at the begin of its second epoch, as a kill would leave it."""
+
+    def __init__(self, run: Path, to: Path) -> None:
+        super().__init__()
+        self.run, self.to = run, to
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        if epoch == 1:
+            shutil.copytree(self.run, self.to)
+
+
 def _folder() -> Path:
     def make(folder: Path) -> None:
         frame(2019, 2021).to_csv(folder / "old.csv", index=False)
         frame(2021, 2023).to_csv(folder / "new.csv", index=False)
         frame(2021, 2023).to_parquet(folder / "new.parquet", index=False)
-        tfwd.fit(tfwd.Config.of(values(str(folder / "old.csv"))), folder / "run")
+        copies = Copies(folder / "run", folder / "broken-off")
+        tfwd.fit(tfwd.Config.of(values(str(folder / "old.csv"))), folder / "run", callbacks=[copies])
 
     return made("datetime-run", make)
 
@@ -94,6 +109,11 @@ def file(name: str) -> Path:
 def trained() -> Run:
     """A run on old.csv."""
     return Run.open(_folder() / "run")
+
+
+def broken_off() -> Path:
+    """What `trained` was at the begin of its second epoch. Whoever goes on with it takes a copy."""
+    return _folder() / "broken-off"
 
 
 @functools.cache

@@ -34,7 +34,7 @@ IMPORTS = {
 
 
 @pytest.mark.parametrize("first", IMPORTS)
-def test_keras_loads_a_run_and_a_checkpoint(first: str, tmp_path: Path) -> None:
+def test_keras_loads_a_run_and_a_checkpoint_and_then_knows_every_class(first: str, tmp_path: Path) -> None:
     path, model = trained().path / "model.keras", trained().model
     if first == "keras":
         path = tmp_path / "checkpoint.keras"
@@ -45,9 +45,14 @@ def test_keras_loads_a_run_and_a_checkpoint(first: str, tmp_path: Path) -> None:
         f"{IMPORTS[first]}; import sys; assert 'tfwd.model.wide_deep' not in sys.modules\n"
         "assert 'tfwd>WideDeep' in keras.saving.get_custom_objects()\n"
         f"model = keras.saving.load_model({str(path)!r})\n"
-        "print(type(model).__module__, float(sum(abs(w).sum() for w in model.get_weights())))"
+        "print(type(model).__module__, float(sum(abs(w).sum() for w in model.get_weights())))\n"
+        # Whichever class a file names first, all are found from then on.
+        "from tfwd.registration import CLASSES\n"
+        "print([n for n in CLASSES if 'Stands in' in (keras.saving.get_registered_object(f'tfwd>{n}').__doc__ or '')])"
     )
-    module, total = python(code).splitlines()[-1].split()
+    *_, loaded, standing_in = python(code).splitlines()
+    assert standing_in == "[]"
+    module, total = loaded.split()
     expected = sum(np.abs(weights).sum() for weights in model.get_weights())
     assert module == "tfwd.model.wide_deep"
     assert float(total) == pytest.approx(float(expected))
@@ -61,17 +66,6 @@ def test_tfwd_alone_imports_neither_and_needs_neither() -> None:
     code = f"import sys; sys.path.insert(0, {str(REPOSITORY)!r}); import tfwd\ntry:\n import keras\n"
     code += "except ModuleNotFoundError as error:\n print(error)"
     assert python(code, "-I", "-S") == "No module named 'keras'"
-
-
-def test_a_file_that_names_any_class_finds_it() -> None:
-    """In a process in which nothing of it was imported yet."""
-    code = (
-        "import keras, tfwd\n"
-        "from tfwd.registration import CLASSES\n"
-        "try:\n keras.saving.get_custom_objects()['tfwd>WideDeep'].from_config({})\nexcept KeyError:\n pass\n"
-        "print([n for n in CLASSES if 'Stands in' in (keras.saving.get_registered_object(f'tfwd>{n}').__doc__ or '')])"
-    )
-    assert python(code).splitlines()[-1] == "[]"
 
 
 def test_every_class_that_a_file_may_name_is_known() -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from census_cases import config, copy_of_trained, trained
+import small_run_cases
+from census_cases import config, copy_of_trained
 
 from tfwd.config.config import Config
 from tfwd.errors import ConfigError, RunError
@@ -226,8 +227,9 @@ def test_reasons_in_words() -> None:
 
 
 def test_a_run_repeats_from_its_own_configuration_though_it_was_only_just_made(tmp_path: Path) -> None:
-    Run.create(tmp_path / "again", Config.load(trained().path / "config.yaml"))
+    first = small_run_cases.trained()
+    Run.create(tmp_path / "again", Config.load(first.path / "config.yaml"))
     again = resume(tmp_path / "again")
     assert again.status == "finished"
-    assert again.statistics == trained().statistics
-    assert again.metrics["test"] == pytest.approx(trained().metrics["test"], abs=1e-3)
+    assert again.statistics == first.statistics
+    assert again.metrics["test"] == pytest.approx(first.metrics["test"], abs=1e-3)

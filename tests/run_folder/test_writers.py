@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from census_cases import config, copy_of_trained, frame, trained
+from census_cases import config, copy_of_trained, frame, small, trained
 
 from tfwd.config.config import Config
 from tfwd.errors import ConfigError, DataError, RunError
@@ -186,7 +186,7 @@ def test_a_run_is_replaced_when_the_new_one_is_sure_of_its_data(tmp_path: Path) 
         with pytest.raises(error):
             fit(wrong, path, overwrite=True)
     assert {file: file.read_bytes() for file in path.rglob("*") if file.is_file()} == before
-    run = fit(config(epochs=1), path, train=frame(), overwrite=True)
+    run = fit(Config.of(small(epochs=1)), path, train=frame(), overwrite=True)
     assert run.status == "finished"
     assert set(run.metrics) == {"validation"}
     assert (path / "metrics.json").read_bytes() != before[path / "metrics.json"]

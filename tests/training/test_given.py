@@ -47,8 +47,11 @@ class Breaks(keras.callbacks.Callback):
 
 
 def broken_off(path: Path, data: dict[str, Any] | None = None, **given: Any) -> Path:
+    """A number into a tower, in a single batch that is larger than the data."""
+    options = {**small(data, epochs=1, batch_size=100_000), "features": [FEATURES[0]]}
+    options["model"] = {"heads": ["deep"], "hidden_units": [8]}
     with pytest.raises(KeyboardInterrupt):
-        fit(Config.of(small(data, epochs=1)), path, callbacks=[Breaks()], **given)
+        fit(Config.of(options), path, callbacks=[Breaks()], **given)
     return path
 
 
@@ -109,6 +112,7 @@ def test_the_same_again_is_what_it_began_with(begun: Path, tmp_path: Path) -> No
     run = resume(path, train=frame().copy(), validation=frame("test", 300), tower=Tower(), callbacks=[])
     assert run.status == "finished"
     assert [layer.units for layer in run.model.ranker._flatten_layers() if isinstance(layer, Tower)] == [6]
+    assert int(run.model.optimizer.iterations) == 1
     assert set(run.metrics) == {"validation"}
     # It is trained: nothing is needed any more.
     assert resume(path).metrics == run.metrics

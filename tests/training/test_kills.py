@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from census_cases import copy_of_trained, files, small
+from census_cases import files, small
 from small_disk import small_disk
+from small_run_cases import copy_of_trained
 
 from export.onnx import writer as onnx
 from export.pipeline import export_run

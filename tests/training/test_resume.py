@@ -23,7 +23,7 @@ import h5py  # type: ignore[import-untyped]
 import keras
 import numpy as np
 import pytest
-from census_cases import files, small
+from census_cases import FEATURES, files, small
 
 from tfwd.config.config import Config
 from tfwd.run import Run
@@ -57,7 +57,9 @@ MOMENTS = {
 
 
 def configuration(way: str) -> dict[str, Any]:
-    return small({"train": str(files()["train.csv"])}, **{**COMMON, **WAYS[way]})
+    """Of a number and a category, which both heads read."""
+    options = small({"train": str(files()["train.csv"])}, **{**COMMON, **WAYS[way]})
+    return {**options, "features": [FEATURES[0], FEATURES[3]]}
 
 
 class Copies(keras.callbacks.Callback):

@@ -39,7 +39,13 @@ def made() -> tuple[WideDeep, Splits]:
 @functools.cache
 def whole(kind: str) -> list[np.ndarray]:
     """The batches of more than two epochs."""
-    return rows(stream(kind, _made()).steps(0, 20))
+    return rows(shared(kind).steps(0, 20))
+
+
+@functools.cache
+def shared(kind: str) -> Stream:
+    """One that has given batches to other tests, or has not."""
+    return stream(kind, _made())
 
 
 def stream(kind: str, made: tuple[WideDeep, Splits], seed: int = 3, weights: Any = None) -> Stream:
@@ -69,8 +75,7 @@ def as_set(matrix: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("kind", ["cached", "streamed"])
 def test_every_row_once_an_epoch_in_another_order(kind: str, made: tuple[WideDeep, Splits]) -> None:
-    chosen = stream(kind, made)
-    steps = chosen.steps_per_epoch
+    steps = shared(kind).steps_per_epoch
     assert steps == 9
     epochs = [whole(kind)[epoch * steps : (epoch + 1) * steps] for epoch in range(2)]
     model, parts = made
@@ -91,12 +96,10 @@ def test_order_follows_from_seed_and_epoch_alone(kind: str, made: tuple[WideDeep
 
 
 @pytest.mark.parametrize("kind", ["cached", "streamed"])
-def test_spans_of_steps_add_up(kind: str, made: tuple[WideDeep, Splits]) -> None:
+def test_spans_of_steps_add_up(kind: str) -> None:
     """Of 9 steps an epoch: cut before its last one, at its end, and in the middle of the next."""
-    chosen = stream(kind, made)
-    parts = [
-        batch for start, stop in itertools.pairwise((0, 8, 9, 13, 20)) for batch in rows(chosen.steps(start, stop))
-    ]
+    cuts = itertools.pairwise((0, 8, 9, 13, 20))
+    parts = [batch for start, stop in cuts for batch in rows(shared(kind).steps(start, stop))]
     assert len(whole(kind)) == len(parts) == 20
     for one, other in zip(whole(kind), parts, strict=True):
         np.testing.assert_array_equal(one, other)
@@ -112,9 +115,9 @@ def test_class_weights_multiply_the_weight(made: tuple[WideDeep, Splits]) -> Non
         np.testing.assert_allclose(heavy[~positive, -1].sum(), plain[plain[:, -2] == 0, -1].sum(), rtol=1e-6)
 
 
-def test_keras_knows_the_length(made: tuple[WideDeep, Splits]) -> None:
+def test_keras_knows_the_length() -> None:
     for kind in ("cached", "streamed"):
-        assert int(stream(kind, made).steps(5, 17).cardinality()) == 12
+        assert int(shared(kind).steps(5, 17).cardinality()) == 12
 
 
 def test_rows_that_change_while_they_are_read_are_noticed(made: tuple[WideDeep, Splits]) -> None:
@@ -127,6 +130,6 @@ def test_rows_that_change_while_they_are_read_are_noticed(made: tuple[WideDeep, 
 
 
 def test_row_bytes_is_what_the_cache_takes(made: tuple[WideDeep, Splits]) -> None:
-    chosen = stream("cached", made)
+    chosen = shared("cached")
     assert isinstance(chosen, CachedIds)
     assert chosen._rows.numpy().nbytes == ROWS * row_bytes(made[0])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -137,15 +137,24 @@ class WideDeep(keras.Model):
             return False
         return all(tensor.name in inputs for tensor in self.ranker.inputs)
 
-    def transformed(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
-        """Maps the transform over raw `(x, y)`, `(x, y, w)` or `x` batches, in parallel with training."""
+    def transformed(self, dataset: tf.data.Dataset, transform: Callable[..., Any] | None = None) -> tf.data.Dataset:
+        """Maps the transform over raw `(x, y)`, `(x, y, w)` or `x` batches, in parallel with training.
+
+        Args:
+            dataset: the batches.
+            transform: a `batch_transform` that several datasets share; a new one when None.
+        """
+        return dataset.map(transform or self.batch_transform(), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+
+    def batch_transform(self) -> Callable[..., Any]:
+        """Returns the transform of such batches, which is traced once for all datasets of one kind."""
 
         @tf.function(autograph=False)
         def transform(inputs: Tensors, *rest: Any) -> Any:
             transformed = self.transform(raw_tensors(self.schema, inputs))
             return (transformed, *rest) if rest else transformed
 
-        return dataset.map(transform, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        return transform
 
     def compile(
         self,

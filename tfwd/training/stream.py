@@ -86,15 +86,16 @@ class StreamedRows(Stream):
         super().__init__(rows.count(), batch_size, seed)
         self.model, self.rows, self.class_weights = model, rows, class_weights
         self._reader = Spans(rows, batch_size, seed, shuffle_rows)
+        # A hundred operations, traced once and not in every pass.
+        self._transform = model.batch_transform()
 
     def _part(self, epoch: int, first: int, last: int) -> tf.data.Dataset:
         def chunks() -> Iterator[Chunk]:
             return self._reader.chunks(epoch, first, last)
 
-        batches = self.model.transformed(
-            dataset(self.rows.schema, True, max(self.batch_size, _read_rows(self.rows)), chunks, self.class_weights)
-        )
-        return batches.rebatch(self.batch_size)
+        size = max(self.batch_size, _read_rows(self.rows))
+        raw = dataset(self.rows.schema, True, size, chunks, self.class_weights)
+        return self.model.transformed(raw, self._transform).rebatch(self.batch_size)
 
 
 class CachedIds(Stream):

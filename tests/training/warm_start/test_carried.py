@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import io
 import itertools
 import json
@@ -18,8 +19,10 @@ from warm_start_cases import CITIES, FEATURES, GENRES, frame, start_of, trained
 from tfwd.data.rows import Rows
 from tfwd.data.source import Source
 from tfwd.inference.evaluation import evaluate
+from tfwd.inference.scorer import Scorer
 from tfwd.inference.tensorflow_scorer import keras_scorer
 from tfwd.model.saving import load_model
+from tfwd.model.wide_deep import WideDeep
 from tfwd.run import Run
 
 # Where Keras puts the tables and their slots: FTRL's accumulator and linear, Adam's two moments.
@@ -77,6 +80,18 @@ def placed(run: Run, table: str) -> dict[str, int]:
     return found
 
 
+@functools.cache
+def start(name: str) -> WideDeep:
+    """The model of a run before its first step."""
+    return load_model(start_of(name))
+
+
+@functools.cache
+def scorer(name: str, begun: bool) -> Scorer:
+    """Answers as a run's model does: before its first step, or as the run keeps it."""
+    return keras_scorer(start(name) if begun else trained(name).model)
+
+
 @pytest.mark.parametrize("table", ARRAYS)
 def test_rows_and_their_slots_are_equal_by_name_and_new_ones_are_as_in_a_cold_start(table: str) -> None:
     old, warm, cold = (
@@ -105,11 +120,11 @@ def test_the_wide_weights_of_both_runs_have_the_same_names_and_values(tmp_path: 
     old, warm = trained("old"), trained("warm")
     from tfwd.inspection.wide_weights import wide_weights
 
-    start = wide_weights(load_model(start_of("warm")), warm.config.features, warm.statistics, nonzero=False)
+    found = wide_weights(start("warm"), warm.config.features, warm.statistics, nonzero=False)
     before = old.wide_weights(nonzero=False)
     # A bin of a hashed cross is called by the first of its combinations, which are others with another vocabulary.
     own = before[~before["feature"].isin(["liked_x_item", "price_buckets_x_hour"])].set_index(["feature", "name"])
-    both = own.join(start.set_index(["feature", "name"]), rsuffix="_new", how="inner")
+    both = own.join(found.set_index(["feature", "name"]), rsuffix="_new", how="inner")
     assert len(both) > 400
     assert (both["weight"] == both["weight_new"]).all()
     assert (both["weight"] != 0).sum() > 200
@@ -117,7 +132,6 @@ def test_the_wide_weights_of_both_runs_have_the_same_names_and_values(tmp_path: 
 
 def test_known_rows_are_scored_as_before() -> None:
     """Tower, one-hot places, buckets, scales, crosses and bias mean what they meant: rows of known values tell."""
-    old, start = trained("old"), load_model(start_of("warm"))
     vocabularies = [trained(name).statistics.vocabularies for name in ("old", "warm")]
     known = {column: set.intersection(*(set(v[column].values) for v in vocabularies)) for column in ("item", "user")}
     rows = frame("new")
@@ -125,17 +139,17 @@ def test_known_rows_are_scored_as_before() -> None:
     rows = rows[rows["liked"].map(lambda values: set(values) <= known["item"])]
     assert len(rows) > 1000
     answers = [
-        keras_scorer(model).score(next(Rows(Source.open(rows), model.schema).batches(5000)).inputs)["logit"]
-        for model in (old.model, start)
+        given.score(next(Rows(Source.open(rows), given.schema).batches(5000)).inputs)["logit"]
+        for given in (scorer("old", begun=False), scorer("warm", begun=True))
     ]
     assert np.abs(answers[0]).std() > 0.3
     np.testing.assert_allclose(*answers, rtol=0, atol=1e-5)
 
 
-def log_loss(model: Path, period: str = "new") -> float:
-    loaded = load_model(model)
-    rows = Rows(Source.open(frame(period)), loaded.schema, split="validation", fraction=0.2)
-    return evaluate(keras_scorer(loaded), rows)["log_loss"]
+def log_loss(given: Scorer) -> float:
+    """Of the validation rows of the new period."""
+    rows = Rows(Source.open(frame("new")), given.schema, split="validation", fraction=0.2)
+    return evaluate(given, rows)["log_loss"]
 
 
 def test_the_start_is_near_to_the_old_end() -> None:
@@ -149,8 +163,8 @@ def test_the_start_is_near_to_the_old_end() -> None:
     # After the first steps, against the old run's own validation rows.
     assert (history[cold][0] - history[warm][0]) / (history[cold][0] - end) >= 0.8
     # Before the first step, on the same rows.
-    same = log_loss(old.path / "model.keras")
-    first = {name: log_loss(start_of(name)) for name in ("cold", "warm")}
+    same = log_loss(scorer("old", begun=False))
+    first = {name: log_loss(scorer(name, begun=True)) for name in ("cold", "warm")}
     assert first["cold"] - same > 0.05
     assert (first["cold"] - first["warm"]) / (first["cold"] - same) >= 0.8
     # And after the same steps it is at least as good.

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 import pandas as pd
+from made_once import made
 
 from tfwd.analysis.statistics import FeatureStatistics
 from tfwd.config.config import Config
@@ -179,11 +180,14 @@ def small_frame(period: str) -> pd.DataFrame:
 @functools.cache
 def small_run(task: str = "binary") -> Run:
     """A run of `small` on the old period. Whoever changes it takes a copy."""
-    changed = small(deep_optimizer={"name": "lazy_adam", "learning_rate": 0.01})
-    table = small_frame("old")
-    if task == "multiclass":
-        changed |= {"task": task, "data": {"label": "grade", "validation_fraction": 0.2}}
-    return fit(Config.of(changed), Path(_folder().name) / f"small-{task}", train=table)
+
+    def make(folder: Path) -> None:
+        changed = small(deep_optimizer={"name": "lazy_adam", "learning_rate": 0.01})
+        if task == "multiclass":
+            changed |= {"task": task, "data": {"label": "grade", "validation_fraction": 0.2}}
+        fit(Config.of(changed), folder / "run", train=small_frame("old"))
+
+    return Run.open(made(f"warm-start-{task}", make) / "run")
 
 
 def tower(units: int = 8) -> keras.Sequential:
