@@ -138,12 +138,7 @@ class WideDeep(keras.Model):
         return all(tensor.name in inputs for tensor in self.ranker.inputs)
 
     def transformed(self, dataset: tf.data.Dataset, transform: Callable[..., Any] | None = None) -> tf.data.Dataset:
-        """Maps the transform over raw `(x, y)`, `(x, y, w)` or `x` batches, in parallel with training.
-
-        Args:
-            dataset: the batches.
-            transform: a `batch_transform` that several datasets share; a new one when None.
-        """
+        """Maps a `batch_transform`, a new one when None, over raw `(x, y)`, `(x, y, w)` or `x` batches, in parallel."""
         return dataset.map(transform or self.batch_transform(), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
     def batch_transform(self) -> Callable[..., Any]:
