@@ -18,7 +18,7 @@ train: $(VENV)/installed
 	@echo "Here python is $(BIN)/python: run . $(BIN)/activate first."
 
 test: $(VENV)/installed-test lint types
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # The export tests with the lowest version of everything that setup.py allows, in an environment of its own.
 test-lowest: $(LOWEST)/installed

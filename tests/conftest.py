@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import sys
@@ -14,6 +15,23 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import made_once
 
+# Files that take longest for their number of tests: begun last, one worker would wait for the other.
+LONG = (
+    "test_notebooks.py",
+    "page/test_browser.py",
+    "training/warm_start/test_carried.py",
+    "training/warm_start/test_fit.py",
+    "training/test_resume.py",
+    "training/test_kills.py",
+    "optimizers/test_mirrored.py",
+    "server/test_lists.py",
+    "server/test_clients.py",
+    "preparation/test_movielens.py",
+    "test_registration.py",
+    "test_asks_nobody.py",
+    "test_real_data.py",
+)
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Makes the folder of `made_once`, before workers start, which inherit its name."""
@@ -25,6 +43,22 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """Removes it."""
     if not hasattr(config, "workerinput"):
         shutil.rmtree(os.environ.pop(made_once.FOLDER), ignore_errors=True)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files come first."""
+    items.sort(key=lambda item: not item.path.as_posix().endswith(LONG))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Before each file: what earlier ones have left is looked at by the collector once more, and then no longer."""
+    if item.path != _last.get("file"):
+        _last["file"] = item.path
+        gc.collect()
+        gc.freeze()
+
+
+_last: dict[str, Path] = {}
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ import argparse
 import contextlib
 import json
 import os
+import random
 import signal
 import sys
 from collections.abc import Sequence
@@ -51,14 +52,14 @@ def measure(options: argparse.Namespace, contenders: Sequence[Contender]) -> rep
                 for rows, body in zip(work.requests(size), bodies[size, each.dialect], strict=True):
                     work.check(rows, server.ask(body), each.dialect, each.outputs, each.name)
                 load(server.url, scripts[size, each.dialect], _WARM[size], 2)
+            server.rest()
             servers.append(server)
             figures["servers"][each.key] = {"name": each.name, "started": server.started, "memory": 0.0, "rounds": {}}
         for number in range(options.rounds):
             for setting in options.settings:
                 size, connections = map(int, setting.split("x"))
-                # Who is first in one round is last in another.
-                turn = number % len(servers)
-                for server in [*servers[turn:], *servers[:turn]]:
+                # Each round has an order of its own, so that nobody always comes after the same one.
+                for server in random.Random(f"{number} {setting}").sample(servers, len(servers)):
                     each = server.contender
                     figures["load"].append(os.getloadavg()[0])
                     before = server.processor()
@@ -68,6 +69,7 @@ def measure(options: argparse.Namespace, contenders: Sequence[Contender]) -> rep
                             f"{each.name}, {setting}: {result}. {options.folder / each.key}.log may say why."
                         )
                     result["processor"] = (server.processor() - before) / result["requests"] * 1e3
+                    server.rest()
                     figures["servers"][each.key]["rounds"].setdefault(setting, []).append(result)
                     shown = " ".join(f"{key} {result[key]:,.2f}" for key in ("rate", "p50", "p99", "processor"))
                     print(f"{number} {setting:6} {each.key:10} {shown}", flush=True)
