@@ -50,15 +50,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: not item.path.as_posix().endswith(LONG))
 
 
-def pytest_runtest_setup(item: pytest.Item) -> None:
+@pytest.fixture(scope="module", autouse=True)
+def collected() -> None:
     """Before each file: what earlier ones have left is looked at by the collector once more, and then no longer."""
-    if item.path != _last.get("file"):
-        _last["file"] = item.path
-        gc.collect()
-        gc.freeze()
-
-
-_last: dict[str, Path] = {}
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="module")

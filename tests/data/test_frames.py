@@ -105,7 +105,9 @@ import pandas as pd
 from tfwd.data.source import Source
 
 frame = pd.DataFrame({"x": range(100_000)})
-Source.open(frame).counts()
+frame.to_csv(sys.argv[1], index=False)
+file = Source.open(sys.argv[1])
+assert file.counts() == Source.open(frame).counts()
 child = os.fork()
 if child == 0:
     assert Source.open(frame).counts() == (100_000, 100_000)
@@ -115,7 +117,7 @@ print(os.waitpid(child, 0)[1])
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-def test_a_process_that_is_forked_reads_frames_and_ends() -> None:
+def test_a_process_that_is_forked_reads_frames_and_ends(tmp_path: Path) -> None:
     """As servers fork their workers after the model is loaded: the threads of what was opened before are not there."""
-    done = subprocess.run([sys.executable, "-c", FORKS], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", FORKS, tmp_path / "x.csv"], capture_output=True, text=True, timeout=60)
     assert (done.stdout, done.stderr) == ("0\n", "")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
+import weakref
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -20,6 +21,20 @@ from tfwd.errors import ConfigError
 
 NO_SETTINGS: Mapping[str, str | bool] = {}
 _UNITS = {"bytes": 0, "KiB": 10, "MiB": 20, "GiB": 30, "TiB": 40}
+_OPEN: weakref.WeakSet[duckdb.DuckDBPyConnection] = weakref.WeakSet()
+
+
+def _keep_open() -> None:
+    """Keeps the databases of the parent to the end of a forked process.
+
+    Their threads are not in it, and to take a database down there without them crashes, or waits for ever.
+    """
+    for connection in _OPEN:
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_keep_open)
 
 
 def connect(
@@ -41,6 +56,7 @@ def connect(
         settings: DuckDB's settings by name, such as `{"memory_limit": "1GB"}`: they can't be changed later.
     """
     connection = duckdb.connect()
+    _OPEN.add(connection)
     # The hour of a moment must not depend on the machine's time zone; set globally, for the connection's cursors too.
     connection.execute("SET GLOBAL TimeZone = 'UTC'")
     files = ", ".join(literal(name) for file in reads for name in _allowed(file))
@@ -116,8 +132,4 @@ def in_memory() -> duckdb.DuckDBPyConnection:
 
 @functools.cache
 def _of_process(process: int) -> duckdb.DuckDBPyConnection:
-    database = connect()
-    if hasattr(os, "register_at_fork"):
-        # Threads are not in a forked process: to take the database down there would wait for them for ever.
-        os.register_at_fork(after_in_child=lambda: ctypes.pythonapi.Py_IncRef(ctypes.py_object(database)))
-    return database
+    return connect()
