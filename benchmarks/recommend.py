@@ -3,27 +3,28 @@
 The model of the MovieLens preset (3,883 items with genres and a year, the last 50 liked items, crossed with what is
 shown) is trained for a moment on made-up events, and exported. Then the signature `recommend` answers one
 user at a time, beside `serving_default` of the same SavedModel on the same pairs as raw strings, which are ready as
-tensors, and sorted. `tfwd.server.lists` answers the same users with ONNX Runtime, `tfwd serve` does so over HTTP, to
-a client of Python's standard library. They are called in turn, in a process for each number of threads.
+tensors, and sorted. `tfwd.server.lists` answers the same users with ONNX Runtime. They are called in turn, in a process
+for each number of threads. Then wrk asks `tfwd serve`, which answers with the same lists, for them over HTTP.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import http.client
 import json
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.servers.load import load, script
 from benchmarks.timing import markdown, side_by_side
 
 USERS, ITEMS, HISTORY, EVENTS, K = 6040, 3883, 50, 20_000, 10
@@ -95,35 +96,71 @@ def make(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def over_http(file: Path) -> Iterator[Callable[[bytes], Any]]:
-    """Serves a file, and gives what asks it for lists over one connection."""
+def served(file: Path) -> Iterator[str]:
+    """Serves a file, and gives the address to post to."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = subprocess.Popen(
-        [sys.executable, "-m", "tfwd.serve", str(file), "--port", str(port)], stderr=subprocess.DEVNULL
-    )
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-
-    def ask(body: bytes) -> Any:
-        connection.request("POST", f"/v1/models/{file.stem}:predict", body)
-        return json.loads(connection.getresponse().read())["outputs"]
-
+        root = f"http://127.0.0.1:{free.getsockname()[1]}"
+    command = [sys.executable, "-m", "tfwd.serve", str(file), "--port", root.rpartition(":")[2]]
+    server = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     try:
         for _ in range(600):
-            with contextlib.suppress(OSError):
-                connection.request("GET", "/readyz")
-                found = connection.getresponse()
-                found.read()
-                if found.status == 200:
-                    break
-            connection.close()
+            with contextlib.suppress(OSError), urllib.request.urlopen(f"{root}/readyz", timeout=60):
+                break
             time.sleep(0.1)
-        yield ask
+        yield f"{root}/v1/models/{file.stem}:predict"
     finally:
-        connection.close()
         server.terminate()
         server.wait()
+
+
+def users_of(folder: Path) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Returns the requests of 20 users, as arrays, and the raw inputs of all items."""
+    arrays = dict(np.load(folder / "request.npz", allow_pickle=True))
+    request = {name.removeprefix("user/"): values for name, values in arrays.items() if name.startswith("user/")}
+    items = {name.removeprefix("item/"): values for name, values in arrays.items() if name.startswith("item/")}
+    options = {name: request.pop(name) for name in ("k", "candidates", "exclude")}
+    return [
+        {**{name: values[row : row + 1] for name, values in request.items()}, **options} for row in range(20)
+    ], items
+
+
+def over_http(folder: Path, rounds: int, connections: tuple[int, ...] = (1, 2, 8)) -> list[dict[str, str]]:
+    """What wrk measures, by the number of connections: medians of rounds of two seconds, after the lists are compared.
+
+    Raises:
+        SystemExit: a list differs from that of `tfwd.server.lists`, or a request failed.
+    """
+    from tfwd.server.lists import Lists
+
+    file, (users, _) = folder / "saved" / "model.onnx", users_of(folder)
+    lists = Lists(folder / "saved" / "model.recommend.onnx")
+    bodies = [
+        json.dumps({"signature_name": "recommend", "inputs": {k: np.asarray(v).tolist() for k, v in user.items()}})
+        for user in users
+    ]
+    requests = folder / "requests.lua"
+    requests.write_text(script([body.encode() for body in bodies]))
+    with served(file) as url:
+        for user, body in zip(users, bodies, strict=True):
+            with urllib.request.urlopen(url, body.encode()) as answer:
+                if json.load(answer)["outputs"]["items"] != lists.recommend(user)["items"].tolist():
+                    raise SystemExit("tfwd serve and tfwd.server.lists give different lists.")
+        measured = [[load(url, requests, count, 2) for count in connections] for _ in range(rounds)]
+    found = []
+    for count, runs in zip(connections, zip(*measured, strict=True), strict=True):
+        if any(run["failed"] for run in runs):
+            raise SystemExit(f"Requests over {count} connections failed: {runs}")
+        p50 = [run["p50"] for run in runs]
+        found.append(
+            {
+                "connections": str(count),
+                "lists a second": f"{np.median([run['rate'] for run in runs]):,.0f}",
+                "p50": f"{np.median(p50):.2f} ({min(p50):.2f} to {max(p50):.2f})",
+                "p99": f"{np.median([run['p99'] for run in runs]):.1f}",
+            }
+        )
+    return found
 
 
 def one_process(folder: Path, threads: int, rounds: int) -> dict[str, str]:
@@ -137,16 +174,12 @@ def one_process(folder: Path, threads: int, rounds: int) -> dict[str, str]:
     tf.config.threading.set_inter_op_parallelism_threads(threads)
     saved = tf.saved_model.load(str(next((folder / "saved" / "model").iterdir())))
     lists = Lists(folder / "saved" / "model.recommend.onnx")
-    arrays = dict(np.load(folder / "request.npz", allow_pickle=True))
-    request = {name.removeprefix("user/"): values for name, values in arrays.items() if name.startswith("user/")}
-    items = {name.removeprefix("item/"): values for name, values in arrays.items() if name.startswith("item/")}
-    options = ("k", "candidates", "exclude")
-    users, requests, given = [], [], []
-    for row in range(20):
-        one = {name: values[row : row + 1] for name, values in request.items() if name not in options}
-        given.append({**one, **{name: request[name] for name in options}})
-        requests.append(tensors({**one, **{name: request[name] for name in options}}))
-        users.append(tensors({**{name: np.repeat(values, ITEMS, axis=0) for name, values in one.items()}, **items}))
+    given, items = users_of(folder)
+    requests = [tensors(user) for user in given]
+    users = []
+    for user in given:
+        own = {name: values for name, values in user.items() if name not in ("k", "candidates", "exclude")}
+        users.append(tensors({**{name: np.repeat(values, ITEMS, axis=0) for name, values in own.items()}, **items}))
     ids = np.array(items["movie_id"], object)
 
     def plain() -> Any:
@@ -160,33 +193,17 @@ def one_process(folder: Path, threads: int, rounds: int) -> dict[str, str]:
     def without_tensorflow() -> Any:
         return [lists.recommend(user)["items"][0].tolist() for user in given]
 
-    def http_body(user: dict[str, Any]) -> bytes:
-        inputs = {name: np.asarray(values).tolist() for name, values in user.items()}
-        return json.dumps({"signature_name": "recommend", "inputs": inputs}).encode()
-
-    bodies = [http_body(user) for user in given]
-    with over_http(folder / "saved" / "model.onnx") as ask:
-
-        def served() -> Any:
-            return [ask(body)["items"][0] for body in bodies]
-
-        named = {
-            "serving_default and a sort": plain,
-            "recommend": listed,
-            "lists": without_tensorflow,
-            "tfwd serve": served,
-        }
-        answers = zip(*(contender() for contender in named.values()), strict=True)
-        agreed = sum(all(other == found[0] for other in found) for found in answers)
-        timings = side_by_side(named, rounds)
-    slow, fast, light, over = (timings[name] for name in named)
+    named = {"serving_default and a sort": plain, "recommend": listed, "lists": without_tensorflow}
+    answers = zip(*(contender() for contender in named.values()), strict=True)
+    agreed = sum(all(other == found[0] for other in found) for found in answers)
+    timings = side_by_side(named, rounds)
+    slow, fast, light = (timings[name] for name in named)
     return {
         "threads": str(threads),
         "`serving_default` and a sort": slow.spread(1e3 / len(users)),
         "`recommend`": fast.spread(1e3 / len(users)),
         "`tfwd.server.lists`": light.spread(1e3 / len(users)),
-        "`tfwd serve`": over.spread(1e3 / len(users)),
-        "times": ", ".join(f"{slow.median / other.median:.1f}" for other in (fast, light, over)),
+        "times": ", ".join(f"{slow.median / other.median:.1f}" for other in (fast, light)),
         "equal lists": f"{agreed} of 20",
     }
 
@@ -211,8 +228,11 @@ def main() -> None:
                 [*child, "--child", folder, str(threads)], check=True, stdout=subprocess.PIPE, text=True
             )
             rows.append(json.loads(done.stdout.splitlines()[-1]))
+        over = over_http(Path(folder), arguments.rounds)
     print(f"{ITEMS:,} items, milliseconds a user: median (least to most) of {arguments.rounds} rounds of 20 users.\n")
     print(markdown(list(rows[0]), [list(row.values()) for row in rows]))
+    print("\n`tfwd serve` over HTTP, by wrk, milliseconds: median (least to most) of as many rounds of 2 s.\n")
+    print(markdown(list(over[0]), [list(row.values()) for row in over]))
 
 
 if __name__ == "__main__":

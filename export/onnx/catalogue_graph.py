@@ -70,6 +70,7 @@ def convert_lists(lists: ListMaker, fingerprint_inputs: bool = False) -> Catalog
         if entry.name + end in read
     )
     _describe(graph, lists, found[PLACES])
+    _choose_items(graph)
     return CatalogueGraph(proto, {name: part for name, part in parts.items() if name in read})
 
 
@@ -114,15 +115,68 @@ class _OneUser(keras.layers.Layer):
         keys = Keys(*(inputs[f"catalogue/keys/{name}"] for name in Keys._fields))
         tables = {name.removeprefix("catalogue/crosses/"): inputs[name] for name in self._crosses}
         known, places = self._scorer.known(user, tables), inputs[PLACES]
+        # One sum is gathered, and not each of its terms.
+        wide = sum(known.values(), wide)
         items = SideParts(
             tf.gather(wide, places), tf.gather(deep, places), Keys(*(tf.gather(key, places, axis=1) for key in keys))
         )
-        known = {name: tf.gather(values, places) for name, values in known.items()}
-        logits = self._scorer(user, items, known).logit
+        logits = self._scorer(user, items, dict.fromkeys(known, tf.zeros([]))).logit
         return {LOGITS: logits, SCORES: self._link(logits)}
 
     def compute_output_spec(self, inputs: dict[str, keras.KerasTensor]) -> dict[str, keras.KerasTensor]:
         return {name: keras.KerasTensor((None,), "float32") for name in (LOGITS, SCORES)}
+
+
+def _choose_items(graph: onnx.GraphProto) -> None:
+    """Puts what depends on the places into two branches: without any place, all items are read where they are.
+
+    Gathering the parts of all items takes a fifth of the time of a list.
+    """
+    of_places: set[str] = {PLACES}
+    before, after = [], []
+    for node in graph.node:
+        if of_places.isdisjoint(_read(node)):
+            before.append(node)
+        else:
+            after.append(node)
+            of_places.update(node.output)
+    make = onnx.helper.make_node
+    count, zero, none = (f"catalogue/{name}" for name in ("place_count", "zero", "no_place"))
+    graph.initializer.append(_tensor(zero, np.array(0, np.int64)))
+    in_place = [make("Identity", node.input[:1], node.output) if _gathers(node) else node for node in after]
+    chosen = make(
+        "If",
+        [none],
+        [LOGITS, SCORES],
+        then_branch=_branch("all", in_place),
+        else_branch=_branch("listed", after),
+    )
+    nodes = [*before, make("Size", [PLACES], [count]), make("Equal", [count, zero], [none]), chosen]
+    del graph.node[:]
+    graph.node.extend(nodes)
+
+
+def _branch(name: str, nodes: list[onnx.NodeProto]) -> onnx.GraphProto:
+    """Returns nodes as a branch, with names of its own for what they compute."""
+    names = {output: f"{name}/{output}" for node in nodes for output in node.output}
+    outputs = [
+        onnx.helper.make_tensor_value_info(output, onnx.TensorProto.FLOAT, [_LISTED]) for output in (LOGITS, SCORES)
+    ]
+    branch = onnx.helper.make_graph(nodes, name, [], outputs)
+    for node in branch.node:
+        node.name = f"{name}/{node.name or node.output[0]}"
+    rename(branch, names)
+    return branch
+
+
+def _gathers(node: onnx.NodeProto) -> bool:
+    return node.op_type == "Gather" and node.input[1] == PLACES
+
+
+def _read(node: onnx.NodeProto) -> set[str]:
+    """Returns the values that a node reads, with those of the graphs in it."""
+    graphs = [graph for attribute in node.attribute for graph in (attribute.g, *attribute.graphs)]
+    return set(node.input).union(*(_read(inner) for graph in graphs for inner in graph.node))
 
 
 def _missing(entry: Input) -> np.ndarray:
@@ -148,9 +202,9 @@ def _tensor(name: str, values: np.ndarray) -> onnx.TensorProto:
 def _describe(graph: onnx.GraphProto, lists: ListMaker, places: onnx.ValueInfoProto) -> None:
     """Gives the graph the ids and titles of the items, names to its dimensions, and all places as a default."""
     catalogue = lists.catalogue
-    places.type.tensor_type.shape.dim[0].dim_param = _LISTED
+    places.type.tensor_type.shape.dim[0].dim_param = "places"
     graph.input.append(places)
-    graph.initializer.append(_tensor(PLACES, np.arange(len(catalogue))))
+    graph.initializer.append(_tensor(PLACES, np.zeros(0, np.int64)))
     for entry in graph.output:
         entry.type.tensor_type.shape.dim[0].dim_param = _LISTED
     columns = {ITEMS: catalogue.ids}

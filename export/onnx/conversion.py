@@ -269,9 +269,12 @@ def _holding(graph: onnx.GraphProto, values: np.ndarray) -> list[str]:
 
 
 def rename(graph: onnx.GraphProto, names: dict[str, str]) -> None:
-    """Renames values of a graph wherever they occur."""
+    """Renames values of a graph wherever they occur, also in the branches of its nodes."""
     for node in graph.node:
         node.input[:] = [names.get(name, name) for name in node.input]
         node.output[:] = [names.get(name, name) for name in node.output]
+        for attribute in node.attribute:
+            for inner in (attribute.g, *attribute.graphs):
+                rename(inner, names)
     for entry in (*graph.initializer, *graph.input, *graph.output):
         entry.name = names.get(entry.name, entry.name)

@@ -1,8 +1,8 @@
 """The file of lists beside an ONNX file: from a user's raw features to the scores of the items of a catalogue.
 
 `tfwd.server.lists` answers with it what the signature `recommend` of a SavedModel answers. Inputs are the raw features
-of one user, `(1,)` or `(1, K)`, and `catalogue/places`, int64 `(M,)`, at least one position in the catalogue; without
-it all `N` items are scored. Outputs are their `catalogue/logits` and `catalogue/scores`, float32 `(M,)`, and the
+of one user, `(1,)` or `(1, K)`, and `catalogue/places`, int64 `(M,)`, positions in the catalogue; without it, or if it
+is empty, all `N` items are scored. Outputs are their `catalogue/logits` and `catalogue/scores`, float32 `(M,)`, and the
 constants `catalogue/items` and `catalogue/titles` `(N,)`. The metadata are those of the whole model, `tfwd_part`
 (`recommend`) and `tfwd_catalogue`.
 """

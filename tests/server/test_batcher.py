@@ -26,13 +26,13 @@ def asked(rows: int, signature: Signature) -> Asked:
     return Asked({"x": column}, rows if signature.merges else 0, by_row=False)
 
 
-def answered(signature: Signature, requests: list[int], seconds: float) -> list[Any]:
+def answered(signature: Signature, requests: list[int], seconds: float, alone: bool = False) -> list[Any]:
     """The answers to requests of so many rows at one moment, of which five rows may wait; errors by their status."""
 
     async def run() -> list[Any]:
         with ThreadPoolExecutor(1) as threads:
             batcher = Batcher(signature, Batching(queue=5), seconds, threads, lambda *_: None)
-            calls = [batcher.answer(asked(rows, signature)) for rows in requests]
+            calls = [batcher.answer(asked(rows, signature), alone) for rows in requests]
             found = await asyncio.gather(*calls, return_exceptions=True)
         return [one.status if isinstance(one, RequestError) else one for one in found]
 
@@ -65,3 +65,17 @@ def test_a_request_that_finds_no_other_may_be_as_large_as_it_is(merges: bool) ->
 
     (found,) = answered(Signature("s", (SPEC,), (), run, merges=merges), [2000], 10)
     assert len(found["y"]) == 2000
+
+
+@pytest.mark.parametrize("alone", [True, False])
+@pytest.mark.parametrize("work", [8192, 8193, None])
+def test_little_work_for_lists_that_nothing_else_waits_for_needs_no_thread(alone: bool, work: int | None) -> None:
+    threads = []
+
+    def run(inputs: Mapping[str, Any], *_: Any) -> Tensors:
+        threads.append(threading.current_thread())
+        return dict(inputs)
+
+    signature = Signature("recommend", (SPEC,), (), run, merges=False, work=lambda inputs: work and work * len(inputs))
+    answered(signature, [1], 10, alone)
+    assert (threads == [threading.main_thread()]) == (alone and work == 8192)

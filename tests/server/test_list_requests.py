@@ -50,6 +50,27 @@ def test_the_longest_list() -> None:
         assert f"at most {longest} places" in ask(1, k=longest + 1, usual=usual, items=items)
 
 
+def test_what_a_request_asks_for() -> None:
+    """Scores and places; nothing if it will be refused, and unknown where the catalogue is."""
+
+    def work(users: int, items: int | None, candidates: Any, k: int = 10) -> int | None:
+        given = {
+            "user": np.full(users, "", object),
+            "k": np.array(k, np.int32),
+            "candidates": np.array(candidates),
+            "exclude": np.full((1, 1), -1),
+        }
+        signature = Signature("recommend", INPUTS, (), lambda *_: {}, merges=False)
+        return checked(signature, items).work(given)
+
+    assert work(3, 100, [[-1]]) == 3 * (100 + 10)
+    assert work(3, 100, [[4, -1]]) == 3 * (2 + 10)
+    assert work(3, 100, [[4, 5], [-1, -1], [5, -1]], k=0) == 2 + 100 + 2
+    assert work(1, 100, [[-1]], k=-5) == 100
+    assert work(3, 100, [[1], [2]]) == 0
+    assert work(3, None, [[1]]) is None
+
+
 def test_a_request_scores_a_bounded_number_of_items() -> None:
     half = MOST_SCORES // 2
     assert ask(2, items=half) == "listed"

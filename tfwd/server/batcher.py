@@ -25,8 +25,9 @@ from tfwd.server.request_error import RequestError
 from tfwd.server.settings import Batching
 from tfwd.server.signature import Signature, Tensors
 
-# Rows in one call from which the event loop would stand still too long: such calls go to a thread.
-_MANY = 1024
+# Rows in one call, and scores and places of lists, from which the event loop would stand still too long: such calls go
+# to a thread. A thread, and the way back from it, take about a millisecond.
+_MANY, _MUCH = 1024, 8192
 
 
 class _Waiting(NamedTuple):
@@ -77,6 +78,8 @@ class Batcher:
         if waiting and waiting + rows > self._batching.queue:
             raise RequestError("The server has as many requests as it can hold (--queue-rows). Try again.", 503, wait=1)
         if not merges:
+            if alone and not self._computing and _is_little(self.signature, asked):
+                return self._run(asked.columns)
             stopped = threading.Event()
             try:
                 return await self._in_thread(rows, lambda: self._run(asked.columns, stopped.is_set))
@@ -181,6 +184,11 @@ class Batcher:
 
         with contextlib.suppress(RuntimeError):  # the server has ended meanwhile
             loop.call_soon_threadsafe(done)
+
+
+def _is_little(signature: Signature, asked: Asked) -> bool:
+    work = signature.work(asked.columns)
+    return work is not None and work <= _MUCH
 
 
 def _too_late(seconds: float) -> RequestError:

@@ -60,6 +60,14 @@ def checked(signature: Signature, items: int | None) -> Signature:
     usual = int(signature.defaults["k"]) if "k" in signature.defaults else 0
     longest = max(items or 0, LONGEST, usual)
 
+    def work(inputs: Mapping[str, NDArray[Any]]) -> int | None:
+        if items is None:
+            return None
+        if row_fault(users, inputs) is not None:
+            return 0  # it will be refused
+        rows = len(inputs[users[0].name])
+        return _scores(rows, items, inputs["candidates"], none) + rows * max(int(inputs["k"]), 0)
+
     def run(inputs: Mapping[str, NDArray[Any]], stopped: Callable[[], bool] = never) -> Tensors:
         fault = row_fault(users, inputs)
         if fault is not None:
@@ -72,19 +80,19 @@ def checked(signature: Signature, items: int | None) -> Signature:
                 f"{rows} lists of {places} places are more than {MOST_PLACES:,} places. Ask for fewer users at a time."
             )
         if items is not None and rows > 1:
-            _refuse_work(rows, items, inputs["candidates"], none)
+            scores = _scores(rows, items, inputs["candidates"], none)
+            if scores > MOST_SCORES:
+                raise RequestError(
+                    f"{rows} users with up to {items:,} items each are {scores:,} scores, more than the server's limit "
+                    f"of {MOST_SCORES:,} for one request. Ask for fewer users at a time, or give candidates."
+                )
         return signature.run(inputs, stopped)
 
-    return dataclasses.replace(signature, run=run)
+    return dataclasses.replace(signature, run=run, work=work)
 
 
-def _refuse_work(rows: int, items: int, candidates: NDArray[Any], none: Any) -> None:
-    """Refuses a request of several users for whom too many items are scored."""
+def _scores(rows: int, items: int, candidates: NDArray[Any], none: Any) -> int:
+    """Returns how many items are scored for so many users together."""
     some = np.asarray(candidates != none, bool).any(axis=1)
     each = np.where(some, min(candidates.shape[1], items), items)
-    scores = int(each.sum()) if len(each) == rows else rows * int(each[0])
-    if scores > MOST_SCORES:
-        raise RequestError(
-            f"{rows} users with up to {items:,} items each are {scores:,} scores, more than the server's limit of "
-            f"{MOST_SCORES:,} for one request. Ask for fewer users at a time, or give candidates."
-        )
+    return int(each.sum()) if len(each) == rows else rows * int(each[0])

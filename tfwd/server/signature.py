@@ -104,6 +104,8 @@ class Signature:
             time to time whether nobody waits for them any more.
         merges: whether rows of several requests may be answered in one call.
         defaults: the values of inputs that a request may leave out.
+        work: how many scores and places of lists a request asks for, None where that is not known. It is asked only if
+            `merges` is false.
     """
 
     name: str
@@ -112,6 +114,7 @@ class Signature:
     run: Callable[..., Tensors] = field(repr=False)
     merges: bool = True
     defaults: Mapping[str, NDArray[Any]] = field(default_factory=dict, repr=False)
+    work: Callable[[Tensors], int | None] = field(default=lambda _: None, repr=False)
 
     def input(self, name: str) -> Spec | None:
         """The input of a name, None if there is none."""

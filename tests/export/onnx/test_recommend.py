@@ -176,6 +176,10 @@ def test_any_runtime_answers_with_all_items(counts: ListMaker, written: Path) ->
     found = dict(zip(names, session.run(None, {"city": np.array(["Drama Town"], object)}), strict=True))
     assert {name: values.shape for name, values in found.items()} == dict.fromkeys(names, (len(counts.catalogue),))
     assert found["catalogue/items"].tolist() == counts.catalogue.ids.tolist()
+    for places in ([], [7, 0, 7], list(range(90))):
+        given = {"city": np.array(["Drama Town"], object), "catalogue/places": np.array(places, np.int64)}
+        some = session.run(["catalogue/logits"], given)[0]
+        np.testing.assert_allclose(some, found["catalogue/logits"][places or slice(None)], rtol=1e-6, atol=1e-6)
     own = onnxruntime.InferenceSession(str(written)).get_modelmeta().custom_metadata_map
     facts = '{"input": "movie_id", "kind": "integer", "items": 90, "k": 10}'
     more = {"tfwd_part": "recommend", "tfwd_catalogue": facts}
