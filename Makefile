@@ -1,5 +1,6 @@
 # `make train`: environment, install, the main job on the bundled census data.
 # `make test`: environment, install, lint, types, tests.
+# `make test-long`: the long tests that `make test` leaves out.
 # `make test-lowest`: the export tests with the lowest versions that setup.py allows.
 # `make docs`: the documentation site, in site/.
 
@@ -11,7 +12,7 @@ RUN ?= $(shell n=1; while [ -e runs/census-$$n ]; do n=$$((n + 1)); done; echo r
 # TensorFlow's start-up notes hide what a command says.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: train test test-lowest lint types docs bench bench-peers bench-servers clean
+.PHONY: train test test-long test-lowest lint types docs bench bench-peers bench-servers clean
 
 train: $(VENV)/installed
 	$(BIN)/python -m tfwd.train --config census --output $(RUN)
@@ -19,6 +20,9 @@ train: $(VENV)/installed
 
 test: $(VENV)/installed-test lint types
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+test-long: $(VENV)/installed-test
+	$(BIN)/python -m pytest -m long
 
 # The export tests with the lowest version of everything that setup.py allows, in an environment of its own.
 test-lowest: $(LOWEST)/installed

@@ -1,7 +1,7 @@
 """The notebooks run from beginning to end, and what is committed shows what they print and nothing else.
 
-They train on fewer rows, features and epochs here than a reader does. As they are, with TFWD_WHOLE_NOTEBOOKS set:
-TFWD_WHOLE_NOTEBOOKS=1 python -m pytest tests/test_notebooks.py
+That of the census always, the others in `make test-long`. They train on fewer rows, features and epochs here than a
+reader does. As they are, with TFWD_WHOLE_NOTEBOOKS set: TFWD_WHOLE_NOTEBOOKS=1 make test-long
 """
 
 from __future__ import annotations
@@ -73,7 +73,9 @@ def some_movielens() -> Iterator[Path]:
         yield copy
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name", [name if name == "census" else pytest.param(name, marks=pytest.mark.long) for name in NAMES]
+)
 def test_it_runs_and_shows_what_is_committed(
     name: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

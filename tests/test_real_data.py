@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 from command_line import tfwd
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingRegressor
@@ -82,6 +83,7 @@ def predictions(folder: Path, text: str, **read: Any) -> pd.DataFrame:
     return pd.read_csv(folder / "answers.csv", **read)
 
 
+@pytest.mark.long
 def test_the_price_of_a_diamond(tmp_path: Path) -> None:
     """53,940 diamonds (ggplot2's): R squared of 0.980 was reached."""
     train, test = split(packaged("plotnine", "data/diamonds.csv"), tmp_path, test=8000)

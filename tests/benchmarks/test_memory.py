@@ -57,6 +57,7 @@ for path in sys.argv[2:]:
 """
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the high-water mark is read as Linux keeps it")
 def test_reading_a_long_file_takes_no_more_than_reading_a_short_one(tmp_path: Path) -> None:
     random = np.random.default_rng(0)

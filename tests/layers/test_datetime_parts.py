@@ -74,6 +74,7 @@ def some_moments(count: int, seed: int) -> np.ndarray:
     return np.concatenate([drawn, [FIRST_SECOND, LAST_SECOND, -1, 0, 1], OUTSIDE])
 
 
+@pytest.mark.long
 def test_every_day_of_the_years_1_to_9999_equals_pandas() -> None:
     midnights = np.arange(FIRST_SECOND, LAST_SECOND, DAY)
     assert len(midnights) == date.max.toordinal()
