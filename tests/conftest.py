@@ -25,7 +25,7 @@ LONG = (
     "training/test_kills.py",
     "optimizers/test_mirrored.py",
     "server/test_lists.py",
-    "server/test_clients.py",
+    "server/test_contract.py",
     "preparation/test_movielens.py",
     "test_registration.py",
     "test_asks_nobody.py",

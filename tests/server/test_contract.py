@@ -1,22 +1,76 @@
-"""Every documented request, and what it is answered with: asked of a real server."""
+"""What is asked of a real server: every documented request, lists over HTTP, and TF Serving's gRPC with its stubs."""
 
 from __future__ import annotations
 
+import functools
 import json
+import shutil
+import socket
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
+import grpc
 import numpy as np
 import pytest
+import ranking_cases
+import tensorflow as tf
 from contract_cases import CASES, PREDICT, ROW, Case, binary, columns, infer, instances
 from serving import Served, models, served
+from tensorflow_serving.apis import (
+    classification_pb2,
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    model_service_pb2_grpc,
+    predict_pb2,
+    prediction_service_pb2_grpc,
+    regression_pb2,
+)
 
-OPTIONS = ("--label", "census/stable=1", "--max-rows", "2000", "--max-list", "500", "--max-body-mb", "2")
+OPTIONS = ("--label", "census/stable=1", "--keep-versions", "2")
+LIMITS = ("--max-rows", "2000", "--max-list", "500", "--max-body-mb", "2")
+FILMS = "/v1/models/films:predict"
+USERS = {
+    "user_id": ["1", "2"],
+    "liked": [["m1", "m2"], ["m3", ""]],
+    "city": ["Drama Town", "Nowhere"],
+    "age": [30.0, 40.0],
+}
+
+
+@functools.cache
+def grpc_port() -> int:
+    """A free port."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 @pytest.fixture(scope="module", params=["onnx", "tensorflow"])
-def server(request: pytest.FixtureRequest) -> Iterator[Served]:
-    with served(models(), *OPTIONS, "--backend", request.param) as running:
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """Answers for the census, a model of lists and a recommender, from ONNX files or from SavedModels.
+
+    The recommender has two versions of an ONNX file, of which only the first has its lists beside it; a SavedModel has
+    its lists inside. Only the process that imports TensorFlow anyway answers gRPC too.
+    """
+    target = tmp_path_factory.mktemp("served") / "models"
+    shutil.copytree(models(), target)
+    put_films(target / "films", request.param)
+    more = ("--grpc-port", str(grpc_port())) if request.param == "tensorflow" else ()
+    with served(target, *OPTIONS, *LIMITS, *more, "--backend", request.param) as running:
         yield running
+
+
+def put_films(target: Path, backend: str) -> None:
+    exported = ranking_cases.exported()
+    if backend == "tensorflow":
+        shutil.copytree(exported / "films" / "1", target / "1")
+        shutil.copy(exported / "films.onnx", target / "1" / "model.onnx")
+        return
+    for version in ("1", "2"):
+        (target / version).mkdir(parents=True)
+        shutil.copy(exported / "films.onnx", target / version / "model.onnx")
+    shutil.copy(exported / "films.recommend.onnx", target / "1" / "model.recommend.onnx")
 
 
 def test_there_are_enough_requests() -> None:
@@ -61,3 +115,143 @@ def test_numbers_are_those_of_the_model(server: Served) -> None:
     reply = server.ask("/v2/models/census/infer", text, {"Inference-Header-Content-Length": length})
     start = int(reply.headers["inference-header-content-length"])
     assert np.frombuffer(reply.content[start:], "<f4").tolist() == np.float32(by_column["probability"]).tolist()
+
+
+def asked(version: int = 1, **inputs: Any) -> tuple[str, dict[str, Any]]:
+    path = FILMS.replace(":", f"/versions/{version}:")
+    return path, {"signature_name": "recommend", "inputs": {**USERS, **inputs}}
+
+
+def test_the_lists_of_the_recommender(server: Served) -> None:
+    users = ranking_cases.users().head(4)
+    expected = ranking_cases.trained().recommend(users, k=5, include_seen=True)
+    length = max(map(len, users["liked"]))
+    inputs = {
+        "user_id": users["user_id"].tolist(),
+        "city": users["city"].tolist(),
+        "age": users["age"].astype(float).tolist(),
+        "liked": [[*items, *[""] * (length - len(items))] for items in users["liked"]],
+    }
+    answer = server.ask(*asked(**inputs, k=5)).json["outputs"]
+    assert np.ravel(answer["items"]).tolist() == expected["movie_id"].tolist()
+    np.testing.assert_allclose(np.ravel(answer["scores"]), expected["score"], atol=1e-6)
+
+
+def test_what_may_be_left_out_and_given(server: Served) -> None:
+    usual = server.ask(*asked()).json["outputs"]
+    assert np.shape(usual["items"]) == np.shape(usual["titles"]) == np.shape(usual["scores"]) == (2, 10)
+    first = usual["items"][0][0]
+    without = server.ask(*asked(exclude=[[first], [""]], k=3)).json["outputs"]["items"]
+    assert without == [usual["items"][0][1:4], usual["items"][1][:3]]
+    among = server.ask(*asked(candidates=[["m5", "m7", first]], k=3)).json["outputs"]["items"]
+    assert among[0][0] == first
+    assert sorted(among[0]) == sorted(among[1]) == sorted(["m5", "m7", first])
+
+
+def test_the_open_inference_protocol_lists_too(server: Served) -> None:
+    def tensor(name: str, values: Any, datatype: str = "BYTES") -> dict[str, Any]:
+        data = np.ravel(np.array(values, object)).tolist()
+        return {"name": name, "datatype": datatype, "shape": list(np.shape(values)), "data": data}
+
+    inputs = [tensor(name, values, "FP32" if name == "age" else "BYTES") for name, values in USERS.items()]
+    body = {"parameters": {"signature_name": "recommend"}, "inputs": [*inputs, tensor("k", 4, "INT32")]}
+    path = "/v2/models/films/versions/1/infer"
+    found = {entry["name"]: entry for entry in server.ask(path, body).json["outputs"]}
+    assert found["items"]["shape"] == [2, 4]
+    assert found["items"]["data"] == np.ravel(server.ask(*asked(k=4)).json["outputs"]["items"]).tolist()
+
+
+@pytest.mark.parametrize(
+    ("inputs", "says"),
+    [
+        ({"k": 1_000_000}, "'k'"),
+        ({"k": "5"}, "'k'"),
+        ({"k": [5]}, "'k'"),
+        ({"user_id": ["1"]}, "must have one number of rows"),
+        ({"exclude": [["m1"]] * 3}, "'exclude' must have one row"),
+        ({"candidates": [[5]]}, "candidates"),
+    ],
+)
+def test_what_is_no_request_for_a_list(server: Served, inputs: dict[str, Any], says: str) -> None:
+    reply = server.ask(*asked(**inputs))
+    assert reply.status == 400
+    assert says in reply.json["error"]
+
+
+def test_without_lists_the_answer_says_what_writes_them(server: Served) -> None:
+    if server.ask("/v2/models/films").json["platform"] == "tensorflow_savedmodel":
+        assert server.ask(*asked()).status == 200
+        return
+    reply = server.ask(*asked(version=2))
+    assert reply.status == 400
+    assert "export.onnx writes that file" in reply.json["error"]
+
+
+ROWS = [ROW, {**ROW, "age": 20.0, "occupation": "電車男"}]
+
+
+@pytest.mark.parametrize("server", ["tensorflow"], indirect=True)
+def test_tf_serving_stubs(server: Served) -> None:
+    """The stubs of tensorflow-serving-api, as its users call them."""
+    with grpc.insecure_channel(f"localhost:{grpc_port()}") as channel:
+        expected = server.ask(PREDICT, instances(*ROWS)).json["predictions"]
+        stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+        request = predict_pb2.PredictRequest()
+        request.model_spec.name, request.model_spec.version_label = "census", "stable"
+        for name, values in columns(*ROWS).items():
+            dtype = tf.string if isinstance(values[0], str) else tf.float32
+            request.inputs[name].CopyFrom(tf.make_tensor_proto(values, dtype))
+        answer = stub.Predict(request, timeout=60)
+        assert answer.model_spec.version.value == 1
+        for name in ("probability", "logit"):
+            found = tf.make_ndarray(answer.outputs[name])
+            np.testing.assert_allclose(found, [row[name] for row in expected], rtol=1e-5)
+
+        def example(row: dict[str, Any]) -> tf.train.Example:
+            made = tf.train.Example()
+            for name, value in row.items():
+                feature = made.features.feature[name]
+                if isinstance(value, str):
+                    feature.bytes_list.value.append(value.encode())
+                else:
+                    feature.float_list.value.append(value)
+            return made
+
+        for kind, call in (
+            (regression_pb2.RegressionRequest, stub.Regress),
+            (classification_pb2.ClassificationRequest, stub.Classify),
+        ):
+            asked = kind()
+            asked.model_spec.name = "census"
+            asked.model_spec.signature_name = "regress" if kind is regression_pb2.RegressionRequest else "classify"
+            asked.input.example_list.examples.extend(map(example, ROWS))
+            result = call(asked, timeout=60).result
+            if kind is regression_pb2.RegressionRequest:
+                scores = [entry.value for entry in result.regressions]
+            else:
+                scores = [entry.classes[1].score for entry in result.classifications]
+                assert [entry.label for entry in result.classifications[0].classes] == ["<=50K", ">50K"]
+            np.testing.assert_allclose(scores, [row["probability"] for row in expected], rtol=1e-5)
+        status = get_model_status_pb2.GetModelStatusRequest()
+        status.model_spec.name = "census"
+        models_stub = model_service_pb2_grpc.ModelServiceStub(channel)
+        states = models_stub.GetModelStatus(status, timeout=60).model_version_status
+        assert [(entry.version, entry.state) for entry in states] == [(1, 30)]
+        metadata = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
+        metadata.model_spec.name = "census"
+        found = stub.GetModelMetadata(metadata, timeout=60).metadata["signature_def"]
+        signatures = get_model_metadata_pb2.SignatureDefMap()
+        assert found.Unpack(signatures)
+        assert signatures.signature_def["serving_default"].inputs["age"].dtype == tf.float32.as_datatype_enum
+        for change, code in (
+            (lambda r: r.model_spec.__setattr__("name", "nope"), grpc.StatusCode.NOT_FOUND),
+            (lambda r: r.inputs.pop("age"), grpc.StatusCode.INVALID_ARGUMENT),
+            (lambda r: r.inputs["age"].CopyFrom(tf.make_tensor_proto(1.0)), grpc.StatusCode.INVALID_ARGUMENT),
+            (lambda r: r.inputs["age"].CopyFrom(tf.make_tensor_proto([1, 2])), grpc.StatusCode.INVALID_ARGUMENT),
+        ):
+            wrong = predict_pb2.PredictRequest()
+            wrong.CopyFrom(request)
+            change(wrong)
+            with pytest.raises(grpc.RpcError) as caught:
+                stub.Predict(wrong, timeout=60)
+            assert caught.value.code() == code

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -9,26 +10,22 @@ import signal
 import socket
 import ssl
 import subprocess
-import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from contract_cases import PREDICT, ROW, instances
 from prometheus_client.parser import text_string_to_metric_families
-from serving import ROOT, Served, copied, models, served, wait_until
+from serving import Served, copied, models, served, wait_until
 
-from tfwd.cli import serve as command
-from tfwd.errors import ConfigError
-from tfwd.server import launch
-from tfwd.server.settings import Listening, Settings
 
-VERSION = models() / "census" / "1"
-SETUP = str(ROOT / "setup.py")
+def version() -> Path:
+    """Made when it is first asked for, and not when tests are collected, which every worker does."""
+    return models() / "census" / "1"
 
 
 @pytest.fixture
@@ -36,7 +33,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     """A folder of one model with version 3."""
     target = tmp_path / "models"
     (target / "census").mkdir(parents=True)
-    copied(VERSION, target / "census" / "3")
+    copied(version(), target / "census" / "3")
     yield target
     shutil.rmtree(target)
 
@@ -59,7 +56,7 @@ def test_versions_come_and_go_without_a_failed_request(folder: Path) -> None:
 
         asking = [pool.submit(ask) for _ in range(3)]
         try:
-            copied(VERSION, folder / "census" / "10")
+            copied(version(), folder / "census" / "10")
             wait_until(lambda: versions(server) == {"10": "AVAILABLE"})
             # What cannot be loaded says so, and the others go on.
             (folder / "census" / "11").mkdir()
@@ -91,21 +88,30 @@ def test_a_model_appears_and_disappears(tmp_path: Path) -> None:
         assert server.ask("/v2/health/ready").status == 503
         assert server.ask(PREDICT, instances(ROW)).status == 404
         (tmp_path / "models" / "census").mkdir()
-        copied(VERSION, tmp_path / "models" / "census" / "1")
+        copied(version(), tmp_path / "models" / "census" / "1")
         wait_until(lambda: server.ask("/readyz").status == 200)
         assert server.ask(PREDICT, instances(ROW)).status == 200
         shutil.rmtree(tmp_path / "models" / "census")
         wait_until(lambda: server.ask(PREDICT, instances(ROW)).status == 404)
 
 
-def test_labels_keep_their_version(folder: Path) -> None:
-    copied(VERSION, folder / "census" / "4")
-    with served(folder, "--label", "census/stable=3", "--label", "census/canary=4") as server:
-        for label, number in (("stable", "3"), ("canary", "4")):
-            reply = server.ask(f"/v1/models/census/labels/{label}:predict", instances(ROW))
-            assert (reply.status, reply.headers["x-model-version"]) == (200, number)
-        assert server.ask(PREDICT, instances(ROW)).headers["x-model-version"] == "4"
-        assert server.ask("/v2/models/census").json["versions"] == ["3", "4"]
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A server of the versions 3 and 4, with labels and a log, for what it can be asked beside other tests."""
+    target = tmp_path_factory.mktemp("shared")
+    (target / "census").mkdir()
+    for number in ("3", "4"):
+        copied(version(), target / "census" / number)
+    with served(target, "--label", "census/stable=3", "--label", "census/canary=4", "--access-log") as server:
+        yield server
+
+
+def test_labels_keep_their_version(shared: Served) -> None:
+    for label, number in (("stable", "3"), ("canary", "4")):
+        reply = shared.ask(f"/v1/models/census/labels/{label}:predict", instances(ROW))
+        assert (reply.status, reply.headers["x-model-version"]) == (200, number)
+    assert shared.ask(PREDICT, instances(ROW)).headers["x-model-version"] == "4"
+    assert shared.ask("/v2/models/census").json["versions"] == ["3", "4"]
 
 
 def test_a_killed_worker_is_replaced_and_its_counts_stay(folder: Path) -> None:
@@ -176,11 +182,21 @@ def test_requests_values_and_times_are_counted(folder: Path) -> None:
         assert found["tfwd_rows"] == [({"model_name": "census", "version": "3"}, 3)]
 
 
-def test_stops_when_it_has_answered(folder: Path) -> None:
-    with served(folder) as server:
+@pytest.fixture
+def counters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[Path]]:
+    """What a server that is started in this test has made of its folder of counters."""
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    return lambda: list((tmp_path / "temporary").glob("tfwd-server-*"))
+
+
+def test_stops_when_it_has_answered_and_leaves_nothing(counters: Callable[[], list[Path]]) -> None:
+    with served(version() / "model.onnx") as server:
+        assert len(counters()) == 1
+        path = "/v1/models/model:predict"
         with socket.create_connection(("127.0.0.1", server.port)) as slow:
             body = json.dumps(instances(ROW)).encode()
-            slow.sendall(b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % (PREDICT.encode(), len(body)))
+            slow.sendall(b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % (path.encode(), len(body)))
             slow.sendall(body[:-10])
             wait_until(lambda: server.ask("/healthz").status == 200)
             server.process.send_signal(signal.SIGTERM)
@@ -188,20 +204,15 @@ def test_stops_when_it_has_answered(folder: Path) -> None:
             slow.sendall(body[-10:])
             assert b"200 OK" in slow.recv(10_000)
         assert server.process.wait(20) == 0
+        assert not counters()
 
 
-@pytest.mark.parametrize(
-    ("options", "number"), [((), signal.SIGTERM), ((), signal.SIGINT), (("--workers", "2"), signal.SIGTERM)]
-)
-def test_leaves_nothing_when_it_is_stopped(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], number: signal.Signals
-) -> None:
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    with served(VERSION / "model.onnx", *options) as server:
-        assert len(list(tmp_path.glob("tfwd-server-*"))) == 1
-        server.process.send_signal(number)
+def test_ctrl_c_leaves_nothing(counters: Callable[[], list[Path]]) -> None:
+    with served(version() / "model.onnx") as server:
+        assert len(counters()) == 1
+        server.process.send_signal(signal.SIGINT)
         assert server.process.wait(20) == 0
-        assert not list(tmp_path.glob("tfwd-server-*"))
+        assert not counters()
 
 
 def _refuses(port: int) -> bool:
@@ -212,7 +223,9 @@ def _refuses(port: int) -> bool:
     return False
 
 
-def test_a_token_is_asked_for(folder: Path, tmp_path: Path) -> None:
+def test_workers_ask_for_a_token_and_leave_nothing(
+    folder: Path, tmp_path: Path, counters: Callable[[], list[Path]]
+) -> None:
     (tmp_path / "token").write_text("s3cret\n")
     with served(folder, "--token-file", str(tmp_path / "token"), "--workers", "2") as server:
         assert server.ask(PREDICT, instances(ROW)).status == 401
@@ -229,6 +242,10 @@ def test_a_token_is_asked_for(folder: Path, tmp_path: Path) -> None:
         for process in (server.process.pid, *_children(server.process.pid)):
             for name in ("environ", "cmdline"):
                 assert b"s3cret" not in Path(f"/proc/{process}/{name}").read_bytes()
+        assert len(counters()) == 1
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(20) == 0
+        assert not counters()
 
 
 def test_speaks_tls(folder: Path, tmp_path: Path) -> None:
@@ -248,15 +265,15 @@ def test_speaks_tls(folder: Path, tmp_path: Path) -> None:
             assert "predictions" in json.load(reply)
 
 
-def test_logs_each_request_if_it_is_told_to(folder: Path) -> None:
-    with served(folder, "--access-log") as server:
-        server.ask(PREDICT, instances(ROW, ROW))
-        server.ask(PREDICT, {})
-        wait_until(lambda: server.log.read_text().count(PREDICT) == 2)
-        lines = [json.loads(line) for line in server.log.read_text().splitlines() if line.startswith("{")]
-        first, second = [line for line in lines if line["path"] == PREDICT]
-        assert (first["status"], first["rows"], first["model"], first["version"]) == (200, 2, "census", "3")
-        assert (second["status"], second["rows"]) == (400, 0)
+def test_logs_each_request_if_it_is_told_to(shared: Served) -> None:
+    path = PREDICT.replace(":", "/versions/3:")
+    shared.ask(path, instances(ROW, ROW))
+    shared.ask(path, {})
+    wait_until(lambda: shared.log.read_text().count(path) == 2)
+    lines = [json.loads(line) for line in shared.log.read_text().splitlines() if line.startswith("{")]
+    first, second = [line for line in lines if line["path"] == path]
+    assert (first["status"], first["rows"], first["model"], first["version"]) == (200, 2, "census", "3")
+    assert (second["status"], second["rows"]) == (400, 0)
 
 
 def test_a_full_queue_and_a_slow_body_are_refused(folder: Path) -> None:
@@ -273,8 +290,9 @@ def test_a_full_queue_and_a_slow_body_are_refused(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("options", [(), ("--batch-rows", "0"), ("--batch-microseconds", "2000")])
-def test_a_bad_request_does_not_hurt_its_neighbours(folder: Path, options: tuple[str, ...]) -> None:
-    with served(folder, *options) as server, ThreadPoolExecutor(8) as pool:
+def test_a_bad_request_does_not_hurt_its_neighbours(shared: Served, folder: Path, options: tuple[str, ...]) -> None:
+    running = served(folder, *options) if options else contextlib.nullcontext(shared)
+    with running as server, ThreadPoolExecutor(8) as pool:
         alone = server.ask(PREDICT, instances(ROW)).json["predictions"][0]["logit"]
         bodies = [instances(ROW), instances({**ROW, "age": "x"}), b"{", instances({**ROW, "age": 20.0})] * 10
         replies = list(pool.map(lambda body: server.ask(PREDICT, body), bodies))
@@ -282,62 +300,3 @@ def test_a_bad_request_does_not_hurt_its_neighbours(folder: Path, options: tuple
         # Sums of a larger batch may be in another order.
         found = [reply.json["predictions"][0]["logit"] for reply in replies[::4]]
         assert found == pytest.approx([alone] * 10, abs=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["/nowhere"], "/nowhere does not exist. Give a run directory"),
-        ([SETUP], "is not an .onnx file, a run directory or a folder of models"),
-        ([str(models()), "--label", "x"], "--label takes NAME/LABEL=VERSION"),
-        ([str(models()), "--label", "a/b=1", "--label", "a/b=2"], "a/b is given twice"),
-        ([str(models()), "--tls-cert", "x.pem"], "--tls-cert and --tls-key go together"),
-        ([str(models()), "--backend", "torch"], "--backend must be auto, onnx or tensorflow"),
-        (
-            [str(VERSION / "model.onnx"), "--backend", "tensorflow"],
-            "is an ONNX file, which --backend tensorflow cannot",
-        ),
-        ([str(models()), "--token-file", "/nowhere"], "/nowhere cannot be read as a token"),
-        (
-            [str(models()), "--tls-cert", SETUP, "--tls-key", SETUP, "--workers", "2"],
-            f"--tls-cert: {SETUP} holds no certificate",
-        ),
-        ([str(models()), "--port", "9000", "--grpc-port", "9000"], "--grpc-port must be another than --port"),
-        ([str(models()), "--host", "203.0.113.7"], "203.0.113.7:8501 cannot be listened on"),
-    ],
-)
-def test_says_what_is_wrong_before_it_starts(arguments: list[str], message: str) -> None:
-    import typer.testing
-
-    from tfwd.cli.serve import serve
-
-    app = typer.Typer()
-    app.command()(serve)
-    result = typer.testing.CliRunner().invoke(app, arguments)
-    assert result.exit_code == 2
-    assert message in " ".join(result.output.split())
-
-
-def test_a_port_in_use_is_named_for_grpc_too() -> None:
-    with socket.socket() as taken:
-        # One that would be shared with whoever asks for the same.
-        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        with pytest.raises(ConfigError, match=f"127.0.0.1:{port} cannot be listened on: .* Choose another --grpc-port"):
-            launch.serve(Settings(str(VERSION / "model.onnx")), Listening(port=0, workers=2, grpc_port=port))
-
-
-@pytest.mark.parametrize("package", [*command.NEEDED, *command.NEEDED_FOR_GRPC])
-def test_a_missing_package_is_named(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(ConfigError, match=rf"needs the package {package}\. Install it with: pip install 'tfwd\[\w+\]'"):
-        command.refuse_missing(grpc=True)
-
-
-def test_what_may_be_missing_is_what_is_installed_for_the_server() -> None:
-    lines = (ROOT / "requirements-serve.txt").read_text().splitlines()
-    installed = {line.partition(">=")[0] for line in lines if not line.startswith("#")}
-    # Without these no command runs.
-    assert installed == {*command.NEEDED, "numpy", "rich", "typer"}
