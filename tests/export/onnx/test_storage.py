@@ -54,7 +54,7 @@ pytestmark = pytest.mark.usefixtures("one_conversion")
 
 @pytest.fixture(autouse=True)
 def _few_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parity, "HOSTILE_ROWS", 200)
+    monkeypatch.setattr(parity, "HOSTILE_ROWS", 50)
 
 
 # Every share of numbers in either precision, with one column and with several.
