@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import socket
 import subprocess
 import sys
 import tempfile
@@ -25,9 +24,12 @@ from typing import Any
 import numpy as np
 
 from benchmarks.servers.load import load, script
+from benchmarks.servers.session import free_port
 from benchmarks.timing import markdown, side_by_side
 
 USERS, ITEMS, HISTORY, EVENTS, K = 6040, 3883, 50, 20_000, 10
+# What a request has besides the inputs of its users.
+OPTIONS = ("k", "candidates", "exclude")
 GENRES = tuple(f"genre {number}" for number in range(18))
 
 
@@ -98,10 +100,9 @@ def make(folder: Path) -> None:
 @contextlib.contextmanager
 def served(file: Path) -> Iterator[str]:
     """Serves a file, and gives the address to post to."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        root = f"http://127.0.0.1:{free.getsockname()[1]}"
-    command = [sys.executable, "-m", "tfwd.serve", str(file), "--port", root.rpartition(":")[2]]
+    port = free_port()
+    root = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "tfwd.serve", str(file), "--port", str(port)]
     server = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     try:
         for _ in range(600):
@@ -119,10 +120,9 @@ def users_of(folder: Path) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     arrays = dict(np.load(folder / "request.npz", allow_pickle=True))
     request = {name.removeprefix("user/"): values for name, values in arrays.items() if name.startswith("user/")}
     items = {name.removeprefix("item/"): values for name, values in arrays.items() if name.startswith("item/")}
-    options = {name: request.pop(name) for name in ("k", "candidates", "exclude")}
-    return [
-        {**{name: values[row : row + 1] for name, values in request.items()}, **options} for row in range(20)
-    ], items
+    options = {name: request.pop(name) for name in OPTIONS}
+    users = [{**{name: values[row : row + 1] for name, values in request.items()}, **options} for row in range(20)]
+    return users, items
 
 
 def over_http(folder: Path, rounds: int, connections: tuple[int, ...] = (1, 2, 8)) -> list[dict[str, str]]:
@@ -178,7 +178,7 @@ def one_process(folder: Path, threads: int, rounds: int) -> dict[str, str]:
     requests = [tensors(user) for user in given]
     users = []
     for user in given:
-        own = {name: values for name, values in user.items() if name not in ("k", "candidates", "exclude")}
+        own = {name: values for name, values in user.items() if name not in OPTIONS}
         users.append(tensors({**{name: np.repeat(values, ITEMS, axis=0) for name, values in own.items()}, **items}))
     ids = np.array(items["movie_id"], object)
 

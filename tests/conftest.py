@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import made_once
 
 # Files that take longest for their number of tests: begun last, one worker would wait for the other.
-LONG = (
+FIRST = (
     "test_notebooks.py",
     "page/test_browser.py",
     "training/warm_start/test_carried.py",
@@ -29,7 +29,6 @@ LONG = (
     "preparation/test_movielens.py",
     "test_registration.py",
     "test_asks_nobody.py",
-    "test_real_data.py",
 )
 
 
@@ -46,8 +45,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Long files come first."""
-    items.sort(key=lambda item: not item.path.as_posix().endswith(LONG))
+    """The files of `FIRST` come first."""
+    items.sort(key=lambda item: not item.path.as_posix().endswith(FIRST))
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -128,6 +129,28 @@ def models() -> Path:
         shutil.copy(bag_cases.exported()["onnx"], bags / "model.onnx")
 
     return made("served", make) / "models"
+
+
+def census_version() -> Path:
+    """The folder of the only version of the census; call it in tests alone, as every worker collects all files."""
+    return models() / "census" / "1"
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nothing listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+@contextmanager
+def port_in_use() -> Iterator[int]:
+    """A port of 127.0.0.1 that is listened on, and that would be shared with whoever asks for the same."""
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        yield taken.getsockname()[1]
 
 
 def copied(source: Path, target: Path) -> None:

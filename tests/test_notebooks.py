@@ -1,7 +1,8 @@
 """The notebooks run from beginning to end, and what is committed shows what they print and nothing else.
 
 That of the census always, the others in `make test-long`. They train on fewer rows, features and epochs here than a
-reader does. As they are, with TFWD_WHOLE_NOTEBOOKS set: TFWD_WHOLE_NOTEBOOKS=1 make test-long
+reader does. As they are, with TFWD_WHOLE_NOTEBOOKS set:
+TFWD_WHOLE_NOTEBOOKS=1 python -m pytest tests/test_notebooks.py -m ""
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ import onnx
 import tensorflow as tf
 
 from export.onnx.conversion import StandIns, rename
+from tfwd.inference.onnx_split import reads
 from tfwd.model.wide_deep import WideDeep
 from tfwd.recommend.pair_crosses import Keys
 from tfwd.recommend.pair_scorer import PairScorer, SideParts
@@ -135,7 +136,7 @@ def _choose_items(graph: onnx.GraphProto) -> None:
     of_places: set[str] = {PLACES}
     before, after = [], []
     for node in graph.node:
-        if of_places.isdisjoint(_read(node)):
+        if of_places.isdisjoint(reads(node)):
             before.append(node)
         else:
             after.append(node)
@@ -173,12 +174,6 @@ def _gathers(node: onnx.NodeProto) -> bool:
     return node.op_type == "Gather" and node.input[1] == PLACES
 
 
-def _read(node: onnx.NodeProto) -> set[str]:
-    """Returns the values that a node reads, with those of the graphs in it."""
-    graphs = [graph for attribute in node.attribute for graph in (attribute.g, *attribute.graphs)]
-    return set(node.input).union(*(_read(inner) for graph in graphs for inner in graph.node))
-
-
 def _missing(entry: Input) -> np.ndarray:
     # As long as the model keeps, which suits both branches of a cut.
     shape = (1, entry.length) if entry.length else (1,)
@@ -200,7 +195,7 @@ def _tensor(name: str, values: np.ndarray) -> onnx.TensorProto:
 
 
 def _describe(graph: onnx.GraphProto, lists: ListMaker, places: onnx.ValueInfoProto) -> None:
-    """Gives the graph the ids and titles of the items, names to its dimensions, and all places as a default."""
+    """Gives the graph the ids and titles of the items, names to its dimensions, and no places as a default."""
     catalogue = lists.catalogue
     places.type.tensor_type.shape.dim[0].dim_param = "places"
     graph.input.append(places)

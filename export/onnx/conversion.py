@@ -29,6 +29,7 @@ from export.parity.small_ranker import small_ranker
 from export.quiet import quiet
 from tfwd.errors import ExportError
 from tfwd.features.crossed_keys import with_keys
+from tfwd.inference.onnx_split import bodies
 from tfwd.layers.direct_lookup import Fingerprint
 from tfwd.model.wide_deep import WideDeep
 from tfwd.schema import DTYPES, FINGERPRINT_SUFFIX
@@ -273,8 +274,7 @@ def rename(graph: onnx.GraphProto, names: dict[str, str]) -> None:
     for node in graph.node:
         node.input[:] = [names.get(name, name) for name in node.input]
         node.output[:] = [names.get(name, name) for name in node.output]
-        for attribute in node.attribute:
-            for inner in (attribute.g, *attribute.graphs):
-                rename(inner, names)
+        for body in bodies(node):
+            rename(body, names)
     for entry in (*graph.initializer, *graph.input, *graph.output):
         entry.name = names.get(entry.name, entry.name)

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 
 import onnx
 
+from tfwd.inference.onnx_split import bodies
+
 _F, _H, _D, _I, _L, _B = (
     onnx.TensorProto.FLOAT,
     onnx.TensorProto.FLOAT16,
@@ -68,9 +70,8 @@ def without_kernel(model: onnx.ModelProto) -> list[str]:
 def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
     for node in graph.node:
         yield node
-        for attribute in node.attribute:
-            for inner in (attribute.g, *attribute.graphs):
-                yield from _nodes(inner)
+        for body in bodies(node):
+            yield from _nodes(body)
 
 
 def _types(graph: onnx.GraphProto) -> dict[str, int]:
@@ -79,7 +80,6 @@ def _types(graph: onnx.GraphProto) -> dict[str, int]:
     found = {entry.name: entry.type.tensor_type.elem_type for entry in values}
     found |= {entry.name: entry.data_type for entry in graph.initializer}
     for node in graph.node:
-        for attribute in node.attribute:
-            for inner in (attribute.g, *attribute.graphs):
-                found |= _types(inner)
+        for body in bodies(node):
+            found |= _types(body)
     return found

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import subprocess
 import sys
@@ -24,10 +23,7 @@ from made_once import made
 
 import tfwd
 from export.mlflow import save
-from export.parity import compare as parity
 from tfwd.errors import ExportError, RunError
-from tfwd.model.build import build_model
-from tfwd.model.wide_deep import WideDeep
 from tfwd.schema import MISSING_INTEGER
 
 
@@ -37,33 +33,12 @@ def test_without_mlflow_the_error_says_what_to_install(tmp_path: Path, monkeypat
         save(tmp_path / "run", tmp_path / "model")
 
 
-def of_lists() -> WideDeep:
-    """A model of lists alone: of text, of integers and of text with weights."""
-    named = {feature.name: feature for feature in bag_cases.CONFIG.features}
-    kept = tuple(named[name].model_copy(update={"embedding": 4}) for name in ("liked", "genres", "store"))
-    inputs = tuple(entry for entry in bag_cases.SCHEMA.inputs if entry.length)
-    schema = dataclasses.replace(bag_cases.SCHEMA, inputs=inputs)
-    words = bag_cases.STATISTICS.vocabularies
-    statistics = dataclasses.replace(bag_cases.STATISTICS, vocabularies={**words, "liked": words["movie"]})
-    made = build_model(bag_cases.CONFIG.model_copy(update={"features": kept}), statistics, schema)
-    random = np.random.default_rng(5)
-    for variable in made.ranker.trainable_variables:
-        values = random.normal(size=variable.shape, scale=0.3).astype(np.float32)
-        if "table" in variable.path:
-            # The row of padding.
-            values[0] = 0
-        variable.assign(values)
-    return made
-
-
 @pytest.mark.usefixtures("one_conversion")
 class TestWithMlflow:
     """What needs MLflow."""
 
     @pytest.fixture(autouse=True)
-    def _installed(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        # The tests compare rows themselves, with the ONNX file.
-        monkeypatch.setattr(parity, "HOSTILE_ROWS", 50)
+    def _installed(self) -> None:
         self.mlflow: Any = pytest.importorskip(
             "mlflow", reason="MLflow is not installed; see tests/hostile/mlflow_server.py"
         )
@@ -101,7 +76,7 @@ class TestWithMlflow:
             pd.testing.assert_frame_equal(model.predict(rows.assign(**{column: some})), expected)
 
     def test_lists_and_weights(self) -> None:
-        model, scorer = self.opened("bags", of_lists)
+        model, scorer = self.opened("bags", lambda: bag_cases.model(crosses=False))
         given = bag_cases.rows(60, seed=3)
         expected = scorer.score(bag_cases.arrays(given))
         frame = pd.DataFrame(given)

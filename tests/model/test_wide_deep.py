@@ -176,7 +176,7 @@ def test_raw_and_prepared_batches_give_the_same() -> None:
     np.testing.assert_array_equal(model.predict(inputs_only, verbose=0), model.predict(raw, verbose=0))
 
 
-TRAINED = few(model__dropout=0.3)
+TRAINED = small(model__dropout=0.3)
 
 
 @pytest.fixture(scope="module")
@@ -438,6 +438,7 @@ def test_single_batches_train_as_fit_does(trained: tuple[list[float], list[np.nd
     for found, expected in zip(model.variables, trained[1], strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-7)
     assert np.mean(losses) == pytest.approx(trained[0][0])
+    assert losses[-1] < losses[0]
     raw = raw_of(TRAINED)
     assert model.test_on_batch(raw, LABELS) == pytest.approx(model.evaluate(raw, LABELS, verbose=0))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import json
 import shutil
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ import pytest
 import ranking_cases
 import tensorflow as tf
 from contract_cases import CASES, PREDICT, ROW, Case, binary, columns, infer, instances
-from serving import Served, models, served
+from serving import Served, free_port, models, served
 from tensorflow_serving.apis import (
     classification_pb2,
     get_model_metadata_pb2,
@@ -40,10 +39,8 @@ USERS = {
 
 @functools.cache
 def grpc_port() -> int:
-    """A free port."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
+    """Where TF Serving's gRPC is answered."""
+    return free_port()
 
 
 @pytest.fixture(scope="module", params=["onnx", "tensorflow"])
@@ -51,12 +48,12 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     """Answers for the census, a model of lists and a recommender, from ONNX files or from SavedModels.
 
     The recommender has two versions of an ONNX file, of which only the first has its lists beside it; a SavedModel has
-    its lists inside. Only the process that imports TensorFlow anyway answers gRPC too.
+    its lists inside. Only the one that imports TensorFlow anyway answers gRPC too, by two workers on one port.
     """
     target = tmp_path_factory.mktemp("served") / "models"
     shutil.copytree(models(), target)
     put_films(target / "films", request.param)
-    more = ("--grpc-port", str(grpc_port())) if request.param == "tensorflow" else ()
+    more = ("--grpc-port", str(grpc_port()), "--workers", "2") if request.param == "tensorflow" else ()
     with served(target, *OPTIONS, *LIMITS, *more, "--backend", request.param) as running:
         yield running
 

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from contract_cases import ROW, columns
-from serving import models, wait_until
+from serving import census_version, free_port, port_in_use, wait_until
 from tensorflow.core.framework import tensor_pb2, types_pb2
 from tensorflow_serving.apis import (
     classification_pb2,
@@ -37,16 +37,10 @@ from tfwd.server.signature import Signature, Spec
 Stub = prediction_service_pb2_grpc.PredictionServiceStub
 
 
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
-
-
 @asynccontextmanager
 async def running(listening: Listening, **settings: Any) -> AsyncIterator[tuple[Server, Any]]:
     """A server of this process that answers gRPC alone, and its gRPC server."""
-    server = Server(Settings(str(models() / "census" / "1" / "model.onnx"), "census", **settings))
+    server = Server(Settings(str(census_version() / "model.onnx"), "census", **settings))
     await server.start()
     try:
         answering = await grpc_service.start(server, listening)
@@ -294,14 +288,11 @@ def test_a_port_in_use_is_named() -> None:
         async with running(Listening(grpc_port=port)):
             pass
 
-    with socket.socket() as taken:
-        # One that would be shared with whoever asks for the same.
-        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        with pytest.raises(ConfigError, match=f"127.0.0.1:{port} cannot be listened on. Choose another --grpc-port"):
-            asyncio.run(run(port))
+    with (
+        port_in_use() as port,
+        pytest.raises(ConfigError, match=f"127.0.0.1:{port} cannot be listened on. Choose another --grpc-port"),
+    ):
+        asyncio.run(run(port))
 
 
 def test_a_client_over_ipv6_is_named() -> None:
@@ -313,9 +304,7 @@ def test_the_drain_takes_no_new_request_and_answers_those_in_progress() -> None:
     port = free_port()
     began, go_on = threading.Event(), threading.Event()
     bound = socket.create_server(("127.0.0.1", 0))
-    process = Process(
-        Settings(str(models() / "census" / "1" / "model.onnx"), "census"), Listening(grpc_port=port), began.set
-    )
+    process = Process(Settings(str(census_version() / "model.onnx"), "census"), Listening(grpc_port=port), began.set)
     thread = threading.Thread(target=process.run, args=([bound],))
     thread.start()
     try:

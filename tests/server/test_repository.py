@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from serving import models
+from serving import census_version
 
 from tfwd.errors import ConfigError
 from tfwd.server.metrics import Counters
@@ -22,15 +22,10 @@ from tfwd.server.request_error import RequestError
 from tfwd.server.settings import Settings
 
 
-def the_file() -> Path:
-    """Made when it is first asked for, and not when tests are collected, which every worker does."""
-    return models() / "census" / "1" / "model.onnx"
-
-
 def put(folder: Path, name: str, version: int, content: bytes | None = None) -> Path:
     target = folder / name / str(version) / "model.onnx"
     target.parent.mkdir(parents=True)
-    target.write_bytes(the_file().read_bytes() if content is None else content)
+    target.write_bytes((census_version() / "model.onnx").read_bytes() if content is None else content)
     return target
 
 
@@ -80,7 +75,7 @@ def test_a_broken_version_takes_nothing_away(tmp_path: Path, options: dict[str, 
         assert repository.get("m").number == 2
         assert repository.numbers("m") == ([1, 2] if options else [2])
         assert {entry["version"]: entry["state"] for entry in repository.status("m", None, None)}["3"] == "END"
-        shutil.copyfile(the_file(), tmp_path / "m" / "3" / "model.onnx")
+        shutil.copyfile(census_version() / "model.onnx", tmp_path / "m" / "3" / "model.onnx")
 
     def is_mended(repository: Repository) -> None:
         assert repository.get("m").number == 3
@@ -109,7 +104,7 @@ def test_a_ready_server_stays_ready(tmp_path: Path) -> None:
 
     def begins(repository: Repository) -> None:
         assert repository.unready == "Not loaded yet: other"
-        shutil.copyfile(the_file(), tmp_path / "other" / "1" / "model.onnx")
+        shutil.copyfile(census_version() / "model.onnx", tmp_path / "other" / "1" / "model.onnx")
 
     def ready(repository: Repository) -> None:
         assert not repository.unready
@@ -143,7 +138,7 @@ def test_a_file_written_in_place_is_read_again_once_it_is_whole(tmp_path: Path) 
 
     def write(repository: Repository) -> None:
         still_the_first(repository)
-        shutil.copyfile(the_file(), file)
+        shutil.copyfile(census_version() / "model.onnx", file)
         os.utime(file, (1, 1))
 
     def is_new(repository: Repository) -> None:

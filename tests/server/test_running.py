@@ -20,12 +20,7 @@ from pathlib import Path
 import pytest
 from contract_cases import PREDICT, ROW, instances
 from prometheus_client.parser import text_string_to_metric_families
-from serving import Served, copied, models, served, wait_until
-
-
-def version() -> Path:
-    """Made when it is first asked for, and not when tests are collected, which every worker does."""
-    return models() / "census" / "1"
+from serving import Served, census_version, copied, served, wait_until
 
 
 @pytest.fixture
@@ -33,7 +28,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     """A folder of one model with version 3."""
     target = tmp_path / "models"
     (target / "census").mkdir(parents=True)
-    copied(version(), target / "census" / "3")
+    copied(census_version(), target / "census" / "3")
     yield target
     shutil.rmtree(target)
 
@@ -56,7 +51,7 @@ def test_versions_come_and_go_without_a_failed_request(folder: Path) -> None:
 
         asking = [pool.submit(ask) for _ in range(3)]
         try:
-            copied(version(), folder / "census" / "10")
+            copied(census_version(), folder / "census" / "10")
             wait_until(lambda: versions(server) == {"10": "AVAILABLE"})
             # What cannot be loaded says so, and the others go on.
             (folder / "census" / "11").mkdir()
@@ -88,7 +83,7 @@ def test_a_model_appears_and_disappears(tmp_path: Path) -> None:
         assert server.ask("/v2/health/ready").status == 503
         assert server.ask(PREDICT, instances(ROW)).status == 404
         (tmp_path / "models" / "census").mkdir()
-        copied(version(), tmp_path / "models" / "census" / "1")
+        copied(census_version(), tmp_path / "models" / "census" / "1")
         wait_until(lambda: server.ask("/readyz").status == 200)
         assert server.ask(PREDICT, instances(ROW)).status == 200
         shutil.rmtree(tmp_path / "models" / "census")
@@ -101,7 +96,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     target = tmp_path_factory.mktemp("shared")
     (target / "census").mkdir()
     for number in ("3", "4"):
-        copied(version(), target / "census" / number)
+        copied(census_version(), target / "census" / number)
     with served(target, "--label", "census/stable=3", "--label", "census/canary=4", "--access-log") as server:
         yield server
 
@@ -191,7 +186,7 @@ def counters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], li
 
 
 def test_stops_when_it_has_answered_and_leaves_nothing(counters: Callable[[], list[Path]]) -> None:
-    with served(version() / "model.onnx") as server:
+    with served(census_version() / "model.onnx") as server:
         assert len(counters()) == 1
         path = "/v1/models/model:predict"
         with socket.create_connection(("127.0.0.1", server.port)) as slow:
@@ -208,7 +203,7 @@ def test_stops_when_it_has_answered_and_leaves_nothing(counters: Callable[[], li
 
 
 def test_ctrl_c_leaves_nothing(counters: Callable[[], list[Path]]) -> None:
-    with served(version() / "model.onnx") as server:
+    with served(census_version() / "model.onnx") as server:
         assert len(counters()) == 1
         server.process.send_signal(signal.SIGINT)
         assert server.process.wait(20) == 0

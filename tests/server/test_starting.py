@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import sys
-from pathlib import Path
 
 import grpc
 import pytest
 import typer
-from serving import ROOT, models
+from serving import ROOT, census_version, free_port, models, port_in_use
 from tensorflow_serving.apis import get_model_status_pb2, model_service_pb2_grpc
 from typer.testing import CliRunner
 
@@ -21,11 +19,6 @@ from tfwd.server.app import Server
 from tfwd.server.settings import Listening, Settings
 
 SETUP = str(ROOT / "setup.py")
-
-
-def the_file() -> Path:
-    """Made when it is first asked for, and not when tests are collected, which every worker does."""
-    return models() / "census" / "1" / "model.onnx"
 
 
 @pytest.mark.parametrize(
@@ -53,31 +46,26 @@ def the_file() -> Path:
 def test_says_what_is_wrong_before_it_starts(arguments: list[str], message: str) -> None:
     app = typer.Typer()
     app.command()(command.serve)
-    paths = {"MODELS": str(models()), "FILE": str(the_file())}
+    paths = {"MODELS": str(models()), "FILE": str(census_version() / "model.onnx")}
     result = CliRunner().invoke(app, [paths.get(argument, argument) for argument in arguments])
     assert result.exit_code == 2
     assert message in " ".join(result.output.split())
 
 
 def test_a_port_in_use_is_named_for_grpc_too() -> None:
-    with socket.socket() as taken:
-        # One that would be shared with whoever asks for the same.
-        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        with pytest.raises(ConfigError, match=f"127.0.0.1:{port} cannot be listened on: .* Choose another --grpc-port"):
-            launch.serve(Settings(str(the_file())), Listening(port=0, workers=2, grpc_port=port))
+    with (
+        port_in_use() as port,
+        pytest.raises(ConfigError, match=f"127.0.0.1:{port} cannot be listened on: .* Choose another --grpc-port"),
+    ):
+        launch.serve(Settings(str(census_version() / "model.onnx")), Listening(port=0, workers=2, grpc_port=port))
 
 
 def test_workers_share_a_port_of_grpc_and_one_alone_does_not() -> None:
     """What each of several processes does; the second answers when the first has ended."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = int(free.getsockname()[1])
+    port = free_port()
 
     async def run() -> int:
-        server = Server(Settings(str(the_file()), "census"))
+        server = Server(Settings(str(census_version() / "model.onnx"), "census"))
         await server.start()
         try:
             first, second = [await grpc_service.start(server, Listening(workers=2, grpc_port=port)) for _ in range(2)]

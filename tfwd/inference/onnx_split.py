@@ -101,11 +101,16 @@ def _id_kind(node: onnx.NodeProto, read: int) -> int:
 def reads(node: onnx.NodeProto) -> Iterator[str]:
     """Returns the names that a node may read; the body of a loop or branch reads values from outside it."""
     yield from node.input
+    for graph in bodies(node):
+        yield from (entry.name for entry in graph.output)
+        for inner in graph.node:
+            yield from reads(inner)
+
+
+def bodies(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
+    """Yields the graphs in a node: the body of a loop, the branches of a condition."""
     for attribute in node.attribute:
-        for graph in (attribute.g, *attribute.graphs):
-            yield from (entry.name for entry in graph.output)
-            for inner in graph.node:
-                yield from reads(inner)
+        yield from (attribute.g, *attribute.graphs)
 
 
 def _model(model: onnx.ModelProto, ids: dict[str, _Value]) -> onnx.ModelProto:
