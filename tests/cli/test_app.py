@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 import pytest
 import yaml
-from census_cases import files, frame, small
+from census_cases import FEATURES, files, frame, small
 from command_line import tfwd
 from small_run_cases import copy_of_trained, trained
 
@@ -27,8 +27,9 @@ pytestmark = pytest.mark.usefixtures("started")
 
 
 def written(path: Path, **train: Any) -> Path:
-    """A YAML file that trains on the small census."""
+    """A YAML file that trains a number and a category on the small census."""
     options = small({"train": str(files()["train.csv"]), "key": ["id"]}, **train)
+    options |= {"features": [FEATURES[0], FEATURES[3]], "model": {"heads": ["wide"]}}
     path.write_text(yaml.safe_dump(options))
     return path
 
@@ -36,7 +37,7 @@ def written(path: Path, **train: Any) -> Path:
 def test_a_failed_export_says_that_the_training_is_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(parity, "HOSTILE_ROWS", 200)
+    monkeypatch.setattr(parity, "HOSTILE_ROWS", 50)
     run = copy_of_trained(tmp_path / "run")
     (run / "config.yaml").write_text((run / "config.yaml").read_text().replace("formats: []", "formats: [onnx]"))
     (run / "export").write_text("in the way")

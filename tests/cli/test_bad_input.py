@@ -20,6 +20,8 @@ from small_run_cases import copy_of_trained, trained
 
 from tfwd.run import Run
 
+# What is traced soonest.
+PLAIN_STEPS = {f"{head}_optimizer": {"name": "sgd", "learning_rate": 0.1} for head in ("wide", "deep")}
 Change = Callable[[Path, dict[str, Any]], None]
 
 
@@ -214,7 +216,9 @@ def test_missing_values_and_unseen_categories_are_no_error(tmp_path: Path, capfd
     rows(tmp_path / "train.csv", table)
     strange = frame("test", 700).head(40).assign(education="Kindergarten", age=None, occupation="")
     rows(tmp_path / "strange.csv", strange)
-    options = small({"train": str(tmp_path / "train.csv"), "test": str(tmp_path / "strange.csv")}, epochs=1)
+    options = small(
+        {"train": str(tmp_path / "train.csv"), "test": str(tmp_path / "strange.csv")}, epochs=1, **PLAIN_STEPS
+    )
     # The age in buckets, too.
     options["features"].append(FEATURES[2])
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(options))
@@ -236,10 +240,12 @@ def test_an_output_that_cannot_be_written(tmp_path: Path, capfd: pytest.CaptureF
 
 
 def fill(path: Path) -> None:
-    """Writes until there is no room."""
-    with contextlib.suppress(OSError), path.open("wb", buffering=0) as file:
-        while True:
-            file.write(bytes(4096))
+    """Writes until there is no room, at first in large steps."""
+    with path.open("wb", buffering=0) as file:
+        for size in (2**18, 2**12):
+            with contextlib.suppress(OSError):
+                while True:
+                    file.write(bytes(size))
 
 
 def test_a_full_disk_at_the_beginning(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -255,7 +261,8 @@ def test_a_full_disk_at_the_beginning(tmp_path: Path, capfd: pytest.CaptureFixtu
 
 def test_a_disk_that_is_full_in_the_middle(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     rows(tmp_path / "train.csv")
-    options = small({"train": str(tmp_path / "train.csv")}, epochs=5, early_stopping=None, tensorboard=True)
+    options = small({"train": str(tmp_path / "train.csv")}, epochs=4, early_stopping=None, tensorboard=True)
+    options |= {"features": [FEATURES[3]], "model": {"heads": ["wide"]}}
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(options))
     with small_disk(tmp_path / "disk", "8m") as disk:
 
@@ -274,4 +281,4 @@ def test_a_disk_that_is_full_in_the_middle(tmp_path: Path, capfd: pytest.Capture
         assert int(kept.optimizer.iterations) % 4 == 0
         (disk / "filler").unlink()
         assert tfwd("train", "--output", disk / "run", "--resume") == 0
-        assert len((disk / "run" / "history.csv").read_text().splitlines()) == 6
+        assert len((disk / "run" / "history.csv").read_text().splitlines()) == 5

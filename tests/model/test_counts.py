@@ -50,7 +50,7 @@ def values(**changes: Any) -> dict[str, Any]:
             {"type": "numeric", "column": "size", "wide": True},
         ],
         "model": {"loss": "poisson", "hidden_units": [8]},
-        "train": {"epochs": 4, "batch_size": 64, "tensorboard": False},
+        "train": {"epochs": 2, "batch_size": 32, "tensorboard": False},
         "export": {"formats": []},
         **changes,
     }
@@ -126,7 +126,7 @@ def test_a_wide_head_learns_the_mean_of_each_category(tmp_path: Path) -> None:
 def test_a_run_of_counts_from_training_to_both_exports(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("export.parity.compare.HOSTILE_ROWS", 500)
+    monkeypatch.setattr("export.parity.compare.HOSTILE_ROWS", 50)
     assert Run.open(run.path).config.counts
     assert next(iter(run.metrics["validation"])) == "poisson_deviance"
     test = frame(400, seed=9)

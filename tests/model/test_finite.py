@@ -31,7 +31,9 @@ def frame(**columns: Any) -> pd.DataFrame:
     return pd.DataFrame(values | columns)
 
 
-def config(train: dict[str, Any] | None = None, data: dict[str, Any] | None = None) -> tfwd.Config:
+def config(
+    train: dict[str, Any] | None = None, data: dict[str, Any] | None = None, heads: tuple[str, ...] = ("wide", "deep")
+) -> tfwd.Config:
     options: dict[str, Any] = {"epochs": 2, "batch_size": 64, "tensorboard": False, "steps_per_execution": 4}
     # Of gradients alone, which is traced soonest.
     options |= {f"{head}_optimizer": {"name": "sgd", "learning_rate": 0.1} for head in ("wide", "deep")}
@@ -42,7 +44,7 @@ def config(train: dict[str, Any] | None = None, data: dict[str, Any] | None = No
                 {"type": "categorical", "column": "city", "embedding": 4},
                 {"type": "numeric", "column": "size", "wide": True},
             ],
-            "model": {"hidden_units": [4]},
+            "model": {"hidden_units": [4], "heads": list(heads)},
             "train": options | (train or {}),
         }
     )
@@ -80,7 +82,7 @@ def test_a_training_that_diverges_within_float32_ends_too(tmp_path: Path) -> Non
     """Its weights are finite, and the answer to one more row may not be."""
     steep = {"deep_optimizer": {"name": "adam", "learning_rate": 1e20}}
     with pytest.raises(RunError, match=r"After step 1, .* not finite or exceed 1,000,000"):
-        tfwd.fit(config(steep), tmp_path / "run", train=frame())
+        tfwd.fit(config(steep, heads=("deep",)), tmp_path / "run", train=frame())
     assert written(tmp_path / "run") == []
 
 
@@ -94,7 +96,8 @@ def test_a_row_that_no_step_touches_is_found_before_anything_is_written(tmp_path
 
 
 def test_a_learning_rate_beyond_reason_ends_the_only_step(tmp_path: Path) -> None:
-    chosen = config({"epochs": 1, "max_steps": 1, "deep_optimizer": {"name": "sgd", "learning_rate": 3e38}})
+    rate = {"name": "sgd", "learning_rate": 3e38}
+    chosen = config({"epochs": 1, "max_steps": 1, "deep_optimizer": rate}, heads=("deep",))
     with pytest.raises(RunError, match=r"(After|At) step 1|at step 1"):
         tfwd.fit(chosen, tmp_path / "run", train=frame())
     assert written(tmp_path / "run") == []
@@ -103,7 +106,8 @@ def test_a_learning_rate_beyond_reason_ends_the_only_step(tmp_path: Path) -> Non
 def test_rows_without_weight_leave_no_loss_and_no_finished_run(tmp_path: Path) -> None:
     weighted = frame(w=np.ones(ROWS))
     unweighted = frame(w=np.zeros(ROWS))
-    chosen = config({"epochs": 1, "early_stopping": None}, {"weight": "w", "validation_fraction": 0.0})
+    data = {"weight": "w", "validation_fraction": 0.0}
+    chosen = config({"epochs": 1, "early_stopping": None}, data, heads=("wide",))
     with pytest.raises(RunError, match=r"log_loss on the test rows is nan.* weight 0"):
         tfwd.fit(chosen, tmp_path / "run", train=weighted, test=unweighted)
     assert tfwd.Run.open(tmp_path / "run").status != "finished"

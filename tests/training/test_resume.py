@@ -1,4 +1,4 @@
-"""A training that was broken off, at any moment and in any way, ends as one that was left alone."""
+"""A training that was broken off, at any moment and in any way, ends as one that was left alone; so does an export."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import json
 import math
 import os
 import random
+import select
 import shutil
+import signal
 import subprocess
 import sys
-import time
 import zipfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,9 @@ import keras
 import numpy as np
 import pytest
 from census_cases import FEATURES, files, small
+from small_run_cases import copy_of_trained
 
+from export.pipeline import export_run
 from tfwd.config.config import Config
 from tfwd.run import Run
 from tfwd.training.checkpoints import Checkpoints
@@ -165,30 +168,128 @@ def test_broken_off_at_any_moment_and_resumed_equals_left_alone(moment: str, alo
     assert list(run.path.rglob(".*")) == []
 
 
-TRAIN = """
-import json, sys
+# Imports once what takes seconds, and runs each order, a function with its arguments, in a process of its own.
+# TensorFlow has not run anything by then, so that a fork is a whole process.
+PROCESSES = """
+import json, os, signal, sys
+
+from export import pipeline
 from tfwd.config.config import Config
+from tfwd.run import Run
 from tfwd.training.fit import fit
-fit(Config.of(json.loads(sys.argv[1])), sys.argv[2], overwrite=True)
+
+def train(options, output):
+    fit(Config.of(options), output, overwrite=True)
+
+def export(run):
+    pipeline.savedmodel.parity.check_savedmodel = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+    pipeline.export_run(Run.open(run))
+
+for line in sys.stdin:
+    name, *arguments = json.loads(line)
+    process = os.fork()
+    if process == 0:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        try:
+            globals()[name](*arguments)
+        except BaseException:
+            os._exit(1)
+        os._exit(0)
+    print(process, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), flush=True)
 """
 
 
-def test_killed_at_a_random_moment_and_resumed_equals_left_alone(alone: Callable[[str], Run], tmp_path: Path) -> None:
+class Processes:
+    """Trainings and exports in processes that can be killed, one after the other."""
+
+    def __init__(self) -> None:
+        self._parent = subprocess.Popen(
+            [sys.executable, "-c", PROCESSES],
+            bufsize=0,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def begin(self, name: str, *arguments: Any) -> int:
+        """The process, which runs."""
+        assert self._parent.stdin is not None
+        self._parent.stdin.write(json.dumps([name, *arguments]).encode() + b"\n")
+        return self._answer()
+
+    def ended(self, seconds: float) -> bool:
+        """Whether it does not run any more, or ends within some time."""
+        return bool(select.select([self._parent.stdout], [], [], seconds)[0])
+
+    def exit_code(self) -> int:
+        """Waits for its end."""
+        return self._answer()
+
+    def close(self) -> None:
+        self._parent.communicate()
+
+    def _answer(self) -> int:
+        assert self._parent.stdout is not None
+        return int(self._parent.stdout.readline())
+
+
+@pytest.fixture(scope="module")
+def processes() -> Iterator[Processes]:
+    found = Processes()
+    yield found
+    found.close()
+
+
+def test_killed_at_a_random_moment_and_resumed_equals_left_alone(
+    alone: Callable[[str], Run], processes: Processes, tmp_path: Path
+) -> None:
     """By a signal that nobody can catch. Where it fails, the seed says when it was."""
     seed = int.from_bytes(os.urandom(4), "little")
     moment = random.Random(seed).uniform(0.05, 2.5)
-    command = [sys.executable, "-c", TRAIN, json.dumps(configuration("cached")), str(tmp_path / "run")]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        while not (tmp_path / "run" / "rows.json").exists() and process.poll() is None:
-            time.sleep(0.01)
-        time.sleep(moment)
-        process.kill()
-        process.wait()
+    process = processes.begin("train", configuration("cached"), str(tmp_path / "run"))
+    while not (tmp_path / "run" / "rows.json").exists():
+        assert not processes.ended(0.01)
+    if not processes.ended(moment):
+        os.kill(process, signal.SIGKILL)
+    assert processes.exit_code() in (0, -signal.SIGKILL)
     run = resume(tmp_path / "run")
     assert run.status == "finished", seed
     assert_same(run, alone("cached"))
     assert list(run.path.rglob(".*")) == [], seed
     assert [entry.name for entry in tmp_path.iterdir()] == ["run"]
+
+
+def interrupted(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_an_export_that_was_killed_is_not_written_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, processes: Processes
+) -> None:
+    """Within a file a kill leaves what nobody could remove; between two, what an interrupt leaves."""
+    monkeypatch.setattr("export.parity.compare.HOSTILE_ROWS", 50)
+    path = copy_of_trained(tmp_path / "run")
+    config = (path / "config.yaml").read_text()
+    (path / "config.yaml").write_text(config.replace("formats: []", "formats: [savedmodel, onnx]"))
+    models = path / "export" / "wide_deep"
+    processes.begin("export", str(path))
+    assert processes.exit_code() == -signal.SIGKILL
+    (left,) = models.iterdir()
+    assert left.name.startswith(".tmp-")
+    with monkeypatch.context() as patch:
+        patch.setattr("export.pipeline.onnx.write", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            export_run(Run.open(path))
+    assert [entry.name for entry in models.iterdir()] == ["1"]
+    assert list(path.rglob(".*")) == []
+    # What is there already is not written again.
+    before = (models / "1" / "saved_model.pb").stat().st_mtime_ns
+    for _ in range(2):
+        assert export_run(Run.open(path)) == [models / "1", path / "export" / "wide_deep.onnx"]
+        assert [entry.name for entry in models.iterdir()] == ["1"]
+        assert (models / "1" / "saved_model.pb").stat().st_mtime_ns == before
+    assert list(path.rglob(".*")) == []
 
 
 def test_refit_learns_from_all_rows_for_the_chosen_epochs(alone: Callable[[str], Run]) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from command_line import tfwd
-from warm_start_cases import begun, scores, small, small_frame, small_run, tower, tower_run
+from warm_start_cases import SMALL, begun, scores, small, small_frame, small_run, tower, tower_run
 
 from tfwd.config.config import Config
 from tfwd.errors import RunError
@@ -41,7 +41,7 @@ def copied(run: Run, path: Path) -> Path:
 
 
 def test_resumed_without_the_old_run_it_ends_as_one_that_was_left_alone(tmp_path: Path) -> None:
-    options = Config.of(small(deterministic=True, evaluate_every=10, checkpoint_every=5))
+    options = Config.of(small(SMALL[:2], deterministic=True, evaluate_every=10, checkpoint_every=5))
     old, table = copied(small_run(), tmp_path / "old"), small_frame("new")
     copies = Copies(tmp_path / "alone", tmp_path / "run")
     alone = fit(options, tmp_path / "alone", train=table, callbacks=[copies], warm_start_from=old)
@@ -63,7 +63,7 @@ def test_broken_off_before_anything_and_refitted_it_goes_on_from_the_old_run(
         raise KeyboardInterrupt
 
     still = {"name": "sgd", "learning_rate": 1e-9}
-    values = small(wide_optimizer=still, deep_optimizer=still, refit=True)
+    values = small(SMALL[:2], wide_optimizer=still, deep_optimizer=still, refit=True)
     start, statistics, _ = begun(values, small_frame("new"), tower_run(), tower())
     old = copied(tower_run(), tmp_path / "old")
     monkeypatch.setattr(Run, "save_statistics", broken)
@@ -84,10 +84,10 @@ def test_broken_off_before_anything_and_refitted_it_goes_on_from_the_old_run(
 
 def test_a_tower_of_your_own_is_carried_whatever_its_layers_are_called() -> None:
     old, table = tower_run(), small_frame("old")
-    model, _, report = begun(small(), table, old, tower())
+    model, _, report = begun(small(SMALL[:2]), table, old, tower())
     assert [entry["carried"] for entry in report.tower] == ["yes"] * 7
     np.testing.assert_allclose(scores(model, table), scores(old.model, table), rtol=0, atol=1e-5)
-    _, _, other = begun(small(), table, old, tower(6))
+    _, _, other = begun(small(SMALL[:2]), table, old, tower(6))
     assert [entry["carried"] for entry in other.tower] == ["no", "no", "no", "yes", "yes", "yes", "yes"]
 
 
@@ -127,7 +127,7 @@ def test_yesterday_and_a_range_of_time_on_one_line(tmp_path: Path, capfd: pytest
     table = small_frame("new").drop(columns=["liked"])
     table["time"] = pd.Timestamp("2000-12-01") + pd.to_timedelta(np.arange(len(table)) * 172.8, unit="s")
     table.to_parquet(tmp_path / "log.parquet")
-    values = small()
+    values = small(SMALL[:2])
     values["data"] |= {"train": "log.parquet", "time": "time", "validation_fraction": 0.2}
     (tmp_path / "config.yaml").write_text(json.dumps(values))
     command = ["train", "--config", tmp_path / "config.yaml", "--output", tmp_path / "run"]

@@ -179,12 +179,13 @@ def small_frame(period: str) -> pd.DataFrame:
 
 @functools.cache
 def small_run(task: str = "binary") -> Run:
-    """A run of `small` on the old period. Whoever changes it takes a copy."""
+    """A run of `small` on the old period, that of classes with two features. Whoever changes it takes a copy."""
 
     def make(folder: Path) -> None:
         changed = small(deep_optimizer={"name": "lazy_adam", "learning_rate": 0.01})
         if task == "multiclass":
-            changed |= {"task": task, "data": {"label": "grade", "validation_fraction": 0.2}}
+            data = {"label": "grade", "validation_fraction": 0.2}
+            changed |= {"task": task, "data": data, "features": SMALL[:2]}
         fit(Config.of(changed), folder / "run", train=small_frame("old"))
 
     return Run.open(made(f"warm-start-{task}", make) / "run")
@@ -198,8 +199,10 @@ def tower(units: int = 8) -> keras.Sequential:
 
 @functools.cache
 def tower_run() -> Run:
-    """A run of `small` on the old period, with such a tower. Whoever changes it takes a copy."""
-    return fit(Config.of(small()), Path(_folder().name) / "small-tower", train=small_frame("old"), tower=tower())
+    """A run of `small` with two features on the old period, with such a tower. Whoever changes it takes a copy."""
+    return fit(
+        Config.of(small(SMALL[:2])), Path(_folder().name) / "small-tower", train=small_frame("old"), tower=tower()
+    )
 
 
 def begun(
