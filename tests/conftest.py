@@ -22,7 +22,7 @@ FIRST = (
     "training/warm_start/test_carried.py",
     "training/warm_start/test_fit.py",
     "training/test_resume.py",
-    "training/test_kills.py",
+    "training/test_full_disk.py",
     "optimizers/test_mirrored.py",
     "server/test_lists.py",
     "server/test_contract.py",
