@@ -55,6 +55,7 @@ def check(model: WideDeep, lists: ListMaker, raw: dict[str, tf.Tensor], expected
 MODELS: dict[str, dict[str, Any]] = {
     "wide alone": {"heads": ["wide"]},
     "deep alone": {"heads": ["deep"]},
+    "deep alone, crosses for the wide head": {"heads": ["deep"], "features": cases.OF_RUN},
     "regression, batch norm": {"regression": True, "batch_norm": True, "embedding_dropout": 0.2},
     "hard": {"features": list_cases.HARD},
     "dates": {"features": list_cases.DATES},

@@ -131,8 +131,7 @@ class PairScorer:
         found = self._transform({**raw, **absent})
         transformed = {name: value for name, value in found.items() if not name.startswith("keys.")}
         keys = Keys(*(tf.zeros((0, count), dtype) for dtype in (tf.int64, tf.uint64, tf.uint64)))
-        if self._crosses:
-            assert self._layer is not None
+        if self._layer is not None and self._crosses:
             keys = keys_of(self._layer, [found[name] for name in KEYS if name in found])
         if side == "user":
             keys = Keys(*map(tf.transpose, keys))
@@ -147,7 +146,9 @@ def _of_one(user: SideParts) -> Keys:
 
 
 def _pair_crosses(layer: Any, features: tuple[Feature, ...], of: dict[str, Side]) -> dict[str, PairCross]:
-    """Returns the crosses over both sides, by name."""
+    """Returns the crosses over both sides by name: none without a layer, as then no head reads one."""
+    if layer is None:
+        return {}
     crosses = [feature for feature in features if isinstance(feature, Cross)]
     return {
         feature.name: PairCross(layer, index, [of[key] == "user" for key in feature.keys])
