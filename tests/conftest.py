@@ -24,9 +24,8 @@ FIRST = (
     "training/test_resume.py",
     "training/test_full_disk.py",
     "optimizers/test_mirrored.py",
-    "server/test_lists.py",
     "server/test_contract.py",
-    "preparation/test_movielens.py",
+    "export/onnx/test_halves.py",
     "test_registration.py",
     "test_asks_nobody.py",
 )

@@ -57,13 +57,19 @@ class Served(NamedTuple):
 
 
 @contextmanager
-def served(model: str | Path, *options: str, python: str = sys.executable, ready: bool = True) -> Iterator[Served]:
+def served(
+    model: str | Path,
+    *options: str,
+    python: str = sys.executable,
+    ready: bool = True,
+    program: tuple[str, str] = ("-m", "tfwd.serve"),
+) -> Iterator[Served]:
     """Starts a server on a free port, waits until it is ready, and stops it."""
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
         with log.open("w") as out:
             process = subprocess.Popen(
-                [python, "-m", "tfwd.serve", str(model), "--port", "0", *options],
+                [python, *program, str(model), "--port", "0", *options],
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 text=True,

@@ -1,4 +1,4 @@
-"""The page in Chromium: what a person changes is answered as ONNX answers it, and no other host is asked.
+"""`tfwd serve --ui` in Chromium: what a person changes is answered as ONNX answers it, and no other host is asked.
 
 It runs where Gradio (the extra `ui`), Playwright and a Chromium are installed, which the other tests do not need.
 """
@@ -12,13 +12,7 @@ import os
 import re
 import shutil
 import signal
-import sys
-import threading
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -26,7 +20,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import small_run_cases
-from serving import served
+from serving import Served, served
 
 _ABSENT = [name for name in ("gradio", "playwright") if importlib.util.find_spec(name) is None]
 _CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -37,42 +31,35 @@ pytestmark = pytest.mark.skipif(
 )
 
 ANSWER = ".tfwd-answer"
+TOKEN = "s3cret"
+HEADERS = {"Authorization": f"Bearer {TOKEN}"}
+# The command, which also says whom its process asks. The first it asks itself, so that it is seen to be heard.
+AUDITED = """
+import runpy, socket, sys
 
+def heard(event, given):
+    if event in ("socket.connect", "socket.getaddrinfo", "socket.sendto"):
+        print("ASKED", event, given[1:] if event == "socket.connect" else given, file=sys.stderr, flush=True)
 
-# Whom this process asked while it had the page: an audit hook stays as long as the process.
-_ASKED: list[str] = []
-_HAS_THE_PAGE = threading.Event()
-
-
-def _audited(event: str, given: tuple[Any, ...]) -> None:
-    if event in ("socket.connect", "socket.getaddrinfo", "socket.sendto") and _HAS_THE_PAGE.is_set():
-        _ASKED.append(f"{event} {given[1:] if event == 'socket.connect' else given}")
+sys.addaudithook(heard)
+socket.socket().connect_ex(("127.0.0.1", 9))
+runpy.run_module("tfwd.serve", run_name="__main__", alter_sys=True)
+"""
 
 
 @pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    """Where a server in a thread has nothing but the page of the small run with its exports."""
-    import uvicorn
-    from starlette.applications import Starlette
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """`tfwd serve --ui` of the small run with its exports, behind a token."""
+    token = tmp_path_factory.mktemp("page") / "token"
+    token.write_text(TOKEN)
+    options = ("--ui", "--token-file", str(token))
+    with served(small_run_cases.exported(), *options, program=("-c", AUDITED)) as running:
+        yield running
 
-    from tfwd.page.mount import mount
 
-    sys.addaudithook(_audited)
-    _HAS_THE_PAGE.set()
-    app = Starlette()
-    mount(app, small_run_cases.exported())
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        while not server.started:
-            time.sleep(0.05)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        yield f"http://127.0.0.1:{port}/ui/"
-    finally:
-        server.should_exit = True
-        thread.join()
-        _HAS_THE_PAGE.clear()
+@pytest.fixture(scope="module")
+def address(server: Served) -> str:
+    return f"http://127.0.0.1:{server.port}/ui/"
 
 
 @pytest.fixture(scope="module")
@@ -90,8 +77,8 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def context(browser: Any) -> Any:
-    """What the pages of one person share: a cache."""
-    return browser.new_context()
+    """What the pages of one person share: a cache, and the token, which a browser asks for as a password."""
+    return browser.new_context(http_credentials={"username": "me", "password": TOKEN})
 
 
 class Opened:
@@ -264,47 +251,37 @@ def test_on_a_phone(context: Any, address: str, scheme: str) -> None:
     opened.close()
 
 
-def test_the_server_asks_nobody(context: Any, address: str) -> None:
-    opened = Opened(context, address)
-    opened.expect(by_onnx(opened.values()))
-    opened.close()
-    import gradio
+def test_the_page_is_behind_the_token(server: Served) -> None:
+    refused = server.ask("/ui/")
+    assert refused.status == 401
+    assert refused.headers["www-authenticate"].startswith("Basic ")
+    wrong = [base64.b64encode(text).decode() for text in (b"me:s3cre", b"s3cret", b":")]
+    for given in (*[f"Basic {text}" for text in wrong], "Basic ???", "Bearer s3cre", "s3cret"):
+        assert server.ask("/ui/", headers={"Authorization": given}).status == 401
+    # The models are asked with the token's own header alone.
+    basic = {"Authorization": f"Basic {base64.b64encode(b'me:s3cret').decode()}"}
+    assert server.ask("/v1/models/wide_deep/metadata", headers=basic).status == 401
+    assert server.ask("/v1/models/wide_deep/metadata", headers=HEADERS).status == 200
 
-    assert not gradio.analytics.analytics_enabled()
-    assert [asked for asked in _ASKED if "127.0.0.1" not in asked] == []
-    # It takes no files, for which Gradio has a place.
+
+def test_it_takes_no_files_and_reports_to_nobody(server: Served) -> None:
+    """Gradio has a place for the one, and a switch for the other."""
     body = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a"\r\n\r\nhello\r\n--x--\r\n'
     form = {"Content-Type": "multipart/form-data; boundary=x"}
-    request = urllib.request.Request(f"{address}gradio_api/upload", body, form)
-    with pytest.raises(urllib.error.HTTPError) as refused:
-        urllib.request.urlopen(request)
-    assert refused.value.code == 413
-    # The hook hears what is asked.
-    assert any("127.0.0.1" in asked for asked in _ASKED)
+    assert server.ask("/ui/gradio_api/upload", body, {**HEADERS, **form}).status == 413
+    found = server.ask("/ui/config", headers=HEADERS)
+    assert found.status == 200
+    assert found.json["analytics_enabled"] is False
 
 
-def test_tfwd_serve_has_the_page_behind_its_token(browser: Any, tmp_path: Path) -> None:
-    (tmp_path / "token").write_text("s3cret")
-    with served(small_run_cases.exported(), "--ui", "--token-file", str(tmp_path / "token")) as server:
-        refused = server.ask("/ui/")
-        assert refused.status == 401
-        assert refused.headers["www-authenticate"].startswith("Basic ")
-        wrong = [base64.b64encode(text).decode() for text in (b"me:s3cre", b"s3cret", b":")]
-        for given in (*[f"Basic {text}" for text in wrong], "Basic ???", "Bearer s3cre", "s3cret"):
-            assert server.ask("/ui/", headers={"Authorization": given}).status == 401
-        assert server.ask("/ui/config", headers={"Authorization": "Bearer s3cret"}).status == 200
-        # A browser asks a person, who gives the token as the password.
-        credentials = {"username": "me", "password": "s3cret"}
-        person = browser.new_context(http_credentials=credentials)
-        opened = Opened(person, f"http://127.0.0.1:{server.port}/ui/", "?age=30")
-        opened.expect(by_onnx(opened.values()))
-        opened.page.fill("#field-age input", "61")
-        opened.expect(by_onnx({**opened.values(), "age": "61"}))
-        # The models are asked with the token's own header alone.
-        basic = {"Authorization": f"Basic {base64.b64encode(b'me:s3cret').decode()}"}
-        assert server.ask("/v1/models/wide_deep/metadata", headers=basic).status == 401
-        # A page that is open keeps a connection, which does not hold up the end.
-        server.process.terminate()
-        assert server.process.wait(15) in (0, -signal.SIGTERM)
-        person.close()
-        assert "Traceback" not in server.log.read_text()
+def test_the_server_asks_nobody_and_ends_though_a_page_is_open(context: Any, address: str, server: Served) -> None:
+    """The last test of this server. A page that is open keeps a connection, which does not hold up the end."""
+    opened = Opened(context, address, "?age=30")
+    opened.expect(by_onnx(opened.values()))
+    server.process.terminate()
+    assert server.process.wait(15) in (0, -signal.SIGTERM)
+    said = server.log.read_text()
+    assert "Traceback" not in said
+    asked = [line for line in said.splitlines() if line.startswith("ASKED")]
+    assert "127.0.0.1" in asked[0]
+    assert [line for line in asked if "127.0.0.1" not in line] == []

@@ -103,6 +103,7 @@ def test_items_and_users(folder: Path, ratings: pd.DataFrame) -> None:
     assert set(users.loc["42", "seen"]) == set(ratings.loc[ratings["user"] == "42", "movie"])
 
 
+@pytest.mark.long
 def test_a_short_training_and_a_list(copy: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     changes = {
         "data.path": copy,

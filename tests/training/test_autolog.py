@@ -11,11 +11,10 @@ import pytest
 
 import tfwd
 
-mlflow: Any = pytest.importorskip("mlflow")
-
 
 @pytest.mark.parametrize("active", [False, True])
 def test_one_run_with_metrics(active: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mlflow: Any = pytest.importorskip("mlflow")
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     mlflow.set_tracking_uri(f"file://{tmp_path}/mlflow")
     random = np.random.default_rng(0)
@@ -26,7 +25,7 @@ def test_one_run_with_metrics(active: bool, tmp_path: Path, monkeypatch: pytest.
         {
             "data": {"label": "bought"},
             "features": features,
-            "model": {"hidden_units": [4]},
+            "model": {"heads": ["wide"]},
             "train": {"epochs": 2, "batch_size": 64, "refit": False},
         }
     )

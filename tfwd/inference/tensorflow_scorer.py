@@ -49,6 +49,8 @@ def saved_model_scorer(folder: Path) -> Scorer:
     import tensorflow as tf
 
     described = of_saved_model(folder)
+    # What is damaged here is said before the model is loaded.
+    schema, reading = described.schema, described.reading
     try:
         loaded = tf.saved_model.load(str(folder))
     except Exception as error:  # TensorFlow may raise anything on a damaged folder
@@ -60,23 +62,22 @@ def saved_model_scorer(folder: Path) -> Scorer:
     _, takes = signature.structured_input_signature
     gives = signature.structured_outputs
     check_graph(
-        described.schema,
+        schema,
         folder,
         {name: (_KINDS.get(spec.dtype.name), spec.shape.rank) for name, spec in takes.items()},
         gives,
     )
-    if described.schema.task == "multiclass":
-        shape = gives[described.schema.answer].shape
-        check_classes(described.schema, folder, shape[-1] if shape.rank == 2 else None)
+    if schema.task == "multiclass":
+        shape = gives[schema.answer].shape
+        check_classes(schema, folder, shape[-1] if shape.rank == 2 else None)
 
     def score(inputs: dict[str, tf.Tensor]) -> Answer:
         answer = signature(**inputs)
-        return {name: answer[name].numpy() for name in scored_names(described.schema) if name in answer}
+        return {name: answer[name].numpy() for name in scored_names(schema) if name in answer}
 
     # The closures hold `loaded`: its tables are freed along with it.
     score.keep = loaded  # type: ignore[attr-defined]
-    schema = described.schema
-    return Scorer(schema, _by_name(schema, score), _by_tensors(schema, score), "savedmodel", described.reading)
+    return Scorer(schema, _by_name(schema, score), _by_tensors(schema, score), "savedmodel", reading)
 
 
 def _by_name(schema: Schema, score: Callable[[Any], Answer]) -> Callable[[Raw], Answer]:

@@ -118,13 +118,16 @@ def test_all_pairs_have_the_logits_of_the_plain_model(hard: tuple[ListMaker, Pat
     served, asked, catalogue = Lists(file), users(lists), lists.catalogue
     names = [spec.name for spec in served.inputs if spec.name not in served.defaults]
     assert "liked_fingerprint" in names
-    for row in range(len(asked["city"])):
+    count, items = len(asked["city"]), len(catalogue)
+    pairs = {name: np.repeat(values, items, axis=0) for name, values in asked.items()}
+    pairs |= {name: np.concatenate([values] * count) for name, values in catalogue.inputs.items()}
+    expected = lists.model.answers(lists.model.logits(tensors(pairs)))
+    for row in range(count):
         user = {name: values[row : row + 1] for name, values in asked.items()}
-        pairs = {name: np.repeat(values, len(catalogue), axis=0) for name, values in user.items()}
-        expected = lists.model.answers(lists.model.logits(tensors({**pairs, **catalogue.inputs})))
+        own = slice(row * items, (row + 1) * items)
         logits, scores = served.scored(with_fingerprints(names, user))
-        np.testing.assert_allclose(logits, expected["logit"].numpy(), rtol=1e-5, atol=3e-6)
-        np.testing.assert_allclose(scores, expected["probability"].numpy(), rtol=0, atol=1e-6)
+        np.testing.assert_allclose(logits, expected["logit"].numpy()[own], rtol=1e-5, atol=3e-6)
+        np.testing.assert_allclose(scores, expected["probability"].numpy()[own], rtol=0, atol=1e-6)
         places = np.array([3, 80, 5])
         some, _ = served.scored(with_fingerprints(names, user), places)
         np.testing.assert_allclose(some, logits[places], rtol=1e-6, atol=1e-6)
