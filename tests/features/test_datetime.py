@@ -307,6 +307,7 @@ def test_a_warm_start_carries_parts_and_years_by_value(tmp_path: Path) -> None:
         assert {name: after[name] for name in before} == before
 
 
+@pytest.mark.long
 def test_a_training_that_was_broken_off_goes_on(tmp_path: Path) -> None:
     path = shutil.copytree(broken_off(), tmp_path / "run")
     assert Run.open(path).status == "training"

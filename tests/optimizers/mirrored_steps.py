@@ -1,6 +1,6 @@
 """Run as a program: the same steps on one device and on two, what came of both printed as JSON.
 
-Before anything else is imported, also which of the parts of optimizers Keras does not know by the model alone.
+Before anything else is imported, also what Keras makes of a checkpoint of tfwd, and which classes it knows then.
 """
 
 from __future__ import annotations
@@ -11,27 +11,24 @@ import traceback
 from collections.abc import Callable
 
 import keras
+import tensorflow as tf
 
-import tfwd.model.wide_deep  # noqa: F401
+import tfwd  # noqa: F401
+from tfwd.registration import CLASSES
 
-# What a process that only loads a saved model must find; the modules below bring all of it themselves.
-NAMES = [
-    "WarmupDecay",
-    "JointOptimizer",
-    "SparseFtrl",
-    "SparseAdagrad",
-    "SparseRmsprop",
-    "SparseSgd",
-    "LazyAdam",
-    "DenseFtrl",
-    "DenseAdam",
-]
-UNKNOWN = [name for name in NAMES if keras.saving.get_registered_object(f"tfwd>{name}") is None]
+# Before anything starts TensorFlow, as a model does.
+CPU = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(CPU, [tf.config.LogicalDeviceConfiguration()] * 2)
+
+assert "tfwd.model.wide_deep" not in sys.modules
+LOADED = keras.saving.load_model(sys.argv[2])
+# Whichever class a file names first, all are found from then on; the modules below bring them themselves.
+FOUND = {name: keras.saving.get_registered_object(f"tfwd>{name}") for name in CLASSES}
+UNKNOWN = [name for name, found in FOUND.items() if found is None or "Stands in" in (found.__doc__ or "")]
 
 # ruff: noqa: E402
 import mirrored_table
 import numpy as np
-import tensorflow as tf
 from optimizer_cases import click_batches, two_headed_model
 from test_row_cost import ROWS, tensors_as_long_as_the_table
 
@@ -88,9 +85,7 @@ def failure(check: Callable[[tf.distribute.Strategy], None], strategy: tf.distri
 
 
 def main() -> None:
-    """Reads [{"wide": {...}, "deep": {...}}, ...] from the first argument."""
-    cpu = tf.config.list_physical_devices("CPU")[0]
-    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+    """Reads [{"wide": {...}, "deep": {...}}, ...] from the first argument; the second is the checkpoint."""
     # One for all: the collectives of a second one would take the numbers of the first's.
     mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     steps = []
@@ -108,7 +103,12 @@ def main() -> None:
     checks = (mirrored_table.check_table, mirrored_table.check_training)
     print(
         json.dumps(
-            {"unknown": UNKNOWN, "steps": steps, **{check.__name__: failure(check, mirrored) for check in checks}}
+            {
+                "loaded": [type(LOADED).__module__, float(sum(np.abs(w).sum() for w in LOADED.get_weights()))],
+                "unknown": UNKNOWN,
+                "steps": steps,
+                **{check.__name__: failure(check, mirrored) for check in checks},
+            }
         )
     )
 

@@ -9,7 +9,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import keras
+import numpy as np
 import pytest
+from census_cases import trained
 
 CASES: list[dict[str, dict[str, Any]]] = [
     {
@@ -29,12 +32,22 @@ CASES: list[dict[str, dict[str, Any]]] = [
 
 
 @pytest.fixture(scope="module")
-def report() -> dict[str, Any]:
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As Keras' own callback writes one."""
+    path = tmp_path_factory.mktemp("checkpoint") / "checkpoint.keras"
+    callback = keras.callbacks.ModelCheckpoint(path)
+    callback.set_model(trained().model)
+    callback.on_epoch_end(0, {})
+    return path
+
+
+@pytest.fixture(scope="module")
+def report(checkpoint: Path) -> dict[str, Any]:
     """Of a process of its own: logical devices are configured before TensorFlow starts."""
     here = Path(__file__).resolve().parent
     paths = os.pathsep.join(map(str, (here.parents[1], here.parent, here)))
     done = subprocess.run(
-        [sys.executable, str(here / "mirrored_steps.py"), json.dumps(CASES)],
+        [sys.executable, str(here / "mirrored_steps.py"), json.dumps(CASES), str(checkpoint)],
         env={**os.environ, "PYTHONPATH": paths, "CUDA_VISIBLE_DEVICES": ""},
         capture_output=True,
         text=True,
@@ -64,6 +77,9 @@ def test_two_replicas_train_a_whole_model_as_one_device(report: dict[str, Any]) 
     assert report["check_training"] == ""
 
 
-def test_the_model_alone_brings_all_that_its_optimizers_may_be_made_of(report: dict[str, Any]) -> None:
-    """A saved model names its parts; a process that only loads it must know all of them."""
+def test_keras_loads_a_checkpoint_and_then_knows_every_class(report: dict[str, Any]) -> None:
+    """With Keras imported first; with tfwd first a run is loaded in tests/test_registration.py."""
+    module, total = report["loaded"]
+    assert module == "tfwd.model.wide_deep"
+    assert total == pytest.approx(float(sum(np.abs(weights).sum() for weights in trained().model.get_weights())))
     assert report["unknown"] == []

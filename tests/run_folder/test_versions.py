@@ -100,7 +100,7 @@ def test_a_keras_file_answers_as_it_did(version: str) -> None:
     np.testing.assert_allclose(found, answers(version)["probability"], rtol=1e-6)
 
 
-@pytest.mark.parametrize("version", ["0.3.0", "0.4.0"])
+@pytest.mark.parametrize("version", [pytest.param("0.3.0", marks=pytest.mark.long), "0.4.0"])
 def test_a_training_that_an_older_version_began_ends_as_it_would_have_there(version: str, tmp_path: Path) -> None:
     shutil.copy(FILES / "rows.csv", tmp_path)
     path = tmp_path / version / "begun"
