@@ -22,7 +22,6 @@ FIRST = (
     "training/warm_start/test_carried.py",
     "training/warm_start/test_fit.py",
     "training/test_resume.py",
-    "training/test_full_disk.py",
     "optimizers/test_mirrored.py",
     "server/test_contract.py",
     "export/onnx/test_halves.py",
