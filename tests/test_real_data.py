@@ -97,6 +97,7 @@ def test_the_price_of_a_diamond(tmp_path: Path) -> None:
     assert found >= by_trees - 0.01
 
 
+@pytest.mark.long
 def test_the_species_of_a_penguin(tmp_path: Path) -> None:
     """344 penguins (Gorman et al. 2014), some of unknown sex or size, written as NA."""
     train, test = split(packaged("palmerpenguins", "data/penguins.csv"), tmp_path, test=100)

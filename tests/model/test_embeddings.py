@@ -117,7 +117,7 @@ del FIXED[2]["vocabulary"]
     "optimizer",
     [
         {"name": "lazy_adam", "l2_regularization_strength": 0.1, "learning_rate": 0.01},
-        {"name": "adam", "learning_rate": 0.01, "clipnorm": 0.5},
+        pytest.param({"name": "adam", "learning_rate": 0.01, "clipnorm": 0.5}, marks=pytest.mark.long),
     ],
 )
 def test_rows_that_do_not_learn_stay_as_they_are_to_the_bit(optimizer: dict[str, Any], tmp_path: Path) -> None:

@@ -145,7 +145,9 @@ def leave_halves(run: Path) -> None:
     (run / ".model-0a1b2c3d.keras").write_bytes(b"half")
 
 
-@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize(
+    "moment", [pytest.param(name, marks=pytest.mark.long) if "streaming" in name else name for name in MOMENTS]
+)
 def test_broken_off_at_any_moment_and_resumed_equals_left_alone(moment: str, alone: Callable[[str], Run]) -> None:
     way, _, _ = MOMENTS[moment]
     whole = alone(way)
@@ -304,6 +306,7 @@ def test_refit_learns_from_all_rows_for_the_chosen_epochs(alone: Callable[[str],
     assert run.metrics["validation"]["auc"] == pytest.approx(float(best["val_auc"]))
 
 
+@pytest.mark.long
 def test_an_epoch_is_the_pass_that_an_evaluation_stands_in(alone: Callable[[str], Run]) -> None:
     """Of 16 steps; an evaluation is a line."""
     with (alone("streaming").path / "history.csv").open() as file:

@@ -139,6 +139,7 @@ def test_a_signature_that_disagrees_is_refused(exported: tuple[Path, ListMaker])
             recommend.check(cases.trained().model, lists, Spoilt(change), rows)
 
 
+@pytest.mark.long
 def test_training_exports_it(tmp_path: Path) -> None:
     """What a run that ranks exports has the signature; a run without a catalogue has nothing to make it of."""
     copy = tmp_path / "run"

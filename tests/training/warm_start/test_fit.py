@@ -54,6 +54,7 @@ def test_resumed_without_the_old_run_it_ends_as_one_that_was_left_alone(tmp_path
     assert not (run.path / "origin").exists(), "nothing of the old run is kept"
 
 
+@pytest.mark.long
 def test_broken_off_before_anything_and_refitted_it_goes_on_from_the_old_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
