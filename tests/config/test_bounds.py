@@ -231,7 +231,7 @@ def test_classes_that_are_one_label(classes: list[Any], message: str) -> None:
         ("train.epochs=[1", "--set train.epochs: '[1' is not a YAML value: line "),
         ("train.epochs=" + "9" * 5000, "is not a YAML value: line 1, column 1: a number of 5,000 digits."),
         ("data.train=~nobody-of-this-name/x", "names the home directory of an unknown user."),
-        ("features.0=null", "features[0]: expected a section of keys. Received: None."),
+        ("features.0=[]", "features[0]: expected a section of keys. Received: []."),
     ],
 )  # fmt: skip
 def test_overrides(change: str, message: str, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from tfwd.config.data import DataConfig
 from tfwd.config.export import ExportConfig
 from tfwd.config.features.any import AnyFeature, expanded
 from tfwd.config.features.base import Embedded, Feature
+from tfwd.config.features.columns import Written, spread
 from tfwd.config.messages import explain
 from tfwd.config.model import ModelConfig
 from tfwd.config.optimizers import refuse_decay_of_fixed, refuse_falling_rate
@@ -175,14 +176,15 @@ class Config(Section):
         Raises:
             ConfigError: names the path of the key, what was received and what would be right.
         """
-        check_tree(values, where)
+        values, written = _spread(values, where)
         try:
             return super(Section, cls).model_validate(values)
         except ValidationError as error:
-            raise ConfigError(explain(error, cls, where, values)) from None
+            message = explain(error, cls, where, values)
         except ConfigError as error:
             # A name in the message may be of any length.
-            raise ConfigError(short(f"{where}: {error}", _LONGEST_MESSAGE)) from None
+            message = short(f"{where}: {error}", _LONGEST_MESSAGE)
+        raise ConfigError(_counted(message, written, values)) from None
 
     @classmethod
     def load(cls, source: str | Path, overrides: tuple[str, ...] | list[str] = ()) -> Config:
@@ -200,16 +202,23 @@ class Config(Section):
             raise ConfigError(f"{where} is not YAML: {yaml12.reason(error, text)}.") from None
         if not isinstance(values, dict):
             raise ConfigError(f"{where} must hold keys such as data and features. Received: {shown(values)}")
-        check_tree(values, where)
+        values, written = _spread(values, where)
         # Otherwise an override would change every place that shares an anchor.
         values = unshared(values)
+        if written is not None:
+            written = Written(
+                [(made, *place[1:]) for made, place in zip(values["features"], written.places, strict=True)]
+            )
         if folder is not None:
             resolve_paths(values, folder)
         for change in overrides:
             override(values, change)
         if overrides:
             resolve_paths(values, Path.cwd())
-        return cls.of(values, where)
+        try:
+            return cls.of(values, where)
+        except ConfigError as error:
+            raise ConfigError(_counted(str(error), written, values)) from None
 
     def dump(self) -> str:
         """Returns the complete configuration as YAML; `load` makes an equal one of it if its paths are `absolute`."""
@@ -227,6 +236,24 @@ class Config(Section):
         for path, value in changes.items():
             assign(values, path.split("__"), value)
         return Config.of(values)
+
+
+def _spread(values: dict[str, Any], where: str) -> tuple[dict[str, Any], Written | None]:
+    """Checks the size of a nested dict and writes its `columns` out, by which it may become too large."""
+    check_tree(values, where)
+    try:
+        written = spread(values.get("features"))
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from None
+    if written is not None:
+        values = {**values, "features": [place[0] for place in written.places]}
+        check_tree(values, where)
+    return values, written
+
+
+def _counted(message: str, written: Written | None, values: dict[str, Any]) -> str:
+    features = values.get("features")
+    return message if written is None or not isinstance(features, list) else written.message(message, features)
 
 
 _MOST_BYTES = 32 << 20

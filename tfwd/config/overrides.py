@@ -82,7 +82,7 @@ def assign(values: dict[str, Any], path: Sequence[str], value: Any) -> None:
     Args:
         values: the nested dict of a configuration.
         path: keys, and for elements of lists their numbers or the names of features.
-        value: the new value.
+        value: the new value; None in place of a feature leaves it out.
 
     Raises:
         ConfigError: a list has no such element.
@@ -91,7 +91,12 @@ def assign(values: dict[str, Any], path: Sequence[str], value: Any) -> None:
     *parents, last = path
     for part in parents:
         node = _child(node, part, path)
-    node[_index(node, last, path) if isinstance(node, list) else last] = value
+    if not isinstance(node, list):
+        node[last] = value
+    elif value is None and parents == ["features"]:
+        del node[_index(node, last, path)]
+    else:
+        node[_index(node, last, path)] = value
 
 
 def _child(node: Any, part: str, path: Sequence[str]) -> Any:
