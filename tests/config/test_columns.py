@@ -103,6 +103,11 @@ def test_a_mistake_behind_many_columns_and_a_feature_that_was_left_out(tmp_path:
         Config.load(file, ["features.job={type: categorical, colum: job}"])
 
 
+def test_one_object_that_stands_twice_is_found_where_it_is_repeated() -> None:
+    with pytest.raises(ConfigError, match=r"features\[2\]: the name 'city' is taken by another feature"):
+        Config.of(values(CITY, NUMBERS, CITY))
+
+
 def test_a_cross_has_keys_and_no_columns() -> None:
     cross = {"type": "cross", "columns": ["a", "b"], "bins": 10}
     with pytest.raises(ConfigError, match=r"features\[1\]\.columns: unknown key"):

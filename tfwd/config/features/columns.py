@@ -29,7 +29,10 @@ class Written(NamedTuple):
 
         def entry(found: re.Match[str]) -> str:
             number = int(found[1])
-            for feature, place, column in self.places if number < len(features) else ():
+            if number >= len(features):
+                return found[0]
+            # Where nothing was added or left out it is the one with this number: two entries may be the same object.
+            for feature, place, column in (*self.places[number : number + 1], *self.places):
                 if feature is features[number]:
                     return f"features[{place}]" + (f" (column {shown(column)})" if column is not None else "")
             return found[0]
