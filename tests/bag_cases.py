@@ -242,10 +242,10 @@ def exported() -> dict[str, Path]:
         from export.parity import compare as parity
         from export.savedmodel import writer as savedmodel
 
-        made, given = model(), arrays(rows(60, seed=1))
+        made, given = model(), arrays(rows(200, seed=1))
         with pytest.MonkeyPatch.context() as patch:
             # The tests compare more rows themselves.
-            patch.setattr(parity, "HOSTILE_ROWS", 50)
+            patch.setattr(parity, "HOSTILE_ROWS", 500)
             savedmodel.save(made, folder, name="bags", rows=given)
             onnx.save(made, folder / "bags.onnx", split=True, rows=given)
 

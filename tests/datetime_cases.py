@@ -124,7 +124,7 @@ def exported() -> dict[str, Path]:
         from export.parity import compare as parity
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(parity, "HOSTILE_ROWS", 50)
+            patch.setattr(parity, "HOSTILE_ROWS", 500)
             tfwd.export_savedmodel(trained(), folder / "saved")
             tfwd.export_onnx(trained(), folder / "rides.onnx", split=True)
 

@@ -22,8 +22,8 @@ from tfwd.schema import Input, Schema
 
 
 def test_evaluation_of_more_rows_than_stay_in_memory_is_exact() -> None:
-    # Enough for a run on the disk, and rows that are still in memory.
-    rows = WAITING + 100_000
+    # Enough for two runs on the disk, and rows that are still in memory.
+    rows = 2 * WAITING + 100_000
     random = np.random.default_rng(0)
     scores = (random.random(rows) ** 3).astype(np.float32)
     labels = (random.random(rows) < scores).astype(np.int64)

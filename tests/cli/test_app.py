@@ -37,7 +37,7 @@ def written(path: Path, **train: Any) -> Path:
 def test_a_failed_export_says_that_the_training_is_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(parity, "HOSTILE_ROWS", 50)
+    monkeypatch.setattr(parity, "HOSTILE_ROWS", 200)
     run = copy_of_trained(tmp_path / "run")
     (run / "config.yaml").write_text((run / "config.yaml").read_text().replace("formats: []", "formats: [onnx]"))
     (run / "export").write_text("in the way")

@@ -103,7 +103,7 @@ def exports(models: dict[str, WideDeep]) -> dict[str, tuple[Path, Path]]:
         rows = random_rows(300)
         with converting_once(), pytest.MonkeyPatch.context() as patch:
             # The tests compare more rows themselves.
-            patch.setattr(parity, "HOSTILE_ROWS", 100)
+            patch.setattr(parity, "HOSTILE_ROWS", 500)
             for name, model in models.items():
                 if name in SERVED:
                     savedmodel.save(model, folder, name=name, rows=rows)
@@ -119,7 +119,7 @@ def hashed_exports(hashed: WideDeep) -> tuple[Path, Path]:
 
     def make(folder: Path) -> None:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(parity, "HOSTILE_ROWS", 100)
+            patch.setattr(parity, "HOSTILE_ROWS", 300)
             savedmodel.save(hashed, folder, name="hashed", rows=random_rows(300, hashed=True))
             onnx.save(hashed, folder / "hashed.onnx", fingerprint_inputs=True, split=True)
 

@@ -126,7 +126,7 @@ def test_a_wide_head_learns_the_mean_of_each_category(tmp_path: Path) -> None:
 def test_a_run_of_counts_from_training_to_both_exports(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("export.parity.compare.HOSTILE_ROWS", 50)
+    monkeypatch.setattr("export.parity.compare.HOSTILE_ROWS", 500)
     assert Run.open(run.path).config.counts
     assert next(iter(run.metrics["validation"])) == "poisson_deviance"
     test = frame(400, seed=9)

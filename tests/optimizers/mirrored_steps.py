@@ -21,6 +21,7 @@ CPU = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(CPU, [tf.config.LogicalDeviceConfiguration()] * 2)
 
 assert "tfwd.model.wide_deep" not in sys.modules
+assert "tfwd>WideDeep" in keras.saving.get_custom_objects()
 LOADED = keras.saving.load_model(sys.argv[2])
 # Whichever class a file names first, all are found from then on; the modules below bring them themselves.
 FOUND = {name: keras.saving.get_registered_object(f"tfwd>{name}") for name in CLASSES}

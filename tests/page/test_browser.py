@@ -278,6 +278,8 @@ def test_the_server_asks_nobody_and_ends_though_a_page_is_open(context: Any, add
     """The last test of this server. A page that is open keeps a connection, which does not hold up the end."""
     opened = Opened(context, address, "?age=30")
     opened.expect(by_onnx(opened.values()))
+    assert opened.hosts == set()
+    assert opened.faults == []
     server.process.terminate()
     assert server.process.wait(15) in (0, -signal.SIGTERM)
     said = server.log.read_text()

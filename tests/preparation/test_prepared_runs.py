@@ -98,7 +98,7 @@ def test_a_run_has_its_rows(run: Run, folder: Path) -> None:
 
 
 def test_an_export_is_measured_on_its_rows(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parity, "HOSTILE_ROWS", 50)
+    monkeypatch.setattr(parity, "HOSTILE_ROWS", 200)
     file = onnx.save(run.model, tmp_path / "model.onnx", rows=run.sample(50))
     assert run.data is not None
     rows, auc = len(pd.read_parquet(run.data / "test.parquet")), run.metrics["test"]["auc"]

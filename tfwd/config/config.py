@@ -206,9 +206,7 @@ class Config(Section):
         # Otherwise an override would change every place that shares an anchor.
         values = unshared(values)
         if written is not None:
-            written = Written(
-                [(made, *place[1:]) for made, place in zip(values["features"], written.places, strict=True)]
-            )
+            written = written._replace(features=list(values["features"]))
         if folder is not None:
             resolve_paths(values, folder)
         for change in overrides:
@@ -246,7 +244,7 @@ def _spread(values: dict[str, Any], where: str) -> tuple[dict[str, Any], Written
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from None
     if written is not None:
-        values = {**values, "features": [place[0] for place in written.places]}
+        values = {**values, "features": written.features}
         check_tree(values, where)
     return values, written
 

@@ -131,7 +131,8 @@ class PairScorer:
         found = self._transform({**raw, **absent})
         transformed = {name: value for name, value in found.items() if not name.startswith("keys.")}
         keys = Keys(*(tf.zeros((0, count), dtype) for dtype in (tf.int64, tf.uint64, tf.uint64)))
-        if self._layer is not None and self._crosses:
+        if self._crosses:
+            assert self._layer is not None
             keys = keys_of(self._layer, [found[name] for name in KEYS if name in found])
         if side == "user":
             keys = Keys(*map(tf.transpose, keys))

@@ -6,6 +6,9 @@ import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from pydantic_core import PydanticCustomError
+
+from tfwd.config.section import refuse_twice
 from tfwd.config.tree import shown
 from tfwd.errors import ConfigError
 
@@ -14,10 +17,12 @@ class Written(NamedTuple):
     """Where features stand in a configuration as it was written.
 
     Attributes:
-        places: each feature, the number of its entry and, if the entry has `columns`, which of them it reads.
+        features: the features.
+        places: of each the number of its entry and, if the entry has `columns`, which of them it reads.
     """
 
-    places: list[tuple[Any, int, str | None]]
+    features: list[Any]
+    places: list[tuple[int, str | None]]
 
     def message(self, text: str, features: Sequence[Any]) -> str:
         """Returns a message whose `features[N]` count entries, not features.
@@ -32,8 +37,9 @@ class Written(NamedTuple):
             if number >= len(features):
                 return found[0]
             # Where nothing was added or left out it is the one with this number: two entries may be the same object.
-            for feature, place, column in (*self.places[number : number + 1], *self.places):
-                if feature is features[number]:
+            for index in (min(number, len(self.features) - 1), *range(len(self.features))):
+                if self.features[index] is features[number]:
+                    place, column = self.places[index]
                     return f"features[{place}]" + (f" (column {shown(column)})" if column is not None else "")
             return found[0]
 
@@ -54,15 +60,17 @@ def spread(features: Any) -> Written | None:
     """
     if not isinstance(features, list | tuple) or not any(map(_has_columns, features)):
         return None
-    places: list[tuple[Any, int, str | None]] = []
+    written = Written([], [])
     for index, feature in enumerate(features):
         if not _has_columns(feature):
-            places.append((feature, index, None))
+            written.features.append(feature)
+            written.places.append((index, None))
             continue
-        rest = {key: value for key, value in feature.items() if key != "columns"}
+        alike = {key: value for key, value in feature.items() if key != "columns"}
         for column in _columns(feature, f"features[{index}]"):
-            places.append(({**rest, "column": column}, index, column))
-    return Written(places)
+            written.features.append({**alike, "column": column})
+            written.places.append((index, column))
+    return written
 
 
 def _has_columns(feature: Any) -> bool:
@@ -87,9 +95,8 @@ def _columns(feature: dict[str, Any], where: str) -> list[str]:
     ):
         if feature.get(key):
             raise ConfigError(f"{where}: columns stands beside {key}: {shown(feature[key])}. {advice}")
-    seen: set[str] = set()
-    for column in columns:
-        if column in seen:
-            raise ConfigError(f"{where}.columns: {shown(column)} is in the list twice.")
-        seen.add(column)
+    try:
+        refuse_twice("columns", columns)
+    except PydanticCustomError as error:
+        raise ConfigError(f"{where}.columns: {error.message()}") from None
     return list(columns)

@@ -1,4 +1,4 @@
-"""A full disk, as every writer of a model says it. A training on one is in tests/cli/test_bad_input.py."""
+"""A disk that becomes full. What is killed is in test_resume.py."""
 
 from __future__ import annotations
 
@@ -6,18 +6,29 @@ import os
 from pathlib import Path
 
 import pytest
+from census_cases import FEATURES, files, small
 from small_disk import small_disk
-from small_run_cases import trained
 
 from export.onnx import writer as onnx
 from export.savedmodel import writer as savedmodel
+from tfwd.config.config import Config
 from tfwd.model.saving import save_model
+from tfwd.training.fit import fit, resume
 
 
-def test_every_writer_says_the_same_and_leaves_nothing(tmp_path: Path) -> None:
-    model = trained().model
-    with small_disk(tmp_path / "disk", "1m") as disk:
+def test_a_full_disk_is_one_error_and_the_training_goes_on_when_there_is_room(tmp_path: Path) -> None:
+    options = small({"train": str(files()["train.csv"])}, epochs=1, tensorboard=True)
+    options["features"] = [FEATURES[0], FEATURES[3]]
+    with small_disk(tmp_path / "disk", "4m") as disk:
         fill = disk / "fill"
+        fill.write_bytes(b"\0" * (3 * 2**20 + 900 * 2**10))
+        with pytest.raises(OSError, match="No space left on device"):
+            fit(Config.of(options), disk / "run")
+        fill.unlink()
+        run = resume(disk / "run")
+        assert run.status == "finished"
+        model = run.model
+        # Every writer of an export says the same of it.
         (disk / "out" / "m").mkdir(parents=True)
         for left in (0, 16):
             free = os.statvfs(disk).f_bavail * 4096
